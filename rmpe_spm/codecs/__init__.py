@@ -1,0 +1,1 @@
+"""Keypoint codecs: from poses to training targets and back."""

@@ -1,0 +1,1 @@
+"""Runner extensions: checkpoint safety and hooks."""

@@ -1,0 +1,3 @@
+"""Pose NMS and metrics."""
+
+from . import metrics  # noqa: F401

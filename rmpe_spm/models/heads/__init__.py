@@ -1,0 +1,1 @@
+"""Heads: SPMHead and SSTNHead."""
