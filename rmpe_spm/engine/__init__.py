@@ -1,1 +1,3 @@
 """Runner extensions: checkpoint safety and hooks."""
+
+from . import hooks  # noqa: F401
