@@ -1,10 +1,10 @@
-# The plain two-step counterpart of rmpe_mobilenetv2_1xb32-14e_coco_mini-128x96:
+# The plain two-step counterpart of rmpe_mobilenetv2_1xb32-10e_coco_mini-128x96:
 # the same SPPE and schedule without SSTN, parallel SPPE, PGPG and pose NMS.
 _base_ = ['mmpose::_base_/default_runtime.py']
 custom_imports = dict(imports=['rmpe_spm'], allow_failed_imports=False)
 
 # runtime
-train_cfg = dict(max_epochs=14, val_interval=2)
+train_cfg = dict(max_epochs=10, val_interval=2)
 randomness = dict(seed=0)
 
 # optimizer
@@ -16,7 +16,7 @@ param_scheduler = [
     dict(
         type='CosineAnnealingLR',
         begin=0,
-        end=14,
+        end=10,
         eta_min=1e-6,
         by_epoch=True,
         convert_to_iter_based=True),
