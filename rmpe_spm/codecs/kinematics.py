@@ -1,0 +1,423 @@
+"""Kinematic trees: which joint hangs on which, for any skeleton.
+
+The hierarchical form of SPM reaches every joint from the person's root along
+a path of joints. A tree is a list of parents, ``-1`` standing for the root
+itself, which is not a joint (level 1 in the paper); its children have level
+2, theirs level 3, and so on.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+ROOT = 'root'
+
+_COCO = (
+    ('nose', ROOT),
+    ('left_eye', 'nose'),
+    ('right_eye', 'nose'),
+    ('left_ear', 'left_eye'),
+    ('right_ear', 'right_eye'),
+    ('left_shoulder', ROOT),
+    ('right_shoulder', ROOT),
+    ('left_elbow', 'left_shoulder'),
+    ('right_elbow', 'right_shoulder'),
+    ('left_wrist', 'left_elbow'),
+    ('right_wrist', 'right_elbow'),
+    ('left_hip', ROOT),
+    ('right_hip', ROOT),
+    ('left_knee', 'left_hip'),
+    ('right_knee', 'right_hip'),
+    ('left_ankle', 'left_knee'),
+    ('right_ankle', 'right_knee'),
+)
+
+_CROWDPOSE = (
+    ('left_shoulder', ROOT),
+    ('right_shoulder', ROOT),
+    ('left_elbow', 'left_shoulder'),
+    ('right_elbow', 'right_shoulder'),
+    ('left_wrist', 'left_elbow'),
+    ('right_wrist', 'right_elbow'),
+    ('left_hip', ROOT),
+    ('right_hip', ROOT),
+    ('left_knee', 'left_hip'),
+    ('right_knee', 'right_hip'),
+    ('left_ankle', 'left_knee'),
+    ('right_ankle', 'right_knee'),
+    ('top_head', 'neck'),
+    ('neck', ROOT),
+)
+
+_MPII = (
+    ('right_ankle', 'right_knee'),
+    ('right_knee', 'right_hip'),
+    ('right_hip', ROOT),
+    ('left_hip', ROOT),
+    ('left_knee', 'left_hip'),
+    ('left_ankle', 'left_knee'),
+    ('pelvis', ROOT),
+    ('thorax', ROOT),
+    ('upper_neck', ROOT),
+    ('head_top', 'upper_neck'),
+    ('right_wrist', 'right_elbow'),
+    ('right_elbow', 'right_shoulder'),
+    ('right_shoulder', ROOT),
+    ('left_shoulder', ROOT),
+    ('left_elbow', 'left_shoulder'),
+    ('left_wrist', 'left_elbow'),
+)
+
+_AIC = (
+    ('right_shoulder', ROOT),
+    ('right_elbow', 'right_shoulder'),
+    ('right_wrist', 'right_elbow'),
+    ('left_shoulder', ROOT),
+    ('left_elbow', 'left_shoulder'),
+    ('left_wrist', 'left_elbow'),
+    ('right_hip', ROOT),
+    ('right_knee', 'right_hip'),
+    ('right_ankle', 'right_knee'),
+    ('left_hip', ROOT),
+    ('left_knee', 'left_hip'),
+    ('left_ankle', 'left_knee'),
+    ('head_top', 'neck'),
+    ('neck', ROOT),
+)
+
+_POSETRACK18 = (
+    ('nose', 'head_bottom'),
+    ('head_bottom', ROOT),
+    ('head_top', 'head_bottom'),
+    ('left_ear', 'nose'),
+    ('right_ear', 'nose'),
+    ('left_shoulder', ROOT),
+    ('right_shoulder', ROOT),
+    ('left_elbow', 'left_shoulder'),
+    ('right_elbow', 'right_shoulder'),
+    ('left_wrist', 'left_elbow'),
+    ('right_wrist', 'right_elbow'),
+    ('left_hip', ROOT),
+    ('right_hip', ROOT),
+    ('left_knee', 'left_hip'),
+    ('right_knee', 'right_hip'),
+    ('left_ankle', 'left_knee'),
+    ('right_ankle', 'right_knee'),
+)
+
+_PANOPTIC = (
+    ('neck', ROOT),
+    ('nose', 'neck'),
+    ('mid_hip', ROOT),
+    ('left_shoulder', ROOT),
+    ('left_elbow', 'left_shoulder'),
+    ('left_wrist', 'left_elbow'),
+    ('left_hip', ROOT),
+    ('left_knee', 'left_hip'),
+    ('left_ankle', 'left_knee'),
+    ('right_shoulder', ROOT),
+    ('right_elbow', 'right_shoulder'),
+    ('right_wrist', 'right_elbow'),
+    ('right_hip', ROOT),
+    ('right_knee', 'right_hip'),
+    ('right_ankle', 'right_knee'),
+    ('left_eye', 'nose'),
+    ('left_ear', 'left_eye'),
+    ('right_eye', 'nose'),
+    ('right_ear', 'right_eye'),
+)
+
+# the 14 joints that the MPII multi-person evaluation counts
+_MPII14 = tuple(pair for pair in _MPII if pair[0] not in ('pelvis', 'thorax'))
+
+NAMED_TREES = {
+    'coco': _COCO,
+    'crowdpose': _CROWDPOSE,
+    'mpii': _MPII,
+    'mpii14': _MPII14,
+    'aic': _AIC,
+    'posetrack18': _POSETRACK18,
+    'panoptic': _PANOPTIC,
+}
+_ALIASES = {
+    'coco17': 'coco',
+    'crowdpose14': 'crowdpose',
+    'mpii16': 'mpii',
+    'aic14': 'aic',
+    'panoptic19': 'panoptic',
+}
+_FLAT_SUFFIX = '-flat'
+
+
+@dataclass(frozen=True)
+class KinematicTree:
+    """A validated tree of ``K`` joints below a person's root.
+
+    Args:
+        parents (tuple[int]): The parent of each joint; -1 is the root.
+        joint_names (tuple[str], optional): The joints' names, used in
+            messages and to find the hips. Defaults to ``None``.
+        flip_indices (tuple[int], optional): The joint on the other side of
+            the body for each joint (the joint itself where there is none).
+            Defaults to ``None``, which skips the check of symmetry.
+
+    Raises:
+        ValueError: If a parent is out of range, the parents form a cycle, a
+            name is doubled, or the tree is not symmetric under the flip. The
+            message names the joint.
+    """
+
+    parents: tuple[int, ...]
+    joint_names: tuple[str, ...] | None = None
+    flip_indices: tuple[int, ...] | None = None
+
+    def __post_init__(self):
+        """Check the tree."""
+        _validate(self)
+
+    @property
+    def num_joints(self) -> int:
+        """The number of joints, K."""
+        return len(self.parents)
+
+    def describe(self, joint: int) -> str:
+        """A joint as it is called in messages, e.g. ``9 ('left_wrist')``."""
+        if self.joint_names is None:
+            return str(joint)
+        return f'{joint} ({self.joint_names[joint]!r})'
+
+    @cached_property
+    def levels(self) -> tuple[int, ...]:
+        """The level of each joint: 2 below the root, 3 below those, ..."""
+        levels = []
+        for joint in range(self.num_joints):
+            level = 2
+            while (joint := self.parents[joint]) >= 0:
+                level += 1
+            levels.append(level)
+        return tuple(levels)
+
+    @cached_property
+    def joints_by_level(self) -> tuple[tuple[int, ...], ...]:
+        """The joints of level 2, of level 3, ...: parents come first."""
+        return tuple(
+            tuple(j for j, own in enumerate(self.levels) if own == level)
+            for level in range(2, max(self.levels) + 1)
+        )
+
+    @cached_property
+    def ancestor_matrix(self) -> np.ndarray:
+        """``A`` (K, K) float32 with ``A[j, a] = 1`` on the path to ``j``.
+
+        Row ``j`` selects the joint itself and all of its ancestors, so that
+        with limb vectors ``v`` (K, 2) the joints lie at ``root + A @ v``.
+        """
+        matrix = np.eye(self.num_joints, dtype=np.float32)
+        for joints in self.joints_by_level[1:]:
+            for joint in joints:
+                matrix[joint] += matrix[self.parents[joint]]
+        return matrix
+
+    def index(self, name: str) -> int:
+        """The index of a joint by name.
+
+        Args:
+            name (str): One of ``joint_names``.
+
+        Returns:
+            int: Its index.
+
+        Raises:
+            ValueError: If the tree has no names or not this one.
+        """
+        if self.joint_names is None:
+            raise ValueError(
+                f'the joint {name!r} is asked for by name, but this tree has '
+                'no joint_names; give them in `kinematics`'
+            )
+        if name not in self.joint_names:
+            raise ValueError(
+                f'unknown joint {name!r}; this tree has '
+                f'{", ".join(self.joint_names)}'
+            )
+        return self.joint_names.index(name)
+
+    def flat(self) -> 'KinematicTree':
+        """The star over the same joints: every joint hangs on the root."""
+        return KinematicTree(
+            (-1,) * self.num_joints, self.joint_names, self.flip_indices
+        )
+
+
+def build_kinematic_tree(
+    kinematics: str | Sequence | Mapping | KinematicTree,
+) -> KinematicTree:
+    """Build a tree from what a config can say.
+
+    Args:
+        kinematics (str | Sequence | Mapping | KinematicTree): One of
+
+            - the name of a known tree: ``'coco'`` (17 joints),
+              ``'crowdpose'`` (14), ``'mpii'`` (16), ``'mpii14'``, ``'aic'``
+              (14), ``'posetrack18'`` (17), ``'panoptic'`` (19). With the
+              suffix ``'-flat'`` it is the star over the same joints (the
+              paper's flat SPR);
+            - a list of parent indices, -1 for the root;
+            - a mapping with ``parents`` (indices, or the parents' names with
+              ``'root'`` for the root) and optionally ``joint_names``
+              (needed with parents' names) and ``flip_indices``.
+
+    Returns:
+        KinematicTree: The validated tree.
+
+    Raises:
+        ValueError: If the name is unknown or the tree is not valid.
+        TypeError: If ``kinematics`` is none of the above.
+    """
+    if isinstance(kinematics, KinematicTree):
+        return kinematics
+    if isinstance(kinematics, str):
+        return _named_tree(kinematics)
+    if isinstance(kinematics, Mapping):
+        unknown = set(kinematics) - {'parents', 'joint_names', 'flip_indices'}
+        if unknown or 'parents' not in kinematics:
+            raise ValueError(
+                'a kinematics mapping has the keys parents, joint_names and '
+                f'flip_indices (the last two optional), got '
+                f'{sorted(kinematics)}'
+            )
+        return _tree_from_parents(**kinematics)
+    if isinstance(kinematics, Sequence):
+        return _tree_from_parents(kinematics)
+    raise TypeError(
+        'kinematics must be a name, a list of parents or a mapping with '
+        f'`parents`, got {type(kinematics).__name__}'
+    )
+
+
+def _named_tree(name: str) -> KinematicTree:
+    base = name.removesuffix(_FLAT_SUFFIX)
+    base = _ALIASES.get(base, base)
+    if base not in NAMED_TREES:
+        raise ValueError(
+            f'unknown kinematic tree {name!r}; known are '
+            f'{", ".join(NAMED_TREES)}, each also with {_FLAT_SUFFIX!r}, or '
+            'give a list of parents'
+        )
+    joint_names, parent_names = zip(*NAMED_TREES[base], strict=True)
+    flip_indices = [
+        joint_names.index(_other_side(joint)) for joint in joint_names
+    ]
+    tree = _tree_from_parents(parent_names, joint_names, flip_indices)
+    return tree.flat() if name.endswith(_FLAT_SUFFIX) else tree
+
+
+def _other_side(name: str) -> str:
+    if name.startswith('left_'):
+        return 'right_' + name.removeprefix('left_')
+    if name.startswith('right_'):
+        return 'left_' + name.removeprefix('right_')
+    return name
+
+
+def _tree_from_parents(
+    parents: Sequence[int] | Sequence[str],
+    joint_names: Sequence[str] | None = None,
+    flip_indices: Sequence[int] | None = None,
+) -> KinematicTree:
+    parents = list(parents)
+    if any(isinstance(parent, str) for parent in parents):
+        parents = _indices_of_names(parents, joint_names)
+    return KinematicTree(
+        tuple(parents),
+        None if joint_names is None else tuple(joint_names),
+        None if flip_indices is None else tuple(flip_indices),
+    )
+
+
+def _indices_of_names(
+    parents: Sequence[str], joint_names: Sequence[str] | None
+) -> list[int]:
+    if joint_names is None:
+        raise ValueError(
+            'parents given by name need `joint_names`: kinematics=dict('
+            'parents=[...], joint_names=[...])'
+        )
+    indices = {name: i for i, name in enumerate(joint_names)}
+    indices.setdefault(ROOT, -1)
+    for joint, parent in zip(joint_names, parents, strict=False):
+        if parent not in indices:
+            raise ValueError(
+                f'joint {joint!r} hangs on {parent!r}, which is neither '
+                f'{ROOT!r} nor one of the joint_names'
+            )
+    return [indices[parent] for parent in parents]
+
+
+def _validate(tree: KinematicTree) -> None:
+    parents, names, flips = tree.parents, tree.joint_names, tree.flip_indices
+    num_joints = len(parents)
+    if num_joints == 0:
+        raise ValueError('a kinematic tree needs at least one joint')
+    if names is not None:
+        if len(names) != num_joints:
+            raise ValueError(
+                f'{num_joints} parents but {len(names)} joint_names'
+            )
+        doubled = [name for name in names if names.count(name) > 1]
+        if doubled:
+            raise ValueError(f'the joint name {doubled[0]!r} is used twice')
+    for joint, parent in enumerate(parents):
+        is_index = isinstance(parent, (int, np.integer))
+        if not is_index or isinstance(parent, bool):
+            raise ValueError(
+                f'the parent of joint {tree.describe(joint)} must be an '
+                f'index, got {parent!r}'
+            )
+        if not -1 <= parent < num_joints:
+            raise ValueError(
+                f'the parent of joint {tree.describe(joint)} is {parent}, '
+                f'but with {num_joints} joints it must be -1 (the root) or '
+                f'from 0 to {num_joints - 1}'
+            )
+    for joint in range(num_joints):
+        path, current = [joint], parents[joint]
+        while current >= 0 and current not in path:
+            path.append(current)
+            current = parents[current]
+        if current >= 0:
+            cycle = path[path.index(current) :] + [current]
+            raise ValueError(
+                f'joint {tree.describe(joint)} never reaches the root: '
+                + ' -> '.join(tree.describe(j) for j in cycle)
+            )
+    if flips is not None:
+        _validate_flip(tree)
+
+
+def _validate_flip(tree: KinematicTree) -> None:
+    parents, flips = tree.parents, tree.flip_indices
+    if sorted(flips) != list(range(tree.num_joints)):
+        raise ValueError(
+            f'flip_indices must hold each of the {tree.num_joints} joints '
+            f'once, got {list(flips)}'
+        )
+    for joint, other in enumerate(flips):
+        if flips[other] != joint:
+            raise ValueError(
+                f'flip_indices send joint {tree.describe(joint)} to '
+                f'{tree.describe(other)}, but that one to '
+                f'{tree.describe(flips[other])}'
+            )
+        expected = -1 if parents[joint] < 0 else flips[parents[joint]]
+        if parents[other] != expected:
+            where = (
+                'the root' if expected < 0 else f'{tree.describe(expected)}'
+            )
+            raise ValueError(
+                f'the tree is not symmetric: joint {tree.describe(other)} '
+                f'mirrors joint {tree.describe(joint)} and must hang on '
+                f'{where}, not on {parents[other]}'
+            )

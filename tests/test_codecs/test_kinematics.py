@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+
+from rmpe_spm.codecs.kinematics import (
+    NAMED_TREES,
+    KinematicTree,
+    build_kinematic_tree,
+)
+
+# parents written out by hand, independent of the names in the package
+PARENTS = {
+    'coco': [-1, 0, 0, 1, 2, -1, -1, 5, 6, 7, 8, -1, -1, 11, 12, 13, 14],
+    'crowdpose': [-1, -1, 0, 1, 2, 3, -1, -1, 6, 7, 8, 9, 13, -1],
+    'mpii': [1, 2, -1, -1, 3, 4, -1, -1, -1, 8, 11, 12, -1, -1, 13, 14],
+    'mpii14': [1, 2, -1, -1, 3, 4, -1, 6, 9, 10, -1, -1, 11, 12],
+    'aic': [-1, 0, 1, -1, 3, 4, -1, 6, 7, -1, 9, 10, 13, -1],
+    'posetrack18': [1, -1, 1, 0, 0, -1, -1, 5, 6, 7, 8]
+    + [-1, -1, 11, 12, 13, 14],
+    'panoptic': [-1, 0, -1, -1, 3, 4, -1, 6, 7, -1, 9, 10, -1, 12, 13]
+    + [1, 15, 1, 17],
+}
+
+
+@pytest.mark.parametrize('name', NAMED_TREES)
+def test_named_trees(name):
+    tree = build_kinematic_tree(name)
+    assert list(tree.parents) == PARENTS[name]
+    assert tree.flip_indices is not None
+    # the constructor checks the symmetry; here against broken copies of it
+    assert any(f != i for i, f in enumerate(tree.flip_indices))
+
+
+@pytest.mark.parametrize('name', ['coco', 'crowdpose', 'mpii'])
+def test_named_trees_have_mmpose_joint_order(name):
+    from mmpose.datasets.datasets import body
+
+    dataset = {
+        'coco': body.CocoDataset,
+        'crowdpose': body.CrowdPoseDataset,
+        'mpii': body.MpiiDataset,
+    }[name]
+    meta = dataset._load_metainfo(dataset.METAINFO)
+    tree = build_kinematic_tree(name)
+    names = [meta['keypoint_id2name'][i] for i in range(tree.num_joints)]
+    assert list(tree.joint_names) == names
+    assert list(tree.flip_indices) == meta['flip_indices']
+
+
+def test_levels_and_ancestors():
+    tree = build_kinematic_tree('coco')
+    assert tree.levels == (2, 3, 3, 4, 4, 2, 2, 3, 3, 4, 4, 2, 2, 3, 3, 4, 4)
+    wrist = tree.index('left_wrist')
+    assert np.flatnonzero(tree.ancestor_matrix[wrist]).tolist() == [5, 7, 9]
+    assert max(build_kinematic_tree('panoptic').levels) == 5
+    order = [j for joints in tree.joints_by_level for j in joints]
+    assert sorted(order) == list(range(17))
+    for joint, parent in enumerate(tree.parents):
+        if parent >= 0:
+            assert order.index(parent) < order.index(joint)
+
+
+def test_ancestor_matrix_of_deep_chain_listed_backwards():
+    tree = build_kinematic_tree([1, 2, 3, -1])
+    expected = [[1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1]]
+    np.testing.assert_array_equal(tree.ancestor_matrix, expected)
+
+
+def test_flat_is_the_star():
+    tree = build_kinematic_tree('coco17-flat')
+    assert tree.parents == (-1,) * 17
+    np.testing.assert_array_equal(tree.ancestor_matrix, np.eye(17))
+    assert set(tree.levels) == {2}
+    assert tree.joint_names == build_kinematic_tree('coco').joint_names
+
+
+def test_custom_trees_by_index_and_by_name_agree():
+    by_index = build_kinematic_tree([-1, 0, 1])
+    by_name = build_kinematic_tree(
+        dict(parents=['root', 'a', 'b'], joint_names=['a', 'b', 'c'])
+    )
+    assert by_index.parents == by_name.parents == (-1, 0, 1)
+    assert build_kinematic_tree(by_name) is by_name
+    assert build_kinematic_tree([-1]).levels == (2,)
+
+
+@pytest.mark.parametrize(
+    ('kinematics', 'message'),
+    [
+        ('human', "unknown kinematic tree 'human'.*coco"),
+        ([], 'at least one joint'),
+        ([-1, 5], r'parent of joint 1 is 5'),
+        ([-1, -2], r'parent of joint 1 is -2'),
+        ([-1, 1], r'joint 1 never reaches the root: 1 -> 1'),
+        ([1, 2, 0], r'joint 0 never reaches the root: 0 -> 1 -> 2 -> 0'),
+        ([-1, 0.5], r'parent of joint 1 must be an index'),
+        (['root', 'a'], 'joint_names'),
+        (
+            dict(parents=['root', 'hip'], joint_names=['a', 'b']),
+            "joint 'b' hangs on 'hip'",
+        ),
+        (
+            dict(parents=[-1, -1], joint_names=['a', 'a']),
+            "'a' is used twice",
+        ),
+        (dict(parents=[-1, 0], joint_names=['a']), '2 parents but 1'),
+        (dict(parent=[-1, 0]), 'keys parents'),
+        (
+            dict(parents=[-1, 0, -1], flip_indices=[0, 2, 1]),
+            r'not symmetric: joint 2 mirrors joint 1 and must hang on 0',
+        ),
+        (
+            dict(parents=[-1, -1, 0], flip_indices=[0, 2, 1]),
+            r'not symmetric: joint 2 mirrors joint 1 and must hang on the',
+        ),
+        (
+            dict(parents=[-1, -1, -1], flip_indices=[1, 2, 0]),
+            'send joint 0 to 1, but that one to 2',
+        ),
+        (dict(parents=[-1, -1], flip_indices=[0, 0]), 'once'),
+    ],
+)
+def test_errors_name_the_joint(kinematics, message):
+    with pytest.raises(ValueError, match=message):
+        build_kinematic_tree(kinematics)
+
+
+def test_wrong_type_and_names():
+    with pytest.raises(TypeError, match='list of parents'):
+        build_kinematic_tree(17)
+    with pytest.raises(ValueError, match="unknown joint 'tail'"):
+        build_kinematic_tree('coco').index('tail')
+    with pytest.raises(ValueError, match='no joint_names'):
+        KinematicTree((-1,)).index('nose')
