@@ -7,14 +7,16 @@ import pytest
 import torch
 
 os.environ.setdefault('MPLBACKEND', 'Agg')
+
+# Before mmpose: with mmcv-lite this is what lets mmpose import.
+import rmpe_spm  # noqa: E402, F401
+
 torch.set_num_threads(int(os.environ.get('RMPE_SPM_TEST_THREADS', '1')))
 
 
 @pytest.fixture(scope='session', autouse=True)
 def _registered():
     """Register mmpose's and our components in mmpose's default scope."""
-    # First: with mmcv-lite it lets mmpose import.
-    import rmpe_spm  # noqa: F401
     from mmpose.utils import register_all_modules
 
     register_all_modules(init_default_scope=True)
