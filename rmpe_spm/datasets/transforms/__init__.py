@@ -1,1 +1,5 @@
 """Transforms of the training and test pipelines."""
+
+from .pgpg_transform import PGPGTransform
+
+__all__ = ['PGPGTransform']

@@ -1,0 +1,1 @@
+"""Poses, boxes and fitted models as plain arrays and dataclasses."""
