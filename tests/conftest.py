@@ -1,10 +1,14 @@
 """Fixtures shared by the whole suite."""
 
+import json
 import os
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
 os.environ.setdefault('MPLBACKEND', 'Agg')
 
@@ -35,3 +39,134 @@ def shared_dir(repo_root) -> Path:
     if not (path / 'data').is_dir():
         pytest.skip(f'the real data is not beside this checkout ({path})')
     return path
+
+
+@pytest.fixture(scope='session')
+def tiny_coco(tmp_path_factory) -> Path:
+    """Return a folder with ``images/`` and ``annotations.json``: noise.
+
+    Four images of 96x72 with two people each, all joints visible.
+    """
+    root = tmp_path_factory.mktemp('tiny_coco')
+    (root / 'images').mkdir()
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for image_id in range(1, 5):
+        name = f'{image_id:012d}.jpg'
+        pixels = rng.integers(0, 255, (72, 96, 3), dtype=np.uint8)
+        cv2.imwrite(str(root / 'images' / name), pixels)
+        images.append(dict(id=image_id, file_name=name, width=96, height=72))
+        for person in range(2):
+            x, y, w, h = 4 + 46 * person, 6, 40, 60
+            points = rng.uniform((x, y), (x + w, y + h), (17, 2)).round(1)
+            keypoints = np.c_[points, np.full(17, 2)].ravel().tolist()
+            annotations.append(
+                dict(
+                    id=len(annotations) + 1,
+                    image_id=image_id,
+                    category_id=1,
+                    bbox=[x, y, w, h],
+                    area=w * h,
+                    iscrowd=0,
+                    num_keypoints=17,
+                    keypoints=keypoints,
+                )
+            )
+    category = dict(id=1, name='person', keypoints=[''] * 17, skeleton=[])
+    (root / 'annotations.json').write_text(
+        json.dumps(
+            dict(images=images, annotations=annotations, categories=[category])
+        )
+    )
+    return root
+
+
+@pytest.fixture
+def tiny_config(tiny_coco, tmp_path) -> Config:
+    """Return the config of a small top-down model that trains in a second.
+
+    One epoch of two batches of four people; its folder is ``tmp_path``.
+    """
+    codec = dict(
+        type='MSRAHeatmap', input_size=(48, 64), heatmap_size=(12, 16), sigma=1
+    )
+    dataset = dict(
+        type='CocoDataset',
+        data_root=str(tiny_coco),
+        ann_file='annotations.json',
+        data_prefix=dict(img='images/'),
+        data_mode='topdown',
+    )
+    load = [
+        dict(type='LoadImage'),
+        dict(type='GetBBoxCenterScale'),
+        dict(type='TopdownAffine', input_size=codec['input_size']),
+    ]
+    target = [dict(type='GenerateTarget', encoder=codec)]
+    pack = [dict(type='PackPoseInputs')]
+    train = dict(
+        batch_size=4,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=True),
+        dataset=dict(dataset, pipeline=load + target + pack),
+    )
+    evaluate = dict(
+        batch_size=4,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(dataset, pipeline=load + pack, test_mode=True),
+    )
+    evaluator = dict(
+        type='CocoMetric', ann_file=str(tiny_coco / 'annotations.json')
+    )
+    return Config(
+        dict(
+            default_scope='mmpose',
+            custom_imports=dict(
+                imports=['rmpe_spm'], allow_failed_imports=False
+            ),
+            # mmengine keeps global state by this name.
+            experiment_name=f'tiny_{tmp_path.name}',
+            work_dir=str(tmp_path),
+            model=dict(
+                type='TopdownPoseEstimator',
+                data_preprocessor=dict(
+                    type='PoseDataPreprocessor',
+                    mean=[123.675, 116.28, 103.53],
+                    std=[58.395, 57.12, 57.375],
+                    bgr_to_rgb=True,
+                ),
+                backbone=dict(
+                    type='MobileNetV2', widen_factor=0.25, out_indices=(1,)
+                ),
+                head=dict(
+                    type='HeatmapHead',
+                    in_channels=8,
+                    out_channels=17,
+                    deconv_out_channels=None,
+                    loss=dict(type='KeypointMSELoss'),
+                    decoder=codec,
+                ),
+            ),
+            train_dataloader=train,
+            val_dataloader=evaluate,
+            test_dataloader=evaluate,
+            val_evaluator=evaluator,
+            test_evaluator=evaluator,
+            train_cfg=dict(by_epoch=True, max_epochs=1),
+            val_cfg=dict(),
+            test_cfg=dict(),
+            optim_wrapper=dict(optimizer=dict(type='Adam', lr=1e-3)),
+            param_scheduler=[
+                dict(type='LinearLR', start_factor=0.1, end=4, by_epoch=False)
+            ],
+            default_hooks=dict(
+                logger=dict(type='LoggerHook', interval=1),
+                checkpoint=dict(
+                    type='CheckpointHook', save_best='coco/AP', rule='greater'
+                ),
+            ),
+            randomness=dict(seed=0),
+            log_level='WARNING',
+        )
+    )

@@ -1,0 +1,192 @@
+"""Checkpoints are read without running code that they carry.
+
+Importing this module allows exactly the classes that a training state of
+mmengine's runner is made of, beside the tensors and plain containers that
+``torch.load(weights_only=True)`` accepts by itself, and makes mmengine load
+every checkpoint, local or downloaded, so.
+"""
+
+import pickle
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import numpy as np
+import torch
+from mmengine.dist import barrier, get_rank
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+
+# Of these are the logs, the scores and the dataset's arrays in a checkpoint.
+_DTYPES = (
+    'bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 '
+    'float16 float32 float64'
+)
+
+
+class UnsafeCheckpointError(ValueError):
+    """A checkpoint carries something that could run code."""
+
+
+class CorruptCheckpointError(ValueError):
+    """A checkpoint is truncated, or no checkpoint at all."""
+
+
+def allow_training_state() -> None:
+    """Allow the classes that mmengine's runner writes to a checkpoint.
+
+    These are mmengine's ``HistoryBuffer`` (the logs) and what a numeric
+    numpy array or scalar is pickled with, under numpy 1's and numpy 2's
+    names. A ``HistoryBuffer`` also names its own statistics through
+    ``getattr``, which would open every attribute of every allowed class: what
+    answers to that name here gives out those statistics and nothing else.
+    Allowing all this twice is harmless.
+
+    Before torch 2.6 a name cannot be bound so: there only weights load, and
+    a training state is refused.
+    """
+    if not hasattr(torch.serialization, 'get_unsafe_globals_in_checkpoint'):
+        return
+    multiarray = sys.modules[np.ndarray((0,)).__reduce__()[0].__module__]
+    named = [
+        (function, f'numpy.{core}.multiarray.{function.__name__}')
+        for function in (multiarray._reconstruct, multiarray.scalar)
+        for core in ('core', '_core')
+    ]
+    dtypes = [type(np.dtype(name)) for name in _DTYPES.split()]
+    torch.serialization.add_safe_globals(
+        [
+            HistoryBuffer,
+            (_statistic_of_history, 'builtins.getattr'),
+            np.ndarray,
+            np.dtype,
+            *dtypes,
+            *named,
+        ]
+    )
+
+
+def _statistic_of_history(owner: Any, name: str) -> Callable:
+    """Return what ``getattr`` would, for a statistic of HistoryBuffer."""
+    if owner is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
+        return getattr(owner, name)
+    raise pickle.UnpicklingError(
+        f'unrecognized function getattr({owner!r}, {name!r})'
+    )
+
+
+def load_from_local(filename: str, map_location: Any = None) -> dict:
+    """Load a checkpoint file without running code that it carries.
+
+    Args:
+        filename (str): The file; ``~`` is expanded.
+        map_location: As in ``torch.load``. Defaults to None.
+
+    Returns:
+        dict: The checkpoint.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UnsafeCheckpointError: It carries classes that are neither weights
+            nor a training state of mmengine's runner.
+        CorruptCheckpointError: It cannot be read.
+    """
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'checkpoint {path} does not exist. {_what_to_do(path)}'
+        )
+    try:
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        names = _refused_names(path, str(error))
+        if not names:
+            raise _corrupt(path, error) from error
+        raise UnsafeCheckpointError(
+            f'checkpoint {path} was refused: it carries {", ".join(names)}, '
+            'which is neither a weight nor part of a training state, and '
+            'nothing in it was run. Get the weights from a source that you '
+            'trust; a class of your own is allowed with '
+            'torch.serialization.add_safe_globals before loading'
+        ) from None
+    except (EOFError, LookupError, RuntimeError, TypeError) as error:
+        if 'map_location' in str(error):  # weights of a GPU that is not here
+            raise
+        raise _corrupt(path, error) from error
+
+
+def load_from_http(filename: str, map_location: Any = None) -> dict:
+    """Download a checkpoint, once, and load it as :func:`load_from_local`.
+
+    Args:
+        filename (str): The URL.
+        map_location: As in ``torch.load``. Defaults to None.
+
+    Returns:
+        dict: The checkpoint.
+    """
+    path = Path(torch.hub.get_dir(), 'checkpoints')
+    path /= Path(urlparse(filename).path).name
+    # The first process downloads; the others do so only on other machines.
+    for turn in (get_rank() == 0, get_rank() != 0):
+        if turn and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(
+                filename, str(path), progress=sys.stderr.isatty()
+            )
+        barrier()
+    return load_from_local(str(path), map_location)
+
+
+def _refused_names(path: Path, message: str) -> list[str]:
+    """Return the names that a checkpoint was refused for."""
+    list_names = getattr(
+        torch.serialization, 'get_unsafe_globals_in_checkpoint', None
+    )
+    try:
+        names = list_names(path) if list_names else []
+    except (ValueError, RuntimeError, pickle.UnpicklingError):
+        names = []  # not of the present file format
+    found = re.search(
+        r'GLOBAL (\S+)|unrecognized function (.+)|but got (<class .+>)',
+        message,
+    )
+    if not names and found:
+        names = [next(filter(None, found.groups()))]
+    return sorted(names)
+
+
+def _corrupt(path: Path, error: Exception) -> CorruptCheckpointError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return CorruptCheckpointError(
+        f'checkpoint {path} ({path.stat().st_size} bytes) is truncated or '
+        f'no checkpoint: {reason}. {_what_to_do(path)}'
+    )
+
+
+def _what_to_do(path: Path) -> str:
+    """Say how to go on without a checkpoint."""
+    folder = path.parent
+    others = sorted(
+        (other for other in folder.glob('*.pth') if other != path),
+        key=lambda other: other.stat().st_mtime,
+    )
+    advice = 'Check the path'
+    pointer = folder / 'last_checkpoint'
+    if pointer.is_file() and Path(pointer.read_text().strip()) == path:
+        advice = f'{pointer} names it: remove that file to start anew'
+        if others:
+            advice += f', or resume with --resume {others[-1]}'
+    elif others:
+        advice += f'; the newest other one there is {others[-1]}'
+    return advice
+
+
+allow_training_state()
+CheckpointLoader.register_scheme('', load_from_local, force=True)
+CheckpointLoader.register_scheme(
+    ('http://', 'https://'), load_from_http, force=True
+)
