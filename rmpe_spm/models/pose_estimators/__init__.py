@@ -1,1 +1,5 @@
 """Pose estimators: ParallelSPPE."""
+
+from .parallel_sppe import ParallelSPPE
+
+__all__ = ['ParallelSPPE']

@@ -1,0 +1,154 @@
+"""GenerateCenterTarget: the target of RMPE's parallel branch."""
+
+from copy import deepcopy
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmpose.datasets.transforms import (
+    GenerateTarget,
+    PackPoseInputs,
+    TopdownAffine,
+)
+from mmpose.registry import TRANSFORMS
+from mmpose.structures.bbox import (
+    bbox_xyxy2cs,
+    flip_bbox,
+    get_udp_warp_matrix,
+    get_warp_matrix,
+)
+from mmpose.utils.typing import MultiConfig
+
+PREFIX = 'center_'
+
+
+@TRANSFORMS.register_module()
+class GenerateCenterTarget(BaseTransform):
+    """Encode the pose in the frame of the clean box, as in `RMPE`_.
+
+    The centre-located target supervises the parallel branch of
+    :class:`ParallelSPPE`. It shows the same joints as the main target, in
+    the crop that the clean box would have given: with the box's padding and
+    the input's aspect ratio, and with the flip and the rotation of the
+    actual crop, since only the error of the box is to be removed. Where the
+    proposal is the clean box it equals the main target. Which joints count
+    as outside the frame, with weight 0, is the encoder's rule.
+
+    A random patch has itself as clean box (:class:`PGPGTransform`), so its
+    centre-located target asks for no change. A half-body crop has not, and
+    would ask to see the whole body: leave :class:`RandomHalfBody` out.
+
+    Required Keys:
+
+        - clean_bbox
+        - keypoints
+        - keypoints_visible
+        - img_shape
+        - input_size
+        - flip (optional)
+        - flip_direction (optional)
+        - bbox_rotation (optional)
+
+    Added Keys:
+
+        - The encoder's keys with the prefix ``center_``, e.g.
+          ``center_heatmaps`` and ``center_keypoint_weights``, packed under
+          the same names.
+
+    Args:
+        encoder (dict | list[dict]): The codec, as in :class:`GenerateTarget`.
+            Heatmaps must have the size of the main target's.
+        padding (float): Padding of the box, that of
+            :class:`GetBBoxCenterScale`. Defaults to 1.25.
+        use_udp (bool): Whether the crop is UDP's, as in
+            :class:`TopdownAffine`. Defaults to False.
+        multilevel (bool): As in :class:`GenerateTarget`. Defaults to False.
+        use_dataset_keypoint_weights (bool): As in :class:`GenerateTarget`.
+            Defaults to False.
+
+    .. _`RMPE`: https://arxiv.org/abs/1612.00137
+    """
+
+    def __init__(
+        self,
+        encoder: MultiConfig,
+        padding: float = 1.25,
+        use_udp: bool = False,
+        multilevel: bool = False,
+        use_dataset_keypoint_weights: bool = False,
+    ) -> None:
+        super().__init__()
+        self.padding = padding
+        self.use_udp = use_udp
+        self.generate = GenerateTarget(
+            encoder=deepcopy(encoder),
+            multilevel=multilevel,
+            use_dataset_keypoint_weights=use_dataset_keypoint_weights,
+        )
+
+    def transform(self, results: dict) -> dict:
+        """Add the centre-located target.
+
+        Args:
+            results (dict): The result dict.
+
+        Returns:
+            dict: The result dict.
+
+        Raises:
+            KeyError: If the clean box, the crop or the main target is
+                missing.
+        """
+        for key, maker in (
+            ('clean_bbox', 'PGPGTransform'),
+            ('input_size', 'TopdownAffine'),
+            ('label_mapping_table', 'GenerateTarget'),
+        ):
+            if key not in results:
+                raise KeyError(
+                    f'GenerateCenterTarget needs {key!r}, which {maker} '
+                    f'adds: put {maker} before it in the pipeline (image '
+                    f'{results.get("img_path")})'
+                )
+        matrix = self._center_warp(results)
+        keypoints = results['keypoints'].copy()
+        keypoints[..., :2] = cv2.transform(keypoints[..., :2], matrix)
+        encoded = self.generate.transform(
+            {**results, 'transformed_keypoints': keypoints}
+        )
+        codec = self.generate.encoder
+        codecs = codec if isinstance(codec, list) else [codec]
+        for table in ('field_mapping_table', 'label_mapping_table'):
+            keys = {k: v for c in codecs for k, v in getattr(c, table).items()}
+            added = {PREFIX + k: PREFIX + v for k, v in keys.items()}
+            for key in keys:
+                if key in encoded:
+                    results[PREFIX + key] = encoded[key]
+            # The table may be an attribute of the codec's class: copy it.
+            old = results.get(table, getattr(PackPoseInputs, table))
+            results[table] = {**old, **added}
+        return results
+
+    def _center_warp(self, results: dict) -> np.ndarray:
+        """Return the matrix from the (flipped) image to the centre frame."""
+        bbox = np.asarray(results['clean_bbox'], dtype=np.float32)
+        w, h = results['input_size']
+        center, scale = bbox_xyxy2cs(bbox.reshape(1, 4), padding=self.padding)
+        if results.get('flip', False):
+            center = flip_bbox(
+                center,
+                image_size=results['img_shape'][1::-1],
+                bbox_format='center',
+                direction=results['flip_direction'],
+            )
+        scale = TopdownAffine._fix_aspect_ratio(scale, aspect_ratio=w / h)
+        rotation = results.get('bbox_rotation', np.zeros(1))[0]
+        make = get_udp_warp_matrix if self.use_udp else get_warp_matrix
+        return make(center[0], scale[0], rotation, output_size=(w, h))
+
+    def __repr__(self) -> str:
+        """Return the transform's settings as a string."""
+        return (
+            f'{self.__class__.__name__}(encoder={self.generate.encoder_cfg}, '
+            f'padding={self.padding}, use_udp={self.use_udp})'
+        )

@@ -1,0 +1,185 @@
+"""The centre-located target, by hand and against the main target."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+from mmcv.transforms import Compose
+from mmpose.registry import TRANSFORMS
+
+SIZE = (48, 64)
+CODECS = {
+    'msra': dict(
+        type='MSRAHeatmap', input_size=SIZE, heatmap_size=(12, 16), sigma=1
+    ),
+    'udp': dict(
+        type='UDPHeatmap', input_size=SIZE, heatmap_size=(12, 16), sigma=1
+    ),
+    'simcc': dict(type='SimCCLabel', input_size=SIZE, sigma=4.0),
+    'regression': dict(type='RegressionLabel', input_size=SIZE),
+}
+
+
+def sample(clean=(30, 20, 78, 84), proposal=None, keypoints=((54, 52),)):
+    """A person in an image of 200x150 with a clean box and a proposal."""
+    keypoints = np.array(keypoints, dtype=np.float32)[None]
+    proposal = clean if proposal is None else proposal
+    return dict(
+        img=np.zeros((150, 200, 3), dtype=np.uint8),
+        img_shape=(150, 200),
+        img_path='an image',
+        bbox=np.array([proposal], dtype=np.float32),
+        clean_bbox=np.array([clean], dtype=np.float32),
+        keypoints=keypoints,
+        keypoints_visible=np.ones(keypoints.shape[:2], dtype=np.float32),
+        flip_indices=list(range(keypoints.shape[1])),
+    )
+
+
+def run(results, codec='msra', padding=1.0, extra=(), pack=True, seed=0):
+    """Run a top-down pipeline with both targets."""
+    np.random.seed(seed)  # noqa: NPY002 (mmpose's transforms use it)
+    udp = codec == 'udp'
+    encoder = CODECS[codec]
+    pipeline = [
+        dict(type='GetBBoxCenterScale', padding=padding),
+        *extra,
+        dict(type='TopdownAffine', input_size=SIZE, use_udp=udp),
+        dict(type='GenerateTarget', encoder=encoder),
+        dict(
+            type='GenerateCenterTarget',
+            encoder=encoder,
+            padding=padding,
+            use_udp=udp,
+        ),
+    ]
+    if pack:
+        pipeline.append(dict(type='PackPoseInputs'))
+    transforms = [TRANSFORMS.build(t) for t in pipeline]
+    return Compose(transforms)(deepcopy(results))
+
+
+def peak(heatmap):
+    """Cell (x, y) of the maximum."""
+    y, x = np.unravel_index(np.argmax(heatmap), heatmap.shape)
+    return x, y
+
+
+def test_values_by_hand():
+    # The clean box is 48 x 64 pixels, so its frame is a mere shift:
+    # (54, 52) - (30, 20) = (24, 32), cell (6, 8). The proposal lies 16
+    # right and 8 below: (8, 24), cell (2, 6).
+    out = run(sample(proposal=(46, 28, 94, 92)), pack=False)
+    assert peak(out['heatmaps'][0]) == (2, 6)
+    assert peak(out['center_heatmaps'][0]) == (6, 8)
+
+
+def test_padding_and_aspect_ratio_by_hand():
+    # A box of 24 x 64, padded by 1.25 to 30 x 80; the ratio 3:4 widens it
+    # to 60 x 80 about (42, 52): x from 12, y from 12, 1.25 pixels a pixel.
+    # (32, 42) is at (20, 30) / 1.25 = (16, 24), cell (4, 6).
+    out = run(
+        sample(
+            clean=(30, 20, 54, 84),
+            proposal=(0, 0, 99, 99),
+            keypoints=[(32, 42)],
+        ),
+        padding=1.25,
+        pack=False,
+    )
+    assert peak(out['center_heatmaps'][0]) == (4, 6)
+
+
+def test_flip_by_hand():
+    # x -> 199 - x. The clean box begins at 199 - 78 = 121 and the joint
+    # (42, 52) is at 157: 36 - as from the right before - and cell 9.
+    flip = dict(type='RandomFlip', prob=1.0)
+    results = sample(proposal=(40, 20, 88, 84), keypoints=[(42, 52)])
+    out = run(results, extra=[flip], pack=False)
+    assert out['flip']
+    assert peak(out['center_heatmaps'][0]) == (9, 8)
+    assert peak(out['heatmaps'][0]) == (11, 8)  # 157 - 111 = 46, clipped
+
+
+@pytest.mark.parametrize('codec', CODECS)
+@pytest.mark.parametrize('direction', ['horizontal', 'vertical', 'diagonal'])
+@pytest.mark.parametrize('seed', range(4))
+def test_equals_the_main_target_where_the_proposal_is_clean(
+    codec, direction, seed
+):
+    """Also flipped and rotated, and with joints outside the frame."""
+    rng = np.random.default_rng(seed)
+    box = np.array([40.0, 30, 90, 110]) + rng.uniform(-9, 9, 4)
+    results = sample(clean=box, keypoints=rng.uniform(0, 150, (9, 2)))
+    extra = [
+        dict(
+            type='RandomBBoxTransform',
+            shift_prob=0.0,
+            scale_prob=0.0,
+            rotate_prob=1.0,
+        )
+    ]
+    extra.insert(0, dict(type='RandomFlip', direction=direction, prob=0.5))
+    out = run(results, codec, padding=1.25, extra=extra, pack=False, seed=seed)
+    assert out['bbox_rotation'][0] != 0
+    compared = 0
+    for key in [k for k in out if k.startswith('center_')]:
+        np.testing.assert_array_equal(out[key], out[key[7:]])
+        compared += 1
+    assert compared == {'simcc': 3}.get(codec, 2)
+
+
+def test_joints_outside_the_centre_frame_get_no_weight():
+    results = sample(
+        clean=(100, 60, 148, 124),
+        proposal=(30, 20, 78, 84),
+        keypoints=[(54, 52), (120, 90)],
+    )
+    for codec in CODECS:
+        out = run(results, codec, pack=False)
+        assert out['keypoint_weights'].tolist() == [[1, 0]]
+        assert out['center_keypoint_weights'].tolist() == [[0, 1]]
+
+
+def test_invisible_joints_keep_no_weight():
+    results = sample(keypoints=[(54, 52), (60, 60)])
+    results['keypoints_visible'][0, 1] = 0
+    out = run(results, pack=False)
+    assert out['center_keypoint_weights'].tolist() == [[1, 0]]
+    assert out['center_heatmaps'][1].max() == 0
+
+
+@pytest.mark.parametrize('codec', CODECS)
+def test_packed_beside_the_main_target(codec):
+    packed = run(sample(proposal=(46, 28, 94, 92)), codec)['data_samples']
+    labels = packed.gt_instance_labels
+    assert {'keypoint_weights', 'center_keypoint_weights'} <= set(
+        labels.keys()
+    )
+    if codec in ('msra', 'udp'):
+        fields = packed.gt_fields
+        assert fields.center_heatmaps.shape == fields.heatmaps.shape
+        assert not (fields.center_heatmaps == fields.heatmaps).all()
+    from mmpose.registry import KEYPOINT_CODECS
+
+    codec = KEYPOINT_CODECS.build(CODECS[codec])
+    tables = {**codec.label_mapping_table, **codec.field_mapping_table}
+    assert not any(key.startswith('center_') for key in tables)
+
+
+@pytest.mark.parametrize(
+    ('key', 'maker'),
+    [
+        ('clean_bbox', 'PGPGTransform'),
+        ('input_size', 'TopdownAffine'),
+        ('label_mapping_table', 'GenerateTarget'),
+    ],
+)
+def test_missing_keys_are_explained(key, maker):
+    results = run(sample(), pack=False)
+    del results[key]
+    transform = TRANSFORMS.build(
+        dict(type='GenerateCenterTarget', encoder=CODECS['msra'])
+    )
+    with pytest.raises(KeyError, match=f'{key}.*{maker}.*an image'):
+        transform(results)
