@@ -8,6 +8,7 @@ from rmpe_spm.structures.proposal_model import (
     OffsetModel,
     PeopleGroup,
     ProposalModel,
+    SideMixture,
 )
 
 NAMES = ['head', 'left_shoulder', 'right_shoulder', 'left_hip', 'right_hip']
@@ -19,14 +20,18 @@ LYING = UPRIGHT[:, ::-1]
 
 def offset_model(seed, num_components=2):
     rng = np.random.default_rng(seed)
-    factors = rng.normal(size=(num_components, 4, 4)) * 0.1
-    weights = rng.random(num_components)
+    mixtures = []
+    for _ in range(4):
+        weights = rng.random(num_components)
+        mixtures.append(
+            SideMixture(
+                (weights / weights.sum()).tolist(),
+                rng.normal(0, 0.1, num_components).tolist(),
+                rng.uniform(0.01, 0.1, num_components).tolist(),
+            )
+        )
     return OffsetModel(
-        mean=rng.normal(size=4) * 0.1,
-        std=rng.random(4) * 0.1,
-        weights=weights / weights.sum(),
-        means=rng.normal(size=(num_components, 4)) * 0.1,
-        covariances=factors @ factors.transpose(0, 2, 1) + 1e-3 * np.eye(4),
+        rng.normal(0, 0.1, 4).tolist(), rng.random(4).tolist(), mixtures
     )
 
 
@@ -45,37 +50,32 @@ def proposal_model():
     )
 
 
-@pytest.mark.parametrize('uniform', [0.0, 0.299, 0.3, 0.999])
-def test_mixture_offsets_by_hand(uniform):
-    model = OffsetModel(
-        mean=np.zeros(4),
-        std=np.ones(4),
-        weights=np.array([0.3, 0.7]),
-        means=np.array([[1.0, 2, 3, 4], [-1, -2, -3, -4]]),
-        covariances=np.stack([np.eye(4), np.diag([4.0, 9, 16, 25])]),
-    )
-    offsets = model.mixture_offsets(uniform, np.array([1.0, 1, -1, 0]))
-    expected = [2, 3, 2, 4] if uniform < 0.3 else [1, 1, -7, -4]
-    np.testing.assert_allclose(offsets, expected)
+@pytest.mark.parametrize(
+    ('uniform', 'expected'),
+    [(0.0, 3), (0.299, 3), (0.3, -8), (0.799, -8), (0.8, 11), (0.999, 11)],
+)
+def test_side_mixture_by_hand(uniform, expected):
+    mixture = SideMixture([0.3, 0.5, 0.2], [1, -2, 5], [1, -3, 3])
+    assert mixture.offset(uniform, 2.0) == expected
 
 
-def test_mixture_offsets_have_the_covariance():
-    model = offset_model(3, 1)
-    normal = np.random.default_rng(0).standard_normal((20000, 4))
-    samples = np.stack([model.mixture_offsets(0.5, z) for z in normal])
-    # the standard error of an entry is below sqrt(2 / n) of the largest
-    covariance = model.covariances[0]
-    error = np.abs(np.cov(samples.T) - covariance)
-    assert error.max() < 4 * np.sqrt(2 / 20000) * covariance.max()
+def test_side_mixture_density_by_hand():
+    mixture = SideMixture([0.25, 0.75], [0.0, 1.0], [1.0, 2.0])
+    points = np.array([[0.0, 1.0]])
+    root = np.sqrt(2 * np.pi)
+    expected = [
+        0.25 / root + 0.75 / (2 * root) * np.exp(-0.125),
+        0.25 / root * np.exp(-0.5) + 0.75 / (2 * root),
+    ]
+    np.testing.assert_allclose(mixture.density(points), [expected])
 
 
-def test_gaussian_offsets_by_hand():
-    model = offset_model(0)
-    offsets = model.gaussian_offsets(np.array([0, 1.0, -2, 3]))
-    np.testing.assert_allclose(
-        offsets,
-        model.mean + [0, model.std[1], -2 * model.std[2], 3 * model.std[3]],
-    )
+def test_offsets_by_hand():
+    sides = [SideMixture([0.5, 0.5], [k, -k], [1, 10]) for k in range(4)]
+    model = OffsetModel([1, 2, 3, 4], [5, 6, 7, 8], sides)
+    assert model.gaussian_offsets([0, 1, -1, 2]) == [1, 8, -4, 20]
+    offsets = model.mixture_offsets([0.1, 0.9, 0.1, 0.9], [3, 4, 5, 6])
+    assert offsets == [3, 39, 7, 57]
 
 
 @pytest.mark.parametrize(('pose', 'index'), [(UPRIGHT, 0), (LYING, 1)])
@@ -116,12 +116,19 @@ def test_there_and_back(tmp_path):
     ):
         assert ours.num_people == theirs.num_people
         assert ours.num_matches == theirs.num_matches
-        for name in ('mean', 'std', 'weights', 'means', 'covariances'):
+        for name in ('mean', 'std'):
             np.testing.assert_allclose(
                 getattr(ours.offsets, name),
                 getattr(theirs.offsets, name),
-                atol=2e-7,
+                atol=1e-7,
             )
+        for side in range(4):
+            for name in ('weights', 'means', 'stds'):
+                np.testing.assert_allclose(
+                    getattr(ours.offsets.mixtures[side], name),
+                    getattr(theirs.offsets.mixtures[side], name),
+                    atol=1e-6,
+                )
     # Writing what was read gives the same file.
     loaded.save(tmp_path / 'again.json')
     assert (tmp_path / 'again.json').read_bytes() == path.read_bytes()
@@ -139,7 +146,7 @@ def test_load_refuses_what_is_not_json(tmp_path):
         ProposalModel.load(path)
 
 
-MIXTURE = ('atoms', 0, 'offsets', 'mixture', 1)
+MIXTURES = ('atoms', 0, 'offsets', 'mixtures')
 
 
 @pytest.mark.parametrize(
@@ -158,11 +165,14 @@ MIXTURE = ('atoms', 0, 'offsets', 'mixture', 1)
         (('atoms', 0, 'num_people'), -1, 'not a count'),
         (('atoms', 0, 'offsets', 'mean'), [1, 2, 3], r'shape \(3,\)'),
         (('atoms', 0, 'offsets', 'std', 1), -0.1, 'negative'),
-        (('atoms', 0, 'offsets', 'mixture'), [], 'no component'),
-        ((*MIXTURE, 'weight'), 0.9, 'sum must be 1'),
-        ((*MIXTURE, 'covariance', 0, 0), -1, 'positive'),
-        ((*MIXTURE, 'covariance', 0, 1), 0.5, 'symmetric'),
-        ((*MIXTURE, 'mean', 1), float('nan'), 'not finite'),
+        (MIXTURES, [], 'list of four'),
+        ((*MIXTURES, 2, 'weights'), [], 'no component'),
+        ((*MIXTURES, 2, 'weights'), 1, 'no component'),
+        ((*MIXTURES, 2, 'weights', 0), 0.99, 'sum must be 1'),
+        ((*MIXTURES, 2, 'weights'), [1.5, -0.5], 'not be negative'),
+        ((*MIXTURES, 2, 'stds', 0), 0, r'\[2\].*not positive'),
+        ((*MIXTURES, 2, 'stds'), [1], r'shape \(1,\), not \(2,\)'),
+        ((*MIXTURES, 2, 'means', 1), float('nan'), 'not finite'),
         (('no_torso',), None, "'no_torso' has no entry"),
         (('global', 'offsets'), None, "'global' has no 'offsets'"),
         (('global', 'offsets'), 'x', "has no entry 'mean'"),

@@ -47,8 +47,8 @@ class PGPGTransform(BaseTransform):
     of the four sides, in units of the annotated box's width or height, are
     drawn by ``mode``:
 
-    - ``'gmm_atomic'``: the paper's: from a mixture of Gaussians over the
-      four sides, fitted for the atomic pose nearest to the annotated one
+    - ``'gmm_atomic'``: the paper's: from the mixtures of Gaussians, one a
+      side, fitted for the atomic pose nearest to the annotated one
     - ``'gaussian_atomic'``: the authors' released variant: from one Gaussian
       a side of that atomic pose, and random patches
     - ``'global_gaussian'``: from one Gaussian a side for every pose with
@@ -237,16 +237,17 @@ class PGPGTransform(BaseTransform):
             return clip_bbox(patch, image_size, self.min_side), 'patch'
         if self.mode == 'jitter':
             return self._jitter(bbox_xyxy, image_size), 'jitter'
-        normal = np.random.standard_normal(4)  # noqa: NPY002
+        normal = np.random.standard_normal(4).tolist()  # noqa: NPY002
         if self.mode == 'gmm_atomic':
-            deltas = offsets.mixture_offsets(uniform[1], normal).tolist()
+            uniform = np.random.rand(4).tolist()  # noqa: NPY002
+            deltas = offsets.mixture_offsets(uniform, normal)
         elif self.mode == 'gaussian_atomic':
-            deltas = offsets.gaussian_offsets(normal).tolist()
+            deltas = offsets.gaussian_offsets(normal)
         else:
             deltas = [
                 mean + std * value
                 for (mean, std), value in zip(
-                    GLOBAL_GAUSSIANS, normal.tolist(), strict=True
+                    GLOBAL_GAUSSIANS, normal, strict=True
                 )
             ]
         moved = offset_bbox(bbox_xyxy, deltas)

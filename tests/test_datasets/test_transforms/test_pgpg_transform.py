@@ -14,6 +14,7 @@ from rmpe_spm.structures.proposal_model import (
     OffsetModel,
     PeopleGroup,
     ProposalModel,
+    SideMixture,
 )
 
 NAMES = ['head', 'left_shoulder', 'right_shoulder', 'left_hip', 'right_hip']
@@ -28,17 +29,18 @@ IMG_SHAPE = (6000, 5000)
 
 
 def offset_model(centre):
-    """Two components, far apart, with correlated sides."""
-    factor = np.array([[3, 0, 0, 0], [1, 2, 0, 0], [2, 0, 2, 0], [0, 1, 0, 2]])
-    covariance = 1e-4 * factor @ factor.T
-    means = centre + np.array([[-0.1, -0.1, 0.1, 0.1], [0.1, 0.1, 0, 0]])
-    return OffsetModel(
-        mean=np.full(4, centre),
-        std=np.array([0.01, 0.02, 0.03, 0.04]),
-        weights=np.array([0.25, 0.75]),
-        means=means,
-        covariances=np.stack([covariance, 2 * covariance]),
-    )
+    """Two components a side, 0.2 apart and at most 0.02 wide."""
+    mixtures = []
+    for side, std in enumerate([0.005, 0.01, 0.015, 0.02]):
+        weight = 0.2 + 0.1 * side
+        mixtures.append(
+            SideMixture(
+                [weight, 1 - weight],
+                [centre - 0.1, centre + 0.1],
+                [std, 0.025 - std],
+            )
+        )
+    return OffsetModel([centre] * 4, [0.01, 0.02, 0.03, 0.04], mixtures)
 
 
 MODEL = ProposalModel(
@@ -125,21 +127,22 @@ def test_gmm_atomic_has_the_moments_of_the_atom(model_file, pose, index):
     samples = sample(transform, 4000, pose=pose)['gaussian']
     assert len(samples) == 4000  # no patches in the paper's form
     expected = MODEL.atom_groups[index].offsets
-    mean = expected.weights @ expected.means
-    spread = expected.means - mean
-    covariance = np.einsum(
-        'c,cij->ij',
-        expected.weights,
-        expected.covariances + spread[:, :, None] * spread[:, None, :],
-    )
-    assert_moments(samples, mean, covariance)
-    # Both components, each in its share: their means are 0.2 apart in x0
-    # and they are at most 0.043 wide there.
-    share = (samples[:, 0] < expected.means[:, 0].mean()).mean()
-    assert abs(share - expected.weights[0]) < 0.03
-    # Nothing between them.
-    between = np.abs(samples[:, 0] - expected.means[:, 0].mean()) < 0.02
-    assert between.mean() < 0.03
+    for side in range(4):
+        mixture = expected.mixtures[side]
+        is_first = samples[:, side] < np.mean(mixture.means)
+        share = mixture.weights[0]
+        error = abs(is_first.mean() - share)
+        assert error < 5 * np.sqrt(share * (1 - share) / 4000)
+        for number, own in enumerate((is_first, ~is_first)):
+            values = samples[own, side]
+            std = mixture.stds[number]
+            error = abs(values.mean() - mixture.means[number])
+            assert error < 5 * std / np.sqrt(len(values))
+            error = abs(values.std() / std - 1)
+            assert error < 5 / np.sqrt(2 * len(values))
+    # The sides are drawn independently.
+    correlation = np.corrcoef(samples.T) - np.eye(4)
+    assert np.abs(correlation).max() < 5 / np.sqrt(4000)
 
 
 def test_people_without_a_torso_have_their_own_boxes(model_file):
