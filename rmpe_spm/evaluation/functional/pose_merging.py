@@ -1,0 +1,66 @@
+"""Merging the redundant poses of a person into one."""
+
+import numpy as np
+
+from .pose_nms_rule import PoseNMSRule
+from .pose_similarity import SCORE_FLOOR, PoseTerms
+
+
+def merge_poses(
+    keypoints: np.ndarray,
+    scores: np.ndarray,
+    terms: PoseTerms,
+    members: np.ndarray,
+    starts: np.ndarray,
+    rule: PoseNMSRule,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Merge every cluster into its first member.
+
+    A joint of the merged pose is the mean, weighted by the scores, of those
+    members' joints that lie within the reference distance of the first
+    member's, and within ``rule.merge_cap``. Its score is the highest of
+    theirs, or sum(c^2) / sum(c). This is in the authors' code, not in the
+    paper. A pose alone in its cluster does not change.
+
+    Args:
+        keypoints (np.ndarray): Poses (N, K, 2) in pixels, float64.
+        scores (np.ndarray): Clean scores (N, K), float64.
+        terms (PoseTerms): :func:`pose_terms` of the same poses.
+        members (np.ndarray): Indices of the poses, cluster after cluster.
+        starts (np.ndarray): Where each of the C clusters starts in
+            ``members``; a cluster's first member is its reference.
+        rule (PoseNMSRule): The parameters; ``rule.merge`` must be set.
+
+    Returns:
+        tuple: Keypoints (C, K, 2) and scores (C, K), float64.
+    """
+    merged = keypoints[members[starts]]
+    merged_scores = scores[members[starts]]
+    sizes = np.diff(np.append(starts, len(members)))
+    several = np.flatnonzero(sizes > 1)
+    if len(several) == 0:
+        return merged, merged_scores
+
+    taken = np.repeat(sizes > 1, sizes)
+    members, sizes = members[taken], sizes[several]
+    starts = np.cumsum(sizes) - sizes
+    picks = np.repeat(members[starts], sizes)
+    dx = terms.x[members] - terms.x[picks]
+    dy = terms.y[members] - terms.y[picks]
+    limit = np.minimum(terms.reference[picks], rule.merge_cap)[:, None]
+    near = dx * dx + dy * dy <= limit * limit
+    joint_scores = np.where(near, scores[members], 0.0)
+    weights = np.where(near, np.maximum(scores[members], SCORE_FLOOR), 0.0)
+    total = np.add.reduceat(weights, starts)
+    # a joint that the reference lacks has no neighbours and stays missing
+    known = total > 0
+    divisor = np.where(known, total, 1.0)
+    for axis, offsets in enumerate((dx, dy)):
+        shift = np.where(near, offsets * weights, 0.0)
+        merged[several, :, axis] += np.add.reduceat(shift, starts) / divisor
+    if rule.merge == 'max':
+        best = np.maximum.reduceat(joint_scores, starts)
+    else:
+        best = np.add.reduceat(joint_scores * weights, starts) / divisor
+    merged_scores[several] = np.where(known, best, merged_scores[several])
+    return merged, merged_scores

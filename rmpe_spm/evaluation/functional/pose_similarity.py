@@ -1,0 +1,221 @@
+"""The similarity of two poses: RMPE, eqs. 8-10."""
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Union
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .pose_nms_rule import PoseNMSRule
+
+Array = Union[np.ndarray, Tensor]
+
+# the released code gives joints without a score this one, so that means
+# weighted by the scores exist
+SCORE_FLOOR = 1e-5
+
+
+def namespace(array: Array) -> ModuleType:
+    """The module, numpy or torch, whose functions take this array."""
+    return torch if isinstance(array, Tensor) else np
+
+
+@dataclass
+class PoseTerms:
+    """What the similarity of pairs needs of every pose (N poses, K joints).
+
+    Attributes:
+        x, y (np.ndarray | Tensor): Coordinates (N, K) in pixels, float64;
+            NaN for a missing joint.
+        softness (np.ndarray | Tensor): tanh(c / sigma1), (N, K).
+        num_joints (np.ndarray | Tensor): Joints that each pose has, (N,).
+        reference (np.ndarray | Tensor): alpha * max(w, h), at least one
+            pixel, (N,).
+        half_sides (tuple): Half the sides of the matching box, two arrays
+            (N,), in pixels.
+    """
+
+    x: Array
+    y: Array
+    softness: Array
+    num_joints: Array
+    reference: Array
+    half_sides: tuple[Array, Array]
+
+    def __getitem__(self, index: Any) -> 'PoseTerms':
+        """The same for the poses at ``index``."""
+        return PoseTerms(
+            self.x[index],
+            self.y[index],
+            self.softness[index],
+            self.num_joints[index],
+            self.reference[index],
+            (self.half_sides[0][index], self.half_sides[1][index]),
+        )
+
+    def to(self, device: torch.device) -> 'PoseTerms':
+        """The same as tensors on a device, sent in one transfer."""
+        num_joints = self.x.shape[1]
+        fields = [self.x, self.y, self.softness]
+        vectors = [self.num_joints, self.reference, *self.half_sides]
+        packed = np.concatenate([*fields, np.stack(vectors, 1)], 1)
+        packed = torch.from_numpy(packed).to(device)
+        x, y, softness, rest = packed.split([num_joints] * 3 + [4], 1)
+        num_joints, reference, half_width, half_height = rest.unbind(1)
+        return PoseTerms(
+            x, y, softness, num_joints, reference, (half_width, half_height)
+        )
+
+
+def clean_scores(keypoint_scores: Array) -> Array:
+    """Scores in float64, with NaN, infinite and negative ones set to 0."""
+    if isinstance(keypoint_scores, Tensor):
+        scores = keypoint_scores.double()
+        return scores.nan_to_num(0.0, 0.0, 0.0).clamp(min=0)
+    scores = np.asarray(keypoint_scores, dtype=np.float64)
+    return np.where((scores > 0) & (scores < np.inf), scores, 0.0)
+
+
+def pose_terms(
+    keypoints: Array, scores: Array, bboxes_xyxy: Array, rule: PoseNMSRule
+) -> PoseTerms:
+    """Compute what the similarity needs of every single pose.
+
+    A joint is missing when a coordinate is not finite, or when it has
+    COCO's mark for it: x = y = 0 with score 0.
+
+    Args:
+        keypoints (np.ndarray | Tensor): Shape (N, K, 2), in pixels.
+        scores (np.ndarray | Tensor): Clean float64 scores (N, K).
+        bboxes_xyxy (np.ndarray | Tensor): Boxes (N, 4) in pixels. Those
+            that are empty or not finite count as tiny.
+        rule (PoseNMSRule): The parameters.
+
+    Returns:
+        PoseTerms: Arrays of the same kind and device, in float64.
+    """
+    xp = namespace(keypoints)
+    if xp is torch:
+        keypoints, boxes = keypoints.double(), bboxes_xyxy.double()
+    else:
+        keypoints = np.asarray(keypoints, dtype=np.float64)
+        boxes = np.asarray(bboxes_xyxy, dtype=np.float64)
+    x, y = keypoints[..., 0], keypoints[..., 1]
+    missing = ~(xp.isfinite(x) & xp.isfinite(y))
+    missing |= (x == 0) & (y == 0) & (scores == 0)
+    x = xp.where(missing, xp.nan, x)
+    y = xp.where(missing, xp.nan, y)
+    num_joints = x.shape[1] - missing.sum(1)
+
+    sides = boxes[:, 2:] - boxes[:, :2]
+    sides = xp.where(xp.isfinite(sides), sides, 0.0) * rule.alpha
+    width, height = sides[:, 0], sides[:, 1]
+    return PoseTerms(
+        x,
+        y,
+        xp.tanh(xp.where(scores > 0, scores, SCORE_FLOOR) / rule.sigma1),
+        num_joints,
+        xp.maximum(width, height).clip(1.0),
+        ((width / 2).clip(1.0), (height / 2).clip(1.0)),
+    )
+
+
+def pair_similarity(
+    reference: PoseTerms,
+    candidate: PoseTerms,
+    rule: PoseNMSRule,
+) -> tuple[Array, Array, Array]:
+    """K_Sim, H_Sim and the squared joint distances of pairs of poses.
+
+    Both are sums over the joints that both poses have.
+
+    Args:
+        reference (PoseTerms): The first poses of P pairs.
+        candidate (PoseTerms): The second poses, in the same order.
+        rule (PoseNMSRule): The parameters.
+
+    Returns:
+        tuple: ``k_sim`` (P,), ``h_sim`` (P,) and the squared distances in
+        pixels (P, K), infinite where a joint is missing.
+    """
+    xp = namespace(reference.x)
+    dx = candidate.x - reference.x
+    dy = candidate.y - reference.y
+    squared = dx * dx + dy * dy
+    squared = xp.where(squared == squared, squared, xp.inf)
+    if rule.distance_unit == 'box':
+        unit = reference.reference[:, None]
+    else:
+        unit = 1.0
+    if rule.box_shape == 'rectangle':
+        half_x, half_y = reference.half_sides
+        inside = (abs(dx) <= half_x[:, None]) & (abs(dy) <= half_y[:, None])
+    else:
+        inside = squared <= unit * unit
+    softness = reference.softness * candidate.softness
+    k_sim = xp.where(inside, softness, 0.0).sum(1)
+    if rule.kernel == 'gaussian':
+        exponent = squared / (unit * unit * -rule.sigma2)
+    else:
+        exponent = xp.sqrt(squared) / (unit * -rule.sigma2)
+    return k_sim, xp.exp(exponent).sum(1), squared
+
+
+def is_redundant(
+    reference: PoseTerms, candidate: PoseTerms, rule: PoseNMSRule
+) -> Array:
+    """Whether each candidate is redundant with its reference (eq. 7).
+
+    Args:
+        reference (PoseTerms): The more confident poses of P pairs.
+        candidate (PoseTerms): The others, in the same order.
+        rule (PoseNMSRule): The parameters.
+
+    Returns:
+        np.ndarray | Tensor: Booleans (P,).
+    """
+    k_sim, h_sim, squared = pair_similarity(reference, candidate, rule)
+    num_joints = candidate.num_joints
+    redundant = k_sim + rule.lambda_ * h_sim >= rule.eta * num_joints
+    if rule.match_fraction is not None:
+        limit = reference.reference.clip(max=rule.match_cap)[:, None]
+        matches = (squared <= limit * limit).sum(1)
+        # 5 / 17 of 17 joints are 5, whatever the rounding
+        redundant |= matches >= rule.match_fraction * num_joints - 1e-9
+    return redundant & (num_joints > 0)
+
+
+def pose_similarity(
+    keypoints: Array,
+    keypoint_scores: Array,
+    bboxes_xyxy: Array,
+    other_keypoints: Array,
+    other_scores: Array,
+    rule: PoseNMSRule,
+) -> Array:
+    r"""The similarity d(P_i, P_j) of the paper's eq. 10, summed over joints.
+
+    It is called a distance there, but grows with the similarity: it is 0 for
+    poses with nothing in common and at most K (1 + lambda\_).
+
+    Args:
+        keypoints (np.ndarray | Tensor): Reference poses (N, K, 2), pixels.
+        keypoint_scores (np.ndarray | Tensor): Their scores (N, K).
+        bboxes_xyxy (np.ndarray | Tensor): Their boxes (N, 4) in pixels.
+        other_keypoints (np.ndarray | Tensor): The other poses (N, K, 2).
+        other_scores (np.ndarray | Tensor): Their scores (N, K).
+        rule (PoseNMSRule): The parameters.
+
+    Returns:
+        np.ndarray | Tensor: Similarities (N,), float64.
+    """
+    reference = pose_terms(
+        keypoints, clean_scores(keypoint_scores), bboxes_xyxy, rule
+    )
+    other = pose_terms(
+        other_keypoints, clean_scores(other_scores), bboxes_xyxy, rule
+    )
+    k_sim, h_sim, _ = pair_similarity(reference, other, rule)
+    return k_sim + rule.lambda_ * h_sim
