@@ -1,6 +1,13 @@
 """Transforms of the training and test pipelines."""
 
 from .generate_center_target import GenerateCenterTarget
+from .load_image_or_skip import LoadImageOrSkip
 from .pgpg_transform import PGPGTransform
+from .sanitize_instances import SanitizeInstances
 
-__all__ = ['GenerateCenterTarget', 'PGPGTransform']
+__all__ = [
+    'GenerateCenterTarget',
+    'LoadImageOrSkip',
+    'PGPGTransform',
+    'SanitizeInstances',
+]
