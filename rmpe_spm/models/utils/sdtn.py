@@ -266,7 +266,9 @@ def predict_in_crop(
     preds = head.predict(feats, data_samples, test_cfg=test_cfg)
     preds, fields = preds if isinstance(preds, tuple) else (preds, None)
     theta_px = normalized_to_pixel_theta(theta, frame.size)
-    for pred, matrix in zip(preds, theta_px.cpu().numpy(), strict=True):
+    for pred, matrix in zip(
+        preds, theta_px.detach().cpu().numpy(), strict=True
+    ):
         pred.keypoints = sdtn_keypoints(pred.keypoints, matrix, frame)
     if fields is None:
         return preds
