@@ -1,0 +1,210 @@
+"""From predicted maps to poses, on tensors of any device.
+
+Everything has a fixed shape (B images, M candidates each), so nothing here
+waits for the device. A map cell is at integer coordinates (x, y).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def find_root_peaks(
+    root_heatmaps: Tensor, nms_kernel: int, max_instances: int
+) -> tuple[Tensor, Tensor]:
+    """Find the highest local maxima of each root map.
+
+    Args:
+        root_heatmaps (Tensor): Root maps (B, H, W).
+        nms_kernel (int): Side of the window, in cells and odd, in which a
+            peak must be the highest. Of equal peaks within one window the
+            first that is found stays.
+        max_instances (int): M is this or, on a smaller map, H * W.
+
+    Returns:
+        tuple[Tensor, Tensor]: Scores (B, M), descending and 0 where there is
+        no further peak, and the flat cells (B, M), int64.
+    """
+    radius = nms_kernel // 2
+    width = root_heatmaps.shape[-1]
+    pooled = F.max_pool2d(
+        root_heatmaps[:, None], nms_kernel, stride=1, padding=radius
+    )[:, 0]
+    peaks = torch.where(pooled == root_heatmaps, root_heatmaps, 0.0)
+    peaks = peaks.flatten(1)
+    count = min(max_instances, peaks.shape[1])
+    scores, cells = peaks.topk(count, dim=1)
+    # a root halfway between cells gives equal neighbours, both the highest
+    xy = torch.stack((cells % width, cells // width), dim=-1)
+    distance = (xy[:, :, None] - xy[:, None]).abs().amax(dim=-1)
+    repeated = (distance <= radius).tril(diagonal=-1).any(dim=-1)
+    scores, order = torch.where(repeated, 0.0, scores).sort(
+        dim=1, descending=True, stable=True
+    )
+    return scores, cells.gather(1, order)
+
+
+def gather_at_cells(maps: Tensor, cells: Tensor) -> Tensor:
+    """Read maps at cells.
+
+    Args:
+        maps (Tensor): Maps (B, C, H, W).
+        cells (Tensor): Flat cells (B, M), int64.
+
+    Returns:
+        Tensor: Values (B, C, M), float32.
+    """
+    index = cells[:, None].expand(-1, maps.shape[1], -1)
+    return maps.flatten(2).gather(2, index).float()
+
+
+def read_root_located(
+    displacements: Tensor,
+    cells: Tensor,
+    ancestor_matrix: Tensor,
+    normalizer: float,
+) -> Tensor:
+    """Read poses whose displacements all lie at the root.
+
+    One gather and one product: ``p + Z * A @ D(p)`` with ``A`` the ancestor
+    matrix, exact from every cell ``p`` of the window.
+
+    Args:
+        displacements (Tensor): Maps (B, 2K, H, W).
+        cells (Tensor): Flat root cells (B, M), int64.
+        ancestor_matrix (Tensor): ``A`` (K, K), float32.
+        normalizer (float): Z, in cells.
+
+    Returns:
+        Tensor: Joints (B, M, K, 2) in cells, float32.
+    """
+    batch, num_cells = cells.shape
+    num_joints = ancestor_matrix.shape[0]
+    width = displacements.shape[-1]
+    vectors = gather_at_cells(displacements, cells)
+    vectors = vectors.reshape(batch, num_joints, 2 * num_cells)
+    joints = torch.matmul(ancestor_matrix, vectors) * normalizer
+    joints = joints.reshape(batch, num_joints, 2, num_cells)
+    roots = torch.stack((cells % width, cells // width), dim=1)
+    return (joints + roots[:, None]).permute(0, 3, 1, 2)
+
+
+def read_parent_located(
+    displacements: Tensor,
+    cells: Tensor,
+    joints_by_level: tuple[tuple[int, ...], ...],
+    parents: tuple[int, ...],
+    normalizer: float,
+) -> Tensor:
+    """Read poses whose displacements lie around each joint's parent.
+
+    Level by level: at the cell ``q`` nearest to the joint's parent (the root
+    cell for level 2) the joint is ``q + Z * D(q)``.
+
+    Args:
+        displacements (Tensor): Maps (B, 2K, H, W).
+        cells (Tensor): Flat root cells (B, M), int64.
+        joints_by_level (tuple): The joints of each level, parents first.
+        parents (tuple[int]): Each joint's parent, -1 for the root.
+        normalizer (float): Z, in cells.
+
+    Returns:
+        Tensor: Joints (B, M, K, 2) in cells, float32.
+    """
+    batch, num_cells = cells.shape
+    num_joints = len(parents)
+    height, width = displacements.shape[-2:]
+    maps = displacements.reshape(batch, num_joints, 2, height * width)
+    root = torch.stack((cells % width, cells // width), dim=1)
+    joints: list[Tensor | None] = [None] * num_joints
+    for level in joints_by_level:
+        starts = torch.stack(
+            [
+                root if parents[j] < 0 else joints[parents[j]].round().long()
+                for j in level
+            ],
+            dim=1,
+        )
+        x = starts[:, :, 0].clamp(0, width - 1)
+        y = starts[:, :, 1].clamp(0, height - 1)
+        index = (y * width + x)[:, :, None].expand(-1, -1, 2, -1)
+        vectors = maps[:, list(level)].gather(3, index).float()
+        found = torch.stack((x, y), dim=2) + vectors * normalizer
+        for i, joint in enumerate(level):
+            joints[joint] = found[:, i]
+    return torch.stack(joints, dim=1).permute(0, 3, 1, 2)
+
+
+def sample_keypoint_scores(heatmaps: Tensor, keypoints: Tensor) -> Tensor:
+    """Read each joint's own heatmap where the joint lies (bilinear).
+
+    Args:
+        heatmaps (Tensor): Keypoint heatmaps (B, K, H, W).
+        keypoints (Tensor): Joints (B, M, K, 2) in cells. Outside of the map
+            its border counts.
+
+    Returns:
+        Tensor: Scores (B, M, K), float32.
+    """
+    batch, num_joints, height, width = heatmaps.shape
+    num_candidates = keypoints.shape[1]
+    size = keypoints.new_tensor([max(width - 1, 1), max(height - 1, 1)])
+    grid = keypoints.permute(0, 2, 1, 3) / size * 2 - 1
+    scores = F.grid_sample(
+        heatmaps.float().reshape(batch * num_joints, 1, height, width),
+        grid.reshape(batch * num_joints, 1, num_candidates, 2),
+        padding_mode='border',
+        align_corners=True,
+    )
+    scores = scores.reshape(batch, num_joints, num_candidates)
+    return scores.transpose(1, 2)
+
+
+def snap_to_peaks(
+    heatmaps: Tensor,
+    keypoints: Tensor,
+    max_distance: Tensor,
+    score_thr: float,
+    nms_kernel: int,
+    max_peaks: int = 40,
+) -> Tensor:
+    """Move each joint to the nearest peak of its own heatmap.
+
+    Args:
+        heatmaps (Tensor): Keypoint heatmaps (B, K, H, W).
+        keypoints (Tensor): Joints (B, M, K, 2) in cells.
+        max_distance (Tensor): How far a joint may move, (B, M) in cells.
+        score_thr (float): A lower peak attracts nothing.
+        nms_kernel (int): As in :func:`find_root_peaks`.
+        max_peaks (int): Peaks looked at per heatmap. Defaults to 40.
+
+    Returns:
+        Tensor: Joints (B, M, K, 2) in cells; a joint without a peak in
+        reach stays. A peak's place is refined by a quarter cell towards its
+        higher neighbour.
+    """
+    batch, num_joints, height, width = heatmaps.shape
+    heatmaps = heatmaps.float()
+    scores, cells = find_root_peaks(
+        heatmaps.flatten(0, 1), nms_kernel, max_peaks
+    )
+    x, y = cells % width, cells // width
+    flat = heatmaps.flatten(0, 1).flatten(1)
+
+    def value(x: Tensor, y: Tensor) -> Tensor:
+        x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
+        return flat.gather(1, y * width + x)
+
+    step_x = (value(x + 1, y) - value(x - 1, y)).sign() * 0.25
+    step_y = (value(x, y + 1) - value(x, y - 1)).sign() * 0.25
+    peaks = torch.stack((x + step_x, y + step_y), dim=-1)
+    peaks = peaks.reshape(batch, 1, num_joints, -1, 2)
+    usable = scores.reshape(batch, 1, num_joints, -1) > score_thr
+    distance = (peaks - keypoints[:, :, :, None]).norm(dim=-1)
+    distance = torch.where(usable, distance, float('inf'))
+    nearest, index = distance.min(dim=-1, keepdim=True)
+    index = index[..., None].expand(-1, -1, -1, -1, 2)
+    peaks = peaks.expand(-1, keypoints.shape[1], -1, -1, -1)
+    snapped = peaks.gather(3, index)[:, :, :, 0]
+    in_reach = nearest <= max_distance[:, :, None, None]
+    return torch.where(in_reach, snapped, keypoints)

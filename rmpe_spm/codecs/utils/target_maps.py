@@ -1,0 +1,301 @@
+"""Training targets as maps, without a loop over pixels, joints or persons.
+
+Convention: a map cell is at integer coordinates (x, y) = (column, row), and
+distances are measured after multiplying cell differences by ``metric``
+(x, y): (1, 1) measures in cells, the stride in input pixels.
+"""
+
+import numpy as np
+
+from ..kinematics import KinematicTree
+
+# a Gaussian is cut where it falls below this, the resolution of float32
+GAUSSIAN_FLOOR = 1e-7
+# no cell of a map is further away, and it fits any integer
+_FAR = 1e6
+
+
+def gaussian_maps(
+    centers: np.ndarray,
+    valid: np.ndarray,
+    heatmap_size: tuple[int, int],
+    exponent_scale: float,
+    metric: np.ndarray,
+) -> np.ndarray:
+    r"""Draw Gaussian peaks; where they overlap the highest counts.
+
+    .. math::
+        C_c(p) = \max_n \exp(-\|p - \mu_{n,c}\|^2 / s)
+
+    Args:
+        centers (np.ndarray): Peaks (N, C, 2) in cells.
+        valid (np.ndarray): Which are drawn, (N, C) bool.
+        heatmap_size (tuple[int, int]): Map size (W, H).
+        exponent_scale (float): ``s``, in squared units of the metric:
+            sigma^2 in SPM's form, 2 sigma^2 in the usual one.
+        metric (np.ndarray): Units per cell (x, y).
+
+    Returns:
+        np.ndarray: Maps (C, H, W), float32. Values below 1e-7 are 0.
+    """
+    width, height = heatmap_size
+    num_channels = centers.shape[1]
+    maps = np.zeros((num_channels, height, width), dtype=np.float32)
+    persons, channels = np.nonzero(valid)
+    if len(persons) == 0:
+        return maps
+    centers = centers[persons, channels]
+    reach = np.sqrt(-np.log(GAUSSIAN_FLOOR) * exponent_scale) / metric
+    x, x_inside = _window_axis(centers[:, 0], reach[0], width)
+    y, y_inside = _window_axis(centers[:, 1], reach[1], height)
+    # a Gaussian is the product of one along x and one along y
+    dx = (x - centers[:, :1]) * metric[0]
+    dy = (y - centers[:, 1:]) * metric[1]
+    along_x = np.exp(-(dx**2) / exponent_scale).astype(np.float32) * x_inside
+    along_y = np.exp(-(dy**2) / exponent_scale).astype(np.float32) * y_inside
+    values = along_y[:, :, None] * along_x[:, None, :]
+    rows = channels[:, None] * height + np.clip(y, 0, height - 1)
+    cells = rows[:, :, None] * width + np.clip(x, 0, width - 1)[:, None, :]
+    np.maximum.at(maps.reshape(-1), cells.reshape(-1), values.reshape(-1))
+    maps[maps < GAUSSIAN_FLOOR] = 0
+    return maps
+
+
+def displacement_maps(
+    keypoints: np.ndarray,
+    labelled: np.ndarray,
+    roots: np.ndarray,
+    roots_valid: np.ndarray,
+    diagonals: np.ndarray,
+    tree: KinematicTree,
+    heatmap_size: tuple[int, int],
+    tau: float,
+    metric: np.ndarray,
+    normalizer: float,
+    window: str = 'disc',
+    overlap: str = 'mean',
+    location: str = 'root',
+    missing_parent: str = 'skip',
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Draw the displacements of every joint inside the persons' windows.
+
+    With ``N_i`` the window around person ``i``'s root, joint ``j`` of level 2
+    has
+
+    .. math::
+        D_i^j(p) = (x_i^j - p) / Z, \quad p \in N_i
+
+    and a joint of a deeper level the vector from its parent, the same at
+    every ``p``:
+
+    .. math::
+        D_i^j(p) = (x_i^j - x_i^{parent(j)}) / Z, \quad p \in N_i
+
+    so that reading any cell of the window and adding up the path to a joint
+    gives its exact place. With ``location='parent'`` the window lies around
+    the joint's parent and all levels hold ``(x_i^j - p) / Z``.
+
+    Args:
+        keypoints (np.ndarray): Joints (N, K, 2) in cells.
+        labelled (np.ndarray): Which are labelled, (N, K) bool.
+        roots (np.ndarray): Roots (N, 2) in cells.
+        roots_valid (np.ndarray): Which persons are drawn, (N,) bool.
+        diagonals (np.ndarray): Sizes of the persons (N,), for
+            ``overlap='smaller'``.
+        tree (KinematicTree): The hierarchy.
+        heatmap_size (tuple[int, int]): Map size (W, H).
+        tau (float): Radius of a disc, or half the side of a square window,
+            in units of the metric.
+        metric (np.ndarray): Units per cell (x, y).
+        normalizer (float): Z, in cells.
+        window (str): ``'disc'`` or ``'square'``. Defaults to ``'disc'``.
+        overlap (str): A cell in several windows gets the ``'mean'`` of those
+            persons that have the joint labelled, or belongs to the person
+            with the ``'nearest'`` window centre or to the ``'smaller'``
+            person (the first one in case of a tie). Defaults to ``'mean'``.
+        location (str): ``'root'`` or ``'parent'``. Defaults to ``'root'``.
+        missing_parent (str): What becomes of a labelled joint whose parent
+            is not labelled: ``'skip'`` leaves it out, ``'ancestor'`` takes
+            the nearest labelled ancestor in the parent's place. Defaults to
+            ``'skip'``.
+
+    Returns:
+        tuple[np.ndarray, np.ndarray]: Displacements and weights (1 where
+        there is a target, else 0), both (2K, H, W) float32 with channels
+        x0, y0, x1, y1, ...
+    """
+    width, height = heatmap_size
+    num_joints = tree.num_joints
+    area = width * height
+    targets = np.zeros((2 * num_joints, height, width), dtype=np.float32)
+    weights = np.zeros_like(targets)
+    if not roots_valid.any():
+        return targets, weights
+
+    anchors = _anchor_joints(tree, labelled, missing_parent)
+    drawn = labelled & roots_valid[:, None]
+    on_root = anchors < 0
+    safe_anchors = np.maximum(anchors, 0)
+    drawn &= on_root | np.take_along_axis(labelled, safe_anchors, axis=1)
+    anchor_points = np.where(
+        on_root[..., None],
+        roots[:, None],
+        np.take_along_axis(keypoints, safe_anchors[..., None], axis=1),
+    )
+    if location == 'root':
+        centers, active = roots[:, None], roots_valid[:, None]
+        from_cell = on_root
+    else:
+        centers, active = anchor_points, drawn
+        from_cell = np.ones_like(on_root)
+
+    x, y, squared, inside = _windows(
+        centers, active, heatmap_size, tau, metric, window
+    )
+    cells = y * width + x
+    if overlap != 'mean':
+        keys = squared
+        if overlap == 'smaller':
+            keys = np.broadcast_to(diagonals[:, None, None], squared.shape)
+        inside = _first_owner(inside, cells, keys, area)
+
+    keep = inside & drawn[:, :, None]
+    channels = 2 * np.arange(num_joints)[None, :, None]
+    cell_index = (channels * area + cells)[keep]
+    base = np.where(from_cell[..., None], 0.0, anchor_points)
+    fixed = (np.where(drawn[..., None], keypoints, 0.0) - base) / normalizer
+    slope = from_cell / normalizer
+    flat_targets, flat_weights = targets.reshape(-1), weights.reshape(-1)
+    for axis, coordinate in enumerate((x, y)):
+        values = fixed[:, :, axis, None] - slope[:, :, None] * coordinate
+        np.add.at(
+            flat_targets,
+            cell_index + axis * area,
+            values[keep].astype(np.float32),
+        )
+        flat_weights[cell_index + axis * area] = 1
+    if overlap == 'mean' and len(keypoints) > 1:
+        _divide_by_count(flat_targets, cell_index, area)
+    return targets, weights
+
+
+def window_mask(
+    centers: np.ndarray,
+    valid: np.ndarray,
+    heatmap_size: tuple[int, int],
+    tau: float,
+    metric: np.ndarray,
+    window: str = 'disc',
+) -> np.ndarray:
+    """The cells that lie in any of the windows.
+
+    Args:
+        centers (np.ndarray): Window centres (N, 2) in cells.
+        valid (np.ndarray): Which windows count, (N,) bool.
+        heatmap_size (tuple[int, int]): Map size (W, H).
+        tau (float): As in :func:`displacement_maps`.
+        metric (np.ndarray): Units per cell (x, y).
+        window (str): ``'disc'`` or ``'square'``. Defaults to ``'disc'``.
+
+    Returns:
+        np.ndarray: Mask (H, W), bool.
+    """
+    width, height = heatmap_size
+    mask = np.zeros((height, width), dtype=bool)
+    x, y, _, inside = _windows(
+        centers[:, None], valid[:, None], heatmap_size, tau, metric, window
+    )
+    mask[y[inside], x[inside]] = True
+    return mask
+
+
+def _anchor_joints(
+    tree: KinematicTree, labelled: np.ndarray, missing_parent: str
+) -> np.ndarray:
+    """The joint (N, K) that each joint's displacement starts from."""
+    parents = np.asarray(tree.parents)
+    anchors = np.broadcast_to(parents, labelled.shape).copy()
+    if missing_parent == 'ancestor':
+        for _ in range(len(tree.joints_by_level) - 1):
+            present = np.take_along_axis(
+                labelled, np.maximum(anchors, 0), axis=1
+            )
+            climb = (anchors >= 0) & ~present
+            anchors = np.where(climb, parents[anchors], anchors)
+    return anchors
+
+
+def _window_axis(
+    centers: np.ndarray, reach: float, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates (..., P) along one axis and which lie on the map."""
+    radius = int(reach + 0.5)
+    nearest = np.rint(np.clip(centers, -_FAR, _FAR)).astype(np.int64)
+    coordinates = nearest[..., None] + np.arange(-radius, radius + 1)
+    return coordinates, (coordinates >= 0) & (coordinates < size)
+
+
+def _windows(
+    centers: np.ndarray,
+    active: np.ndarray,
+    heatmap_size: tuple[int, int],
+    tau: float,
+    metric: np.ndarray,
+    window: str,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Windows around ``centers`` (N, C, 2).
+
+    Returns x, y (on the map), squared distance to the centre, and whether
+    the cell is in the window and on the map: all (N, C, P).
+    """
+    width, height = heatmap_size
+    x, x_inside = _window_axis(centers[..., 0], tau / metric[0], width)
+    y, y_inside = _window_axis(centers[..., 1], tau / metric[1], height)
+    dx = (x - centers[..., :1]) * metric[0]
+    dy = (y - centers[..., 1:]) * metric[1]
+    squared = dy[..., :, None] ** 2 + dx[..., None, :] ** 2
+    if window == 'square':
+        x_inside = x_inside & (np.abs(dx) <= tau)
+        y_inside = y_inside & (np.abs(dy) <= tau)
+    inside = y_inside[..., :, None] & x_inside[..., None, :]
+    if window == 'disc':
+        inside &= squared <= tau**2
+    inside &= active[..., None, None]
+    shape = (*centers.shape[:-1], -1)
+    x = np.broadcast_to(x[..., None, :], inside.shape).reshape(shape)
+    y = np.broadcast_to(y[..., :, None], inside.shape).reshape(shape)
+    return (
+        np.clip(x, 0, width - 1),
+        np.clip(y, 0, height - 1),
+        squared.reshape(shape),
+        inside.reshape(shape),
+    )
+
+
+def _first_owner(
+    inside: np.ndarray, cells: np.ndarray, keys: np.ndarray, area: int
+) -> np.ndarray:
+    """Keep in each cell only the person with the smallest key."""
+    persons, channels, _ = entries = np.nonzero(inside)
+    slots = channels * area + cells[entries]
+    # of repeated indices the last assignment stays, so the best comes last
+    order = np.lexsort((-persons, -keys[entries]))
+    owner = np.empty(inside.shape[1] * area, dtype=np.int64)
+    owner[slots[order]] = persons[order]
+    kept = np.zeros_like(inside)
+    kept[entries] = owner[slots] == persons
+    return kept
+
+
+def _divide_by_count(
+    flat_targets: np.ndarray, cell_index: np.ndarray, area: int
+) -> None:
+    """Turn sums of overlapping displacements into means, in place."""
+    count = np.zeros(len(flat_targets), dtype=np.float32)
+    np.add.at(count, cell_index, 1)
+    repeats = count[cell_index]
+    shared = repeats > 1
+    repeats = repeats[shared]
+    for offset in (0, area):
+        index = cell_index[shared] + offset
+        flat_targets[index] = flat_targets[index] / repeats

@@ -1,0 +1,133 @@
+"""Merging SPM's maps of a mirrored or resized image with the original's.
+
+Convention: cell u of a map lies at input pixel u * stride; mirroring an
+input of width w sends pixel x to w - 1 - x.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def unflip_heatmaps(
+    heatmaps: Tensor,
+    flip_indices: Sequence[int],
+    stride: float,
+    shift: bool = True,
+) -> Tensor:
+    r"""Turn the heatmaps of a mirrored image back.
+
+    Mirrored back, the value at cell u belongs to ``u + (s - 1) / s`` for a
+    stride of s pixels; the maps are resampled by this (linear, the border
+    repeated).
+
+    Args:
+        heatmaps (Tensor): Maps (B, C, H, W) of the mirrored image, C being 1
+            (root) or K+1 (joints, then root).
+        flip_indices (Sequence[int]): The joint on the other side for each of
+            the K joints.
+        stride (float): s, input pixels per cell along x.
+        shift (bool): Whether to resample. Defaults to ``True``.
+
+    Returns:
+        Tensor: The maps in the frame of the original image.
+    """
+    heatmaps = heatmaps.flip(-1)
+    if heatmaps.shape[1] > 1:
+        heatmaps = heatmaps[:, [*flip_indices, len(flip_indices)]]
+    if not shift:
+        return heatmaps
+    fraction = (stride - 1) / stride
+    left = torch.cat((heatmaps[..., :1], heatmaps[..., :-1]), dim=-1)
+    return fraction * left + (1 - fraction) * heatmaps
+
+
+def unflip_displacements(
+    displacements: Tensor,
+    flip_indices: Sequence[int],
+    from_cell: Sequence[bool],
+    stride: float,
+    normalizer: float,
+) -> Tensor:
+    r"""Turn the displacements of a mirrored image back.
+
+    x components change sign. A displacement that starts from the cell where
+    it is read (flat, and level 2 of a hierarchy) also gains
+    ``(s - 1) / s`` cells, because the mirrored cell lies that far from the
+    cell it is stored in; a vector between two joints doesn't.
+
+    Args:
+        displacements (Tensor): Maps (B, 2K, H, W) of the mirrored image.
+        flip_indices (Sequence[int]): The joint on the other side for each of
+            the K joints.
+        from_cell (Sequence[bool]): Which joints' displacements start from
+            the cell.
+        stride (float): s, input pixels per cell along x.
+        normalizer (float): Z in cells, by which displacements are divided.
+
+    Returns:
+        Tensor: The maps in the frame of the original image.
+    """
+    batch, _, height, width = displacements.shape
+    maps = displacements.reshape(batch, -1, 2, height, width).flip(-1)
+    maps = maps[:, list(flip_indices)]
+    moved = maps.new_tensor([float(own) for own in from_cell])
+    moved = moved * ((stride - 1) / stride / normalizer)
+    x = moved[:, None, None] - maps[:, :, 0]
+    maps = torch.stack((x, maps[:, :, 1]), dim=2)
+    return maps.reshape(batch, -1, height, width)
+
+
+def resample_maps(
+    heatmaps: Tensor,
+    displacements: Tensor,
+    from_cell: Sequence[bool],
+    normalizer: float,
+    scale_xy: tuple[float, float],
+    shift_xy: tuple[float, float],
+    size: tuple[int, int],
+) -> tuple[Tensor, Tensor]:
+    r"""Bring the maps of a resized image into the frame of another size.
+
+    With cell u here at cell ``u' = a * u + b`` of the frame wanted, vectors
+    are multiplied by ``a``, and those that start from the cell where they
+    are read are shortened by where the resampled cell then lies: the pose
+    they point at stays.
+
+    Args:
+        heatmaps (Tensor): Maps (B, C, H, W).
+        displacements (Tensor): Maps (B, 2K, H, W).
+        from_cell (Sequence[bool]): Which joints' displacements start from
+            the cell.
+        normalizer (float): Z in cells, the same in both frames.
+        scale_xy (tuple[float, float]): ``a`` along x and y.
+        shift_xy (tuple[float, float]): ``b`` along x and y, in cells.
+        size (tuple[int, int]): Size wanted (W', H').
+
+    Returns:
+        tuple[Tensor, Tensor]: Heatmaps (B, C, H', W') and displacements
+        (B, 2K, H', W').
+    """
+    height, width = heatmaps.shape[-2:]
+    a = displacements.new_tensor(scale_xy)
+    b = displacements.new_tensor(shift_xy)
+    x = torch.arange(size[0], device=a.device, dtype=a.dtype)
+    y = torch.arange(size[1], device=a.device, dtype=a.dtype)
+    wanted = torch.stack(torch.meshgrid(x, y, indexing='xy'), dim=-1)
+    source = (wanted - b) / a
+    extent = a.new_tensor([max(width - 1, 1), max(height - 1, 1)])
+    grid = (source / extent * 2 - 1).expand(len(heatmaps), -1, -1, -1)
+    # a sample is the mean of vectors that start at cells around `source`,
+    # on average at `source` itself clamped to the map
+    start = torch.minimum(source.clamp(min=0), extent)
+    sampled = [
+        F.grid_sample(maps, grid, padding_mode='border', align_corners=True)
+        for maps in (heatmaps, displacements)
+    ]
+    vectors = sampled[1].unflatten(1, (-1, 2)) * a[:, None, None]
+    gap = (start * a + b - wanted).permute(2, 0, 1) / normalizer
+    moved = a.new_tensor([float(own) for own in from_cell])
+    vectors = vectors + moved[:, None, None, None] * gap
+    return sampled[0], vectors.flatten(1, 2)
