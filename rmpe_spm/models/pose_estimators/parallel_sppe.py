@@ -103,7 +103,8 @@ class ParallelSPPE(TopdownPoseEstimator):
     ) -> None:
         sppe = deepcopy(sppe)
         _check_sppe(sppe, 'sppe')
-        sppe.pop('type')
+        for key in ('type', '_scope_'):
+            sppe.pop(key, None)
         sppe['test_cfg'] = {
             **(sppe.get('test_cfg') or {}),
             **(test_cfg or {}),

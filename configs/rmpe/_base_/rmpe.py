@@ -1,0 +1,42 @@
+# What RMPE adds to an MMPose top-down config. The leaf configs take these
+# pieces by name: `_base_.rmpe.<name>`.
+rmpe = dict(
+    # stage 1: boxes as a person detector would give them
+    pgpg=dict(type='PGPGTransform', mode='global_gaussian'),
+    # stage 2: a ResNet-18 as in the paper, on a crop of half the size, which
+    # costs a quarter; see tools/benchmarks/benchmark_sstn.py
+    sstn=dict(
+        type='ParallelSPPE',
+        localizer=dict(
+            type='ResNet',
+            depth=18,
+            init_cfg=dict(
+                type='Pretrained', checkpoint='torchvision://resnet18')),
+        localizer_size=(96, 128),
+        sstn=dict(
+            type='SSTNHead',
+            in_channels=512,
+            transform='scale_shift',
+            pool_size=(3, 4)),
+        parallel=dict()),
+    # the localiser learns slowly beside an SPPE that is already trained
+    paramwise_cfg=dict(
+        custom_keys=dict(
+            localizer=dict(lr_mult=0.5), sstn=dict(lr_mult=0.1))),
+    # both stages: 20 epochs, then 10 with a lower learning rate
+    scheduler=[
+        dict(
+            type='LinearLR',
+            begin=0,
+            end=500,
+            start_factor=0.001,
+            by_epoch=False),
+        dict(
+            type='MultiStepLR',
+            begin=0,
+            end=30,
+            milestones=[20],
+            gamma=0.2,
+            by_epoch=True),
+    ],
+    nms=dict(type='ParametricPoseNMS', preset='coco'))

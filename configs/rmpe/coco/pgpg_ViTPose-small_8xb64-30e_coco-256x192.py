@@ -1,0 +1,13 @@
+# Stage 1: a trained SPPE is fine-tuned on the proposals of PGPG.
+_base_ = ['mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_ViTPose-small_8xb64-210e_coco-256x192.py', '../_base_/rmpe.py']
+custom_imports = dict(imports=['rmpe_spm', 'mmpose.engine.optim_wrappers.layer_decay_optim_wrapper'], allow_failed_imports=False)
+load_from = 'https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_ViTPose-small_8xb64-210e_coco-256x192-62d7a712_20230314.pth'
+
+train_cfg = dict(max_epochs=30, val_interval=10)
+optim_wrapper = dict(optimizer=dict(lr=0.00025))
+param_scheduler = _base_.rmpe.scheduler
+
+train_pipeline = [_base_.train_pipeline[0], _base_.rmpe.pgpg] + [
+    t for t in _base_.train_pipeline[1:] if t['type'] != 'RandomHalfBody'
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,0 +1,167 @@
+"""Every config of RMPE builds, takes a training step and predicts."""
+
+import importlib.util
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import DATASETS, MODELS, TRANSFORMS
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for dataset in ('coco', 'mpii', 'crowdpose')
+    for path in (ROOT / 'configs' / 'rmpe' / dataset).glob('*.py')
+)
+# Albumentations is optional in mmpose; LoadImage is replaced by an array.
+SKIPPED = {'LoadImage', 'Albumentation'}
+# Nets whose input may be made small; the others have it in their weights.
+FLEXIBLE = ('hrnet', 'res50')
+
+
+def load(path):
+    """Load a config without pretrained weights, and with a small input."""
+    cfg = Config.fromfile(ROOT / path)
+    drop_init(cfg._cfg_dict)
+    if any(name in path for name in FLEXIBLE):
+        halve_input(cfg._cfg_dict)
+    return cfg
+
+
+def drop_init(node):
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == 'init_cfg':
+                node[key] = None
+            else:
+                drop_init(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            drop_init(value)
+
+
+def halve_input(node):
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in ('input_size', 'heatmap_size', 'localizer_size'):
+                node[key] = tuple(v // 2 for v in value)
+            else:
+                halve_input(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            halve_input(value)
+
+
+def person(cfg, seed):
+    """A person in a picture, as the config's data set would give it."""
+    rng = np.random.default_rng(seed)
+    dataset = DATASETS.get(cfg.train_dataloader.dataset.type)
+    meta = parse_pose_metainfo(deepcopy(dataset.METAINFO))
+    joints = meta['num_keypoints']
+    bbox = np.array([[60, 20, 120, 130]], dtype=np.float32)
+    keypoints = rng.uniform((65, 25), (115, 125), (1, joints, 2))
+    results = dict(
+        img=rng.integers(0, 255, (150, 200, 3), dtype=np.uint8),
+        img_shape=(150, 200),
+        ori_shape=(150, 200),
+        img_path='an image',
+        img_id=seed,
+        id=seed,
+        bbox=bbox,
+        bbox_score=np.ones(1, dtype=np.float32),
+        keypoints=keypoints.astype(np.float32),
+        keypoints_visible=np.ones((1, joints), dtype=np.float32),
+        dataset_keypoint_weights=meta['dataset_keypoint_weights'],
+        flip_indices=meta['flip_indices'],
+        upper_body_ids=meta['upper_body_ids'],
+        lower_body_ids=meta['lower_body_ids'],
+    )
+    if 'Mpii' in cfg.train_dataloader.dataset.type:
+        # This data set gives the box in both forms.
+        results['bbox_center'] = (bbox[:, :2] + bbox[:, 2:]) / 2
+        results['bbox_scale'] = bbox[:, 2:] - bbox[:, :2]
+    return results
+
+
+def batch(cfg, dataloader):
+    pipeline = Compose(
+        [
+            TRANSFORMS.build(t)
+            for t in dataloader.dataset.pipeline
+            if t['type'] not in SKIPPED
+        ]
+    )
+    np.random.seed(0)  # noqa: NPY002 (mmpose's transforms use it)
+    return pseudo_collate([pipeline(person(cfg, seed)) for seed in (0, 1)])
+
+
+@pytest.mark.parametrize('path', CONFIGS)
+def test_config(path):
+    if 'ViTPose' in path and not importlib.util.find_spec('mmpretrain'):
+        pytest.skip('ViTPose needs the package mmpretrain')
+    cfg = load(path)
+    torch.manual_seed(0)
+    model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
+    optimizer.optimizer.param_groups[0]  # a group for every parameter
+    data = model.data_preprocessor(batch(cfg, cfg.train_dataloader), True)
+    losses = model(**data, mode='loss')
+    parsed, _ = model.parse_losses(losses)
+    optimizer.update_params(parsed)
+    assert parsed.isfinite()
+    full = Path(path).name.startswith('rmpe')
+    assert ('loss_center' in losses) == full
+    if full:
+        assert model.sstn.theta_fc.bias.tolist() != [1, 0, 0]
+        assert not any(
+            p.requires_grad for p in model.parallel_sppe.parameters()
+        )
+    data = model.data_preprocessor(batch(cfg, cfg.test_dataloader), False)
+    model.eval()
+    with torch.no_grad():
+        results = model(**data, mode='predict')
+    joints = person(cfg, 0)['keypoints'].shape[1]
+    for result in results:
+        keypoints = result.pred_instances.keypoints
+        assert keypoints.shape == (1, joints, 2)
+        assert np.isfinite(keypoints).all()
+
+
+@pytest.mark.parametrize('path', CONFIGS)
+def test_config_is_short_and_complete(path):
+    source = (ROOT / path).read_text(encoding='utf-8').splitlines()
+    lines = [x for x in source if x.strip() and not x.startswith('#')]
+    assert len(lines) <= 15
+    cfg = Config.fromfile(ROOT / path)
+    assert cfg.val_evaluator == cfg.test_evaluator
+    epochs = cfg.train_cfg.max_epochs
+    assert f'{epochs}e_' in path
+    assert max(s.end for s in cfg.param_scheduler if s.by_epoch) == epochs
+    if Path(path).name.startswith('rmpe'):
+        stage_1 = Path(cfg.load_from)
+        assert (ROOT / path).with_name(f'{stage_1.parent.name}.py').exists()
+        assert stage_1.name == f'epoch_{epochs}.pth'
+
+
+def test_the_localiser_learns_slowly():
+    cfg = load('configs/rmpe/coco/rmpe_res50_8xb64-30e_coco-256x192.py')
+    model = MODELS.build(cfg.model)
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    rates = {
+        id(parameter): group['lr']
+        for group in optimizer.param_groups
+        for parameter in group['params']
+    }
+    base = cfg.optim_wrapper.optimizer.lr
+    assert rates[id(model.head.final_layer.weight)] == base
+    assert rates[id(model.sstn.theta_fc.weight)] == pytest.approx(base / 10)
+    rate = rates[id(model.localizer.conv1.weight)]
+    assert rate == pytest.approx(base / 2)
