@@ -108,14 +108,13 @@ class ParametricPoseNMS(BasePoseNMS):
                 poses.keypoint_scores,
                 terms,
                 selection.members,
-                selection.starts,
+                selection.sizes,
                 rule,
             )
             if poses.bbox_scores is not None:
-                picks = selection.members[selection.starts]
-                selection.scores = poses.bbox_scores[picks] * mean_scores(
-                    selection.keypoint_scores
-                )
+                selection.scores = poses.bbox_scores[
+                    selection.picks
+                ] * mean_scores(selection.keypoint_scores)
         if rule.score_thr > 0:
             selection = selection.having(
                 selection.keypoint_scores.max(1, initial=0) >= rule.score_thr

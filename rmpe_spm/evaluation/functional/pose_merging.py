@@ -11,7 +11,7 @@ def merge_poses(
     scores: np.ndarray,
     terms: PoseTerms,
     members: np.ndarray,
-    starts: np.ndarray,
+    sizes: np.ndarray,
     rule: PoseNMSRule,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Merge every cluster into its first member.
@@ -27,40 +27,38 @@ def merge_poses(
         scores (np.ndarray): Clean scores (N, K), float64.
         terms (PoseTerms): :func:`pose_terms` of the same poses.
         members (np.ndarray): Indices of the poses, cluster after cluster.
-        starts (np.ndarray): Where each of the C clusters starts in
-            ``members``; a cluster's first member is its reference.
+        sizes (np.ndarray): Number of members of each of the C clusters; a
+            cluster's first member is its reference.
         rule (PoseNMSRule): The parameters; ``rule.merge`` must be set.
 
     Returns:
         tuple: Keypoints (C, K, 2) and scores (C, K), float64.
     """
+    starts = sizes.cumsum() - sizes
     merged = keypoints[members[starts]]
     merged_scores = scores[members[starts]]
-    sizes = np.diff(np.append(starts, len(members)))
-    several = np.flatnonzero(sizes > 1)
-    if len(several) == 0:
+    several = sizes > 1
+    if not several.any():
         return merged, merged_scores
-
-    taken = np.repeat(sizes > 1, sizes)
-    members, sizes = members[taken], sizes[several]
-    starts = np.cumsum(sizes) - sizes
+    if not several.all():
+        members = members[np.repeat(several, sizes)]
+        sizes = sizes[several]
+        starts = sizes.cumsum() - sizes
     picks = np.repeat(members[starts], sizes)
     dx = terms.x[members] - terms.x[picks]
     dy = terms.y[members] - terms.y[picks]
     limit = np.minimum(terms.reference[picks], rule.merge_cap)[:, None]
     near = dx * dx + dy * dy <= limit * limit
-    joint_scores = np.where(near, scores[members], 0.0)
-    weights = np.where(near, np.maximum(scores[members], SCORE_FLOOR), 0.0)
-    total = np.add.reduceat(weights, starts)
-    # a joint that the reference lacks has no neighbours and stays missing
-    known = total > 0
-    divisor = np.where(known, total, 1.0)
+    joint_scores = near * scores[members]
+    weights = near * np.maximum(scores[members], SCORE_FLOOR)
+    # a joint that the reference lacks has nothing near it and stays as it is
+    total = np.maximum(np.add.reduceat(weights, starts), SCORE_FLOOR)
     for axis, offsets in enumerate((dx, dy)):
-        shift = np.where(near, offsets * weights, 0.0)
-        merged[several, :, axis] += np.add.reduceat(shift, starts) / divisor
+        shift = weights * np.where(near, offsets, 0.0)
+        merged[several, :, axis] += np.add.reduceat(shift, starts) / total
     if rule.merge == 'max':
         best = np.maximum.reduceat(joint_scores, starts)
     else:
-        best = np.add.reduceat(joint_scores * weights, starts) / divisor
-    merged_scores[several] = np.where(known, best, merged_scores[several])
+        best = np.add.reduceat(joint_scores * weights, starts) / total
+    merged_scores[several] = best
     return merged, merged_scores

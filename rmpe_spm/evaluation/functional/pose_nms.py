@@ -8,12 +8,14 @@ from torch import Tensor
 
 from .crowd_pairs import crowd_pairs
 from .pose_nms_rule import PoseNMSRule
-from .pose_similarity import PoseTerms, is_redundant
+from .pose_similarity import PoseTerms, redundant_pairs
 
 # joint distances computed at once: few enough to stay in a core's cache,
 # and on a GPU enough to fill it
 _CHUNK = 1 << 16
 _CHUNK_GPU = 1 << 24
+# joint distances so few that looking for near ones first takes longer
+_FEW = 1 << 12
 # pairs of poses in a block whose extents are compared
 _BLOCK = 1 << 17
 # poses of one image from which on neighbours are looked up in trees
@@ -118,7 +120,7 @@ def pairs_in_blocks(
             rows = rows[ends[rows] - ends[rows[0]] <= _CROWD]
             columns = left[: np.searchsorted(left, ends[rows[-1]])]
             i, j = _overlapping(extents, rows, columns, reach, ends)
-        yield _redundant_pairs(terms, i, j, reach, needed, rule)
+        yield _check_pairs(terms, i, j, reach, needed, rule)
         start = rows[-1] + 1
 
 
@@ -147,7 +149,8 @@ def _overlapping(
     x_low, x_high, y_low, y_high = extents
     margin = reach[rows]
     near = columns > rows[:, None]
-    near &= columns < ends[rows][:, None]
+    if ends[rows[0]] != ends[rows[-1]]:
+        near &= columns < ends[rows][:, None]
     near &= x_low[columns] <= (x_high[rows] + margin)[:, None]
     near &= x_high[columns] >= (x_low[rows] - margin)[:, None]
     near &= y_low[columns] <= (y_high[rows] + margin)[:, None]
@@ -156,7 +159,7 @@ def _overlapping(
     return rows[i], columns[j]
 
 
-def _redundant_pairs(
+def _check_pairs(
     terms: PoseTerms,
     i: np.ndarray,
     j: np.ndarray,
@@ -165,7 +168,11 @@ def _redundant_pairs(
     rule: PoseNMSRule,
 ) -> Pairs:
     """Those of the pairs (i, j) in which j is redundant with i."""
-    step = max(_CHUNK // max(terms.x.shape[1], 1), 1)
+    num_joints = terms.x.shape[1]
+    if len(i) * num_joints <= _FEW:
+        redundant = redundant_pairs(terms, i, j, rule)
+        return i[redundant], j[redundant]
+    step = max(_CHUNK // max(num_joints, 1), 1)
     kept = []
     for start in range(0, len(i), step):
         rows, columns = i[start : start + step], j[start : start + step]
@@ -173,11 +180,9 @@ def _redundant_pairs(
         dy = terms.y[columns] - terms.y[rows]
         near = dx * dx + dy * dy <= (reach[rows] ** 2)[:, None]
         some = (near.sum(1) >= needed[columns]).nonzero()[0]
-        some = some[
-            is_redundant(terms[rows[some]], terms[columns[some]], rule)
-        ]
-        kept.append(some + start)
-    kept = np.concatenate(kept) if kept else np.zeros(0, dtype=np.intp)
+        redundant = redundant_pairs(terms, rows[some], columns[some], rule)
+        kept.append(some[redundant] + start)
+    kept = np.concatenate(kept)
     return i[kept], j[kept]
 
 
@@ -207,7 +212,7 @@ def pairs_on_device(
         pair = torch.arange(start, min(start + step, total), device=device)
         i = torch.searchsorted(before_on_device, pair, right=True) - 1
         j = i + 1 + pair - before_on_device[i]
-        redundant = is_redundant(terms[i], terms[j], rule)
+        redundant = redundant_pairs(terms, i, j, rule)
         found = pair[redundant].cpu().numpy()
         i = np.searchsorted(before, found, side='right') - 1
         yield i, i + 1 + found - before[i]

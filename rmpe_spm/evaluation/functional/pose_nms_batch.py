@@ -67,26 +67,33 @@ class Selection:
     Attributes:
         members (np.ndarray): All eliminated and kept poses, cluster after
             cluster, the pose that is kept first in its cluster.
-        starts (np.ndarray): Where each of the C clusters starts.
+        sizes (np.ndarray): Number of members of each of the C clusters.
         keypoints (np.ndarray): Poses (C, K, 2), maybe merged.
         keypoint_scores (np.ndarray): Their scores (C, K).
         scores (np.ndarray): Scores (C,) of the persons.
     """
 
     members: np.ndarray
-    starts: np.ndarray
+    sizes: np.ndarray
     keypoints: np.ndarray
     keypoint_scores: np.ndarray
     scores: np.ndarray
 
+    @property
+    def starts(self) -> np.ndarray:
+        """Where each cluster starts in ``members``, (C,)."""
+        return self.sizes.cumsum() - self.sizes
+
+    @property
+    def picks(self) -> np.ndarray:
+        """The poses that are kept, (C,)."""
+        return self.members[self.starts]
+
     def having(self, wanted: np.ndarray) -> 'Selection':
         """Only the clusters for which ``wanted`` (C,) is true."""
-        sizes = np.diff(np.append(self.starts, len(self.members)))
-        members = self.members[np.repeat(wanted, sizes)]
-        sizes = sizes[wanted]
         return Selection(
-            members,
-            np.cumsum(sizes) - sizes,
+            self.members[np.repeat(wanted, self.sizes)],
+            self.sizes[wanted],
             self.keypoints[wanted],
             self.keypoint_scores[wanted],
             self.scores[wanted],
@@ -253,11 +260,10 @@ def clusters_of(
     number = np.cumsum(kept) - 1
     cluster = number[owners]
     by_cluster = np.argsort(cluster, kind='stable')
-    sizes = np.bincount(cluster, minlength=int(kept.sum()))
     picks = order[kept]
     return Selection(
         members=order[by_cluster],
-        starts=np.cumsum(sizes) - sizes,
+        sizes=np.bincount(cluster, minlength=len(picks)),
         keypoints=poses.keypoints[picks],
         keypoint_scores=poses.keypoint_scores[picks],
         scores=poses.person_scores[picks],
@@ -275,13 +281,18 @@ def results_of(poses: PoseBatch, selection: Selection) -> list[PoseNMSResult]:
         list[PoseNMSResult]: One an image, of the kind of the input; tensors
         are sent to the device in one transfer a field.
     """
-    picks = selection.members[selection.starts]
-    images = poses.images[picks]
-    order = np.lexsort((-selection.scores, images))
+    starts = selection.starts
+    picks = selection.members[starts]
+    if len(poses.sizes) == 1:
+        order = np.argsort(-selection.scores, kind='stable')
+        counts = [len(order)]
+    else:
+        images = poses.images[picks]
+        order = np.lexsort((-selection.scores, images))
+        counts = np.bincount(images, minlength=len(poses.sizes)).tolist()
     keep = poses.positions[picks[order]]
-    starts = selection.starts.tolist()
-    stops = [*starts[1:], len(selection.members)]
-    order_list = order.tolist()
+    stops = (starts + selection.sizes)[order].tolist()
+    starts = starts[order].tolist()
     members = poses.positions[selection.members]
     fields = [
         keep,
@@ -303,8 +314,9 @@ def results_of(poses: PoseBatch, selection: Selection) -> list[PoseNMSResult]:
             else torch.from_numpy(field).to(poses.device, _floating(dtype))
             for field, dtype in zip(fields, dtypes, strict=True)
         ]
-    clusters = [members[starts[i] : stops[i]] for i in order_list]
-    counts = np.bincount(images, minlength=len(poses.sizes)).tolist()
+    clusters = [
+        members[start:stop] for start, stop in zip(starts, stops, strict=True)
+    ]
     results, start = [], 0
     for count in counts:
         part = slice(start, start + count)

@@ -103,11 +103,10 @@ def pose_terms(
         keypoints = np.asarray(keypoints, dtype=np.float64)
         boxes = np.asarray(bboxes_xyxy, dtype=np.float64)
     x, y = keypoints[..., 0], keypoints[..., 1]
-    missing = ~(xp.isfinite(x) & xp.isfinite(y))
-    missing |= (x == 0) & (y == 0) & (scores == 0)
-    x = xp.where(missing, xp.nan, x)
-    y = xp.where(missing, xp.nan, y)
-    num_joints = x.shape[1] - missing.sum(1)
+    present = xp.isfinite(x + y)
+    present &= (x != 0) | (y != 0) | (scores != 0)
+    x = xp.where(present, x, xp.nan)
+    y = xp.where(present, y, xp.nan)
 
     sides = boxes[:, 2:] - boxes[:, :2]
     sides = xp.where(xp.isfinite(sides), sides, 0.0) * rule.alpha
@@ -116,46 +115,42 @@ def pose_terms(
         x,
         y,
         xp.tanh(xp.where(scores > 0, scores, SCORE_FLOOR) / rule.sigma1),
-        num_joints,
+        present.sum(1),
         xp.maximum(width, height).clip(1.0),
         ((width / 2).clip(1.0), (height / 2).clip(1.0)),
     )
 
 
 def pair_similarity(
-    reference: PoseTerms,
-    candidate: PoseTerms,
-    rule: PoseNMSRule,
+    terms: PoseTerms, i: Array, j: Array, rule: PoseNMSRule
 ) -> tuple[Array, Array, Array]:
     """K_Sim, H_Sim and the squared joint distances of pairs of poses.
 
     Both are sums over the joints that both poses have.
 
     Args:
-        reference (PoseTerms): The first poses of P pairs.
-        candidate (PoseTerms): The second poses, in the same order.
+        terms (PoseTerms): The poses.
+        i (np.ndarray | Tensor): Indices of the references of P pairs.
+        j (np.ndarray | Tensor): Indices of the candidates, (P,).
         rule (PoseNMSRule): The parameters.
 
     Returns:
         tuple: ``k_sim`` (P,), ``h_sim`` (P,) and the squared distances in
         pixels (P, K), infinite where a joint is missing.
     """
-    xp = namespace(reference.x)
-    dx = candidate.x - reference.x
-    dy = candidate.y - reference.y
+    xp = namespace(terms.x)
+    dx = terms.x[j] - terms.x[i]
+    dy = terms.y[j] - terms.y[i]
     squared = dx * dx + dy * dy
-    squared = xp.where(squared == squared, squared, xp.inf)
-    if rule.distance_unit == 'box':
-        unit = reference.reference[:, None]
-    else:
-        unit = 1.0
+    squared[squared != squared] = xp.inf
+    unit = terms.reference[i][:, None] if rule.distance_unit == 'box' else 1.0
     if rule.box_shape == 'rectangle':
-        half_x, half_y = reference.half_sides
-        inside = (abs(dx) <= half_x[:, None]) & (abs(dy) <= half_y[:, None])
+        half_x, half_y = terms.half_sides
+        inside = abs(dx) <= half_x[i][:, None]
+        inside &= abs(dy) <= half_y[i][:, None]
     else:
         inside = squared <= unit * unit
-    softness = reference.softness * candidate.softness
-    k_sim = xp.where(inside, softness, 0.0).sum(1)
+    k_sim = (inside * terms.softness[i] * terms.softness[j]).sum(1)
     if rule.kernel == 'gaussian':
         exponent = squared / (unit * unit * -rule.sigma2)
     else:
@@ -163,24 +158,26 @@ def pair_similarity(
     return k_sim, xp.exp(exponent).sum(1), squared
 
 
-def is_redundant(
-    reference: PoseTerms, candidate: PoseTerms, rule: PoseNMSRule
+def redundant_pairs(
+    terms: PoseTerms, i: Array, j: Array, rule: PoseNMSRule
 ) -> Array:
     """Whether each candidate is redundant with its reference (eq. 7).
 
     Args:
-        reference (PoseTerms): The more confident poses of P pairs.
-        candidate (PoseTerms): The others, in the same order.
+        terms (PoseTerms): The poses.
+        i (np.ndarray | Tensor): Indices of the references of P pairs, the
+            more confident poses.
+        j (np.ndarray | Tensor): Indices of the candidates, (P,).
         rule (PoseNMSRule): The parameters.
 
     Returns:
         np.ndarray | Tensor: Booleans (P,).
     """
-    k_sim, h_sim, squared = pair_similarity(reference, candidate, rule)
-    num_joints = candidate.num_joints
+    k_sim, h_sim, squared = pair_similarity(terms, i, j, rule)
+    num_joints = terms.num_joints[j]
     redundant = k_sim + rule.lambda_ * h_sim >= rule.eta * num_joints
     if rule.match_fraction is not None:
-        limit = reference.reference.clip(max=rule.match_cap)[:, None]
+        limit = terms.reference[i].clip(max=rule.match_cap)[:, None]
         matches = (squared <= limit * limit).sum(1)
         # 5 / 17 of 17 joints are 5, whatever the rounding
         redundant |= matches >= rule.match_fraction * num_joints - 1e-9
@@ -211,11 +208,14 @@ def pose_similarity(
     Returns:
         np.ndarray | Tensor: Similarities (N,), float64.
     """
-    reference = pose_terms(
-        keypoints, clean_scores(keypoint_scores), bboxes_xyxy, rule
+    xp = namespace(keypoints)
+    terms = pose_terms(
+        xp.concatenate([keypoints, other_keypoints]),
+        clean_scores(xp.concatenate([keypoint_scores, other_scores])),
+        xp.concatenate([bboxes_xyxy, bboxes_xyxy]),
+        rule,
     )
-    other = pose_terms(
-        other_keypoints, clean_scores(other_scores), bboxes_xyxy, rule
+    k_sim, h_sim, _ = pair_similarity(
+        terms, slice(None, len(keypoints)), slice(len(keypoints), None), rule
     )
-    k_sim, h_sim, _ = pair_similarity(reference, other, rule)
     return k_sim + rule.lambda_ * h_sim

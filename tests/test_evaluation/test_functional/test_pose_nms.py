@@ -118,6 +118,10 @@ def test_owners_are_those_of_the_loops(seed, people, copies, num_joints, rule):
     owners = greedy_owners(terms, [len(kpts)], rule)
     assert owners.tolist() == expected
 
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pose_nms, '_FEW', 0)
+        owners = greedy_owners(terms, [len(kpts)], rule)
+    assert owners.tolist() == expected
     on_device = greedy_owners(terms.to(torch.device('cpu')), [len(kpts)], rule)
     assert on_device.tolist() == expected
 
@@ -132,6 +136,7 @@ def test_blocks_and_trees_and_chunks_change_nothing(rule, monkeypatch):
         dict(_CHUNK=100),
         dict(_BLOCK=2000),
         dict(_CROWD=30),
+        dict(_FEW=1 << 30),
         dict(_CROWD=30, _CHUNK=1000),
     ):
         with monkeypatch.context() as patch:

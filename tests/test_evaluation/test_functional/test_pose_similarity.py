@@ -9,9 +9,9 @@ import torch
 from rmpe_spm.evaluation.functional.pose_nms_rule import make_rule
 from rmpe_spm.evaluation.functional.pose_similarity import (
     clean_scores,
-    is_redundant,
     pose_similarity,
     pose_terms,
+    redundant_pairs,
 )
 
 FAR = 1e6
@@ -23,6 +23,18 @@ def shifted(num_joints, side, shift, score):
     scores = np.full((1, num_joints), score)
     box = np.array([[0.0, 0.0, side / 2, side]])
     return pose, scores, box, pose + [shift, 0.0], scores
+
+
+def is_redundant(kpts, scores, box, others, other_scores, rule):
+    """Whether the other pose is redundant with the first."""
+    terms = pose_terms(
+        np.concatenate([kpts, others]),
+        np.concatenate([scores, other_scores]),
+        np.concatenate([box, box]),
+        rule,
+    )
+    (redundant,) = redundant_pairs(terms, np.array([0]), np.array([1]), rule)
+    return bool(redundant)
 
 
 @pytest.mark.parametrize(
@@ -67,11 +79,7 @@ def test_largest_uniform_shift_that_is_redundant(preset, side, score, radius):
     rule = make_rule(preset)
 
     def redundant(shift):
-        kpts, scores, box, others, _ = shifted(num_joints, side, shift, score)
-        reference = pose_terms(kpts, scores, box, rule)
-        return is_redundant(
-            reference, pose_terms(others, scores, box, rule), rule
-        )[0]
+        return is_redundant(*shifted(num_joints, side, shift, score), rule)
 
     low, high = 0.0, 2.0 * side
     for _ in range(50):
@@ -97,13 +105,7 @@ def test_number_of_coincident_joints_needed(preset, score, coincident):
     for count in range(num_joints + 1):
         others = kpts.copy()
         others[:, count:] += FAR
-        found.append(
-            is_redundant(
-                pose_terms(kpts, scores, box, rule),
-                pose_terms(others, scores, box, rule),
-                rule,
-            )[0]
-        )
+        found.append(is_redundant(kpts, scores, box, others, scores, rule))
     assert found.index(True) == coincident
 
 
@@ -117,12 +119,8 @@ def test_five_matching_joints_are_enough_for_coco():
     ):
         others = kpts + shift * np.array([0.0, 1.0])
         others[:, count:] += FAR
-        redundant = is_redundant(
-            pose_terms(kpts, scores, box, rule),
-            pose_terms(others, scores, box, rule),
-            rule,
-        )
-        assert redundant.tolist() == [expected]
+        redundant = is_redundant(kpts, scores, box, others, scores, rule)
+        assert redundant is expected
 
 
 def test_paper_box_is_a_rectangle_and_its_kernel_gaussian():
@@ -149,20 +147,16 @@ def test_missing_joints_match_nothing_and_do_not_count():
     zero, zero_scores = kpts.copy(), scores.copy()
     zero[:, 8:] = 0
     zero_scores[:, 8:] = 0
-    whole = pose_terms(kpts, scores, box, rule)
-    for missing in (
-        pose_terms(half, scores, box, rule),
-        pose_terms(zero, zero_scores, box, rule),
-    ):
-        assert missing.num_joints.tolist() == [8]
-        assert is_redundant(whole, missing, rule).tolist() == [True]
-        assert is_redundant(missing, missing, rule).tolist() == [True]
-    none = pose_terms(kpts * np.nan, scores, box, rule)
-    assert is_redundant(none, none, rule).tolist() == [False]
+    whole = kpts, scores, box
+    for missing in ((half, scores), (zero, zero_scores)):
+        assert pose_terms(*missing, box, rule).num_joints.tolist() == [8]
+        assert is_redundant(*whole, *missing, rule)
+        assert is_redundant(*missing, box, *missing, rule)
+    none = kpts * np.nan, scores
+    assert not is_redundant(*none, box, *none, rule)
     other = kpts + FAR
     other[:, 8:] = np.nan
-    other = pose_terms(other, scores, box, rule)
-    assert is_redundant(whole, other, rule).tolist() == [False]
+    assert not is_redundant(*whole, other, scores, rule)
 
 
 @pytest.mark.parametrize(
