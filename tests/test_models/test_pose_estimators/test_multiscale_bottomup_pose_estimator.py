@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import Compose, pseudo_collate
+from mmpose.registry import MODELS
+
+FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
+CODEC = dict(
+    type='HierarchicalSPRCodec',
+    input_size=(128, 128),
+    heatmap_size=(32, 32),
+    decode_max_instances=5,
+)
+META = (
+    'img_id',
+    'img_path',
+    'ori_shape',
+    'input_size',
+    'input_center',
+    'input_scale',
+    'flip_indices',
+)
+
+
+def make_pipeline(aug_scales, size_factor=16, resize_mode='expand'):
+    return Compose(
+        [
+            dict(
+                type='MultiscaleBottomupResize',
+                input_size=(128, 128),
+                size_factor=size_factor,
+                resize_mode=resize_mode,
+                aug_scales=aug_scales,
+            ),
+            dict(type='PackMultiscalePoseInputs', meta_keys=META),
+        ]
+    )
+
+
+def make_model(**test_cfg):
+    return MODELS.build(
+        dict(
+            type='MultiscaleBottomupPoseEstimator',
+            data_preprocessor=dict(type='PoseDataPreprocessor'),
+            backbone=dict(
+                type='MobileNetV2', widen_factor=0.25, out_indices=(1,)
+            ),
+            head=dict(
+                type='SPMHead',
+                in_channels=8,
+                num_keypoints=17,
+                heatmap_head=dict(channels=8),
+                displacement_head=dict(channels=8),
+                decoder=CODEC,
+            ),
+            test_cfg=dict(multiscale_test=True) | test_cfg,
+        )
+    ).eval()
+
+
+def an_image(shape=(120, 150)):
+    return dict(
+        img=np.random.RandomState(0).randint(0, 255, (*shape, 3), np.uint8),
+        ori_shape=shape,
+        img_shape=shape,
+        img_id=3,
+        img_path='a.jpg',
+        flip_indices=FLIP,
+    )
+
+
+def see_perfectly(model, pose, aug_scales, pipeline):
+    """Let the network be right about one person at every scale."""
+    codec = model.head.decoder
+    packed = pipeline(an_image())
+    meta = packed['data_samples'].metainfo
+    sizes = [meta['input_size'], *meta['aug_input_sizes']]
+    scales = [meta['input_scale'], *meta['aug_input_scales']]
+    replies = []
+    for size, scale in zip(sizes, scales, strict=True):
+        in_input = (pose - meta['input_center']) / scale * size
+        in_input = in_input + np.array(size) / 2
+        images = [in_input]
+        if model.test_cfg.get('flip_test'):
+            mirrored = in_input[:, FLIP].copy()
+            mirrored[..., 0] = size[0] - 1 - mirrored[..., 0]
+            images.append(mirrored)
+        for joints in images:
+            codec.heatmap_size = tuple(side // 4 for side in size)
+            encoded = codec.encode(joints)
+            replies.append(
+                tuple(
+                    torch.tensor(encoded[key])[None]
+                    for key in ('heatmaps', 'displacements')
+                )
+            )
+    codec.heatmap_size = (32, 32)
+    replies = iter(replies)
+    model.head.forward = lambda feats: next(replies)
+    return packed
+
+
+@pytest.mark.parametrize('flip_test', [False, True])
+def test_scales_agree_about_a_person(flip_test):
+    """Sizes of 128 x 160, 64 x 80 and 192 x 256: rounded up unevenly."""
+    aug_scales = [0.5, 1.5]
+    pipeline = make_pipeline(aug_scales, size_factor=64)
+    model = make_model(flip_test=flip_test)
+    rng = np.random.RandomState(1)
+    pose = np.array([75, 60]) + rng.uniform(-20, 20, (1, 17, 2))
+    packed = see_perfectly(model, pose, aug_scales, pipeline)
+    shapes = [tuple(image.shape[1:]) for image in packed['inputs']]
+    assert shapes == [(128, 192), (64, 128), (192, 256)]
+    data = pseudo_collate([packed])
+    with torch.no_grad():
+        pred = model.test_step(data)[0].pred_instances
+    np.testing.assert_allclose(pred.keypoints[:1], pose, atol=1e-2)
+
+
+def test_runs_on_images_of_equal_size_in_a_batch():
+    pipeline = make_pipeline([0.5], resize_mode='fit')
+    model = make_model(flip_test=True)
+    data = pseudo_collate([pipeline(an_image()), pipeline(an_image())])
+    with torch.no_grad():
+        results = model.val_step(data)
+    first, second = (result.pred_instances for result in results)
+    assert first.keypoints.shape[1:] == (17, 2)
+    np.testing.assert_array_equal(first.keypoints, second.keypoints)
+
+
+def test_single_scale_is_the_parents():
+    model = make_model(multiscale_test=False)
+    pipeline = make_pipeline([0.5])
+    packed = pipeline(an_image())
+    single = dict(
+        inputs=[packed['inputs'][0]], data_samples=[packed['data_samples']]
+    )
+    with torch.no_grad():
+        assert len(model.test_step(single)) == 1
+    model = make_model()
+    with pytest.raises(ValueError, match='MultiscaleBottomupResize'):
+        model.test_step(single)

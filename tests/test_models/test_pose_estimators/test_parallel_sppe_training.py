@@ -1,0 +1,112 @@
+"""ParallelSPPE in the runner: checkpoints, resuming, EMA."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from mmengine.runner import Runner
+from torch.utils.data import Dataset
+
+BRANCH = 'parallel_sppe.'
+
+
+class Crops(Dataset):
+    """Crops with both targets, in memory."""
+
+    def __init__(self, tiny):
+        inputs, samples = tiny.batch(count=8)
+        self.items = list(zip(inputs, samples, strict=True))
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        image, sample = self.items[index]
+        return dict(inputs=image, data_samples=deepcopy(sample))
+
+
+@pytest.fixture
+def run(tiny, tmp_path):
+    """Train a model for some epochs; return the runner."""
+    from mmengine.registry import DefaultScope
+
+    def train(model, epochs, folder='run', ema=True, **kwargs):
+        kwargs = dict(resume=False, load_from=None) | kwargs
+        runner = Runner(
+            model=model,
+            work_dir=str(tmp_path / folder),
+            train_dataloader=dict(
+                batch_size=4,
+                num_workers=0,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                dataset=Crops(tiny),
+            ),
+            train_cfg=dict(by_epoch=True, max_epochs=epochs),
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+            default_hooks=dict(checkpoint=dict(type='CheckpointHook')),
+            custom_hooks=[dict(type='EMAHook', momentum=0.5)] if ema else [],
+            default_scope='mmpose',
+            experiment_name=f'{folder}{len(runs)}',
+            randomness=dict(seed=0),
+            **kwargs,
+        )
+        runs.append(runner)
+        runner.train()
+        return runner
+
+    runs = []
+    yield train
+    DefaultScope.get_instance('mmpose', scope_name='mmpose')
+
+
+def checkpoint(runner, epoch):
+    path = f'{runner.work_dir}/epoch_{epoch}.pth'
+    return torch.load(path, weights_only=True)
+
+
+def test_training_resumes_as_if_uninterrupted(tiny, run, tmp_path):
+    """Also with EMA, whose model has no branch."""
+    weights = str(tmp_path / 'start.pth')
+    torch.save(dict(state_dict=tiny.rmpe().state_dict()), weights)
+    model = tiny.rmpe(seed=1, parallel=dict())
+    straight = run(model, 2, 'straight', load_from=weights)
+    model = tiny.rmpe(seed=2, parallel=dict())
+    first = run(model, 1, 'halves', load_from=weights)
+    saved = checkpoint(first, 1)
+    # Saved are the averaged weights; the trained ones are beside them. The
+    # twin is the pretrained SPPE in both.
+    twin = tiny.plain().state_dict()
+    branch = {
+        name[len(BRANCH) :]: value
+        for name, value in saved['state_dict'].items()
+        if name.startswith(BRANCH)
+    }
+    assert branch
+    for name, value in branch.items():
+        assert torch.equal(value, twin[name]), name
+    model = tiny.rmpe(seed=3, parallel=dict())
+    resumed = run(model, 2, 'halves', resume=True)
+    ends = [checkpoint(r, 2) for r in (straight, resumed)]
+    for key in ('state_dict', 'ema_state_dict'):
+        torch.testing.assert_close(ends[1][key], ends[0][key])
+    main = ends[0]['state_dict']['backbone.layers.0.weight']
+    assert not torch.equal(main, twin['backbone.layers.0.weight'])
+
+
+def test_stage_2_starts_from_the_plain_models_checkpoint(tiny, run, tmp_path):
+    stage_1 = run(tiny.plain(seed=4), 1, 'stage1', ema=False)
+    weights = f'{stage_1.work_dir}/epoch_1.pth'
+    runner = run(
+        tiny.rmpe(seed=8, parallel=dict()), 1, 'stage2', load_from=weights
+    )
+    pretrained = torch.load(weights, weights_only=True)['state_dict']
+    branch = runner.model.parallel_sppe.state_dict()
+    for name, value in branch.items():
+        assert torch.equal(value, pretrained[name]), name
+    optimized = {
+        id(p)
+        for group in runner.optim_wrapper.optimizer.param_groups
+        for p in group['params']
+    }
+    frozen = {id(p) for p in runner.model.parallel_sppe.parameters()}
+    assert frozen and not frozen & optimized
