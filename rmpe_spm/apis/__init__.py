@@ -1,0 +1,7 @@
+"""What users and the command-line tools call."""
+
+from .annotation_check import ConfigError
+from .preflight import check_data, check_model
+from .tool_errors import told_plainly
+
+__all__ = ['ConfigError', 'check_data', 'check_model', 'told_plainly']

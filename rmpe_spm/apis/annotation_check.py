@@ -1,0 +1,153 @@
+"""What is wrong with an annotation file, before hours are spent on it."""
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+ANNOTATION_KEYS = ('id', 'image_id', 'bbox', 'keypoints')
+
+
+class ConfigError(ValueError):
+    """A set-up that cannot work: what, where, and what to do."""
+
+
+def check_coco_annotations(path: Path, num_keypoints: int) -> list[str]:
+    """Check a file of keypoint annotations in COCO's layout.
+
+    Args:
+        path (Path): The JSON file.
+        num_keypoints (int): Keypoints that the dataset's skeleton has.
+
+    Returns:
+        list[str]: What training leaves out or repairs, a line each.
+
+    Raises:
+        ConfigError: The file is missing, no JSON, not in COCO's layout, or
+            of another skeleton. Names the first offending entry.
+    """
+    content = _read_json(path)
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} is not in COCO's layout: no object")
+    for key in ('images', 'annotations', 'categories'):
+        if not isinstance(content.get(key), list):
+            raise ConfigError(
+                f"{path} is not in COCO's layout: it has no list {key!r}"
+            )
+    for index, image in enumerate(content['images']):
+        _require_keys(
+            image,
+            ('id', 'file_name', 'width', 'height'),
+            f'{path}: images[{index}]',
+        )
+    image_ids = {image['id'] for image in content['images']}
+    people = [a for a in content['annotations'] if 'keypoints' in a]
+    if content['annotations'] and not people:
+        raise ConfigError(
+            f'{path}: no annotation has keypoints; COCO has them in the '
+            'files person_keypoints_*.json'
+        )
+    for index, annotation in enumerate(people):
+        _check_annotation(annotation, f'{path}: annotation', index, image_ids)
+        count, rest = divmod(len(annotation['keypoints']), 3)
+        if count != num_keypoints or rest:
+            raise ConfigError(
+                f'{path}: annotation {annotation["id"]} of image '
+                f'{annotation["image_id"]} has '
+                f'{len(annotation["keypoints"])} keypoint numbers, but the '
+                f"dataset's skeleton of {num_keypoints} keypoints needs "
+                f'{3 * num_keypoints} (x, y and visibility of each): choose '
+                'the dataset type or metainfo that belongs to this file'
+            )
+    return list(_notes(path, people))
+
+
+def check_detections(path: Path) -> None:
+    """Check a file of person detections in COCO's results layout.
+
+    Args:
+        path (Path): The JSON file.
+
+    Raises:
+        ConfigError: The file is missing, no JSON or of another layout.
+    """
+    content = _read_json(path)
+    if not isinstance(content, list):
+        raise ConfigError(
+            f'{path} is no list of detections (COCO results layout)'
+        )
+    for index, detection in enumerate(content):
+        keys = ('image_id', 'category_id', 'bbox', 'score')
+        _require_keys(detection, keys, f'{path}: detection {index}')
+
+
+def _read_json(path: Path) -> object:
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f'{path} does not exist')
+    try:
+        return json.loads(path.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f'{path} is no JSON ({error}): it is damaged or cut short, '
+            'fetch or make it again'
+        ) from None
+
+
+def _require_keys(entry: object, keys: Iterable[str], where: str) -> None:
+    missing = [
+        k for k in keys if not isinstance(entry, dict) or k not in entry
+    ]
+    if missing:
+        raise ConfigError(f'{where} lacks {", ".join(map(repr, missing))}')
+
+
+def _check_annotation(
+    annotation: dict, where: str, index: int, image_ids: set
+) -> None:
+    _require_keys(annotation, ANNOTATION_KEYS, f'{where} number {index}')
+    where = f'{where} {annotation["id"]}'
+    if annotation['image_id'] not in image_ids:
+        raise ConfigError(
+            f'{where} belongs to image {annotation["image_id"]}, which is '
+            "not in the file's images"
+        )
+    for key in ('bbox', 'keypoints'):
+        values = annotation[key]
+        if not isinstance(values, list) or not all(
+            isinstance(value, int | float) for value in values
+        ):
+            raise ConfigError(f'{where}: {key!r} is no list of numbers')
+    if len(annotation['bbox']) != 4:
+        raise ConfigError(
+            f'{where}: the box has {len(annotation["bbox"])} numbers, not 4 '
+            '(x, y, width, height)'
+        )
+
+
+def _notes(path: Path, people: list[dict]) -> Iterable[str]:
+    """Say how many annotations training leaves out or repairs."""
+
+    def finite(values: list) -> bool:
+        return all(math.isfinite(value) for value in values)
+
+    problems = {
+        'have a box that is empty or not finite: left out of training': (
+            lambda a: not finite(a['bbox']) or min(a['bbox'][2:]) <= 0
+        ),
+        'have keypoints that are not finite: invisible with the transform '
+        'SanitizeInstances, fatal without': (
+            lambda a: not finite(a['keypoints'])
+        ),
+        'have no visible keypoint: not trained on': (
+            lambda a: not any(flag > 0 for flag in a['keypoints'][2::3])
+        ),
+    }
+    for what, is_bad in problems.items():
+        bad = [a for a in people if not a.get('iscrowd') and is_bad(a)]
+        if bad:
+            yield (
+                f'{path}: {len(bad)} of {len(people)} annotations {what} '
+                f'(first: annotation {bad[0]["id"]} of image '
+                f'{bad[0]["image_id"]})'
+            )

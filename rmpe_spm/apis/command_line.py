@@ -1,0 +1,142 @@
+"""The arguments that the training and the test tool share."""
+
+import argparse
+import os
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from .annotation_check import ConfigError
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of mmpose's tools that train and test share.
+
+    Args:
+        parser (argparse.ArgumentParser): Gets the arguments.
+    """
+    parser.add_argument('--work-dir', help='where logs and results go')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='settings that override the config, as key=value: '
+        'model.backbone.depth=18 or key="[a,b]" or key=a,b; quotes are '
+        'needed around brackets, and no white space is allowed',
+    )
+    parser.add_argument('--show-dir', help='where drawn predictions go')
+    parser.add_argument(
+        '--show', action='store_true', help='show predictions in a window'
+    )
+    parser.add_argument(
+        '--interval', type=int, default=1, help='draw every so many samples'
+    )
+    parser.add_argument(
+        '--wait-time',
+        type=float,
+        default=1,
+        help='seconds that a window stays',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes',
+    )
+    # torch.distributed.launch gives the one with the dash.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and apply the shared arguments to it.
+
+    The working directory is the command line's, else the config's, else
+    ``work_dirs/`` and the config's name.
+
+    Args:
+        args (argparse.Namespace): Parsed arguments, with ``config``.
+
+    Returns:
+        Config: The config. ``--cfg-options`` are applied by
+        :func:`apply_options`, after the tool's own arguments.
+
+    Raises:
+        ConfigError: The file is missing or cannot be read.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if not Path(args.config).is_file():
+        raise ConfigError(f'the config {args.config} does not exist')
+    try:
+        cfg = Config.fromfile(args.config)
+    except (SyntaxError, KeyError, OSError, ImportError) as error:
+        # str() of a KeyError is quoted, args of an OSError are its parts.
+        text = error.args[0] if isinstance(error, KeyError) else error
+        raise ConfigError(
+            f'the config {args.config} cannot be read: {text}'
+        ) from error
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    return cfg
+
+
+def apply_drawing(cfg: Config, args: argparse.Namespace) -> None:
+    """Turn the drawing of predictions on where it is asked for.
+
+    Args:
+        cfg (Config): Changed in place.
+        args (argparse.Namespace): Parsed arguments.
+
+    Raises:
+        ConfigError: The config has no hook that draws.
+    """
+    if not args.show and args.show_dir is None:
+        return
+    hook = require_hook(cfg, 'visualization', 'PoseVisualizationHook')
+    hook.enable = True
+    hook.show = args.show
+    hook.out_dir = args.show_dir
+    hook.interval = args.interval
+    if args.show:
+        hook.wait_time = args.wait_time
+
+
+def require_hook(cfg: Config, name: str, kind: str) -> dict:
+    """Return one of the config's default hooks.
+
+    Args:
+        cfg (Config): The config.
+        name (str): The hook's key.
+        kind (str): The type to suggest where it is missing.
+
+    Returns:
+        dict: The hook's settings.
+
+    Raises:
+        ConfigError: The config has no such hook.
+    """
+    hooks = cfg.get('default_hooks') or {}
+    if name not in hooks:
+        raise ConfigError(
+            f'the config has no default_hooks.{name}: add '
+            f"default_hooks=dict({name}=dict(type='{kind}'))"
+        )
+    return hooks[name]
+
+
+def apply_options(cfg: Config, args: argparse.Namespace) -> None:
+    """Apply ``--cfg-options`` to the config.
+
+    Args:
+        cfg (Config): Changed in place.
+        args (argparse.Namespace): Parsed arguments.
+
+    Raises:
+        ConfigError: An option names a place that the config does not have.
+    """
+    try:
+        cfg.merge_from_dict(args.cfg_options or {})
+    except (KeyError, TypeError, IndexError) as error:
+        raise ConfigError(f'--cfg-options: {error.args[0]}') from error

@@ -1,0 +1,204 @@
+"""Checks that a run can work, before it starts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmpose.datasets.datasets.base import BaseCocoStyleDataset
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import DATASETS
+from torch import nn
+
+from .annotation_check import (
+    ConfigError,
+    check_coco_annotations,
+    check_detections,
+)
+
+# Where each kind of run reads its data from.
+LOADERS = {
+    'train': ('train_dataloader', 'val_dataloader'),
+    'test': ('test_dataloader',),
+}
+EVALUATORS = {
+    'train': ('val_evaluator',),
+    'test': ('test_evaluator',),
+}
+
+
+def check_data(cfg: Config, mode: str) -> tuple[int | None, list[str]]:
+    """Check the annotation, detection and image paths of a config.
+
+    Args:
+        cfg (Config): The config, after the command line's changes.
+        mode (str): ``'train'`` or ``'test'``.
+
+    Returns:
+        tuple[int | None, list[str]]: Keypoints of the skeleton that the data
+        sets share, None if they do not tell; and what training will leave
+        out or repair, a line each.
+
+    Raises:
+        ConfigError: Something is missing or malformed. Names the config key,
+            the path and what to do.
+    """
+    counts, notes = {}, {}
+    for key in LOADERS[mode]:
+        loader = cfg.get(key)
+        if loader is None:
+            continue
+        for where, dataset in _datasets(loader['dataset'], f'{key}.dataset'):
+            count = _check_dataset(where, dataset, notes)
+            if count is not None:
+                counts[where] = count
+    for key in EVALUATORS[mode]:
+        evaluators = cfg.get(key) or []
+        if isinstance(evaluators, dict):
+            evaluators = [evaluators]
+        for evaluator in evaluators:
+            path = evaluator.get('ann_file')
+            if path and not Path(path).is_file():
+                raise ConfigError(
+                    f'{key}.ann_file: {path} does not exist. {_DATA_ADVICE}'
+                )
+    if len(set(counts.values())) > 1:
+        raise ConfigError(
+            'the data sets have different skeletons: '
+            + ', '.join(f'{w} {n} keypoints' for w, n in counts.items())
+        )
+    return next(iter(counts.values()), None), sum(notes.values(), [])
+
+
+@torch.no_grad()
+def check_model(model: nn.Module, num_keypoints: int | None) -> None:
+    """Check a built model against its codec and the data.
+
+    One image of zeros goes through the backbone and the head.
+
+    Args:
+        model (nn.Module): An mmpose estimator.
+        num_keypoints (int | None): Keypoints of the data, None if unknown.
+
+    Raises:
+        ConfigError: The backbone cannot take the codec's input size, or the
+            head's maps or keypoints are not the codec's or the data's.
+    """
+    model = getattr(model, 'module', model)
+    head = model.head if getattr(model, 'with_head', False) else None
+    codec = getattr(head, 'decoder', None)
+    size = getattr(codec, 'input_size', None)
+    declared = _head_keypoints(head)
+    if None not in (declared, num_keypoints) and declared != num_keypoints:
+        raise ConfigError(
+            f"model.head predicts {declared} keypoints, but the data's "
+            f'skeleton has {num_keypoints}: change the head, or the dataset '
+            'type (or metainfo)'
+        )
+    if size is None:
+        return
+    w, h = map(int, size)
+    where = (
+        f'model.backbone ({type(model.backbone).__name__}) and the input '
+        f'size {w}x{h} (width x height) of the codec'
+    )
+    device = next(model.parameters()).device
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        feats = model.extract_feat(torch.zeros(1, 3, h, w, device=device))
+        maps = head(feats)
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f'{where} do not go together: {str(error).splitlines()[0]}. Most '
+            'backbones need a multiple of 32 (codec.input_size)'
+        ) from error
+    finally:
+        for module in training:
+            module.training = True
+    expected = getattr(codec, 'heatmap_size', None)
+    if not isinstance(maps, torch.Tensor) or maps.ndim != 4 or not expected:
+        return
+    got = tuple(maps.shape[:1:-1])
+    if got != tuple(map(int, expected)):
+        raise ConfigError(
+            f'{where} give maps of {got[0]}x{got[1]} cells, but the codec '
+            f'expects heatmap_size={tuple(map(int, expected))}: change it, '
+            "or the head's deconvolutions"
+        )
+
+
+_DATA_ADVICE = (
+    'Give the folder of the data with --cfg-options data_root=... (or the '
+    'environment variable that the config names), or that key itself'
+)
+
+
+def _datasets(dataset: dict, where: str) -> Iterator[tuple[str, dict]]:
+    """Yield the plain data sets within wrappers, with their config keys."""
+    if 'datasets' in dataset:
+        for index, inner in enumerate(dataset['datasets']):
+            # mmpose's CombinedDataset gives its metainfo to all.
+            inner = dict(inner)
+            if dataset.get('metainfo'):
+                inner['metainfo'] = dataset['metainfo']
+            yield from _datasets(inner, f'{where}.datasets[{index}]')
+    elif 'dataset' in dataset:
+        yield from _datasets(dataset['dataset'], f'{where}.dataset')
+    else:
+        yield where, dataset
+
+
+def _check_dataset(where: str, dataset: dict, notes: dict) -> int | None:
+    """Check one data set; return the keypoints of its skeleton.
+
+    Notes are added by file; a file that is there already was checked.
+    """
+    kind = dataset['type']
+    if isinstance(kind, str):
+        kind = DATASETS.get(kind)
+    # An unknown type is reported, with its like, when it is built.
+    if kind is None or not issubclass(kind, BaseCocoStyleDataset):
+        return None
+    root = Path(dataset.get('data_root') or '')
+    metainfo = dataset.get('metainfo') or kind.METAINFO
+    count = parse_pose_metainfo(dict(metainfo)).get('num_keypoints')
+    own_format = (
+        kind._load_annotations is not BaseCocoStyleDataset._load_annotations
+    )
+    annotations = root / dataset.get('ann_file', '')
+    if not annotations.is_file():
+        raise ConfigError(
+            f'{where}.ann_file: {annotations} does not exist. {_DATA_ADVICE}'
+        )
+    if not own_format and (annotations, count) not in notes:
+        try:
+            found = check_coco_annotations(annotations, count)
+        except ConfigError as error:
+            raise ConfigError(f'{where}.ann_file: {error}') from None
+        notes[annotations, count] = found
+    boxes = dataset.get('bbox_file')
+    if boxes and boxes not in notes:
+        try:
+            check_detections(Path(boxes))
+        except ConfigError as error:
+            raise ConfigError(f'{where}.bbox_file: {error}') from None
+        notes[boxes] = []
+    images = root / (dataset.get('data_prefix') or {}).get('img', '')
+    if not images.is_dir():
+        raise ConfigError(
+            f'{where}.data_prefix.img: the folder {images} does not exist. '
+            f'{_DATA_ADVICE}'
+        )
+    return count
+
+
+def _head_keypoints(head: nn.Module | None) -> int | None:
+    """Return the keypoints that a head predicts, None if it does not tell."""
+    for name in ('num_keypoints', 'num_joints'):
+        if isinstance(getattr(head, name, None), int):
+            return getattr(head, name)
+    # Heads that have nothing but keypoint channels.
+    if type(head).__name__ in ('HeatmapHead', 'SimCCHead', 'RTMCCHead'):
+        return head.out_channels
+    return None

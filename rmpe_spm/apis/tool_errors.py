@@ -1,0 +1,97 @@
+"""Set-up errors of the command-line tools, told without a traceback."""
+
+import difflib
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import mmpose.registry
+from mmengine.dist import get_rank
+from mmengine.registry import Registry
+
+from ..engine.checkpoint import CorruptCheckpointError, UnsafeCheckpointError
+from .annotation_check import ConfigError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_ALWAYS_TOLD = (ConfigError, CorruptCheckpointError, UnsafeCheckpointError)
+_USER_ERRORS = (ValueError, TypeError, KeyError, FileNotFoundError)
+
+
+@contextmanager
+def told_plainly(prog: str) -> Iterator[None]:
+    """End the program with one message where the set-up is wrong.
+
+    Told so, with exit code 2, are an unregistered type, with the names that
+    are like it, and the errors that this package raises for its users.
+    Everything else keeps its traceback.
+
+    Args:
+        prog (str): The program, named before the message.
+
+    Raises:
+        SystemExit: With code 2, after the message.
+    """
+    try:
+        yield
+    except Exception as error:
+        message = explain(error)
+        if message is None:
+            raise
+        if get_rank() == 0:
+            print(f'{prog}: error: {message}', file=sys.stderr)
+        sys.exit(2)
+
+
+def explain(error: Exception) -> str | None:
+    """Return what to tell the user, None for an error that is not theirs.
+
+    Args:
+        error (Exception): What was raised.
+
+    Returns:
+        str | None: The message.
+    """
+    text = str(error.args[0]) if error.args else ''
+    unregistered = re.search(
+        r'(\S+) is not in the (?:\S+::)?([\w ]+) registry', text
+    )
+    if isinstance(error, KeyError) and unregistered:
+        return _unregistered(*unregistered.groups())
+    if isinstance(error, _ALWAYS_TOLD):
+        return text
+    if isinstance(error, _USER_ERRORS) and _is_ours(error.__traceback__):
+        # An OSError holds its parts, the text is in the whole.
+        return str(error) if isinstance(error, OSError) else text
+    return None
+
+
+def _is_ours(traceback: TracebackType | None) -> bool:
+    """Tell whether the error was raised by a line of this package."""
+    while traceback and traceback.tb_next:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return False
+    file = Path(traceback.tb_frame.f_code.co_filename).resolve()
+    return _PACKAGE in file.parents
+
+
+def _unregistered(name: str, registry_name: str) -> str:
+    names = set()
+    for registry in vars(mmpose.registry).values():
+        if isinstance(registry, Registry) and registry.name == registry_name:
+            while registry is not None:
+                names.update(registry.module_dict)
+                registry = registry.parent
+    like = difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.5)
+    advice = (
+        f'Names like it: {", ".join(like)}'
+        if like
+        else 'Add the package that has it to custom_imports'
+    )
+    return (
+        f'the config asks for the {registry_name} type {name!r}, which is '
+        f'not registered. {advice}'
+    )

@@ -1,0 +1,139 @@
+import json
+
+import pytest
+
+from rmpe_spm.apis.annotation_check import (
+    ConfigError,
+    check_coco_annotations,
+    check_detections,
+)
+
+
+def _content():
+    """Two people of two joints on one image."""
+    people = [
+        dict(
+            id=number,
+            image_id=4,
+            category_id=1,
+            bbox=[1, 1, 5, 5],
+            keypoints=[1, 2, 2, 3, 4, 1],
+        )
+        for number in (10, 11)
+    ]
+    image = dict(id=4, file_name='4.jpg', width=9, height=9)
+    return dict(
+        images=[image], annotations=people, categories=[dict(id=1, name='p')]
+    )
+
+
+def _check(tmp_path, content, num_keypoints=2):
+    path = tmp_path / 'annotations.json'
+    path.write_text(json.dumps(content))
+    return check_coco_annotations(path, num_keypoints)
+
+
+def test_good_file_passes_without_a_word(tmp_path):
+    assert _check(tmp_path, _content()) == []
+
+
+def test_no_people_is_no_error(tmp_path):
+    assert _check(tmp_path, dict(_content(), annotations=[])) == []
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match='absent.json does not exist'):
+        check_coco_annotations(tmp_path / 'absent.json', 2)
+
+
+@pytest.mark.parametrize('data', [b'', b'{"images": [', b'\xff\xfe\x00'])
+def test_no_json(tmp_path, data):
+    path = tmp_path / 'cut.json'
+    path.write_bytes(data)
+    for check in (lambda p: check_coco_annotations(p, 2), check_detections):
+        with pytest.raises(ConfigError, match=r'cut\.json is no JSON'):
+            check(path)
+
+
+@pytest.mark.parametrize('key', ['images', 'annotations', 'categories'])
+def test_missing_part(tmp_path, key):
+    content = _content()
+    del content[key]
+    with pytest.raises(ConfigError, match=f'no list {key!r}'):
+        _check(tmp_path, content)
+    with pytest.raises(ConfigError, match='no object'):
+        _check(tmp_path, [1, 2])
+
+
+def _edit(**changes):
+    def edit(content):
+        content['annotations'][1].update(changes)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    'edit, said',
+    [
+        (lambda c: c['images'][0].pop('width'), r"images\[0\] lacks 'width'"),
+        (
+            lambda c: c['annotations'][1].pop('bbox'),
+            "annotation number 1 lacks 'bbox'",
+        ),
+        (_edit(image_id=9), '11 belongs to image 9, which is not'),
+        (_edit(bbox=[1, 2, 3]), '11: the box has 3 numbers'),
+        (_edit(bbox=['a', 1, 2, 3]), "11: 'bbox' is no list of numbers"),
+        (_edit(keypoints=None), "11: 'keypoints' is no list of numbers"),
+        (_edit(keypoints=[1, 2, 2]), r'11 .*3 keypoint numbers.* needs 6'),
+        (_edit(keypoints=[1, 2, 2, 3]), r'4 keypoint numbers.* needs 6'),
+    ],
+)
+def test_first_bad_entry_is_named(tmp_path, edit, said):
+    content = _content()
+    edit(content)
+    with pytest.raises(ConfigError, match=said) as caught:
+        _check(tmp_path, content)
+    assert 'annotations.json' in str(caught.value)
+
+
+def test_boxes_without_keypoints_are_the_wrong_file(tmp_path):
+    content = _content()
+    for annotation in content['annotations']:
+        del annotation['keypoints']
+    with pytest.raises(ConfigError, match='person_keypoints_'):
+        _check(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    'edit, said',
+    [
+        (_edit(bbox=[1, 1, 0, 5]), 'box that is empty'),
+        (_edit(bbox=[1, 1, 5, -2]), 'box that is empty'),
+        (_edit(bbox=[1, float('nan'), 5, 5]), 'box that is empty'),
+        (_edit(keypoints=[float('inf'), 2, 2, 3, 4, 1]), 'SanitizeInstances'),
+        (_edit(keypoints=[0] * 6), 'no visible keypoint'),
+    ],
+)
+def test_what_training_leaves_out_is_noted(tmp_path, edit, said):
+    content = _content()
+    edit(content)
+    (note,) = _check(tmp_path, content)
+    assert said in note
+    assert '1 of 2 annotations' in note
+    assert 'annotation 11 of image 4' in note
+    # Crowd regions are no people.
+    content['annotations'][1]['iscrowd'] = 1
+    assert _check(tmp_path, content) == []
+
+
+def test_detections(tmp_path):
+    path = tmp_path / 'boxes.json'
+    good = dict(image_id=1, category_id=1, bbox=[0, 0, 1, 1], score=0.5)
+    path.write_text(json.dumps([good]))
+    check_detections(path)
+    path.write_text(json.dumps([good, dict(good, score=None), {}]))
+    with pytest.raises(ConfigError, match='detection 2 lacks'):
+        check_detections(path)
+    path.write_text(json.dumps({'annotations': []}))
+    with pytest.raises(ConfigError, match='no list of detections'):
+        check_detections(path)

@@ -1,0 +1,99 @@
+import argparse
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from rmpe_spm.apis.annotation_check import ConfigError
+from rmpe_spm.apis.command_line import (
+    add_run_arguments,
+    apply_drawing,
+    apply_options,
+    load_config,
+)
+
+
+@pytest.fixture
+def parse(tmp_path):
+    config = tmp_path / 'tiny_model.py'
+    config.write_text('work_dir = None\nmodel = dict(depth=18, stages=[1, 2])')
+
+    def parse(*argv):
+        parser = argparse.ArgumentParser()
+        parser.add_argument('config')
+        add_run_arguments(parser)
+        return parser.parse_args([str(config), *argv])
+
+    return parse
+
+
+def test_work_dir_of_command_line_config_or_name(parse):
+    args = parse()
+    assert load_config(args).work_dir == str(Path('work_dirs/tiny_model'))
+    Path(args.config).write_text("work_dir = 'mine'")
+    assert load_config(args).work_dir == 'mine'
+    args = parse('--work-dir', 'yours', '--launcher', 'slurm')
+    cfg = load_config(args)
+    assert (cfg.work_dir, cfg.launcher) == ('yours', 'slurm')
+
+
+def test_options_override(parse):
+    args = parse('--cfg-options', 'model.depth=50', 'model.stages="[3,4]"')
+    cfg = load_config(args)
+    apply_options(cfg, args)
+    assert cfg.model.depth == 50
+    assert cfg.model.stages == [3, 4]
+
+
+def test_bad_option_is_told(parse):
+    args = parse('--cfg-options', 'model.stages.7=1')
+    with pytest.raises(ConfigError, match='--cfg-options'):
+        apply_options(load_config(args), args)
+
+
+@pytest.mark.parametrize(
+    'text, said',
+    [
+        ('model = dict(', 'cannot be read'),
+        ("path = '{{$RMPE_SPM_NO_SUCH_VARIABLE:}}'", 'NO_SUCH_VARIABLE'),
+        ("_base_ = ['./absent.py']", 'absent.py'),
+        (
+            'custom_imports = dict(imports=["no_such_package"], '
+            'allow_failed_imports=False)',
+            'no_such_package',
+        ),
+    ],
+)
+def test_unreadable_config_is_told(parse, text, said):
+    args = parse()
+    Path(args.config).write_text(text)
+    with pytest.raises(ConfigError, match=said) as caught:
+        load_config(args)
+    assert args.config in str(caught.value)
+
+
+def test_missing_config_is_told(parse):
+    args = parse()
+    Path(args.config).unlink()
+    with pytest.raises(ConfigError, match='tiny_model.py does not exist'):
+        load_config(args)
+
+
+def test_drawing(parse):
+    def config():
+        hook = dict(type='PoseVisualizationHook', enable=False)
+        return Config(dict(default_hooks=dict(visualization=hook)))
+
+    cfg = config()
+    apply_drawing(cfg, parse())
+    assert cfg.default_hooks.visualization.enable is False
+    apply_drawing(cfg, parse('--show-dir', 'drawn', '--interval', '3'))
+    hook = cfg.default_hooks.visualization
+    assert (hook.enable, hook.show, hook.out_dir) == (True, False, 'drawn')
+    assert hook.interval == 3 and 'wait_time' not in hook
+    cfg = config()
+    apply_drawing(cfg, parse('--show', '--wait-time', '2'))
+    assert cfg.default_hooks.visualization.show is True
+    assert cfg.default_hooks.visualization.wait_time == 2
+    with pytest.raises(ConfigError, match='PoseVisualizationHook'):
+        apply_drawing(Config({}), parse('--show'))

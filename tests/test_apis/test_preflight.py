@@ -1,0 +1,167 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from mmpose.models import build_pose_estimator
+
+from rmpe_spm.apis import preflight
+from rmpe_spm.apis.preflight import ConfigError, check_data, check_model
+
+
+def test_good_set_up(tiny_config):
+    for mode in ('train', 'test'):
+        assert check_data(tiny_config, mode) == (17, [])
+    model = build_pose_estimator(tiny_config.model)
+    model.backbone.conv1.eval()
+    before = {name: m.training for name, m in model.named_modules()}
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    check_model(model, 17)
+    assert {n: m.training for n, m in model.named_modules()} == before
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, state[name]), name
+
+
+@pytest.mark.parametrize(
+    'mode, key, value',
+    [
+        ('train', 'train_dataloader.dataset.ann_file', 'no.json'),
+        ('train', 'val_dataloader.dataset.ann_file', 'no.json'),
+        ('test', 'test_dataloader.dataset.ann_file', 'no.json'),
+        ('train', 'train_dataloader.dataset.data_prefix.img', 'nowhere/'),
+        ('train', 'train_dataloader.dataset.bbox_file', '/no/boxes.json'),
+        ('train', 'val_evaluator.ann_file', '/no/file.json'),
+        ('test', 'test_evaluator.ann_file', '/no/file.json'),
+    ],
+)
+def test_missing_file_names_its_key(tiny_config, mode, key, value):
+    tiny_config.merge_from_dict({key: value})
+    with pytest.raises(ConfigError) as caught:
+        check_data(tiny_config, mode)
+    message = str(caught.value)
+    assert message.startswith(f'{key}: ')
+    assert value.strip('/') in message
+    if key != 'train_dataloader.dataset.bbox_file':
+        assert 'data_root=' in message
+    # What a run does not read is not its business.
+    other = {'train': 'test', 'test': 'train'}[mode]
+    assert check_data(tiny_config, other) == (17, [])
+
+
+def test_no_validation_needs_no_validation_data(tiny_config):
+    tiny_config.val_dataloader.dataset.ann_file = 'no.json'
+    tiny_config.val_dataloader = tiny_config.val_evaluator = None
+    assert check_data(tiny_config, 'train') == (17, [])
+
+
+def test_malformed_annotations(tiny_config, tmp_path):
+    path = tmp_path / 'cut.json'
+    path.write_text('{"images": [')
+    tiny_config.train_dataloader.dataset.ann_file = str(path)
+    with pytest.raises(
+        ConfigError, match=r'train_dataloader\.dataset\.ann_file.*no JSON'
+    ):
+        check_data(tiny_config, 'train')
+
+
+def test_data_sets_within_wrappers_are_found(tiny_config):
+    loader = tiny_config.train_dataloader
+    bad = dict(loader.dataset, ann_file='no.json')
+    loader.dataset = dict(
+        type='CombinedDataset',
+        metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
+        datasets=[loader.dataset, dict(type='RepeatDataset', dataset=bad)],
+        pipeline=[],
+    )
+    with pytest.raises(ConfigError) as caught:
+        check_data(tiny_config, 'train')
+    assert str(caught.value).startswith(
+        'train_dataloader.dataset.datasets[1].dataset.ann_file: '
+    )
+
+
+def test_annotations_of_another_skeleton(tiny_config):
+    tiny_config.train_dataloader.dataset.type = 'CrowdPoseDataset'
+    with pytest.raises(ConfigError, match='skeleton of 14 keypoints'):
+        check_data(tiny_config, 'train')
+
+
+def test_data_sets_of_different_skeletons(tiny_config, tmp_path, tiny_coco):
+    content = json.loads((tiny_coco / 'annotations.json').read_text())
+    for annotation in content['annotations']:
+        annotation['keypoints'] = annotation['keypoints'][: 14 * 3]
+    path = tmp_path / 'crowdpose.json'
+    path.write_text(json.dumps(content))
+    dataset = tiny_config.val_dataloader.dataset
+    dataset.type = 'CrowdPoseDataset'
+    dataset.ann_file = str(path)
+    with pytest.raises(ConfigError, match='17 keypoints.* 14 keypoints'):
+        check_data(tiny_config, 'train')
+
+
+def test_file_is_noted_once(tiny_config, tmp_path, tiny_coco):
+    content = json.loads((tiny_coco / 'annotations.json').read_text())
+    content['annotations'][2]['bbox'][2] = 0
+    path = tmp_path / 'flat.json'
+    path.write_text(json.dumps(content))
+    for loader in (tiny_config.train_dataloader, tiny_config.val_dataloader):
+        loader.dataset.ann_file = str(path)
+    _, (note,) = check_data(tiny_config, 'train')
+    assert 'annotation 3 of image 2' in note
+
+
+def test_head_of_another_skeleton(tiny_config):
+    tiny_config.model.head.out_channels = 14
+    model = build_pose_estimator(tiny_config.model)
+    with pytest.raises(ConfigError, match=r'14 keypoints.* has 17'):
+        check_model(model, 17)
+    check_model(model, 14)
+    check_model(model, None)
+
+
+def test_input_size_that_the_backbone_cannot_take(tiny_config):
+    model_config = tiny_config.model
+    extra = dict(
+        stage2=dict(num_branches=2, num_channels=(4, 8)),
+        stage3=dict(num_branches=3, num_channels=(4, 8, 16)),
+        stage4=dict(num_branches=4, num_channels=(4, 8, 16, 32)),
+    )
+    for settings in extra.values():
+        settings.update(
+            num_modules=1,
+            block='BASIC',
+            num_blocks=(1,) * settings['num_branches'],
+        )
+    extra['stage1'] = dict(
+        num_modules=1,
+        num_branches=1,
+        block='BOTTLENECK',
+        num_blocks=(1,),
+        num_channels=(4,),
+    )
+    model_config.backbone = dict(type='HRNet', in_channels=3, extra=extra)
+    model_config.head.in_channels = 4
+    codec = model_config.head.decoder
+    codec.update(input_size=(32, 64), heatmap_size=(8, 16))
+    check_model(build_pose_estimator(model_config), 17)
+    codec.update(input_size=(40, 72), heatmap_size=(10, 18))
+    with pytest.raises(ConfigError) as caught:
+        check_model(build_pose_estimator(model_config), 17)
+    for part in ('HRNet', '40x72', 'multiple of 32', 'codec.input_size'):
+        assert part in str(caught.value)
+
+
+def test_maps_of_another_size_than_the_codecs(tiny_config):
+    tiny_config.model.head.decoder.heatmap_size = (24, 32)
+    model = build_pose_estimator(tiny_config.model)
+    with pytest.raises(ConfigError, match=r'12x16 cells.*\(24, 32\)'):
+        check_model(model, 17)
+
+
+def test_configs_name_real_loader_keys(repo_root: Path):
+    """The keys that are checked are those that mmengine's runner reads."""
+    from mmengine.runner import Runner
+
+    arguments = Runner.__init__.__code__.co_varnames
+    for keys in (*preflight.LOADERS.values(), *preflight.EVALUATORS.values()):
+        assert set(keys) <= set(arguments)

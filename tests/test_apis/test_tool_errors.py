@@ -1,0 +1,61 @@
+import pytest
+from mmpose.registry import MODELS, TRANSFORMS
+
+from rmpe_spm.apis.annotation_check import ConfigError, check_detections
+from rmpe_spm.apis.tool_errors import explain, told_plainly
+from rmpe_spm.engine.checkpoint import load_from_local
+
+
+def _raised(function, *args):
+    try:
+        function(*args)
+    except Exception as error:
+        return error
+    raise AssertionError('nothing was raised')
+
+
+@pytest.mark.parametrize(
+    'registry, kind, like',
+    [
+        (TRANSFORMS, 'PGPGTransfrom', 'PGPGTransform'),
+        (TRANSFORMS, 'RandomFlipp', 'RandomFlip'),
+        (MODELS, 'SSTNhead', 'SSTNHead'),
+        (MODELS, 'HRnet', 'HRNet'),
+    ],
+)
+def test_unregistered_type_suggests_its_like(registry, kind, like):
+    message = explain(_raised(registry.build, dict(type=kind)))
+    assert repr(kind) in message
+    assert like in message.split('Names like it: ')[1].split(', ')
+
+
+def test_unregistered_type_like_nothing():
+    message = explain(_raised(MODELS.build, dict(type='Zzyzx0123456789')))
+    assert 'custom_imports' in message
+
+
+def test_our_own_errors_are_told(tmp_path):
+    error = _raised(check_detections, tmp_path / 'absent.json')
+    assert explain(error) == f'{tmp_path / "absent.json"} does not exist'
+    error = _raised(load_from_local, str(tmp_path / 'absent.pth'))
+    assert explain(error).startswith('checkpoint ')
+
+
+def test_other_errors_keep_their_traceback():
+    for error in (
+        _raised(int, 'x'),
+        _raised({}.__getitem__, 'key'),
+        _raised(lambda: 1 / 0),
+        _raised(MODELS.build, dict(no_type=1)),
+    ):
+        assert explain(error) is None
+    with pytest.raises(ZeroDivisionError), told_plainly('tool'):
+        1 / 0  # noqa: B018
+
+
+def test_told_without_traceback(capsys):
+    with pytest.raises(SystemExit) as caught, told_plainly('tool.py'):
+        raise ConfigError('model.head: wrong. Do this')
+    assert caught.value.code == 2
+    err = capsys.readouterr().err
+    assert err == 'tool.py: error: model.head: wrong. Do this\n'

@@ -1,0 +1,116 @@
+import importlib.util
+import json
+import pickle
+
+import pytest
+import torch
+from mmpose.models import build_pose_estimator
+
+
+@pytest.fixture
+def tool(repo_root):
+    path = repo_root / 'tools' / 'test.py'
+    spec = importlib.util.spec_from_file_location('tools_test', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def files(tiny_config, tmp_path):
+    """A config and weights, as a command line names them."""
+    weights = tmp_path / 'weights.pth'
+    model = build_pose_estimator(tiny_config.model)
+    torch.save({'state_dict': model.state_dict()}, weights)
+
+    def write(**changes):
+        tiny_config.merge_from_dict(changes)
+        tiny_config.dump(tmp_path / 'tiny.py')
+        return [str(tmp_path / 'tiny.py'), str(weights)]
+
+    return write
+
+
+def test_evaluates_and_writes(tool, files, tmp_path):
+    out, dump = tmp_path / 'metrics.json', tmp_path / 'predictions.pkl'
+    tool.main([*files(), '--out', str(out), '--dump', str(dump)])
+    assert 'coco/AP' in json.loads(out.read_text())
+    predictions = pickle.loads(dump.read_bytes())
+    assert len(predictions) == 8
+    assert predictions[0]['pred_instances']['keypoints'].shape == (1, 17, 2)
+
+
+def test_image_without_people_is_evaluated(
+    tool, files, tiny_config, tiny_coco, tmp_path
+):
+    """Boxes given for an image that the annotations have no people on."""
+    content = json.loads((tiny_coco / 'annotations.json').read_text())
+    content['annotations'] = [
+        a for a in content['annotations'] if a['image_id'] != 2
+    ]
+    annotations = tmp_path / 'some.json'
+    annotations.write_text(json.dumps(content))
+    boxes = tmp_path / 'boxes.json'
+    box = dict(image_id=2, category_id=1, bbox=[3, 3, 30, 40], score=0.9)
+    boxes.write_text(json.dumps([box, dict(box, image_id=1)]))
+    argv = files(
+        **{
+            'test_dataloader.dataset.ann_file': str(annotations),
+            'test_dataloader.dataset.bbox_file': str(boxes),
+            'test_evaluator.ann_file': str(annotations),
+        }
+    )
+    out = tmp_path / 'metrics.json'
+    tool.main([*argv, '--out', str(out)])
+    assert 'coco/AP' in json.loads(out.read_text())
+
+
+@pytest.mark.parametrize(
+    'argv, changes, said',
+    [
+        ([], {'test_dataloader.dataset.ann_file': 'no.json'}, 'no.json'),
+        (['--dump', 'x.json'], {}, 'must end in .pkl'),
+        (['--badcase'], {}, 'default_hooks.badcase'),
+        ([], {'model.head.type': 'HeatmapHeat'}, 'HeatmapHead'),
+    ],
+)
+def test_wrong_set_up_is_told(tool, files, capsys, argv, changes, said):
+    with pytest.raises(SystemExit) as caught:
+        tool.main([*files(**changes), *argv])
+    assert caught.value.code == 2
+    err = capsys.readouterr().err
+    assert 'test.py: error: ' in err and said in err
+    assert 'Traceback' not in err
+
+
+def test_missing_and_hostile_checkpoints(tool, files, tmp_path, capsys):
+    config, weights = files()
+    with pytest.raises(SystemExit):
+        tool.main([config, str(tmp_path / 'absent.pth')])
+    err = capsys.readouterr().err
+    assert 'absent.pth does not exist' in err and weights in err
+    torch.save({'meta': object}, weights)
+    with pytest.raises(SystemExit):
+        tool.main([config, weights])
+    assert 'builtins.object' in capsys.readouterr().err
+
+
+def test_unreadable_image_at_test_is_an_error(tool, files, tiny_config):
+    dataset = tiny_config.test_dataloader.dataset
+    dataset.pipeline[0] = dict(type='LoadImageOrSkip')
+    argv = files(**{'test_dataloader.dataset.data_prefix.img': ''})
+    with pytest.raises((SystemExit, ValueError)):
+        tool.main(argv)
+
+
+@pytest.mark.parametrize('kind', ['loss', 'accuracy'])
+def test_badcases(tool, files, kind):
+    hook = dict(type='BadCaseAnalysisHook', enable=False, metric_type=kind)
+    argv = files(**{'default_hooks.badcase': hook})
+    args = tool.parse_args([*argv, '--badcase', '--show-dir', 'drawn'])
+    cfg = tool.load_config(args)
+    tool.apply_args(cfg, args)
+    hook = cfg.default_hooks.badcase
+    assert hook.enable and hook.out_dir == 'drawn'
+    expected = {'loss': cfg.model.head.loss, 'accuracy': cfg.test_evaluator}
+    assert hook.metric == expected[kind]

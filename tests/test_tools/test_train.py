@@ -1,0 +1,160 @@
+import importlib.util
+import json
+
+import pytest
+import torch
+from mmengine.config import Config
+
+
+@pytest.fixture
+def train(repo_root):
+    path = repo_root / 'tools' / 'train.py'
+    spec = importlib.util.spec_from_file_location('tools_train', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def config_file(tiny_config, tmp_path):
+    def write(**changes):
+        tiny_config.merge_from_dict(changes)
+        path = tmp_path / 'tiny.py'
+        tiny_config.dump(path)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def applied(train, config_file):
+    """The config that a command line makes."""
+
+    def applied(*argv, **changes):
+        args = train.parse_args([config_file(**changes), *argv])
+        cfg = train.load_config(args)
+        train.apply_args(cfg, args)
+        return cfg
+
+    return applied
+
+
+def test_trains_and_resumes(train, config_file, tmp_path):
+    path = config_file()
+    work_dir = tmp_path / 'run'
+    train.main([path, '--work-dir', str(work_dir)])
+    assert (work_dir / 'epoch_1.pth').is_file()
+    # Another name: mmengine keeps global state by it.
+    more = ['train_cfg.max_epochs=2', f'experiment_name=r_{tmp_path.name}']
+    train.main(
+        [path, '--work-dir', str(work_dir), '--resume', '--no-validate']
+        + ['--cfg-options', *more]
+    )
+    state = torch.load(work_dir / 'epoch_2.pth', weights_only=True)
+    assert state['meta']['epoch'] == 2
+
+
+def test_arguments_reach_the_config(applied):
+    cfg = applied()
+    assert not cfg.get('resume') and cfg.val_evaluator is not None
+    cfg = applied('--resume')
+    assert cfg.resume is True and cfg.load_from is None
+    cfg = applied('--resume', 'some.pth')
+    assert cfg.resume is True and cfg.load_from == 'some.pth'
+    cfg = applied('--no-validate')
+    assert cfg.val_cfg is cfg.val_dataloader is cfg.val_evaluator is None
+    cfg = applied('--amp')
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.optim_wrapper.loss_scale == 'dynamic'
+    cfg = applied('--cfg-options', 'optim_wrapper.optimizer.lr=5.0')
+    assert cfg.optim_wrapper.optimizer.lr == 5
+    cfg = applied(
+        '--auto-scale-lr', auto_scale_lr=dict(base_batch_size=8, enable=False)
+    )
+    assert cfg.auto_scale_lr.enable is True
+
+
+def _fails_plainly(capsys, function, *args):
+    """Return what is said on the way to exit code 2, without a traceback."""
+    with pytest.raises(SystemExit) as caught:
+        function(*args)
+    assert caught.value.code == 2
+    err = capsys.readouterr().err
+    (message,) = [x for x in err.splitlines() if 'error: ' in x]
+    assert 'Traceback' not in err
+    return message
+
+
+@pytest.mark.parametrize(
+    'argv, changes, said',
+    [
+        (['--amp'], {'optim_wrapper.type': 'ApexOptimWrapper'}, '--amp'),
+        (['--auto-scale-lr'], {}, 'base_batch_size'),
+        (['--show-dir', 'x'], {}, 'default_hooks.visualization'),
+        ([], {'train_dataloader.dataset.ann_file': 'no.json'}, 'no.json'),
+        ([], {'model.head.out_channels': 14}, '14 keypoints'),
+        ([], {'model.head.decoder.heatmap_size': (6, 8)}, '12x16 cells'),
+        ([], {'model.backbone.type': 'MobileNetV22'}, 'MobileNetV2'),
+        (
+            [],
+            {'train_dataloader.dataset.pipeline.0.type': 'LoadImag'},
+            'LoadImage',
+        ),
+        ([], {'val_evaluator.type': 'CocoMetrik'}, 'CocoMetric'),
+        (['--resume', 'no.pth'], {}, 'no.pth does not exist'),
+    ],
+)
+def test_wrong_set_up_stops_at_once(
+    train, config_file, tmp_path, capsys, argv, changes, said
+):
+    path = config_file(**changes)
+    message = _fails_plainly(capsys, train.main, [path, *argv])
+    assert message.startswith('train.py: error: ')
+    assert said in message
+    assert not list(tmp_path.glob('**/*.pth'))
+
+
+def test_one_bad_sample_does_not_stop_training(
+    train, config_file, tiny_config, tiny_coco, tmp_path, caplog
+):
+    """Every kind of bad sample at once, beside good ones."""
+    content = json.loads((tiny_coco / 'annotations.json').read_text())
+    annotations = content['annotations']
+    annotations[0]['keypoints'][0] = float('nan')
+    annotations[1]['keypoints'][3:5] = [-500, 9999]
+    annotations[2]['keypoints'] = [0] * 51
+    annotations[2]['num_keypoints'] = 17
+    annotations[3]['bbox'] = [5, 5, 0, -3]
+    # An unreadable image, one that is missing, one without people.
+    content['images'][2]['file_name'] = 'broken.jpg'
+    content['images'][3]['file_name'] = 'missing.jpg'
+    content['images'].append(
+        dict(id=77, file_name='missing.jpg', width=9, height=9)
+    )
+    (tiny_coco / 'images' / 'broken.jpg').write_bytes(b'\xff\xd8\xff')
+    path = tmp_path / 'bad.json'
+    path.write_text(json.dumps(content))
+    dataset = tiny_config.train_dataloader.dataset
+    dataset.ann_file = str(path)
+    dataset.pipeline[0] = dict(type='LoadImageOrSkip')
+    dataset.pipeline.insert(1, dict(type='SanitizeInstances'))
+    train.main([config_file(log_level='INFO'), '--no-validate'])
+    state = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)
+    for name, tensor in state['state_dict'].items():
+        assert torch.isfinite(tensor.float()).all(), name
+    (log,) = tmp_path.glob('*/*.log')
+    log = log.read_text()
+    for said in (
+        'broken.jpg (image id 3) cannot be read',
+        'missing.jpg (image id 4) cannot be read',
+        'annotation 1 of image',
+        'annotation 2 of image',
+        'have a box that is empty or not finite',
+        'have no visible keypoint',
+    ):
+        assert said in log, said
+
+
+def test_configs_dump_reads_back(config_file, tiny_config):
+    """The helper above hands the tool what the fixture holds."""
+    assert Config.fromfile(config_file()).model == tiny_config.model

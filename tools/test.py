@@ -1,0 +1,100 @@
+"""Evaluate a checkpoint with mmengine's runner.
+
+Takes the arguments of mmpose's ``tools/test.py``. What can be checked
+beforehand is checked first; a set-up that cannot work ends with one message
+and exit code 2.
+"""
+
+import argparse
+import sys
+
+from mmengine.config import Config
+from mmengine.fileio import dump
+from mmengine.runner import Runner
+
+# First: with mmcv-lite this is what lets mmpose import.
+import rmpe_spm  # noqa: F401
+from rmpe_spm.apis import ConfigError, check_data, check_model, told_plainly
+from rmpe_spm.apis.command_line import (
+    add_run_arguments,
+    apply_drawing,
+    apply_options,
+    load_config,
+    require_hook,
+)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config', help='config of the model and the data')
+    parser.add_argument('checkpoint', help='the trained weights')
+    parser.add_argument('--out', help='file for the metrics (.json, .yml)')
+    parser.add_argument('--dump', help='file for the predictions (.pkl)')
+    parser.add_argument(
+        '--badcase', action='store_true', help='collect the worst samples'
+    )
+    add_run_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def apply_args(cfg: Config, args: argparse.Namespace) -> None:
+    """Apply the arguments to the config, in place."""
+    cfg.load_from = args.checkpoint
+    cfg.resume = False
+    if args.badcase:
+        _collect_badcases(cfg, args)
+    else:
+        apply_drawing(cfg, args)
+    if args.dump is not None:
+        if not args.dump.endswith(('.pkl', '.pickle')):
+            raise ConfigError(f'--dump {args.dump}: must end in .pkl')
+        evaluators = cfg.test_evaluator
+        if isinstance(evaluators, dict):
+            evaluators = [evaluators]
+        cfg.test_evaluator = [
+            *evaluators,
+            dict(type='DumpResults', out_file_path=args.dump),
+        ]
+    apply_options(cfg, args)
+
+
+def _collect_badcases(cfg: Config, args: argparse.Namespace) -> None:
+    hook = require_hook(cfg, 'badcase', 'BadCaseAnalysisHook')
+    hook.enable = True
+    hook.show = args.show
+    hook.interval = args.interval
+    if args.show:
+        hook.wait_time = args.wait_time
+    if args.show_dir is not None:
+        hook.out_dir = args.show_dir
+    kind = hook.get('metric_type', 'loss')
+    metrics = {'loss': cfg.model.get('head', {}).get('loss')}
+    metrics['accuracy'] = cfg.test_evaluator
+    if kind not in metrics:
+        raise ConfigError(
+            f'default_hooks.badcase.metric_type={kind!r}: choose loss or '
+            'accuracy'
+        )
+    if metrics[kind] and not hook.get('metric'):
+        hook.metric = metrics[kind]
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Evaluate as the command line says."""
+    args = parse_args(argv)
+    with told_plainly('test.py'):
+        cfg = load_config(args)
+        apply_args(cfg, args)
+        num_keypoints, notes = check_data(cfg, 'test')
+        runner = Runner.from_cfg(cfg)
+        for note in notes:
+            runner.logger.warning(note)
+        check_model(runner.model, num_keypoints)
+        metrics = runner.test()
+        if args.out and runner.rank == 0:
+            dump(metrics, args.out)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

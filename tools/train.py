@@ -1,0 +1,98 @@
+"""Train a model with mmengine's runner.
+
+Takes the arguments of mmpose's ``tools/train.py``. What can be checked
+beforehand (data, skeleton, input size, types) is checked before training
+starts; a set-up that cannot work ends with one message and exit code 2.
+"""
+
+import argparse
+import sys
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+# First: with mmcv-lite this is what lets mmpose import.
+import rmpe_spm  # noqa: F401
+from rmpe_spm.apis import ConfigError, check_data, check_model, told_plainly
+from rmpe_spm.apis.command_line import (
+    add_run_arguments,
+    apply_drawing,
+    apply_options,
+    load_config,
+)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config', help='config of the model and the data')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='continue from this checkpoint, or, without a value, from the '
+        'latest one in the work directory',
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='train in mixed precision'
+    )
+    parser.add_argument(
+        '--no-validate',
+        action='store_true',
+        help='do not evaluate while training',
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by the actual batch size over the '
+        "config's",
+    )
+    add_run_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def apply_args(cfg: Config, args: argparse.Namespace) -> None:
+    """Apply the arguments to the config, in place."""
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.amp:
+        kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+        kind = kind if isinstance(kind, str) else kind.__name__
+        if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+            raise ConfigError(
+                f'--amp cannot take the place of optim_wrapper.type={kind!r}: '
+                'use OptimWrapper or AmpOptimWrapper'
+            )
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise ConfigError(
+                '--auto-scale-lr: the config does not say which batch size '
+                'its learning rate is for: add '
+                'auto_scale_lr=dict(base_batch_size=...)'
+            )
+        cfg.auto_scale_lr.enable = True
+    apply_drawing(cfg, args)
+    apply_options(cfg, args)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train as the command line says."""
+    args = parse_args(argv)
+    with told_plainly('train.py'):
+        cfg = load_config(args)
+        apply_args(cfg, args)
+        num_keypoints, notes = check_data(cfg, 'train')
+        runner = Runner.from_cfg(cfg)
+        for note in notes:
+            runner.logger.warning(note)
+        check_model(runner.model, num_keypoints)
+        runner.train()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
