@@ -2,12 +2,16 @@
 
 from .generate_center_target import GenerateCenterTarget
 from .load_image_or_skip import LoadImageOrSkip
+from .multiscale_bottomup_resize import MultiscaleBottomupResize
+from .pack_multiscale_pose_inputs import PackMultiscalePoseInputs
 from .pgpg_transform import PGPGTransform
 from .sanitize_instances import SanitizeInstances
 
 __all__ = [
     'GenerateCenterTarget',
     'LoadImageOrSkip',
+    'MultiscaleBottomupResize',
     'PGPGTransform',
+    'PackMultiscalePoseInputs',
     'SanitizeInstances',
 ]

@@ -1,5 +1,8 @@
-"""Pose estimators: ParallelSPPE."""
+"""Pose estimators."""
 
+from .multiscale_bottomup_pose_estimator import (
+    MultiscaleBottomupPoseEstimator,
+)
 from .parallel_sppe import ParallelSPPE
 
-__all__ = ['ParallelSPPE']
+__all__ = ['MultiscaleBottomupPoseEstimator', 'ParallelSPPE']

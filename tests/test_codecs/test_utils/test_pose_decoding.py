@@ -1,0 +1,106 @@
+import pytest
+import torch
+
+from rmpe_spm.codecs.kinematics import build_kinematic_tree
+from rmpe_spm.codecs.utils import (
+    find_root_peaks,
+    gather_at_cells,
+    read_parent_located,
+    read_root_located,
+    sample_keypoint_scores,
+    snap_to_peaks,
+)
+
+
+def test_peaks_are_sorted_and_equal_neighbours_count_once():
+    maps = torch.zeros(2, 8, 10)
+    maps[0, 1, 1], maps[0, 6, 8], maps[0, 6, 7] = 0.5, 0.9, 0.8
+    # a root halfway between four cells, and a weaker one
+    maps[1, 3:5, 4:6] = 0.6
+    maps[1, 7, 0] = 0.2
+    scores, cells = find_root_peaks(maps, 3, 5)
+    assert scores.shape == cells.shape == (2, 5)
+    torch.testing.assert_close(
+        scores, torch.tensor([[0.9, 0.5, 0, 0, 0], [0.6, 0.2, 0, 0, 0]])
+    )
+    assert cells[0, :2].tolist() == [6 * 10 + 8, 11]
+    assert cells[1, 0].item() in {34, 35, 44, 45} and cells[1, 1] == 70
+
+
+def test_peaks_of_a_map_with_fewer_cells():
+    scores, cells = find_root_peaks(torch.tensor([[[0.3]]]), 5, 30)
+    assert scores.shape == (1, 1) and cells.tolist() == [[0]]
+
+
+def test_gather():
+    maps = torch.arange(2 * 3 * 4 * 5.0).reshape(2, 3, 4, 5)
+    cells = torch.tensor([[7, 0], [19, 19]])
+    values = gather_at_cells(maps, cells)
+    assert values[0, 2].tolist() == [maps[0, 2, 1, 2], maps[0, 2, 0, 0]]
+    assert values[1, 0].tolist() == [maps[1, 0, 3, 4]] * 2
+
+
+def test_root_located_adds_up_the_path():
+    tree = build_kinematic_tree([-1, 0, 1])
+    maps = torch.zeros(1, 6, 8, 8)
+    maps[0, :, 2, 5] = torch.tensor([1.0, 0, 0.5, 0.25, -1, 1])
+    joints = read_root_located(
+        maps, torch.tensor([[21]]), torch.tensor(tree.ancestor_matrix), 4.0
+    )
+    assert joints[0, 0].tolist() == [[9, 2], [11, 3], [7, 7]]
+
+
+def test_parent_located_reads_a_chain_and_stays_on_the_map():
+    tree = build_kinematic_tree([-1, 0, 1])
+    maps = torch.zeros(1, 6, 8, 8)
+    maps[0, :2, 2, 5] = torch.tensor([-2.6, 1.0])  # to (2.4, 3): cell (2, 3)
+    maps[0, 2:4, 3, 2] = torch.tensor([0.0, 9.0])  # to (2, 12): below
+    maps[0, 4:, 7, 2] = torch.tensor([1.0, 0.5])
+    joints = read_parent_located(
+        maps, torch.tensor([[21]]), tree.joints_by_level, tree.parents, 1.0
+    )
+    torch.testing.assert_close(
+        joints[0, 0], torch.tensor([[2.4, 3], [2, 12], [3, 7.5]])
+    )
+
+
+def test_scores_of_many_images_and_joints():
+    heatmaps = torch.rand(2, 3, 6, 7)
+    keypoints = torch.tensor([[4.0, 1.0], [2.0, 5.0], [6.0, 0.0]])
+    scores = sample_keypoint_scores(heatmaps, keypoints.expand(2, 4, 3, 2))
+    assert scores.shape == (2, 4, 3)
+    for joint, (x, y) in enumerate(keypoints.int().tolist()):
+        torch.testing.assert_close(
+            scores[:, :, joint],
+            heatmaps[:, joint, y, x, None].expand(2, 4),
+        )
+
+
+@pytest.mark.parametrize(
+    ('max_distance', 'score_thr', 'expected'),
+    [
+        (3.0, 0.1, [5.25, 4.0]),  # the peak at (5, 4), a bit to the right
+        (1.0, 0.1, [7.0, 4.0]),  # out of reach
+        (3.0, 0.6, [7.0, 4.0]),  # too weak
+    ],
+)
+def test_snapping(max_distance, score_thr, expected):
+    heatmaps = torch.zeros(1, 2, 10, 12)
+    heatmaps[0, 0, 4, 4:7] = torch.tensor([0.2, 0.5, 0.3])
+    heatmaps[0, 1, 4, 7] = 1  # another joint's peak attracts nothing
+    keypoints = torch.tensor([[[[7.0, 4.0], [0.0, 9.0]]]])
+    snapped = snap_to_peaks(
+        heatmaps, keypoints, torch.tensor([[max_distance]]), score_thr, 3
+    )
+    assert snapped[0, 0, 0].tolist() == expected
+    assert snapped[0, 0, 1].tolist() == [0, 9]
+
+
+def test_snapping_takes_the_nearest_peak_of_each_candidate():
+    heatmaps = torch.zeros(1, 1, 9, 20)
+    heatmaps[0, 0, 4, 3], heatmaps[0, 0, 4, 15] = 0.5, 0.9
+    keypoints = torch.tensor([[[[5.0, 4.0]], [[14.0, 4.0]]]])
+    snapped = snap_to_peaks(
+        heatmaps, keypoints, torch.full((1, 2), 9.0), 0.1, 3
+    )
+    assert snapped[0, :, 0].tolist() == [[3, 4], [15, 4]]
