@@ -111,7 +111,10 @@ def test_config(path):
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
     optimizer.optimizer.param_groups[0]  # a group for every parameter
-    data = model.data_preprocessor(batch(cfg, cfg.train_dataloader), True)
+    data = batch(cfg, cfg.train_dataloader)
+    for sample in data['data_samples']:  # a proposal, not the annotated box
+        assert np.abs(sample.input_center - [90, 75]).min() > 0.1
+    data = model.data_preprocessor(data, True)
     losses = model(**data, mode='loss')
     parsed, _ = model.parse_losses(losses)
     optimizer.update_params(parsed)

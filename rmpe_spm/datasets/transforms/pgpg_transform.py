@@ -200,6 +200,9 @@ class PGPGTransform(BaseTransform):
         results['clean_bbox'] = bbox.astype(np.float32)
         if kind != 'clean':
             results['bbox'] = np.array([proposal], dtype=np.float32)
+            # MPII gives the box in this form too, which would come first.
+            results.pop('bbox_center', None)
+            results.pop('bbox_scale', None)
         if kind == 'patch':
             results['clean_bbox'] = results['bbox'].copy()
         results['proposal_kind'] = kind
