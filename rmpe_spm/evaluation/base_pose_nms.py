@@ -29,6 +29,7 @@ class BasePoseNMS(metaclass=ABCMeta):
         bboxes_xyxy: Array,
         bbox_scores: Array | None = None,
         scores: Array | None = None,
+        areas: Array | None = None,
     ) -> PoseNMSResult:
         """Remove the redundant poses of one image.
 
@@ -40,6 +41,9 @@ class BasePoseNMS(metaclass=ABCMeta):
                 Defaults to None.
             scores (np.ndarray | Tensor, optional): Scores (N,) of the
                 persons, in place of those made from the box and the joints.
+                Defaults to None.
+            areas (np.ndarray | Tensor, optional): Areas (N,) in square
+                pixels for rules that use OKS, in place of the boxes'.
                 Defaults to None.
 
         Returns:
@@ -54,6 +58,7 @@ class BasePoseNMS(metaclass=ABCMeta):
             [bboxes_xyxy],
             None if bbox_scores is None else [bbox_scores],
             None if scores is None else [scores],
+            None if areas is None else [areas],
         )[0]
 
     def batch(
@@ -63,6 +68,7 @@ class BasePoseNMS(metaclass=ABCMeta):
         bboxes_xyxy: Arrays,
         bbox_scores: Arrays | None = None,
         scores: Arrays | None = None,
+        areas: Arrays | None = None,
     ) -> list[PoseNMSResult]:
         """Remove the redundant poses of every image of a batch, at once.
 
@@ -76,6 +82,8 @@ class BasePoseNMS(metaclass=ABCMeta):
                 (N,). Defaults to None.
             scores (sequence | np.ndarray | Tensor, optional): With (N,).
                 Defaults to None.
+            areas (sequence | np.ndarray | Tensor, optional): With (N,).
+                Defaults to None.
 
         Returns:
             list[PoseNMSResult]: One an image, as from a call for each.
@@ -86,7 +94,12 @@ class BasePoseNMS(metaclass=ABCMeta):
         if len(keypoints) == 0:
             return []
         poses = flatten_poses(
-            keypoints, keypoint_scores, bboxes_xyxy, bbox_scores, scores
+            keypoints,
+            keypoint_scores,
+            bboxes_xyxy,
+            bbox_scores,
+            scores,
+            areas,
         )
         return results_of(poses, self.select(poses))
 

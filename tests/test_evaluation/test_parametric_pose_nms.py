@@ -281,7 +281,7 @@ def test_integers_become_floats():
         ),
         (dict(keypoints=np.zeros((3, 4))), r'keypoints must'),
         (dict(keypoint_scores=np.zeros((3, 16))), r'\(3, 17\).*\(3, 16\)'),
-        (dict(bboxes_xyxy=np.zeros((2, 4))), r'one box for every pose'),
+        (dict(bboxes_xyxy=np.zeros((2, 4))), r'\(3, 4\).*\(2, 4\)'),
         (dict(bbox_scores=np.zeros((3, 1))), r'\(3,\).*\(3, 1\)'),
         (dict(scores=np.zeros(4)), r'\(3,\).*\(4,\)'),
     ],

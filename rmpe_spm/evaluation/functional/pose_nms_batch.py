@@ -29,6 +29,8 @@ class PoseBatch:
             the score of the box times the mean score of the joints.
         bbox_scores (np.ndarray, optional): Shape (T,), float64, finite;
             None when the persons' scores were given.
+        given_areas (np.ndarray, optional): Shape (T,), float64, in square
+            pixels.
         sizes (np.ndarray): Number of poses of every image.
         positions (np.ndarray): Index of each pose in its image, (T,).
         device (torch.device, optional): Where the input was; None for
@@ -42,6 +44,7 @@ class PoseBatch:
     bboxes_xyxy: np.ndarray
     person_scores: np.ndarray
     bbox_scores: np.ndarray | None
+    given_areas: np.ndarray | None
     sizes: np.ndarray
     positions: np.ndarray
     device: torch.device | None
@@ -52,6 +55,14 @@ class PoseBatch:
     def images(self) -> np.ndarray:
         """Which image every pose is in, (T,)."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
+
+    @property
+    def areas(self) -> np.ndarray:
+        """Areas (T,): those given, or the boxes', in square pixels."""
+        if self.given_areas is not None:
+            return self.given_areas
+        sides = self.bboxes_xyxy[:, 2:] - self.bboxes_xyxy[:, :2]
+        return np.where(np.isfinite(sides), sides, 0.0).clip(0).prod(1)
 
     def ranking(self, confidence: np.ndarray) -> np.ndarray:
         """Poses by image and descending confidence; ties in input order."""
@@ -100,28 +111,6 @@ class Selection:
         )
 
 
-def _check_shapes(
-    keypoints: Array, scores: Array, boxes: Array, where: str
-) -> None:
-    """Refuse arrays that don't belong together."""
-    if keypoints.ndim != 3 or keypoints.shape[2] != 2:
-        raise ValueError(
-            f'keypoints{where} must have the shape (N, K, 2), but got '
-            f'{tuple(keypoints.shape)}'
-        )
-    expected = tuple(keypoints.shape[:2])
-    if tuple(scores.shape) != expected:
-        raise ValueError(
-            f'keypoint_scores{where} must have the shape {expected} of the '
-            f'keypoints, but got {tuple(scores.shape)}'
-        )
-    if tuple(boxes.shape) != (expected[0], 4):
-        raise ValueError(
-            f'bboxes_xyxy{where} must have the shape ({expected[0]}, 4), one '
-            f'box for every pose, but got {tuple(boxes.shape)}'
-        )
-
-
 def _as_array(values: Array) -> Array:
     """Tensors as they are, anything else as a numpy array."""
     return values if isinstance(values, Tensor) else np.asarray(values)
@@ -133,6 +122,7 @@ def flatten_poses(
     bboxes_xyxy: Arrays,
     bbox_scores: Arrays | None = None,
     scores: Arrays | None = None,
+    areas: Arrays | None = None,
 ) -> PoseBatch:
     """Gather the poses of several images; tensors are read back once.
 
@@ -142,6 +132,7 @@ def flatten_poses(
         bboxes_xyxy (sequence): Arrays (N, 4).
         bbox_scores (sequence, optional): Arrays (N,). Defaults to None.
         scores (sequence, optional): Arrays (N,). Defaults to None.
+        areas (sequence, optional): Arrays (N,). Defaults to None.
 
     Returns:
         PoseBatch: All of it in float64.
@@ -149,90 +140,115 @@ def flatten_poses(
     Raises:
         ValueError: If shapes don't fit one another.
     """
-    several = len(keypoints) > 1
-    fields = [keypoints, keypoint_scores, bboxes_xyxy]
-    fields += [field for field in (bbox_scores, scores) if field is not None]
-    fields = [[_as_array(image) for image in field] for field in fields]
-    if any(len(field) != len(keypoints) for field in fields):
-        raise ValueError(
-            'every argument of the pose NMS needs one array an image, but '
-            f'got {[len(field) for field in fields]} of them'
-        )
-    num_joints = {image.shape[1:2] for image in fields[0]}
-    for index, image in enumerate(zip(*fields, strict=True)):
-        where = f' of image {index}' if several else ''
-        _check_shapes(*image[:3], where)
-        for values in image[3:]:
-            if tuple(values.shape) != (len(image[0]),):
-                raise ValueError(
-                    f'bbox_scores and scores{where} must have the shape '
-                    f'({len(image[0])},), but got {tuple(values.shape)}'
-                )
-    if len(num_joints) > 1:
-        raise ValueError(
-            'the images of a batch must have the same number of keypoints, '
-            f'but got {sorted(shape[0] for shape in num_joints)}'
-        )
-    sizes = np.array([len(image) for image in fields[0]], dtype=np.intp)
-    first = fields[0][0]
-    first_scores = fields[1][0]
+    fields = dict(
+        keypoints=keypoints,
+        keypoint_scores=keypoint_scores,
+        bboxes_xyxy=bboxes_xyxy,
+        bbox_scores=bbox_scores,
+        scores=scores,
+        areas=areas,
+    )
+    fields = {
+        name: [_as_array(image) for image in field]
+        for name, field in fields.items()
+        if field is not None
+    }
+    _check_fields(fields)
+    first = fields['keypoints'][0]
+    sizes = np.array([len(image) for image in fields['keypoints']])
     if isinstance(first, Tensor):
         columns = _read_back(fields)
     else:
-        columns = [
-            np.asarray(np.concatenate(field), dtype=np.float64)
-            if several
-            else np.asarray(field[0], dtype=np.float64)
-            for field in fields
-        ]
-    points, joint_scores, boxes = columns[:3]
-    rest = columns[3:]
-    joint_scores = clean_scores(joint_scores)
+        columns = {
+            name: np.asarray(
+                np.concatenate(field) if len(field) > 1 else field[0],
+                dtype=np.float64,
+            )
+            for name, field in fields.items()
+        }
+    points = columns['keypoints']
+    joint_scores = clean_scores(columns['keypoint_scores'])
     finite = np.isfinite(points).all(-1)
     if not finite.all():
         joint_scores = np.where(finite, joint_scores, 0.0)
-    boxes_scores = None
     if scores is not None:
-        person_scores = np.nan_to_num(rest[-1], nan=0.0)
+        box_scores = None
+        person_scores = np.nan_to_num(columns['scores'])
     else:
-        if bbox_scores is not None:
-            boxes_scores = clean_scores(rest[0])
-        else:
-            boxes_scores = np.ones(len(points))
-        person_scores = boxes_scores * mean_scores(joint_scores)
+        box_scores = clean_scores(
+            columns.get('bbox_scores', np.ones(len(points)))
+        )
+        person_scores = box_scores * mean_scores(joint_scores)
     positions = np.arange(len(points))
-    if several:
+    if len(sizes) > 1:
         positions -= np.repeat(np.cumsum(sizes) - sizes, sizes)
     return PoseBatch(
         keypoints=points,
         keypoint_scores=joint_scores,
-        bboxes_xyxy=boxes,
+        bboxes_xyxy=columns['bboxes_xyxy'],
         person_scores=person_scores,
-        bbox_scores=boxes_scores,
+        bbox_scores=box_scores,
+        given_areas=columns.get('areas'),
         sizes=sizes,
         positions=positions,
         device=first.device if isinstance(first, Tensor) else None,
         dtype=first.dtype,
-        scores_dtype=first_scores.dtype,
+        scores_dtype=fields['keypoint_scores'][0].dtype,
     )
 
 
-def _read_back(fields: list[list[Tensor]]) -> list[np.ndarray]:
+def _check_fields(fields: dict[str, list[Array]]) -> None:
+    """Refuse arrays that don't belong together."""
+    lengths = {name: len(field) for name, field in fields.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            'every argument of the pose NMS needs one array an image, but '
+            f'got {lengths}'
+        )
+    several = lengths['keypoints'] > 1
+    all_joints = set()
+    for index, keypoints in enumerate(fields['keypoints']):
+        where = f' of image {index}' if several else ''
+        if keypoints.ndim != 3 or keypoints.shape[2] != 2:
+            raise ValueError(
+                f'keypoints{where} must have the shape (N, K, 2), but got '
+                f'{tuple(keypoints.shape)}'
+            )
+        number, num_joints = keypoints.shape[:2]
+        all_joints.add(num_joints)
+        expected = dict(
+            keypoint_scores=(number, num_joints), bboxes_xyxy=(number, 4)
+        )
+        for name, field in fields.items():
+            shape = tuple(field[index].shape)
+            if name != 'keypoints' and shape != expected.get(name, (number,)):
+                raise ValueError(
+                    f'{name}{where} must have the shape '
+                    f'{expected.get(name, (number,))}, for {number} poses of '
+                    f'{num_joints} keypoints, but got {shape}'
+                )
+    if len(all_joints) > 1:
+        raise ValueError(
+            'the images of a batch must have the same number of keypoints, '
+            f'but got {sorted(all_joints)}'
+        )
+
+
+def _read_back(fields: dict[str, list[Tensor]]) -> dict[str, np.ndarray]:
     """Copy tensors to the host, all in one transfer."""
     columns = [
-        torch.cat([image.detach().double().flatten(1) for image in field])
-        if field[0].ndim > 1
-        else torch.cat([image.detach().double()[:, None] for image in field])
-        for field in fields
+        torch.cat([image.detach().double() for image in field])
+        for field in fields.values()
     ]
-    host = torch.cat(columns, 1).cpu().numpy()
-    widths = np.cumsum([column.shape[1] for column in columns])[:-1]
-    parts = np.split(host, widths, axis=1)
-    shapes = [field[0].shape[1:] for field in fields]
-    return [
-        np.ascontiguousarray(part).reshape(-1, *shape)
-        for part, shape in zip(parts, shapes, strict=True)
-    ]
+    widths = [column.shape[1:].numel() for column in columns]
+    packed = torch.cat(
+        [c.reshape(len(c), w) for c, w in zip(columns, widths, strict=True)], 1
+    )
+    parts = np.split(packed.cpu().numpy(), np.cumsum(widths)[:-1], axis=1)
+    return {
+        name: np.ascontiguousarray(part).reshape(column.shape)
+        for name, part, column in zip(fields, parts, columns, strict=True)
+    }
 
 
 def mean_scores(keypoint_scores: np.ndarray) -> np.ndarray:

@@ -1,0 +1,38 @@
+"""Greedy elimination with any criterion, one reference at a time."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+
+def eliminate(
+    order: np.ndarray,
+    images: np.ndarray,
+    redundant: Callable[[int, np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Which pose eliminates each pose.
+
+    Args:
+        order (np.ndarray): Indices (N,) of the poses, image after image, the
+            best pose of each image first.
+        images (np.ndarray): For every pose the image that it is in, (N,).
+        redundant (callable): Called with the index of a pose that is kept
+            and with those of the poses left after it; returns a boolean for
+            each of these, whether it is to go.
+
+    Returns:
+        np.ndarray: Shape (N,): for each place in ``order`` the place of the
+        pose that eliminated that pose, or its own.
+    """
+    owners = np.arange(len(order))
+    alive = np.ones(len(order), dtype=bool)
+    ends = np.searchsorted(images[order], images[order], side='right')
+    for place, end in enumerate(ends.tolist()):
+        if not alive[place]:
+            continue
+        left = alive[place + 1 : end].nonzero()[0] + place + 1
+        if len(left):
+            gone = left[redundant(order[place], order[left])]
+            owners[gone] = place
+            alive[gone] = False
+    return owners

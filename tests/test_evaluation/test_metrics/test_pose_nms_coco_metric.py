@@ -1,0 +1,217 @@
+"""The metric beside mmpose's own, and its NMS by hand."""
+
+import json
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.evaluation.metrics import CocoMetric
+from mmpose.registry import METRICS
+
+from rmpe_spm.evaluation.metrics import PoseNMSCocoMetric
+
+META = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))
+
+
+def samples_of(results, bottom_up=True):
+    """COCO results as the data samples of a model's predictions."""
+    images = defaultdict(list)
+    for result in results:
+        images[result['image_id']].append(result)
+    samples = []
+    for image_id, persons in images.items():
+        kpts = np.array([p['keypoints'] for p in persons], dtype=np.float64)
+        kpts = kpts.reshape(len(persons), -1, 3)
+        scores = np.array([p['score'] for p in persons])
+        low, high = kpts[..., :2].min(1), kpts[..., :2].max(1)
+        if bottom_up:
+            samples.append(
+                dict(
+                    id=list(range(len(persons))),
+                    img_id=image_id,
+                    gt_instances={},
+                    pred_instances=dict(
+                        keypoints=kpts[..., :2],
+                        keypoint_scores=kpts[..., 2],
+                        bbox_scores=scores,
+                    ),
+                )
+            )
+            continue
+        for i in range(len(persons)):
+            samples.append(
+                dict(
+                    id=len(samples),
+                    img_id=image_id,
+                    gt_instances=dict(
+                        bbox_scores=scores[[i]],
+                        bbox_scales=1.25 * (high - low)[[i]],
+                    ),
+                    pred_instances=dict(
+                        keypoints=kpts[[i], :, :2],
+                        keypoint_scores=kpts[[i], :, 2],
+                        bboxes=np.concatenate([low, high], 1)[[i]],
+                    ),
+                )
+            )
+    return samples
+
+
+def evaluate(metric, samples):
+    metric.dataset_meta = dict(META)
+    metric.process({}, samples)
+    return metric.evaluate(len(samples))
+
+
+def written(tmp_path, samples, **options):
+    """What the metric writes to its results file."""
+    ann_file = tmp_path / 'annotations.json'
+    ann_file.write_text(json.dumps(dict(images=[dict(id=7)], annotations=[])))
+    metric = PoseNMSCocoMetric(
+        ann_file=str(ann_file),
+        format_only=True,
+        outfile_prefix=str(tmp_path / 'results'),
+        **options,
+    )
+    assert evaluate(metric, samples) == {}
+    return json.loads((tmp_path / 'results.keypoints.json').read_text())
+
+
+@pytest.fixture(scope='module')
+def example(shared_dir):
+    """Annotations and results of COCO's reference example."""
+    folder = shared_dir / 'data' / 'evaluator_fixtures'
+    results = json.loads((folder / 'example_coco_preds.json').read_text())
+    return str(folder / 'example_coco_val.json'), results
+
+
+@pytest.mark.parametrize('bottom_up', [True, False])
+@pytest.mark.parametrize(
+    'score_mode', ['bbox', 'bbox_keypoint', 'bbox_rle', 'keypoint']
+)
+def test_none_and_oks_equal_mmpose(example, bottom_up, score_mode):
+    ann_file, results = example
+    samples = samples_of(results, bottom_up)
+    for nms_mode, nms in (
+        ('none', None),
+        ('oks_nms', dict(type='OKSNMS', thr=0.3)),
+    ):
+        options = dict(ann_file=ann_file, score_mode=score_mode)
+        expected = evaluate(
+            CocoMetric(nms_mode=nms_mode, nms_thr=0.3, **options), samples
+        )
+        found = evaluate(PoseNMSCocoMetric(nms=nms, **options), samples)
+        assert found == expected
+        assert found['coco/AP'] > 0.4
+
+
+def test_real_bottom_up_results(shared_dir):
+    folder = shared_dir / 'data' / 'evaluator_fixtures'
+    results = json.loads(
+        (folder / 'lightweight_openpose_results.json').read_text()
+    )
+    metric = PoseNMSCocoMetric(
+        ann_file=str(folder / 'coco_val_subset250.json'), score_mode='bbox'
+    )
+    found = evaluate(metric, samples_of(results))
+    assert found['coco/AP'] == pytest.approx(0.379, abs=5e-4)
+    assert found['coco/AP .5'] == pytest.approx(0.593, abs=5e-4)
+
+
+def duplicates():
+    """Two poses of one person and one of another, 17 joints each."""
+    base = np.stack(np.meshgrid(np.arange(17.0) * 10, [7.0]), -1)[0]
+    poses = np.stack([base, base + [2.0, 0], base + [0, 900]])
+    scores = np.array([0.8, 0.4, 0.6])[:, None].repeat(17, 1)
+    scores[:, 3] = 0.1
+    kpts = np.concatenate([poses, scores[..., None]], -1)
+    return [
+        dict(image_id=7, keypoints=pose.ravel().tolist(), score=score)
+        for pose, score in zip(kpts, [0.5, 0.9, 0.7], strict=True)
+    ]
+
+
+def test_merged_poses_and_scores_are_written(tmp_path):
+    nms = dict(type='ParametricPoseNMS', preset='coco')
+    for score_mode, expected in dict(
+        bbox=0.5,
+        keypoint=(16 * 2 / 3 + 0.1) / 17,
+        bbox_keypoint=0.5 * 2 / 3,
+        bbox_rle=0.5 + (16 * 2 / 3 + 0.1) / 17 + 2 / 3,
+    ).items():
+        found = written(
+            tmp_path, samples_of(duplicates()), nms=nms, score_mode=score_mode
+        )
+        assert len(found) == 2
+        merged = next(r for r in found if r['keypoints'][1] < 100)
+        pose = np.array(merged['keypoints']).reshape(17, 3)
+        x = np.arange(17) * 10 + 2 / 3
+        x[3] = 31.0
+        np.testing.assert_allclose(pose[:, 0], x)
+        np.testing.assert_allclose(pose[:, 1], 7)
+        joint_scores = np.full(17, (0.64 + 0.16) / 1.2)
+        joint_scores[3] = 0.1
+        np.testing.assert_allclose(pose[:, 2], joint_scores)
+        assert merged['score'] == pytest.approx(expected)
+        assert merged['image_id'] == 7
+
+
+def test_soft_scores_are_written(tmp_path):
+    results = duplicates()
+    results[1]['keypoints'] = results[0]['keypoints']
+    found = written(
+        tmp_path,
+        samples_of(results),
+        nms=dict(type='SoftOKSNMS', sigma=0.5),
+        score_mode='bbox',
+    )
+    scores = sorted(result['score'] for result in found)
+    assert scores == pytest.approx([0.5 * np.exp(-2), 0.7, 0.9])
+
+
+def test_boxes_of_top_down_models_reach_the_nms(tmp_path):
+    """25 px apart: the same person for a large box, not for a small one."""
+    results = duplicates()[:2]
+    samples = samples_of(results, bottom_up=False)
+    samples[1]['pred_instances']['keypoints'][..., 1] += 25
+    nms = dict(type='ParametricPoseNMS', preset='mpii')
+    assert len(written(tmp_path, samples, nms=nms)) == 2
+    for sample in samples:
+        sample['pred_instances']['bboxes'] = np.array([[0, -200, 170, 200.0]])
+    (merged,) = written(tmp_path, samples, nms=nms)
+    assert merged['bbox'] == [0, -200, 170, 400]
+
+
+def test_sigmas_are_the_data_sets_unless_given(example):
+    ann_file, results = example
+    nms = dict(type='OKSNMS', thr=0.3)
+    metric = PoseNMSCocoMetric(nms=nms, ann_file=ann_file)
+    evaluate(metric, samples_of(results))
+    assert metric.nms.sigmas is metric.dataset_meta['sigmas']
+    wide = dict(nms, sigmas=[1.0] * 17)
+    metric = PoseNMSCocoMetric(nms=wide, ann_file=ann_file)
+    evaluate(metric, samples_of(results))
+    assert metric.nms.sigmas == [1.0] * 17
+
+
+def test_no_poses_at_all(example, caplog):
+    ann_file, results = example
+    samples = samples_of(results)
+    for sample in samples:
+        for name, value in sample['pred_instances'].items():
+            sample['pred_instances'][name] = value[:0]
+    metric = PoseNMSCocoMetric(
+        nms=dict(type='ParametricPoseNMS'), ann_file=ann_file
+    )
+    found = evaluate(metric, samples)
+    assert len(found) == 10 and set(found.values()) == {0.0}
+
+
+def test_built_by_name_and_wrong_arguments():
+    metric = METRICS.build(dict(type='PoseNMSCocoMetric', nms=None))
+    assert metric.nms is None and metric.nms_mode == 'none'
+    with pytest.raises(TypeError, match='has no nms_mode'):
+        PoseNMSCocoMetric(nms_mode='oks_nms')
+    with pytest.raises(ValueError, match='score_mode'):
+        PoseNMSCocoMetric(score_mode='sum')
