@@ -86,11 +86,13 @@ def _unregistered(name: str, registry_name: str) -> str:
                 names.update(registry.module_dict)
                 registry = registry.parent
     like = difflib.get_close_matches(name, sorted(names), n=3, cutoff=0.5)
-    advice = (
-        f'Names like it: {", ".join(like)}'
-        if like
-        else 'Add the package that has it to custom_imports'
-    )
+    scope, _, inner = name.rpartition('.')
+    if like:
+        advice = f'Names like it: {", ".join(like)}'
+    elif scope:
+        advice = f'{inner} belongs to {scope}: is that package installed?'
+    else:
+        advice = 'Add the package that has it to custom_imports'
     return (
         f'the config asks for the {registry_name} type {name!r}, which is '
         f'not registered. {advice}'

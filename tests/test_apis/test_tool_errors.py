@@ -32,6 +32,8 @@ def test_unregistered_type_suggests_its_like(registry, kind, like):
 def test_unregistered_type_like_nothing():
     message = explain(_raised(MODELS.build, dict(type='Zzyzx0123456789')))
     assert 'custom_imports' in message
+    message = explain(_raised(MODELS.build, dict(type='mmzzyzx.Zzyzx01234')))
+    assert 'Zzyzx01234 belongs to mmzzyzx' in message
 
 
 def test_our_own_errors_are_told(tmp_path):
