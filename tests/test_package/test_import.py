@@ -1,0 +1,130 @@
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from mmengine.config import Config
+from mmpose.registry import (
+    KEYPOINT_CODECS,
+    MODELS,
+    TASK_UTILS,
+    TRANSFORMS,
+)
+
+import rmpe_spm
+
+CUSTOM_IMPORTS = (
+    "custom_imports = dict(imports=['rmpe_spm'], allow_failed_imports=False)"
+)
+
+
+def _run(code):
+    """Run code in a fresh interpreter; return what it prints."""
+    result = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize(
+    'registry, name, module',
+    [
+        (MODELS, 'SSTNHead', 'models.heads'),
+        (MODELS, 'SPMHead', 'models.heads'),
+        (MODELS, 'ParallelSPPE', 'models.pose_estimators'),
+        (TASK_UTILS, 'ParametricPoseNMS', 'evaluation'),
+        (TRANSFORMS, 'PGPGTransform', 'datasets.transforms'),
+        (KEYPOINT_CODECS, 'HierarchicalSPRCodec', 'codecs'),
+    ],
+)
+def test_names_resolve_to_our_classes(registry, name, module):
+    found = registry.get(name)
+    assert found.__module__.startswith(f'rmpe_spm.{module}.')
+    assert registry.get(f'mmpose.{name}') is found
+
+
+def test_config_registers_without_another_import():
+    """A config is enough, before and beside mmpose's own models."""
+    out = _run(f"""
+        from mmengine.config import Config
+        from mmengine.registry import init_default_scope
+        for _ in range(2):
+            Config.fromstring({CUSTOM_IMPORTS!r}, file_format='.py')
+        init_default_scope('mmpose')
+        from mmpose.registry import MODELS
+        print(MODELS.get('SSTNHead').__module__)
+        print(MODELS.get('HRNet').__module__)
+        """)
+    assert out.split() == [
+        'rmpe_spm.models.heads.sstn_head',
+        'mmpose.models.backbones.hrnet',
+    ]
+
+
+def test_import_beside_mmdet_opens_nothing():
+    """No window, no connection, no clash; twice is as good as once."""
+    _run(f"""
+        import socket, sys
+
+        def refuse(*args, **kwargs):
+            raise AssertionError('a connection was opened')
+
+        socket.socket.connect = refuse
+        socket.getaddrinfo = refuse
+        socket.create_connection = refuse
+        import cv2
+        for name in ('imshow', 'namedWindow', 'waitKey'):
+            setattr(cv2, name, refuse)
+
+        import rmpe_spm
+        first = dict(sys.modules)
+        toolkits = 'tkinter PyQt5 PyQt6 PySide2 PySide6 gi wx'.split()
+        assert not [name for name in toolkits if name in sys.modules]
+
+        from mmengine.config import Config
+        from mmdet.utils import register_all_modules
+        register_all_modules(init_default_scope=False)
+        from mmpose.utils import register_all_modules
+        register_all_modules(init_default_scope=True)
+        Config.fromstring({CUSTOM_IMPORTS!r}, file_format='.py')
+        del sys.modules['rmpe_spm']
+        import rmpe_spm as again
+        assert again.__version__ == first['rmpe_spm'].__version__
+
+        from mmpose.registry import MODELS
+        from mmdet.registry import MODELS as DETECTORS
+        assert MODELS.get('SPMHead') is not None
+        assert DETECTORS.get('RTMDet') is not None
+        assert not [name for name in toolkits if name in sys.modules]
+        """)
+
+
+def _configs(request_root):
+    return sorted(
+        path
+        for path in request_root.glob('configs/**/*.py')
+        if '_base_' not in path.parts
+    )
+
+
+def test_every_config_parses(repo_root):
+    """And registers us, in mmpose's scope, and trains and tests something."""
+    configs = _configs(repo_root)
+    assert configs
+    for path in configs:
+        cfg = Config.fromfile(path)
+        imports = cfg.get('custom_imports', {}).get('imports', [])
+        assert 'rmpe_spm' in imports, path
+        assert cfg.default_scope == 'mmpose', path
+        for key in ('model', 'train_dataloader', 'test_dataloader'):
+            assert key in cfg, (path, key)
+        assert cfg.train_cfg.max_epochs > 0, path
+
+
+def test_version_is_the_distributions(repo_root):
+    from importlib.metadata import version
+
+    assert rmpe_spm.__version__ == version('rmpe-spm')
