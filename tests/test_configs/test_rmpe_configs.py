@@ -165,5 +165,5 @@ def test_the_localiser_learns_slowly():
     base = cfg.optim_wrapper.optimizer.lr
     assert rates[id(model.head.final_layer.weight)] == base
     assert rates[id(model.sstn.theta_fc.weight)] == pytest.approx(base / 10)
-    rate = rates[id(model.localizer.conv1.weight)]
+    rate = rates[id(model.localizer.conv1.conv.weight)]
     assert rate == pytest.approx(base / 2)
