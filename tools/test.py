@@ -19,6 +19,7 @@ from rmpe_spm.apis.command_line import (
     add_run_arguments,
     apply_drawing,
     apply_options,
+    join_cpu_processes,
     load_config,
     require_hook,
 )
@@ -86,6 +87,7 @@ def main(argv: list[str] | None = None) -> None:
     with told_plainly('test.py'):
         cfg = load_config(args)
         apply_args(cfg, args)
+        join_cpu_processes(cfg)
         num_keypoints, notes = check_data(cfg, 'test')
         runner = Runner.from_cfg(cfg)
         for note in notes:

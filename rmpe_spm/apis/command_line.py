@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+import torch
 from mmengine.config import Config, DictAction
 
 from .annotation_check import ConfigError
@@ -140,3 +141,25 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
         cfg.merge_from_dict(args.cfg_options or {})
     except (KeyError, TypeError, IndexError) as error:
         raise ConfigError(f'--cfg-options: {error.args[0]}') from error
+
+
+def join_cpu_processes(cfg: Config) -> None:
+    """Join the processes of a launcher where there is no GPU.
+
+    mmengine's own start selects a GPU for each process. Without one the
+    processes meet through gloo instead; elsewhere nothing is done.
+
+    Args:
+        cfg (Config): Changed in place: the wrapper of the model must not
+            ask for a GPU either.
+    """
+    if cfg.launcher != 'pytorch' or torch.cuda.is_available():
+        return
+    torch.distributed.init_process_group('gloo')
+    wrapper = dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
+    wrapper.update(cfg.get('model_wrapper_cfg') or {}, device_ids=None)
+    cfg.model_wrapper_cfg = wrapper

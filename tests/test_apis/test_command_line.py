@@ -2,6 +2,7 @@ import argparse
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from rmpe_spm.apis.annotation_check import ConfigError
@@ -9,6 +10,7 @@ from rmpe_spm.apis.command_line import (
     add_run_arguments,
     apply_drawing,
     apply_options,
+    join_cpu_processes,
     load_config,
 )
 
@@ -97,3 +99,22 @@ def test_drawing(parse):
     assert cfg.default_hooks.visualization.wait_time == 2
     with pytest.raises(ConfigError, match='PoseVisualizationHook'):
         apply_drawing(Config({}), parse('--show'))
+
+
+def test_processes_without_gpu_meet_through_gloo(monkeypatch):
+    backends = []
+    monkeypatch.setattr(
+        torch.distributed, 'init_process_group', backends.append
+    )
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    cfg = Config(dict(launcher='pytorch'))
+    join_cpu_processes(cfg)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    join_cpu_processes(Config(dict(launcher='none')))
+    assert backends == [] and 'model_wrapper_cfg' not in cfg
+    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', a=1)
+    join_cpu_processes(cfg)
+    assert backends == ['gloo']
+    assert cfg.model_wrapper_cfg.device_ids is None
+    assert cfg.model_wrapper_cfg.a == 1
+    assert cfg.model_wrapper_cfg.broadcast_buffers is False

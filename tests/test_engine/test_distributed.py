@@ -1,0 +1,78 @@
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.runner import Runner
+from mmpose.models import build_pose_estimator
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return str(probe.getsockname()[1])
+
+
+def _state(path):
+    return torch.load(path, map_location='cpu', weights_only=True)
+
+
+def test_two_processes_train_as_one(
+    tiny_config, tmp_path, repo_root, free_port
+):
+    """Same global batches, same weights; batch-norm statistics frozen."""
+    tiny_config.model.backbone.norm_eval = True
+    tiny_config.train_dataloader.sampler.shuffle = False
+    # Enough steps, large enough, that the weights move far beyond rounding.
+    tiny_config.train_cfg.max_epochs = 2
+    tiny_config.optim_wrapper.optimizer = dict(
+        type='SGD', lr=0.5, momentum=0.9
+    )
+    tiny_config.val_cfg = None
+    tiny_config.val_dataloader = tiny_config.val_evaluator = None
+    # The backbone's last layers are not asked for: they get no gradient.
+    tiny_config.find_unused_parameters = True
+    del tiny_config.default_hooks.checkpoint['save_best']
+    tiny_config.log_level = 'ERROR'
+    config = tmp_path / 'tiny.py'
+    start = tmp_path / 'start.pth'
+    torch.manual_seed(0)
+    model = build_pose_estimator(tiny_config.model)
+    model.init_weights()
+    torch.save({'state_dict': model.state_dict()}, start)
+
+    tiny_config.load_from = str(start)
+    tiny_config.train_dataloader.batch_size = 2
+    tiny_config.dump(config)
+    command = [
+        repo_root / 'tools' / 'dist_train.sh',
+        *(config, '2', '--work-dir', tmp_path / 'two'),
+    ]
+    environ = dict(
+        OMP_NUM_THREADS='1',
+        CUDA_VISIBLE_DEVICES='',
+        PYTHON=sys.executable,
+        PYTHONWARNINGS='ignore',
+        PORT=free_port,
+    )
+    result = subprocess.run(
+        command, env={**os.environ, **environ}, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    two = _state(tmp_path / 'two' / 'epoch_2.pth')['state_dict']
+
+    tiny_config.train_dataloader.batch_size = 4
+    tiny_config.work_dir = str(tmp_path / 'one')
+    Runner.from_cfg(tiny_config).train()
+    one = _state(tmp_path / 'one' / 'epoch_2.pth')['state_dict']
+
+    begin = _state(start)['state_dict']
+    assert two.keys() == one.keys()
+    moved = 0
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-6)
+        moved = max(moved, (tensor - begin[name]).abs().max().item())
+    assert moved > 1e-2
