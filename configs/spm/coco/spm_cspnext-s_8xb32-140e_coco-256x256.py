@@ -1,0 +1,47 @@
+_base_ = ['./spm_hrnet-w32_8xb10-140e_coco-512x512.py']
+
+# radii in cells go with the size of the map: 7 at 128
+codec = dict(
+    type='HierarchicalSPRCodec',
+    input_size=(256, 256),
+    heatmap_size=(64, 64),
+    kinematics='coco',
+    sigma=4,
+    tau=4)
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        _scope_='mmdet',
+        type='CSPNeXt',
+        arch='P5',
+        expand_ratio=0.5,
+        deepen_factor=0.33,
+        widen_factor=0.5,
+        out_indices=(1, 2, 3, 4),
+        channel_attention=True,
+        norm_cfg=dict(type='SyncBN'),
+        act_cfg=dict(type='SiLU'),
+        init_cfg=dict(
+            type='Pretrained',
+            prefix='backbone.',
+            checkpoint='https://download.openmmlab.com/mmpose/v1/projects/'
+            'rtmposev1/cspnext-s_udp-aic-coco_210e-256x192-92f5a029_20230130.pth')),
+    head=dict(
+        in_channels=960,
+        shared_head=dict(num_convs=1, channels=64, kernel_size=1),
+        decoder=codec))
+
+train_pipeline = list(_base_.train_pipeline)
+train_pipeline[1] = dict(
+    type='BottomupRandomAffine', input_size=codec['input_size'])
+train_pipeline[3] = dict(type='GenerateTarget', encoder=codec)
+val_pipeline = list(_base_.val_pipeline)
+val_pipeline[1] = dict(
+    type='BottomupResize', input_size=codec['input_size'], size_factor=32,
+    resize_mode='expand')
+
+train_dataloader = dict(batch_size=32, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+test_dataloader = val_dataloader
+auto_scale_lr = dict(base_batch_size=256)

@@ -1,0 +1,129 @@
+# SPM as in the paper on COCO, with HRNet-W32 in place of the hourglass and
+# DEKR's schedule.
+_base_ = ['mmpose::_base_/default_runtime.py']
+custom_imports = dict(imports=['rmpe_spm'], allow_failed_imports=False)
+
+# runtime
+train_cfg = dict(max_epochs=140, val_interval=10)
+optim_wrapper = dict(optimizer=dict(type='Adam', lr=1e-3))
+param_scheduler = [
+    dict(type='LinearLR', begin=0, end=500, start_factor=0.001, by_epoch=False),
+    dict(
+        type='MultiStepLR', begin=0, end=140, milestones=[90, 120], gamma=0.1,
+        by_epoch=True),
+]
+auto_scale_lr = dict(base_batch_size=80)
+default_hooks = dict(checkpoint=dict(save_best='coco/AP', rule='greater'))
+
+# codec settings
+codec = dict(
+    type='HierarchicalSPRCodec',
+    input_size=(512, 512),
+    heatmap_size=(128, 128),
+    kinematics='coco',
+    sigma=7,
+    tau=7)
+
+# model settings
+model = dict(
+    type='BottomupPoseEstimator',
+    data_preprocessor=dict(
+        type='PoseDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True),
+    backbone=dict(
+        type='HRNet',
+        in_channels=3,
+        extra=dict(
+            stage1=dict(
+                num_modules=1, num_branches=1, block='BOTTLENECK',
+                num_blocks=(4, ), num_channels=(64, )),
+            stage2=dict(
+                num_modules=1, num_branches=2, block='BASIC',
+                num_blocks=(4, 4), num_channels=(32, 64)),
+            stage3=dict(
+                num_modules=4, num_branches=3, block='BASIC',
+                num_blocks=(4, 4, 4), num_channels=(32, 64, 128)),
+            stage4=dict(
+                num_modules=3, num_branches=4, block='BASIC',
+                num_blocks=(4, 4, 4, 4), num_channels=(32, 64, 128, 256),
+                multiscale_output=True)),
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://download.openmmlab.com/mmpose/'
+            'pretrain_models/hrnet_w32-36af842e.pth')),
+    neck=dict(type='FeatureMapProcessor', concat=True),
+    head=dict(
+        type='SPMHead',
+        in_channels=480,
+        num_keypoints=17,
+        shared_head=dict(num_convs=1, channels=128, kernel_size=1),
+        heatmap_head=dict(num_convs=1, channels=32, kernel_size=3),
+        displacement_head=dict(num_convs=2, channels=64, kernel_size=3),
+        decoder=codec),
+    test_cfg=dict(flip_test=True, nms_dist_thr=0.05, max_num_people=30))
+
+# base dataset settings
+dataset_type = 'CocoDataset'
+data_mode = 'bottomup'
+data_root = 'data/coco/'
+
+# pipelines
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='BottomupRandomAffine', input_size=codec['input_size']),
+    dict(type='RandomFlip', direction='horizontal'),
+    dict(type='GenerateTarget', encoder=codec),
+    dict(type='BottomupGetHeatmapMask'),
+    dict(type='PackPoseInputs'),
+]
+val_pipeline = [
+    dict(type='LoadImage'),
+    dict(
+        type='BottomupResize', input_size=codec['input_size'], size_factor=32,
+        resize_mode='expand'),
+    dict(
+        type='PackPoseInputs',
+        meta_keys=('id', 'img_id', 'img_path', 'crowd_index', 'ori_shape',
+                   'img_shape', 'input_size', 'input_center', 'input_scale',
+                   'flip', 'flip_direction', 'flip_indices', 'raw_ann_info',
+                   'skeleton_links')),
+]
+
+# data loaders
+train_dataloader = dict(
+    batch_size=10,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_mode=data_mode,
+        ann_file='annotations/person_keypoints_train2017.json',
+        data_prefix=dict(img='train2017/'),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_mode=data_mode,
+        ann_file='annotations/person_keypoints_val2017.json',
+        data_prefix=dict(img='val2017/'),
+        test_mode=True,
+        pipeline=val_pipeline))
+test_dataloader = val_dataloader
+
+# evaluators
+val_evaluator = dict(
+    type='CocoMetric',
+    ann_file=data_root + 'annotations/person_keypoints_val2017.json',
+    nms_mode='none',
+    score_mode='keypoint')
+test_evaluator = val_evaluator

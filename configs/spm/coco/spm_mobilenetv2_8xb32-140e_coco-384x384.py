@@ -1,0 +1,36 @@
+_base_ = ['./spm_hrnet-w32_8xb10-140e_coco-512x512.py']
+
+# radii in cells go with the size of the map: 7 at 128
+codec = dict(
+    type='HierarchicalSPRCodec',
+    input_size=(384, 384),
+    heatmap_size=(96, 96),
+    kinematics='coco',
+    sigma=5,
+    tau=5)
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='MobileNetV2',
+        out_indices=(1, 2, 4, 6),
+        init_cfg=dict(
+            type='Pretrained', checkpoint='mmcls://mobilenet_v2')),
+    head=dict(
+        in_channels=472,
+        shared_head=dict(num_convs=1, channels=64, kernel_size=1),
+        decoder=codec))
+
+train_pipeline = list(_base_.train_pipeline)
+train_pipeline[1] = dict(
+    type='BottomupRandomAffine', input_size=codec['input_size'])
+train_pipeline[3] = dict(type='GenerateTarget', encoder=codec)
+val_pipeline = list(_base_.val_pipeline)
+val_pipeline[1] = dict(
+    type='BottomupResize', input_size=codec['input_size'], size_factor=32,
+    resize_mode='expand')
+
+train_dataloader = dict(batch_size=32, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+test_dataloader = val_dataloader
+auto_scale_lr = dict(base_batch_size=256)

@@ -1,0 +1,79 @@
+# The paper's network: 8 hourglasses on 384x384 with a loss after each one.
+# Schedule: that of the author's earlier PPN (RMSprop, 250 epochs).
+_base_ = ['../coco/spm_hrnet-w32_8xb10-140e_coco-512x512.py']
+
+# runtime
+train_cfg = dict(max_epochs=250)
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='RMSprop', lr=2.5e-3))
+param_scheduler = [
+    dict(type='LinearLR', begin=0, end=500, start_factor=0.001, by_epoch=False),
+    dict(
+        type='MultiStepLR', begin=0, end=250, milestones=[100, 150, 200],
+        gamma=0.5, by_epoch=True),
+    dict(
+        type='MultiStepLR', begin=0, end=250, milestones=[170], gamma=0.4,
+        by_epoch=True),
+]
+auto_scale_lr = dict(base_batch_size=32)
+default_hooks = dict(
+    checkpoint=dict(_delete_=True, type='CheckpointHook', interval=10))
+
+codec = dict(
+    type='HierarchicalSPRCodec',
+    input_size=(384, 384),
+    heatmap_size=(96, 96),
+    kinematics='mpii',
+    sigma=7,
+    tau=7)
+
+model = dict(
+    backbone=dict(_delete_=True, type='StackedHourglass', num_stacks=8),
+    neck=None,
+    head=dict(
+        _delete_=True,
+        type='SPMHead',
+        in_channels=256,
+        num_keypoints=16,
+        num_stages=8,
+        feedback=True,
+        decoder=codec))
+
+train_pipeline = list(_base_.train_pipeline)
+train_pipeline[1] = dict(
+    type='BottomupRandomAffine', input_size=codec['input_size'],
+    rotate_factor=40)
+train_pipeline[3] = dict(type='GenerateTarget', encoder=codec)
+val_pipeline = list(_base_.val_pipeline)
+# the hourglasses halve a quarter of the input four times
+val_pipeline[1] = dict(
+    type='BottomupResize', input_size=codec['input_size'], size_factor=64,
+    resize_mode='expand')
+
+dataset_type = 'MpiiDataset'
+data_root = 'data/mpii/'
+train_dataloader = dict(
+    batch_size=4,
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='annotations/mpii_train.json',
+        data_prefix=dict(img='images/'),
+        pipeline=train_pipeline))
+
+# mmpose has no multi-person metric for MPII (its PCK compares poses one by
+# one with given boxes), so there is no validation while training, and the
+# test writes the predictions.
+val_cfg = None
+val_dataloader = None
+val_evaluator = None
+test_dataloader = dict(
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        ann_file='annotations/mpii_val.json',
+        data_prefix=dict(img='images/'),
+        pipeline=val_pipeline))
+test_evaluator = dict(
+    _delete_=True,
+    type='DumpResults',
+    out_file_path='work_dirs/spm_hourglass8_mpii-384x384_predictions.pkl')

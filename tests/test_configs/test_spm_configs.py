@@ -1,0 +1,146 @@
+"""Every config of SPM builds, takes a training step and predicts."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import DATASETS, MODELS, TRANSFORMS
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ('coco', 'mpii', 'crowdpose', 'ablations')
+CONFIGS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for folder in FOLDERS
+    for path in (ROOT / 'configs' / 'spm' / folder).glob('*.py')
+)
+SIZE = 64  # the least that every backbone divides
+
+
+def shrink(node):
+    """Drop pretrained weights and make the input small, in place."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == 'init_cfg':
+                node[key] = None
+            elif key == 'input_size':
+                node[key] = (SIZE, SIZE)
+            elif key == 'heatmap_size':
+                node[key] = (SIZE // 4, SIZE // 4)
+            else:
+                shrink(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            shrink(value)
+
+
+def load(path):
+    cfg = Config.fromfile(ROOT / path)
+    shrink(cfg._cfg_dict)
+    if cfg.model.backbone.type == 'StackedHourglass':
+        cfg.model.backbone.num_stacks = cfg.model.head.num_stages = 2
+    if 'ablations' in path:  # the backbone is that of another config
+        cfg.model.backbone = dict(type='MobileNetV2', out_indices=(1, 2, 4, 6))
+        cfg.model.head.in_channels = 472
+    return cfg
+
+
+def people(cfg):
+    """A picture with two people, as the config's data set would give it."""
+    rng = np.random.default_rng(0)
+    dataset = DATASETS.get(cfg.train_dataloader.dataset.type)
+    meta = parse_pose_metainfo(deepcopy(dataset.METAINFO))
+    joints = meta['num_keypoints']
+    keypoints = rng.uniform(20, 80, (2, joints, 2))
+    keypoints[1, :, 0] += 70
+    return dict(
+        img=rng.integers(0, 255, (100, 170, 3), dtype=np.uint8),
+        img_shape=(100, 170),
+        ori_shape=(100, 170),
+        img_path='an image',
+        img_id=0,
+        id=0,
+        bbox=np.array([[20, 20, 80, 80], [90, 20, 150, 80.0]]),
+        keypoints=keypoints.astype(np.float32),
+        keypoints_visible=np.ones((2, joints), dtype=np.float32),
+        invalid_segs=[[[0.0, 0, 60, 0, 60, 60, 0, 60]]],
+        flip_indices=meta['flip_indices'],
+        skeleton_links=meta['skeleton_links'],
+    )
+
+
+def batch(cfg, dataloader):
+    pipeline = Compose(
+        [
+            TRANSFORMS.build(t)
+            for t in dataloader.dataset.pipeline
+            if t['type'] != 'LoadImage'
+        ]
+    )
+    np.random.seed(0)  # noqa: NPY002 (mmpose's transforms use it)
+    return pseudo_collate([pipeline(people(cfg)) for _ in range(2)])
+
+
+@pytest.mark.parametrize('path', CONFIGS)
+def test_config(path):
+    cfg = load(path)
+    torch.manual_seed(0)
+    model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
+    data = model.data_preprocessor(batch(cfg, cfg.train_dataloader), True)
+    fields = data['data_samples'][0].gt_fields
+    assert 'heatmap_mask' in fields and not fields.heatmap_mask.all()
+    assert fields.displacement_weights.any()
+    losses = model(**data, mode='loss')
+    assert {'loss/heatmap', 'loss/displacement'} <= set(losses)
+    assert ('loss/keypoint' in losses) == ('keypoint-heatmaps' in path)
+    assert ('loss/joint_offset' in losses) == ('joint-offsets' in path)
+    parsed, _ = model.parse_losses(losses)
+    optimizer.update_params(parsed)
+    assert parsed.isfinite()
+
+    data = model.data_preprocessor(batch(cfg, cfg.test_dataloader), False)
+    model.eval()
+    with torch.no_grad():
+        results = model(**data, mode='predict')
+    joints = people(cfg)['keypoints'].shape[1]
+    assert len(results) == 2
+    for result in results:
+        instances = result.pred_instances
+        assert instances.keypoints.shape[1:] == (joints, 2)
+        assert np.isfinite(instances.keypoints).all()
+        assert instances.bboxes.shape == (len(instances), 4)
+
+
+@pytest.mark.parametrize('path', CONFIGS)
+def test_config_is_consistent(path):
+    cfg = Config.fromfile(ROOT / path)
+    epochs = cfg.train_cfg.max_epochs
+    assert f'{epochs}e_' in path
+    assert max(s.end for s in cfg.param_scheduler if s.by_epoch) == epochs
+    assert f'xb{cfg.train_dataloader.batch_size}-' in path
+    assert cfg.auto_scale_lr.base_batch_size == (
+        8 * cfg.train_dataloader.batch_size
+    )
+    codec = cfg.codec
+    assert path.endswith('-{}x{}.py'.format(*codec.input_size))
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    encoders = [t.encoder for t in pipeline if 'encoder' in t]
+    assert encoders == [codec] and cfg.model.head.decoder == codec
+    test_pipeline = cfg.test_dataloader.dataset.pipeline
+    for transforms in (pipeline, test_pipeline):
+        sizes = [t.input_size for t in transforms if 'input_size' in t]
+        assert sizes == [codec.input_size]
+    stride = np.divide(codec.input_size, codec.heatmap_size)
+    assert stride.tolist() == [4, 4]
+    # at test sizes that are no square too, the network must divide
+    divisor = [t.size_factor for t in test_pipeline if 'size_factor' in t]
+    hourglass = cfg.model.backbone.type == 'StackedHourglass'
+    assert divisor == [64 if hourglass else 32]
