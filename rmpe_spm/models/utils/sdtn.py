@@ -106,12 +106,13 @@ def sdtn_outputs(outputs: Any, theta: Tensor, frame: CropFrame) -> Any:
         frame (CropFrame): The crop and its relation to the outputs.
 
     Returns:
-        Any: The outputs in the same form.
+        Any: The outputs in the same form, in float32 at least.
 
     Raises:
         TypeError: If an output has none of the forms above.
     """
     if isinstance(outputs, Tensor):
+        outputs = _at_least_float32(outputs)
         if outputs.dim() == 4:
             return _sdtn_heatmaps(outputs, theta, frame)
         if outputs.dim() == 3 and outputs.shape[-1] in (2, 4):
@@ -130,6 +131,10 @@ def sdtn_outputs(outputs: Any, theta: Tensor, frame: CropFrame) -> Any:
     ):
         return _sdtn_vectors(outputs, theta, frame)
     return type(outputs)(sdtn_outputs(o, theta, frame) for o in outputs)
+
+
+def _at_least_float32(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def _sdtn_heatmaps(heatmaps: Tensor, theta: Tensor, frame: CropFrame):
@@ -159,7 +164,7 @@ def _sdtn_coordinates(coords: Tensor, theta: Tensor, frame: CropFrame):
     size = coords.new_tensor(frame.size)
     theta = normalized_to_pixel_theta(theta, frame.size)
     xy = transform_points(theta, coords[..., :2] * size) / size
-    return torch.cat((xy.to(coords.dtype), coords[..., 2:]), -1)
+    return torch.cat((xy, coords[..., 2:]), -1)
 
 
 def _sdtn_vectors(vectors: Sequence[Tensor], theta: Tensor, frame: CropFrame):
@@ -167,6 +172,7 @@ def _sdtn_vectors(vectors: Sequence[Tensor], theta: Tensor, frame: CropFrame):
     gamma, _ = invert_theta(normalized_to_pixel_theta(theta, frame.size))
     out = []
     for axis, vector in enumerate(vectors):
+        vector = _at_least_float32(vector)
         bins_per_pixel = vector.shape[-1] / frame.size[axis]
         shift = gamma[:, axis, 2] * bins_per_pixel
         out.append(warp_vectors(vector, gamma[:, axis, axis], shift))

@@ -200,6 +200,20 @@ def test_the_branch_is_frozen_and_teaches_theta(tiny, kind):
     assert not any(p.requires_grad for p in model.parallel_sppe.parameters())
 
 
+def test_mixed_precision(tiny):
+    inputs, samples = tiny.batch()
+    model = tiny.rmpe(parallel=dict()).train()
+    expected = deepcopy(model).loss(inputs, samples)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = model.loss(inputs, samples)
+    for key in ('loss_kpt', 'loss_center'):
+        torch.testing.assert_close(
+            losses[key].float(), expected[key], rtol=0.05, atol=0
+        )
+    losses['loss_center'].backward()
+    assert (model.sstn.theta_fc.bias.grad != 0).all()
+
+
 @pytest.mark.parametrize('transform', ['affine', 'similarity', 'scale_shift'])
 def test_the_main_loss_reaches_theta(tiny, transform):
     model = tiny.rmpe(transform=transform).train()

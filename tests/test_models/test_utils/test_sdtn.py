@@ -116,6 +116,22 @@ def test_nested_outputs_keep_their_form():
     assert out[0][1].shape == small.shape
 
 
+def test_float32_under_autocast():
+    half = dict(dtype=torch.bfloat16)
+    outputs = (
+        torch.rand(1, 2, 16, 12).to(**half),
+        torch.rand(1, 2, 2).to(**half),
+        [torch.rand(1, 2, 96).to(**half), torch.rand(1, 2, 128).to(**half)],
+    )
+    with torch.autocast('cpu', **half):
+        maps, coords, vectors = sdtn_outputs(
+            outputs, STRAIGHT, CropFrame(SIZE)
+        )
+    assert {x.dtype for x in (maps, coords, *vectors)} == {torch.float32}
+    exact = sdtn_outputs(outputs[1].float(), STRAIGHT, CropFrame(SIZE))
+    torch.testing.assert_close(coords, exact)
+
+
 def test_unknown_outputs_raise():
     frame = CropFrame(SIZE)
     with pytest.raises(TypeError, match=r'got \(1, 5\)'):
