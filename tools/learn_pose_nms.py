@@ -1,0 +1,329 @@
+#!/usr/bin/env python
+"""Learn the parameters of the pose NMS from a model's results.
+
+RMPE, sec. 3.2: sigma1, sigma2, lambda and eta are chosen for the best mAP
+after NMS, two at a time with the others fixed, until it stops rising. The
+results must be redundant: of boxes with a low threshold and little box NMS,
+and written without pose NMS (``nms=None`` in the metric).
+
+Fit on training images and report on others::
+
+    python tools/learn_pose_nms.py annotations/train.json results/train.json \
+        --held-out-ann annotations/val.json \
+        --held-out-results results/val.json
+
+or on a part of the images, reporting on the rest::
+
+    python tools/learn_pose_nms.py annotations.json results.json \
+        --held-out-fraction 0.5
+
+The folder of ``--out-dir`` gets ``pose_nms.json``, for
+``dict(type='ParametricPoseNMS', learned_file='.../pose_nms.json')``, the
+heat map of every plane, and ``report.md`` with the AP on the held-out images
+before and after, beside all presets and the other NMS rules.
+"""
+
+import argparse
+import shlex
+import sys
+import time
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use('Agg')
+
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+from mmpose.datasets.datasets.utils import parse_pose_metainfo  # noqa: E402
+
+from rmpe_spm.evaluation import (  # noqa: E402
+    OKSNMS,
+    NearbyJointsNMS,
+    ParametricPoseNMS,
+    SoftOKSNMS,
+)
+from rmpe_spm.evaluation.functional import save_rule  # noqa: E402
+from rmpe_spm.evaluation.functional.coco_poses import (  # noqa: E402
+    PoseSet,
+    read_pose_set,
+)
+from rmpe_spm.evaluation.functional.pose_nms_comparison import (  # noqa: E402
+    compare_nms,
+)
+from rmpe_spm.evaluation.functional.pose_nms_learning import (  # noqa: E402
+    RANGES,
+    Plane,
+    PoseNMSProblem,
+    learn,
+)
+from rmpe_spm.evaluation.functional.pose_nms_rule import (  # noqa: E402
+    PRESETS,
+    PoseNMSRule,
+    make_rule,
+)
+
+MERGES = dict(
+    none=dict(merge=None),
+    max=dict(merge='max'),
+    weighted=dict(merge='weighted', merge_cap=15.0),
+)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('ann_file', help='COCO annotations to fit to')
+    parser.add_argument('result_file', help='COCO keypoint results on them')
+    parser.add_argument('--held-out-ann', help='annotations to report on')
+    parser.add_argument('--held-out-results', help='results on them')
+    parser.add_argument(
+        '--held-out-fraction',
+        type=float,
+        default=0.5,
+        help='part of the images to report on, where no files are given '
+        '(default: %(default)s)',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of that split')
+    parser.add_argument('--out-dir', default='work_dirs/pose_nms')
+    parser.add_argument(
+        '--starts',
+        nargs='+',
+        default=['mpii', 'coco'],
+        choices=list(PRESETS),
+        help='presets to start from; the best result counts '
+        '(default: %(default)s)',
+    )
+    parser.add_argument(
+        '--rank-by',
+        nargs='+',
+        default=['keypoint', 'score'],
+        choices=['keypoint', 'score'],
+        help='orders of confidence to try (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--metainfo',
+        default='configs/_base_/datasets/coco.py',
+        help="mmpose's file of the data set's keypoints and sigmas "
+        '(default: %(default)s)',
+    )
+    parser.add_argument(
+        '--no-area',
+        action='store_true',
+        help='for data sets whose annotations have no area',
+    )
+    parser.add_argument(
+        '--cells',
+        type=int,
+        default=13,
+        help='cells of the grids in each direction (default: %(default)s)',
+    )
+    args = parser.parse_args(argv)
+    if (args.held_out_ann is None) != (args.held_out_results is None):
+        parser.error('--held-out-ann and --held-out-results go together')
+    if not 0 < args.held_out_fraction < 1:
+        parser.error('--held-out-fraction must be between 0 and 1')
+    if args.cells < 3:
+        parser.error('--cells must be at least 3')
+    return args
+
+
+def load(args: argparse.Namespace, sigmas: np.ndarray) -> list[PoseSet]:
+    """The images to fit to and those to report on."""
+    options = dict(num_keypoints=len(sigmas), use_area=not args.no_area)
+    poses = read_pose_set(args.ann_file, args.result_file, **options)
+    if args.held_out_ann is not None:
+        sets = [
+            poses,
+            read_pose_set(args.held_out_ann, args.held_out_results, **options),
+        ]
+    else:
+        number = len(poses.image_ids)
+        order = np.random.default_rng(args.seed).permutation(number)
+        cut = number - round(args.held_out_fraction * number)
+        sets = [poses.subset(order[:cut]), poses.subset(order[cut:])]
+    for name, part in zip(('fit', 'report on'), sets, strict=True):
+        print(
+            f'{name}: {len(part.image_ids)} images, {part.num_poses} poses'
+            + (
+                f' ({part.num_unlisted} left out: their images are not in '
+                'the annotations)'
+                if part.num_unlisted
+                else ''
+            )
+        )
+    return sets
+
+
+def fit(
+    poses: PoseSet, sigmas: np.ndarray, args: argparse.Namespace
+) -> tuple[PoseNMSRule, float, list[Plane]]:
+    """The best rule of all starts, without merging."""
+    best = None
+    for preset in args.starts:
+        for rank_by in args.rank_by:
+            rule = make_rule(preset, rank_by=rank_by)
+            problem = PoseNMSProblem(poses, sigmas, rule)
+            start = {name: getattr(rule, name) for name in RANGES}
+            print(
+                f'from {preset}, ranked by {rank_by}: '
+                f'AP {problem.evaluate(**start):.4f}, '
+                f'{len(problem.i)} pairs of similar poses'
+            )
+            planes = []
+            began = time.perf_counter()
+
+            def show(plane: Plane, planes=planes) -> None:
+                planes.append(plane)
+                names = ' '.join(
+                    f'{name}={value:.4g}'
+                    for name, value in zip(
+                        plane.names, plane.best, strict=True
+                    )
+                )
+                print(
+                    f'  round {plane.round} zoom {plane.zoom}: '
+                    f'AP {plane.best_ap:.4f} at {names}',
+                    flush=True,
+                )
+
+            learned, ap = learn(problem, cells=args.cells, on_plane=show)
+            each = (time.perf_counter() - began) / sum(
+                plane.ap.size for plane in planes
+            )
+            print(f'  AP {ap:.4f}, {1e3 * each:.1f} ms an evaluation')
+            if best is None or ap > best[1]:
+                best = learned, ap, planes
+    return best
+
+
+def choose_merging(
+    rule: PoseNMSRule, poses: PoseSet, sigmas: np.ndarray
+) -> PoseNMSRule:
+    """The learned rule with the merging that raises its AP, if any does."""
+    rules = {name: replace(rule, **change) for name, change in MERGES.items()}
+    found = compare_nms(poses, components(rules), sigmas)
+    for name, score in found.items():
+        print(f'merging {name}: AP {score.ap:.4f}')
+    # of equals the first, which merges less
+    return rules[max(found, key=lambda name: found[name].ap)]
+
+
+def components(rules: dict[str, PoseNMSRule]) -> dict:
+    """Pose NMS components of rules."""
+    built = {}
+    for name, rule in rules.items():
+        built[name] = ParametricPoseNMS()
+        built[name].rule = rule
+    return built
+
+
+def draw(planes: list[Plane], path: Path) -> None:
+    """Heat maps of a round's planes, one row for each pair."""
+    pairs = list(dict.fromkeys(plane.names for plane in planes))
+    zooms = max(plane.zoom for plane in planes) + 1
+    figure, axes = plt.subplots(
+        len(pairs),
+        zooms,
+        figsize=(4.5 * zooms, 3.8 * len(pairs)),
+        squeeze=False,
+        layout='constrained',
+    )
+    for plane in planes:
+        axis = axes[pairs.index(plane.names), plane.zoom]
+        image = axis.pcolormesh(
+            plane.columns, plane.rows, plane.ap, shading='nearest'
+        )
+        axis.plot(*plane.best[::-1], 'r*', markersize=12)
+        axis.set(xscale='log', yscale='log')
+        axis.set_xlabel(plane.names[1])
+        axis.set_ylabel(plane.names[0])
+        axis.set_title(f'zoom {plane.zoom}: AP {plane.best_ap:.4f}')
+        figure.colorbar(image, ax=axis)
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    meta = parse_pose_metainfo(dict(from_file=args.metainfo))
+    sigmas = np.asarray(meta['sigmas'], dtype=np.float64)
+    train, held_out = load(args, sigmas)
+    rule, _, planes = fit(train, sigmas, args)
+    rule = choose_merging(rule, train, sigmas)
+
+    presets = {f'preset {name}': make_rule(name) for name in PRESETS}
+    rules = {'none': None}
+    for thr in (0.5, 0.7, 0.9):
+        rules[f'OKS {thr}'] = OKSNMS(thr, sigmas)
+    rules['soft OKS'] = SoftOKSNMS(sigmas=sigmas)
+    rules['nearby joints'] = NearbyJointsNMS()
+    rules.update(components({**presets, 'learned': rule}))
+    tables = [compare_nms(part, rules, sigmas) for part in (train, held_out)]
+
+    out_dir = Path(args.out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    command = shlex.join(
+        ['python', 'tools/learn_pose_nms.py', *(argv or sys.argv[1:])]
+    )
+    provenance = dict(
+        data=[Path(args.ann_file).name, Path(args.result_file).name],
+        command=command,
+        date=date.today().isoformat(),
+        images=len(train.image_ids),
+        poses=train.num_poses,
+        ap=tables[0]['learned'].ap,
+        ap_without_nms=tables[0]['none'].ap,
+        held_out_images=len(held_out.image_ids),
+        held_out_ap=tables[1]['learned'].ap,
+        held_out_ap_without_nms=tables[1]['none'].ap,
+    )
+    save_rule(out_dir / 'pose_nms.json', rule, provenance)
+    for number in sorted({plane.round for plane in planes}):
+        draw(
+            [plane for plane in planes if plane.round == number],
+            out_dir / f'planes_round_{number}.png',
+        )
+    report = write_report(command, rule, train, held_out, tables)
+    (out_dir / 'report.md').write_text(report)
+    print(report)
+    print(f'written to {out_dir}')
+
+
+def write_report(
+    command: str,
+    rule: PoseNMSRule,
+    train: PoseSet,
+    held_out: PoseSet,
+    tables: list[dict],
+) -> str:
+    """The learned values and the table of all rules, as Markdown."""
+    values = ', '.join(f'{n} {getattr(rule, n):.4g}' for n in RANGES)
+    lines = [
+        '# Learned pose NMS',
+        '',
+        f'`{command}`',
+        '',
+        f'Fitted to {len(train.image_ids)} images with {train.num_poses} '
+        f'poses, reported on {len(held_out.image_ids)} others with '
+        f'{held_out.num_poses}. {values}; ranked by {rule.rank_by}, merging '
+        f'{rule.merge}. A kept pose has the score that it came with.',
+        '',
+        '| pose NMS | AP (fit) | AP | AP50 | AP75 | poses | ms/image |',
+        '|---|---|---|---|---|---|---|',
+    ]
+    for name, score in tables[1].items():
+        lines.append(
+            f'| {name} | {tables[0][name].ap:.4f} | {score.ap:.4f} '
+            f'| {score.ap50:.4f} | {score.ap75:.4f} | {score.num_poses} '
+            f'| {score.milliseconds:.3f} |'
+        )
+    return '\n'.join(lines) + '\n'
+
+
+if __name__ == '__main__':
+    main()
