@@ -126,6 +126,7 @@ class Environment:
         self.python = folder / 'bin' / 'python'
         self.log = folder / 'setup.log'
         self.stamp_file = folder / 'setup_stamps.json'
+        self.complaint = []
 
     def create(self, python):
         """Create the environment unless a working one is there."""
@@ -155,6 +156,7 @@ class Environment:
             cwd=str(self.folder),
             env=clean_environ(),
         )
+        self.complaint = result.stderr.strip().splitlines()[-1:]
         return None if result.returncode else result.stdout.strip()
 
     def stamps(self):
@@ -376,9 +378,9 @@ def verify(environment):
     said = environment.query(code)
     if said is None:
         raise SetupError(
-            'The environment is complete but does not import. See why: '
-            f'{environment.python} -c "import rmpe_spm, mmpose.apis"; then '
-            f'remove {environment.folder} and run the same command again.'
+            'The environment is complete but does not import: '
+            f'{" ".join(environment.complaint)}\nRemove {environment.folder} '
+            'and run the same command again; if it stays so, report it.'
         )
     print(said.splitlines()[-1], flush=True)
 

@@ -2,6 +2,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -193,3 +194,11 @@ def test_torchvision_fits_torch(setup, monkeypatch, cuda, platform, expected):
     setup.install_torchvision(Fake())
     assert calls[-1].endswith(expected)
     assert '--no-deps' in calls
+
+
+def test_what_does_not_import_is_named(setup, tmp_path):
+    environment = setup.Environment(tmp_path)
+    environment.python = Path(sys.executable)
+    (tmp_path / 'rmpe_spm.py').write_text('import no_such_module_here')
+    with pytest.raises(setup.SetupError, match='no_such_module_here'):
+        setup.verify(environment)
