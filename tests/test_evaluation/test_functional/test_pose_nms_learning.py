@@ -1,0 +1,183 @@
+"""Learning the four parameters on made-up poses."""
+
+import numpy as np
+import pytest
+
+from rmpe_spm.evaluation import ParametricPoseNMS
+from rmpe_spm.evaluation.functional import pose_nms_learning
+from rmpe_spm.evaluation.functional.coco_poses import PoseSet
+from rmpe_spm.evaluation.functional.keypoint_ap import ImageTruth
+from rmpe_spm.evaluation.functional.oks import COCO_SIGMAS
+from rmpe_spm.evaluation.functional.pose_nms_learning import (
+    PLANES,
+    RANGES,
+    PoseNMSProblem,
+    learn,
+)
+from rmpe_spm.evaluation.functional.pose_nms_rule import make_rule
+
+SIGMAS = np.array(COCO_SIGMAS)
+
+
+def redundant_poses(seed=0, images=15):
+    """People, neighbours that are others, and several poses of each."""
+    rng = np.random.default_rng(seed)
+    fields = [[] for _ in range(5)]
+    for _ in range(images):
+        people = rng.integers(1, 5)
+        base = rng.uniform(0, 100, (17, 2))
+        offsets = np.arange(people)[:, None, None] * [[[18.0, 0.0]]]
+        truth = base + offsets + rng.normal(size=(people, 17, 2)) * 2
+        boxes = np.concatenate([truth.min(1), truth.max(1)], 1)
+        owner = np.repeat(np.arange(people), rng.integers(1, 5, people))
+        noise = rng.uniform(0.5, 4, (len(owner), 1, 1))
+        poses = truth[owner] + rng.normal(size=(len(owner), 17, 2)) * noise
+        quality = 1 / (1 + noise[:, 0])
+        scores = np.clip(quality + rng.normal(size=(len(owner), 17)) / 9, 0, 1)
+        joints = np.concatenate([truth, np.full((people, 17, 1), 2.0)], 2)
+        sizes = np.prod(boxes[:, 2:] - boxes[:, :2], 1)
+        people = ImageTruth(
+            joints,
+            np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1),
+            0.5 * sizes,
+            np.zeros(people, dtype=bool),
+        )
+        for field, value in zip(
+            fields,
+            (
+                people,
+                poses,
+                scores,
+                boxes[owner],
+                scores.mean(1) + rng.normal(size=len(owner)) / 9,
+            ),
+            strict=True,
+        ):
+            field.append(value)
+    return PoseSet(list(range(images)), *fields)
+
+
+POSES = redundant_poses()
+
+
+@pytest.mark.parametrize('preset', ['mpii', 'coco', 'paper', 'alphapose'])
+@pytest.mark.parametrize('rank_by', ['keypoint', 'score'])
+def test_keeps_what_the_component_keeps(preset, rank_by):
+    # with the preset's 7 px nearly all poses here would match
+    rule = make_rule(preset, rank_by=rank_by, match_cap=2.0)
+    problem = PoseNMSProblem(POSES, SIGMAS, rule)
+    rng = np.random.default_rng(1)
+    numbers = set()
+    for number in range(12):
+        values = {
+            name: float(np.exp(rng.uniform(*np.log(limits))))
+            for name, limits in RANGES.items()
+        }
+        values['eta'] = min(values['eta'], 1 + values['lambda_'])
+        if number == 0:
+            values = {name: getattr(rule, name) for name in RANGES}
+        nms = ParametricPoseNMS(
+            preset, rank_by=rank_by, match_cap=2.0, merge=None, **values
+        )
+        expected = []
+        for result, scores in zip(
+            nms.batch(
+                POSES.keypoints,
+                POSES.keypoint_scores,
+                POSES.bboxes_xyxy,
+                scores=POSES.scores,
+            ),
+            POSES.scores,
+            strict=True,
+        ):
+            kept = np.zeros(len(scores), dtype=bool)
+            kept[result.keep] = True
+            expected.append(kept)
+        found = problem.kept(**values)
+        np.testing.assert_array_equal(found, np.concatenate(expected))
+        assert problem.evaluate(**values) == problem.ap(found)
+        numbers.add(found.sum())
+    assert len(numbers) > 4
+    assert np.isnan(problem.evaluate(1.0, 1.0, 1.0, 2.01))
+
+
+@pytest.mark.parametrize('preset', ['mpii', 'coco'])
+def test_learned_rule_is_better_and_its_ap_true(preset):
+    rule = make_rule(preset, rank_by='score', eta=0.1)
+    problem = PoseNMSProblem(POSES, SIGMAS, rule)
+    start = problem.evaluate(**{name: getattr(rule, name) for name in RANGES})
+    planes = []
+    learned, ap = learn(problem, cells=5, zooms=1, on_plane=planes.append)
+    values = {name: getattr(learned, name) for name in RANGES}
+    assert ap == problem.evaluate(**values)
+    assert ap > start + 0.05
+    everything = problem.ap(np.ones(len(problem.order), dtype=bool))
+    assert ap > everything + 0.02
+    assert learned.merge is None and learned.rank_by == 'score'
+    assert [plane.names for plane in planes[:4]] == [
+        PLANES[0],
+        PLANES[0],
+        PLANES[1],
+        PLANES[1],
+    ]
+    assert [plane.zoom for plane in planes[:4]] == [0, 1, 0, 1]
+    # a round without gain was the last
+    rounds = planes[-1].round
+    assert planes[-1].round < 10 and len(planes) == 4 * rounds
+    for plane in planes:
+        row = plane.rows.tolist().index(plane.best[0])
+        column = plane.columns.tolist().index(plane.best[1])
+        assert plane.ap[row, column] == plane.best_ap == np.nanmax(plane.ap)
+    last = planes[-4:]
+    assert max(plane.best_ap for plane in last) <= ap
+    # a grid around the best cell, one cell wide, within the range
+    for coarse, fine, name in (
+        (planes[0].rows, planes[1].rows, 'lambda_'),
+        (planes[2].rows, planes[3].rows, 'sigma1'),
+    ):
+        assert fine[-1] / fine[0] <= (coarse[1] / coarse[0]) ** 2 * 1.001
+        assert RANGES[name][0] <= fine[0] and fine[-1] <= RANGES[name][1]
+
+
+def test_learning_goes_on_from_where_it_stopped():
+    rule = make_rule('mpii', rank_by='score')
+    problem = PoseNMSProblem(POSES, SIGMAS, rule)
+    best, ap = learn(problem, cells=5, zooms=0, max_rounds=3)
+    again = PoseNMSProblem(POSES, SIGMAS, best)
+    planes = []
+    _, same = learn(again, cells=5, zooms=0, on_plane=planes.append)
+    assert same >= ap
+    one = []
+    learn(problem, cells=3, zooms=0, max_rounds=1, on_plane=one.append)
+    assert len(one) == 2
+
+
+def test_middle_of_equal_cells_is_chosen():
+    """AP 1 in a block of the grid: its middle is the safest."""
+
+    class Flat:
+        def evaluate(self, sigma1, sigma2, lambda_, eta):
+            if eta > 1 + lambda_:
+                return float('nan')
+            return float(0.1 < lambda_ < 3 and 0.1 < eta < 0.9)
+
+    values = dict(sigma1=1.0, sigma2=1.0, lambda_=1.0, eta=1.0)
+    limits = [RANGES['lambda_'], RANGES['eta']]
+    plane = pose_nms_learning._search(
+        Flat(), values, ('lambda_', 'eta'), limits, 13
+    )
+    rows = plane.rows[(plane.rows > 0.1) & (plane.rows < 3)]
+    columns = plane.columns[(plane.columns > 0.1) & (plane.columns < 0.9)]
+    assert rows[0] < plane.best[0] < rows[-1]
+    assert columns[0] < plane.best[1] < columns[-1]
+    assert plane.best_ap == 1
+    assert np.isnan(plane.ap[0, -1])
+
+
+def test_results_without_redundancy():
+    far = POSES.subset([0])
+    far.keypoints = [far.keypoints[0][:1]]
+    for name in ('keypoint_scores', 'bboxes_xyxy', 'scores'):
+        setattr(far, name, [getattr(far, name)[0][:1]])
+    with pytest.raises(ValueError, match='nothing to learn'):
+        PoseNMSProblem(far, SIGMAS, make_rule('coco'))

@@ -1,0 +1,121 @@
+"""The tool from files to files."""
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+
+from rmpe_spm.evaluation import ParametricPoseNMS
+
+
+@pytest.fixture(scope='module')
+def tool(repo_root):
+    path = repo_root / 'tools' / 'learn_pose_nms.py'
+    spec = importlib.util.spec_from_file_location('learn_pose_nms', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_data(folder, seed, images=10):
+    """Annotations and redundant results with their boxes."""
+    rng = np.random.default_rng(seed)
+    people, results = [], []
+    for image in range(images):
+        for _ in range(2):
+            pose = rng.uniform(0, 80, (17, 2)) + rng.uniform(0, 60, 2)
+            low, size = pose.min(0), np.ptp(pose, 0)
+            people.append(
+                dict(
+                    id=len(people) + 1,
+                    image_id=image,
+                    category_id=1,
+                    iscrowd=0,
+                    bbox=[*low.tolist(), *size.tolist()],
+                    area=float(size.prod() / 2),
+                    keypoints=np.c_[pose, np.full(17, 2)].ravel().tolist(),
+                )
+            )
+            for noise in rng.uniform(0.3, 4, 4):
+                moved = pose + rng.normal(size=(17, 2)) * noise
+                scores = np.clip(
+                    1 / (1 + noise) + rng.normal(0, 0.1, 17), 0.1, 1
+                )
+                results.append(
+                    dict(
+                        image_id=image,
+                        category_id=1,
+                        bbox=people[-1]['bbox'],
+                        score=float(scores.mean()),
+                        keypoints=np.c_[moved, scores].ravel().tolist(),
+                    )
+                )
+    annotations = dict(
+        images=[dict(id=image) for image in range(images)],
+        categories=[dict(id=1, name='person')],
+        annotations=people,
+    )
+    paths = folder / f'ann{seed}.json', folder / f'res{seed}.json'
+    for path, content in zip(paths, (annotations, results), strict=True):
+        path.write_text(json.dumps(content))
+    return [str(path) for path in paths]
+
+
+def test_learned_file_and_report(tool, tmp_path, capsys):
+    fit, held_out = write_data(tmp_path, 0), write_data(tmp_path, 1)
+    out_dir = tmp_path / 'out'
+    tool.main(
+        [*fit, '--held-out-ann', held_out[0], '--held-out-results']
+        + [held_out[1], '--out-dir', str(out_dir), '--cells', '4']
+        + ['--starts', 'mpii', '--rank-by', 'score']
+    )
+    printed = capsys.readouterr().out
+    assert 'fit: 10 images, 80 poses' in printed
+    assert 'round 1 zoom 2' in printed and 'ms an evaluation' in printed
+    content = json.loads((out_dir / 'pose_nms.json').read_text())
+    provenance = content['provenance']
+    assert provenance['data'] == ['ann0.json', 'res0.json']
+    assert provenance['images'] == 10 and provenance['poses'] == 80
+    assert provenance['ap'] > provenance['ap_without_nms'] + 0.05
+    learned = ParametricPoseNMS(learned_file=out_dir / 'pose_nms.json')
+    assert learned.rule.rank_by == 'score'
+    assert (out_dir / 'planes_round_1.png').stat().st_size > 5000
+    rows = {
+        cells[1].strip(): cells[2:]
+        for cells in (
+            line.split('|')
+            for line in (out_dir / 'report.md').read_text().splitlines()
+            if line.startswith('| ')
+        )
+    }
+    assert {'none', 'OKS 0.9', 'soft OKS', 'preset coco', 'learned'} <= set(
+        rows
+    )
+    assert float(rows['learned'][1]) == pytest.approx(
+        provenance['held_out_ap'], abs=1e-4
+    )
+    assert float(rows['learned'][0]) >= float(rows['preset mpii'][0])
+    assert int(rows['learned'][4]) < int(rows['none'][4]) == 80
+
+
+def test_split_of_one_file(tool, tmp_path, capsys):
+    args = [*write_data(tmp_path, 0), '--held-out-fraction', '0.3']
+    train, held_out = tool.load(tool.parse_args(args), np.full(17, 0.1))
+    assert len(train.image_ids) == 7 and len(held_out.image_ids) == 3
+    ids = set(train.image_ids) | set(held_out.image_ids)
+    assert ids == set(range(10))
+
+
+@pytest.mark.parametrize(
+    'args,message',
+    [
+        (['--held-out-ann', 'x'], 'go together'),
+        (['--held-out-fraction', '1'], 'between 0 and 1'),
+        (['--cells', '2'], 'at least 3'),
+    ],
+)
+def test_arguments_that_are_refused(tool, args, message, capsys):
+    with pytest.raises(SystemExit):
+        tool.parse_args(['a', 'b', *args])
+    assert message in capsys.readouterr().err
