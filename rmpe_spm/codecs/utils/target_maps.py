@@ -126,9 +126,10 @@ def displacement_maps(
     """
     width, height = heatmap_size
     num_joints = tree.num_joints
-    area = width * height
-    targets = np.zeros((2 * num_joints, height, width), dtype=np.float32)
-    weights = np.zeros_like(targets)
+    # fresh zeros cost nothing until they are written, zeros_like does
+    shape = (2 * num_joints, height, width)
+    targets = np.zeros(shape, dtype=np.float32)
+    weights = np.zeros(shape, dtype=np.float32)
     if not roots_valid.any():
         return targets, weights
 
@@ -157,25 +158,14 @@ def displacement_maps(
         keys = squared
         if overlap == 'smaller':
             keys = np.broadcast_to(diagonals[:, None, None], squared.shape)
-        inside = _first_owner(inside, cells, keys, area)
+        inside = _first_owner(inside, cells, keys, width * height)
 
-    keep = inside & drawn[:, :, None]
-    channels = 2 * np.arange(num_joints)[None, :, None]
-    cell_index = (channels * area + cells)[keep]
+    # every target is `fixed - slope * cell`, summed over persons
     base = np.where(from_cell[..., None], 0.0, anchor_points)
     fixed = (np.where(drawn[..., None], keypoints, 0.0) - base) / normalizer
     slope = from_cell / normalizer
-    flat_targets, flat_weights = targets.reshape(-1), weights.reshape(-1)
-    for axis, coordinate in enumerate((x, y)):
-        values = fixed[:, :, axis, None] - slope[:, :, None] * coordinate
-        np.add.at(
-            flat_targets,
-            cell_index + axis * area,
-            values[keep].astype(np.float32),
-        )
-        flat_weights[cell_index + axis * area] = 1
-    if overlap == 'mean' and len(keypoints) > 1:
-        _divide_by_count(flat_targets, cell_index, area)
+    fill = _fill_shared_windows if location == 'root' else _fill_own_windows
+    fill(targets, weights, fixed, slope, drawn, inside, cells)
     return targets, weights
 
 
@@ -287,15 +277,64 @@ def _first_owner(
     return kept
 
 
-def _divide_by_count(
-    flat_targets: np.ndarray, cell_index: np.ndarray, area: int
+def _fill_shared_windows(
+    targets: np.ndarray,
+    weights: np.ndarray,
+    fixed: np.ndarray,
+    slope: np.ndarray,
+    drawn: np.ndarray,
+    inside: np.ndarray,
+    cells: np.ndarray,
 ) -> None:
-    """Turn sums of overlapping displacements into means, in place."""
-    count = np.zeros(len(flat_targets), dtype=np.float32)
-    np.add.at(count, cell_index, 1)
-    repeats = count[cell_index]
-    shared = repeats > 1
-    repeats = repeats[shared]
-    for offset in (0, area):
-        index = cell_index[shared] + offset
-        flat_targets[index] = flat_targets[index] / repeats
+    """Average over persons whose joints share a window, in place.
+
+    Which persons' windows a cell is in is a matrix; its products with what
+    the persons have give the sums of all joints at once.
+    """
+    num_maps, height, width = targets.shape
+    persons, _, _ = entries = np.nonzero(inside)
+    covered = np.zeros(height * width, dtype=bool)
+    covered[cells[entries]] = True
+    used = np.flatnonzero(covered)
+    slots = np.cumsum(covered) - 1
+    members = np.zeros((len(drawn), len(used)))
+    members[persons, slots[cells[entries]]] = 1
+
+    count = drawn.T.astype(np.float32) @ members.astype(np.float32)
+    sums = (fixed * drawn[..., None]).reshape(len(drawn), -1).T @ members
+    sums = sums.reshape(num_maps // 2, 2, len(used))
+    sloped = np.flatnonzero(slope.any(axis=0))
+    slopes = (slope * drawn)[:, sloped].T @ members
+    place = np.stack((used % width, used // width))
+    sums[sloped] -= slopes[:, None] * place
+    if len(drawn) > 1:
+        sums /= np.maximum(count, 1)[:, None]
+    shape = (num_maps // 2, 2, height * width)
+    targets.reshape(shape)[:, :, used] = sums
+    weights.reshape(shape)[:, :, used] = (count > 0)[:, None]
+
+
+def _fill_own_windows(
+    targets: np.ndarray,
+    weights: np.ndarray,
+    fixed: np.ndarray,
+    slope: np.ndarray,
+    drawn: np.ndarray,
+    inside: np.ndarray,
+    cells: np.ndarray,
+) -> None:
+    """Average over persons where each joint has its own window, in place."""
+    num_maps, height, width = targets.shape
+    area = height * width
+    keep = inside & drawn[..., None]
+    joints = np.arange(num_maps // 2)[:, None]
+    index = (2 * joints * area + cells)[keep]
+    count = np.zeros(targets.size, dtype=np.float32)
+    np.add.at(count, index, 1)
+    count = count[index]
+    flat_targets, flat_weights = targets.reshape(-1), weights.reshape(-1)
+    for axis, place in enumerate((cells % width, cells // width)):
+        values = fixed[:, :, axis, None] - slope[..., None] * place
+        values = (values[keep] / count).astype(np.float32)
+        np.add.at(flat_targets, index + axis * area, values)
+        flat_weights[index + axis * area] = 1
