@@ -37,6 +37,7 @@ matplotlib.use('Agg')
 
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
+from matplotlib.ticker import FixedLocator, NullLocator  # noqa: E402
 from mmpose.datasets.datasets.utils import parse_pose_metainfo  # noqa: E402
 
 from rmpe_spm.evaluation import (  # noqa: E402
@@ -240,6 +241,14 @@ def draw(planes: list[Plane], path: Path) -> None:
         )
         axis.plot(*plane.best[::-1], 'r*', markersize=12)
         axis.set(xscale='log', yscale='log')
+        for side, values in (
+            (axis.xaxis, plane.columns),
+            (axis.yaxis, plane.rows),
+        ):
+            ticks = values[:: max(len(values) // 4, 1)]
+            side.set_major_locator(FixedLocator(ticks))
+            side.set_major_formatter(lambda value, _: f'{value:.3g}')
+            side.set_minor_locator(NullLocator())
         axis.set_xlabel(plane.names[1])
         axis.set_ylabel(plane.names[0])
         axis.set_title(f'zoom {plane.zoom}: AP {plane.best_ap:.4f}')
