@@ -12,8 +12,6 @@ from mmengine.config import Config
 from mmengine.fileio import dump
 from mmengine.runner import Runner
 
-# First: with mmcv-lite this is what lets mmpose import.
-import rmpe_spm  # noqa: F401
 from rmpe_spm.apis import ConfigError, check_data, check_model, told_plainly
 from rmpe_spm.apis.command_line import (
     add_run_arguments,

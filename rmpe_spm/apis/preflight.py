@@ -117,15 +117,16 @@ def check_model(model: nn.Module, num_keypoints: int | None) -> None:
         for module in training:
             module.training = True
     expected = getattr(codec, 'heatmap_size', None)
-    if not isinstance(maps, torch.Tensor) or maps.ndim != 4 or not expected:
+    if expected is None:
         return
-    got = tuple(maps.shape[:1:-1])
-    if got != tuple(map(int, expected)):
-        raise ConfigError(
-            f'{where} give maps of {got[0]}x{got[1]} cells, but the codec '
-            f'expects heatmap_size={tuple(map(int, expected))}: change it, '
-            "or the head's deconvolutions"
-        )
+    expected = tuple(map(int, expected))
+    for got in _map_sizes(maps):
+        if got != expected:
+            raise ConfigError(
+                f'{where} give maps of {got[0]}x{got[1]} cells, but the '
+                f'codec expects heatmap_size={expected}: change it, or the '
+                "head's deconvolutions"
+            )
 
 
 _DATA_ADVICE = (
@@ -202,3 +203,13 @@ def _head_keypoints(head: nn.Module | None) -> int | None:
     if type(head).__name__ in ('HeatmapHead', 'SimCCHead', 'RTMCCHead'):
         return head.out_channels
     return None
+
+
+def _map_sizes(outputs: object) -> Iterator[tuple[int, int]]:
+    """Yield the sizes (w, h) of the maps among a head's outputs."""
+    if isinstance(outputs, torch.Tensor):
+        if outputs.ndim == 4:
+            yield tuple(outputs.shape[:1:-1])
+    elif isinstance(outputs, list | tuple):
+        for output in outputs:
+            yield from _map_sizes(output)

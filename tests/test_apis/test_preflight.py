@@ -158,6 +158,28 @@ def test_maps_of_another_size_than_the_codecs(tiny_config):
         check_model(model, 17)
 
 
+def test_head_of_several_maps(tiny_config):
+    """A bottom-up head, whose maps come in nested lists."""
+    model_config = tiny_config.model
+    model_config.type = 'BottomupPoseEstimator'
+    codec = dict(
+        type='HierarchicalSPRCodec',
+        input_size=(64, 32),
+        heatmap_size=(16, 8),
+        kinematics='coco',
+    )
+    model_config.head = dict(
+        type='SPMHead', in_channels=8, num_keypoints=17, decoder=codec
+    )
+    model = build_pose_estimator(model_config)
+    check_model(model, 17)
+    with pytest.raises(ConfigError, match=r'17 keypoints.* has 14'):
+        check_model(model, 14)
+    model_config.head.decoder.heatmap_size = (32, 16)
+    with pytest.raises(ConfigError, match=r'16x8 cells.*\(32, 16\)'):
+        check_model(build_pose_estimator(model_config), 17)
+
+
 def test_configs_name_real_loader_keys(repo_root: Path):
     """The keys that are checked are those that mmengine's runner reads."""
     from mmengine.runner import Runner

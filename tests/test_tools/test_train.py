@@ -1,9 +1,21 @@
 import importlib.util
 import json
+from copy import deepcopy
 
 import pytest
 import torch
 from mmengine.config import Config
+
+# A target for a skeleton that nobody knows.
+SKELETON = dict(
+    type='GenerateTarget',
+    encoder=dict(
+        type='HierarchicalSPRCodec',
+        input_size=(48, 64),
+        heatmap_size=(12, 16),
+        kinematics='cocoo',
+    ),
+)
 
 
 @pytest.fixture
@@ -101,13 +113,14 @@ def _fails_plainly(capsys, function, *args):
             'LoadImage',
         ),
         ([], {'val_evaluator.type': 'CocoMetrik'}, 'CocoMetric'),
+        ([], {'train_dataloader.dataset.pipeline.3': SKELETON}, "'cocoo'"),
         (['--resume', 'no.pth'], {}, 'no.pth does not exist'),
     ],
 )
 def test_wrong_set_up_stops_at_once(
     train, config_file, tmp_path, capsys, argv, changes, said
 ):
-    path = config_file(**changes)
+    path = config_file(**deepcopy(changes))
     message = _fails_plainly(capsys, train.main, [path, *argv])
     assert message.startswith('train.py: error: ')
     assert said in message
