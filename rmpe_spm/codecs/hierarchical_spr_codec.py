@@ -584,7 +584,6 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
 def _finite(maps: Tensor) -> Tensor:
     """Whether each image's maps (B, C, H, W) are finite, (B,) bool.
 
-    A sum is finite only if all terms are, and costs much less memory traffic
-    than a mask of every element.
+    A sum is finite only if all its terms are, and needs no copy of the maps.
     """
-    return torch.isfinite(maps.float().abs().amax(dim=(1, 2, 3)))
+    return torch.isfinite(maps.sum(dim=(1, 2, 3), dtype=torch.float32))

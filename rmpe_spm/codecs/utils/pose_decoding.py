@@ -27,9 +27,7 @@ def find_root_peaks(
     """
     radius = nms_kernel // 2
     width = root_heatmaps.shape[-1]
-    pooled = F.max_pool2d(
-        root_heatmaps[:, None], nms_kernel, stride=1, padding=radius
-    )[:, 0]
+    pooled = _window_maximum(root_heatmaps, radius)
     peaks = torch.where(pooled == root_heatmaps, root_heatmaps, 0.0)
     peaks = peaks.flatten(1)
     count = min(max_instances, peaks.shape[1])
@@ -42,6 +40,23 @@ def find_root_peaks(
         dim=1, descending=True, stable=True
     )
     return scores, cells.gather(1, order)
+
+
+def _window_maximum(maps: Tensor, radius: int) -> Tensor:
+    """Highest value in the window around each cell of maps (B, H, W).
+
+    Shifted maxima along one axis and then the other: what max pooling
+    computes, many times faster on CPU.
+    """
+    height, width = maps.shape[-2:]
+    padded = F.pad(maps, (radius,) * 4, value=float('-inf'))
+    rows = padded[:, :height]
+    for shift in range(1, 2 * radius + 1):
+        rows = torch.maximum(rows, padded[:, shift : shift + height])
+    best = rows[:, :, :width]
+    for shift in range(1, 2 * radius + 1):
+        best = torch.maximum(best, rows[:, :, shift : shift + width])
+    return best
 
 
 def gather_at_cells(maps: Tensor, cells: Tensor) -> Tensor:

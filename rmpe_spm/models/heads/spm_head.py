@@ -8,7 +8,6 @@ import torch
 import torch.nn as nn
 from mmengine.model import ModuleList
 from mmengine.structures import InstanceData, PixelData
-from mmpose.evaluation.functional import nearby_joints_nms
 from mmpose.models.heads.base_head import BaseHead
 from mmpose.registry import KEYPOINT_CODECS, MODELS, TASK_UTILS
 from mmpose.utils.typing import (
@@ -105,7 +104,7 @@ class SPMHead(BaseHead):
       :class:`~rmpe_spm.models.MultiscaleBottomupPoseEstimator`;
     - ``nms`` (dict): a pose NMS from ``TASK_UTILS``, for example
       ``dict(type='ParametricPoseNMS', preset='coco')``; or ``nms_dist_thr``,
-      ``nms_joints_thr`` (mmpose's nearby joints NMS, off by default);
+      ``nms_joints_thr`` (nearby joints NMS, off by default);
     - ``max_num_people`` (int, default 30), ``output_heatmaps`` (bool);
     - ``snap_thr`` (float) and ``snap_distance`` (float, default 0.1): move
       joints to peaks of their own heatmaps above the score, by up to this
@@ -485,26 +484,12 @@ class SPMHead(BaseHead):
     ) -> InstanceData:
         """Apply the pose NMS and fill the instances of one image."""
         nms = self._pose_nms(test_cfg)
-        if nms is not None:
+        if nms is None:
+            instance_scores = scores.mean(axis=1)
+        else:
             result = nms(keypoints, scores, _boxes_around(keypoints))
             keypoints, scores = result.keypoints, result.keypoint_scores
             instance_scores = result.scores
-        else:
-            instance_scores = scores.mean(axis=1)
-            thr = test_cfg.get('nms_dist_thr', 0)
-            if thr > 0 and len(keypoints) > 0:
-                keep = nearby_joints_nms(
-                    [
-                        dict(keypoints=k, score=s)
-                        for k, s in zip(
-                            keypoints, instance_scores, strict=True
-                        )
-                    ],
-                    thr,
-                    test_cfg.get('nms_joints_thr', None),
-                )
-                keypoints, scores = keypoints[keep], scores[keep]
-                instance_scores = instance_scores[keep]
         best = np.argsort(-instance_scores, kind='stable')
         best = best[: test_cfg.get('max_num_people', 30)]
         return InstanceData(
@@ -515,7 +500,15 @@ class SPMHead(BaseHead):
         )
 
     def _pose_nms(self, test_cfg: ConfigType):
+        """The pose NMS that ``test_cfg`` asks for, or None."""
         config = test_cfg.get('nms', None)
+        dist_thr = test_cfg.get('nms_dist_thr', 0)
+        if config is None and dist_thr > 0:
+            config = dict(
+                type='NearbyJointsNMS',
+                dist_thr=dist_thr,
+                num_nearby_joints=test_cfg.get('nms_joints_thr', None),
+            )
         if config is None:
             return None
         if self._nms is None or self._nms_config != config:
