@@ -213,3 +213,35 @@ def test_errors_say_what_to_do(tiny):
         model.head.predict(
             (torch.rand(2, 8, 16, 12),), samples, test_cfg=dict(sdtn='both')
         )
+
+
+def test_init_cfg_does_not_touch_theta():
+    normal = dict(type='Normal', layer='Linear', std=1.0)
+    head = SSTNHead(8, hidden_channels=4, init_cfg=normal)
+    head.init_weights()
+    assert head.theta_hidden[0].weight.abs().max() > 0.5
+    assert head.theta_fc.weight.abs().max() == 0
+    assert head.theta_fc.bias.tolist() == [1, 0, 0, 0, 1, 0]
+
+
+def test_the_flipped_features_are_warped_by_the_mirrored_theta(tiny):
+    model = feature_level(tiny, flip_test=True)
+    tiny.set_theta(model.head, THETA)
+    with torch.no_grad():
+        model.head.theta_fc.weight.normal_(0, 0.2)
+    seen = []
+    forward = model.head.head.forward
+    model.head.head.forward = lambda x: (seen.append(x[0]), forward(x))[1]
+    inputs, samples = tiny.batch()
+    model.eval()
+    with torch.no_grad():
+        feats = [model.extract_feat(x) for x in (inputs, inputs.flip(-1))]
+        one, other = (model.head.regress_theta(f, tiny.size) for f in feats)
+        model.predict(inputs, samples)
+    flip = torch.tensor([[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0]])
+    theta = (one + other * flip) / 2
+    for maps, matrix, got in zip(
+        feats, (theta, theta * flip), seen, strict=True
+    ):
+        matrix = theta_on_grid(matrix, tiny.size, tiny.map, (4.0, 4.0))
+        torch.testing.assert_close(got, warp(maps[0], matrix))
