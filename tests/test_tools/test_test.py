@@ -95,12 +95,16 @@ def test_missing_and_hostile_checkpoints(tool, files, tmp_path, capsys):
     assert 'builtins.object' in capsys.readouterr().err
 
 
-def test_unreadable_image_at_test_is_an_error(tool, files, tiny_config):
+def test_unreadable_image_at_test_is_an_error(
+    tool, files, tiny_config, capsys
+):
     dataset = tiny_config.test_dataloader.dataset
     dataset.pipeline[0] = dict(type='LoadImageOrSkip')
     argv = files(**{'test_dataloader.dataset.data_prefix.img': ''})
-    with pytest.raises((SystemExit, ValueError)):
+    with pytest.raises(SystemExit):
         tool.main(argv)
+    err = capsys.readouterr().err
+    assert '000000000001.jpg (image id 1) cannot be read' in err
 
 
 @pytest.mark.parametrize('kind', ['loss', 'accuracy'])
