@@ -36,8 +36,8 @@ def check_data(cfg: Config, mode: str) -> tuple[int | None, list[str]]:
 
     Returns:
         tuple[int | None, list[str]]: Keypoints of the skeleton that the data
-        sets share, None if they do not tell; and what training will leave
-        out or repair, a line each.
+        sets of training (or of the test) share, None if they do not tell;
+        and what training will leave out or repair, a line each.
 
     Raises:
         ConfigError: Something is missing or malformed. Names the config key,
@@ -50,7 +50,8 @@ def check_data(cfg: Config, mode: str) -> tuple[int | None, list[str]]:
             continue
         for where, dataset in _datasets(loader['dataset'], f'{key}.dataset'):
             count = _check_dataset(where, dataset, notes)
-            if count is not None:
+            # What is validated on may be a part of what is trained.
+            if count is not None and key == LOADERS[mode][0]:
                 counts[where] = count
     for key in EVALUATORS[mode]:
         evaluators = cfg.get(key) or []
@@ -139,10 +140,6 @@ def _datasets(dataset: dict, where: str) -> Iterator[tuple[str, dict]]:
     """Yield the plain data sets within wrappers, with their config keys."""
     if 'datasets' in dataset:
         for index, inner in enumerate(dataset['datasets']):
-            # mmpose's CombinedDataset gives its metainfo to all.
-            inner = dict(inner)
-            if dataset.get('metainfo'):
-                inner['metainfo'] = dataset['metainfo']
             yield from _datasets(inner, f'{where}.datasets[{index}]')
     elif 'dataset' in dataset:
         yield from _datasets(dataset['dataset'], f'{where}.dataset')
@@ -191,6 +188,9 @@ def _check_dataset(where: str, dataset: dict, notes: dict) -> int | None:
             f'{where}.data_prefix.img: the folder {images} does not exist. '
             f'{_DATA_ADVICE}'
         )
+    for transform in dataset.get('pipeline') or ():
+        if transform['type'] == 'KeypointConverter':
+            count = transform['num_keypoints']
     return count
 
 
@@ -200,9 +200,12 @@ def _head_keypoints(head: nn.Module | None) -> int | None:
         if isinstance(getattr(head, name, None), int):
             return getattr(head, name)
     # Heads that have nothing but keypoint channels.
-    if type(head).__name__ in ('HeatmapHead', 'SimCCHead', 'RTMCCHead'):
-        return head.out_channels
-    return None
+    if type(head).__name__ not in ('HeatmapHead', 'SimCCHead', 'RTMCCHead'):
+        return None
+    # UDP's combined form has a heatmap and two offset maps a keypoint.
+    codec = getattr(head, 'decoder', None)
+    combined = getattr(codec, 'heatmap_type', None) == 'combined'
+    return head.out_channels // 3 if combined else head.out_channels
 
 
 def _map_sizes(outputs: object) -> Iterator[tuple[int, int]]:

@@ -86,17 +86,39 @@ def test_annotations_of_another_skeleton(tiny_config):
         check_data(tiny_config, 'train')
 
 
-def test_data_sets_of_different_skeletons(tiny_config, tmp_path, tiny_coco):
+@pytest.fixture
+def fourteen(tiny_coco, tmp_path):
+    """A data set of 14 keypoints, as config."""
     content = json.loads((tiny_coco / 'annotations.json').read_text())
     for annotation in content['annotations']:
         annotation['keypoints'] = annotation['keypoints'][: 14 * 3]
     path = tmp_path / 'crowdpose.json'
     path.write_text(json.dumps(content))
-    dataset = tiny_config.val_dataloader.dataset
-    dataset.type = 'CrowdPoseDataset'
-    dataset.ann_file = str(path)
+    return dict(
+        type='CrowdPoseDataset',
+        data_root=str(tiny_coco),
+        ann_file=str(path),
+        data_prefix=dict(img='images/'),
+        pipeline=[],
+    )
+
+
+def test_data_sets_of_different_skeletons(tiny_config, fourteen):
+    loader = tiny_config.train_dataloader
+    both = [loader.dataset, fourteen]
+    loader.dataset = dict(type='CombinedDataset', datasets=both)
     with pytest.raises(ConfigError, match='17 keypoints.* 14 keypoints'):
         check_data(tiny_config, 'train')
+    # Brought to one skeleton they may train together.
+    loader.dataset.datasets[1].pipeline = [
+        dict(type='KeypointConverter', num_keypoints=17, mapping=[(0, 5)])
+    ]
+    assert check_data(tiny_config, 'train') == (17, [])
+
+
+def test_validation_may_have_another_skeleton(tiny_config, fourteen):
+    tiny_config.val_dataloader.dataset = fourteen
+    assert check_data(tiny_config, 'train') == (17, [])
 
 
 def test_file_is_noted_once(tiny_config, tmp_path, tiny_coco):
@@ -117,6 +139,23 @@ def test_head_of_another_skeleton(tiny_config):
         check_model(model, 17)
     check_model(model, 14)
     check_model(model, None)
+
+
+def test_three_maps_a_keypoint(tiny_config):
+    """UDP's combined form has 3 K channels."""
+    head = tiny_config.model.head
+    head.out_channels = 51
+    head.loss = dict(type='CombinedTargetMSELoss', use_target_weight=True)
+    head.decoder = dict(
+        type='UDPHeatmap',
+        input_size=(48, 64),
+        heatmap_size=(12, 16),
+        heatmap_type='combined',
+    )
+    model = build_pose_estimator(tiny_config.model)
+    check_model(model, 17)
+    with pytest.raises(ConfigError, match=r'17 keypoints.* has 14'):
+        check_model(model, 14)
 
 
 def test_input_size_that_the_backbone_cannot_take(tiny_config):
