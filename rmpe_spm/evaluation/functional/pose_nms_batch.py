@@ -168,8 +168,9 @@ def flatten_poses(
         }
     points = columns['keypoints']
     joint_scores = clean_scores(columns['keypoint_scores'])
-    finite = np.isfinite(points).all(-1)
+    finite = np.isfinite(points)
     if not finite.all():
+        finite = finite.all(-1)
         joint_scores = np.where(finite, joint_scores, 0.0)
     if scores is not None:
         box_scores = None

@@ -19,6 +19,7 @@ from .keypoint_ap import KeypointAP
 from .pose_nms_rule import PoseNMSRule
 from .pose_similarity import (
     SCORE_FLOOR,
+    PoseTerms,
     clean_scores,
     pair_similarity,
     pose_terms,
@@ -97,7 +98,7 @@ class PoseNMSProblem:
         self.k_sims: dict[float, np.ndarray] = {}
         self.h_sims: dict[float, np.ndarray] = {}
 
-    def _cache_pairs(self, terms, sizes: np.ndarray) -> None:
+    def _cache_pairs(self, terms: PoseTerms, sizes: np.ndarray) -> None:
         """Distances of all pairs that any parameters can make redundant."""
         loosest = replace(
             self.rule,
@@ -139,14 +140,16 @@ class PoseNMSProblem:
         self.distance = np.sqrt(squared) / unit
         self.inside = self._inside(terms, squared, unit)
 
-    def _inside(self, terms, squared, unit) -> np.ndarray:
+    def _inside(
+        self, terms: PoseTerms, squared: np.ndarray, unit: np.ndarray
+    ) -> np.ndarray:
         """Whether the candidate's joints are in the box of the reference's."""
         if self.rule.box_shape == 'circle':
             return squared <= unit * unit
-        half_x, half_y = terms.half_sides
-        inside = abs(terms.x[self.j] - terms.x[self.i]) <= half_x[self.i, None]
+        half = terms.half_sides[self.i][:, :, None]
+        dx = abs(terms.x[self.j] - terms.x[self.i])
         dy = abs(terms.y[self.j] - terms.y[self.i])
-        return inside & (dy <= half_y[self.i, None])
+        return (dx <= half[:, 0]) & (dy <= half[:, 1])
 
     def k_sim(self, sigma1: float) -> np.ndarray:
         """K_Sim of all pairs, (P,)."""

@@ -33,8 +33,8 @@ class PoseTerms:
         num_joints (np.ndarray | Tensor): Joints that each pose has, (N,).
         reference (np.ndarray | Tensor): alpha * max(w, h), at least one
             pixel, (N,).
-        half_sides (tuple): Half the sides of the matching box, two arrays
-            (N,), in pixels.
+        half_sides (np.ndarray | Tensor): Half the width and height of the
+            matching box, at least one pixel, (N, 2).
     """
 
     x: Array
@@ -42,7 +42,7 @@ class PoseTerms:
     softness: Array
     num_joints: Array
     reference: Array
-    half_sides: tuple[Array, Array]
+    half_sides: Array
 
     def __getitem__(self, index: Any) -> 'PoseTerms':
         """The same for the poses at ``index``."""
@@ -52,21 +52,19 @@ class PoseTerms:
             self.softness[index],
             self.num_joints[index],
             self.reference[index],
-            (self.half_sides[0][index], self.half_sides[1][index]),
+            self.half_sides[index],
         )
 
     def to(self, device: torch.device) -> 'PoseTerms':
         """The same as tensors on a device, sent in one transfer."""
         num_joints = self.x.shape[1]
-        fields = [self.x, self.y, self.softness]
-        vectors = [self.num_joints, self.reference, *self.half_sides]
-        packed = np.concatenate([*fields, np.stack(vectors, 1)], 1)
-        packed = torch.from_numpy(packed).to(device)
-        x, y, softness, rest = packed.split([num_joints] * 3 + [4], 1)
-        num_joints, reference, half_width, half_height = rest.unbind(1)
-        return PoseTerms(
-            x, y, softness, num_joints, reference, (half_width, half_height)
+        vectors = np.stack([self.num_joints, self.reference], 1)
+        fields = [self.x, self.y, self.softness, self.half_sides, vectors]
+        packed = torch.from_numpy(np.concatenate(fields, 1)).to(device)
+        x, y, softness, half_sides, vectors = packed.split(
+            [num_joints, num_joints, num_joints, 2, 2], 1
         )
+        return PoseTerms(x, y, softness, *vectors.unbind(1), half_sides)
 
 
 def clean_scores(keypoint_scores: Array) -> Array:
@@ -103,21 +101,26 @@ def pose_terms(
         keypoints = np.asarray(keypoints, dtype=np.float64)
         boxes = np.asarray(bboxes_xyxy, dtype=np.float64)
     x, y = keypoints[..., 0], keypoints[..., 1]
-    present = xp.isfinite(x + y)
-    present &= (x != 0) | (y != 0) | (scores != 0)
-    x = xp.where(present, x, xp.nan)
-    y = xp.where(present, y, xp.nan)
-
+    if xp is np and np.isfinite(keypoints).all() and scores.all():
+        # no joint can be missing
+        num_joints = np.full(len(x), x.shape[1])
+    else:
+        present = xp.isfinite(x) & xp.isfinite(y)
+        present &= (x != 0) | (y != 0) | (scores != 0)
+        x = xp.where(present, x, xp.nan)
+        y = xp.where(present, y, xp.nan)
+        scores = xp.where(scores > 0, scores, SCORE_FLOOR)
+        num_joints = present.sum(1)
     sides = boxes[:, 2:] - boxes[:, :2]
     sides = xp.where(xp.isfinite(sides), sides, 0.0) * rule.alpha
-    width, height = sides[:, 0], sides[:, 1]
+    one = xp.ones_like(sides)
     return PoseTerms(
         x,
         y,
-        xp.tanh(xp.where(scores > 0, scores, SCORE_FLOOR) / rule.sigma1),
-        present.sum(1),
-        xp.maximum(width, height).clip(1.0),
-        ((width / 2).clip(1.0), (height / 2).clip(1.0)),
+        xp.tanh(scores / rule.sigma1),
+        num_joints,
+        xp.maximum(xp.maximum(sides[:, 0], sides[:, 1]), one[:, 0]),
+        xp.maximum(sides / 2, one),
     )
 
 
@@ -145,9 +148,8 @@ def pair_similarity(
     squared[squared != squared] = xp.inf
     unit = terms.reference[i][:, None] if rule.distance_unit == 'box' else 1.0
     if rule.box_shape == 'rectangle':
-        half_x, half_y = terms.half_sides
-        inside = abs(dx) <= half_x[i][:, None]
-        inside &= abs(dy) <= half_y[i][:, None]
+        half = terms.half_sides[i][:, :, None]
+        inside = (abs(dx) <= half[:, 0]) & (abs(dy) <= half[:, 1])
     else:
         inside = squared <= unit * unit
     k_sim = (inside * terms.softness[i] * terms.softness[j]).sum(1)
