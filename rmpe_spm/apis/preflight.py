@@ -96,7 +96,7 @@ def check_model(model: nn.Module, num_keypoints: int | None) -> None:
             f'skeleton has {num_keypoints}: change the head, or the dataset '
             'type (or metainfo)'
         )
-    if size is None:
+    if size is None or len(size) != 2:
         return
     w, h = map(int, size)
     where = (
@@ -109,6 +109,8 @@ def check_model(model: nn.Module, num_keypoints: int | None) -> None:
     try:
         feats = model.extract_feat(torch.zeros(1, 3, h, w, device=device))
         maps = head(feats)
+    except (NotImplementedError, TypeError, AttributeError):
+        return  # a model that does not predict from an image alone
     except (RuntimeError, ValueError) as error:
         raise ConfigError(
             f'{where} do not go together: {str(error).splitlines()[0]}. Most '

@@ -190,6 +190,17 @@ def test_input_size_that_the_backbone_cannot_take(tiny_config):
         assert part in str(caught.value)
 
 
+def test_model_that_needs_more_than_an_image_passes(tiny_config):
+    model = build_pose_estimator(tiny_config.model)
+
+    def forward(feats, samples):
+        raise AssertionError('never reached')
+
+    model.head.forward = forward
+    check_model(model, 17)
+    assert model.training
+
+
 def test_maps_of_another_size_than_the_codecs(tiny_config):
     tiny_config.model.head.decoder.heatmap_size = (24, 32)
     model = build_pose_estimator(tiny_config.model)
