@@ -3,6 +3,7 @@
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
@@ -130,6 +131,10 @@ def require_hook(cfg: Config, name: str, kind: str) -> dict:
 def apply_options(cfg: Config, args: argparse.Namespace) -> None:
     """Apply ``--cfg-options`` to the config.
 
+    A new ``data_root`` replaces the old one wherever a path begins with it
+    (data sets, detections, annotation files of the metrics), since a config
+    has used it up by the time that it is read.
+
     Args:
         cfg (Config): Changed in place.
         args (argparse.Namespace): Parsed arguments.
@@ -137,10 +142,30 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
     Raises:
         ConfigError: An option names a place that the config does not have.
     """
+    options = args.cfg_options or {}
+    old, new = cfg.get('data_root'), options.get('data_root')
+    if old and new:
+        if old.endswith('/'):
+            new = new.rstrip('/') + '/'
+        for key in list(cfg):
+            cfg[key] = _replace_prefix(cfg[key], old, new)
     try:
-        cfg.merge_from_dict(args.cfg_options or {})
+        cfg.merge_from_dict({**options, **({'data_root': new} if new else {})})
     except (KeyError, TypeError, IndexError) as error:
         raise ConfigError(f'--cfg-options: {error.args[0]}') from error
+
+
+def _replace_prefix(node: Any, old: str, new: str) -> Any:
+    """Return a part of a config whose strings begin with another prefix."""
+    if isinstance(node, str) and node.startswith(old):
+        return new + node[len(old) :]
+    if isinstance(node, dict):
+        # In place, for the type of the dict and what hangs on it.
+        for key, value in node.items():
+            node[key] = _replace_prefix(value, old, new)
+    elif isinstance(node, list | tuple):
+        return type(node)(_replace_prefix(item, old, new) for item in node)
+    return node
 
 
 def join_cpu_processes(cfg: Config) -> None:

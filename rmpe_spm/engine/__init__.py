@@ -1,5 +1,6 @@
-"""What runs beside the runner: safe checkpoints, pretrained weights."""
+"""What runs beside the runner: hooks, safe checkpoints, pretrained weights."""
 
+from . import hooks  # noqa: F401
 from .checkpoint import (
     CorruptCheckpointError,
     UnsafeCheckpointError,

@@ -47,6 +47,28 @@ def test_options_override(parse):
     assert cfg.model.stages == [3, 4]
 
 
+@pytest.mark.parametrize('given', ['/mnt/coco', '/mnt/coco/'])
+def test_data_root_reaches_every_path(parse, given):
+    args = parse('--cfg-options', f'data_root={given}', 'model.depth=50')
+    Path(args.config).write_text(
+        "data_root = 'data/coco/'\n"
+        "other = 'some/data/coco/'\n"
+        'model = dict(depth=18)\n'
+        'loader = dict(dataset=dict(data_root=data_root, boxes=[\n'
+        "    data_root + 'a.json', 3], pair=(data_root, None)))\n"
+        "evaluators = [dict(ann_file=data_root + 'b.json')]\n"
+    )
+    cfg = load_config(args)
+    apply_options(cfg, args)
+    dataset = cfg.loader.dataset
+    assert cfg.data_root == dataset.data_root == '/mnt/coco/'
+    assert dataset.boxes == ['/mnt/coco/a.json', 3]
+    assert dataset.pair == ('/mnt/coco/', None)
+    assert cfg.evaluators[0].ann_file == '/mnt/coco/b.json'
+    assert cfg.other == 'some/data/coco/'
+    assert cfg.model.depth == 50
+
+
 def test_bad_option_is_told(parse):
     args = parse('--cfg-options', 'model.stages.7=1')
     with pytest.raises(ConfigError, match='--cfg-options'):

@@ -4,8 +4,12 @@ import textwrap
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmpose.registry import (
+    DATASETS,
+    HOOKS,
     KEYPOINT_CODECS,
+    METRICS,
     MODELS,
     TASK_UTILS,
     TRANSFORMS,
@@ -122,6 +126,44 @@ def test_every_config_parses(repo_root):
         for key in ('model', 'train_dataloader', 'test_dataloader'):
             assert key in cfg, (path, key)
         assert cfg.train_cfg.max_epochs > 0, path
+
+
+def _types(node, key=None):
+    """Yield the types of what a config builds, with the key they are for."""
+    if isinstance(node, dict):
+        if isinstance(node.get('type'), str):
+            yield key, node['type']
+        for name, value in node.items():
+            # In these, ``type`` is no registered name.
+            if name not in ('metainfo', 'dataset_info', 'keypoint_info'):
+                yield from _types(value, name)
+    elif isinstance(node, list | tuple):
+        for item in node:
+            yield from _types(item, key)
+
+
+@pytest.mark.parametrize(
+    'registry, keys',
+    [
+        (HOOKS, {'custom_hooks'}),
+        (TRANSFORMS, {'pipeline'}),
+        (METRICS, {'val_evaluator', 'test_evaluator'}),
+        (DATASETS, {'dataset', 'datasets'}),
+        (KEYPOINT_CODECS, {'encoder', 'decoder'}),
+        (MODELS, {'model', 'backbone', 'neck', 'head', 'sppe', 'localizer'}),
+        (TASK_UTILS, {'nms'}),
+    ],
+)
+def test_what_configs_name_is_registered(repo_root, registry, keys):
+    init_default_scope('mmpose')
+    found = set()
+    for path in _configs(repo_root):
+        cfg = Config.fromfile(path)
+        for key, name in _types(cfg._cfg_dict.to_dict()):
+            if key in keys and not name.startswith('mmpretrain.'):
+                found.add(name)
+    assert found
+    assert not [name for name in sorted(found) if registry.get(name) is None]
 
 
 def test_version_is_the_distributions(repo_root):
