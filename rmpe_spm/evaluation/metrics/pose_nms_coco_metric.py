@@ -1,6 +1,6 @@
 """COCO evaluation with any pose NMS."""
 
-import json
+import logging
 from collections import defaultdict
 from typing import Any
 
@@ -60,7 +60,13 @@ class PoseNMSCocoMetric(CocoMetric):
             outfile_prefix (str): The file is this with
                 ``.keypoints.json``.
         """
-        if self.nms is not None and keypoints:
+        if not keypoints:
+            print_log(
+                'the model found no pose in any image: all scores will be 0',
+                'current',
+                level=logging.WARNING,
+            )
+        elif self.nms is not None:
             keypoints = self.suppress(keypoints)
         super().results2json(keypoints, outfile_prefix)
 
@@ -139,23 +145,6 @@ class PoseNMSCocoMetric(CocoMetric):
             )
         good = keypoint_scores[keypoint_scores > self.keypoint_score_thr]
         return float(bbox_score * good.mean()) if len(good) else 0.0
-
-    def _do_python_keypoint_eval(self, outfile_prefix: str) -> list:
-        """Evaluate the results file; no poses at all give an AP of 0."""
-        with open(f'{outfile_prefix}.keypoints.json') as file:
-            empty = not json.load(file)
-        if not empty:
-            return super()._do_python_keypoint_eval(outfile_prefix)
-        print_log(
-            'the model found no pose in any image: AP and AR are 0',
-            'current',
-            level=30,
-        )
-        names = ['AP', 'AP .5', 'AP .75', 'AP (M)', 'AP (L)']
-        names += ['AR', 'AR .5', 'AR .75', 'AR (M)', 'AR (L)']
-        if self.iou_type == 'keypoints_crowd':
-            names = names[:3] + names[5:8] + ['AP(E)', 'AP(M)', 'AP(H)']
-        return [(name, 0.0) for name in names]
 
 
 def _boxes(instances: list[dict], poses: np.ndarray) -> np.ndarray:

@@ -9,7 +9,10 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 
-from rmpe_spm.evaluation.metrics import PoseNMSCocoMetric
+from rmpe_spm.evaluation.metrics import (
+    PoseNMSCocoMetric,
+    pose_nms_coco_metric,
+)
 
 META = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))
 
@@ -195,7 +198,13 @@ def test_sigmas_are_the_data_sets_unless_given(example):
     assert metric.nms.sigmas == [1.0] * 17
 
 
-def test_no_poses_at_all(example, caplog):
+def test_no_poses_at_all(example, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        pose_nms_coco_metric,
+        'print_log',
+        lambda text, *_, **__: said.append(text),
+    )
     ann_file, results = example
     samples = samples_of(results)
     for sample in samples:
@@ -206,6 +215,7 @@ def test_no_poses_at_all(example, caplog):
     )
     found = evaluate(metric, samples)
     assert len(found) == 10 and set(found.values()) == {0.0}
+    assert len(said) == 1 and 'found no pose in any image' in said[0]
 
 
 def test_built_by_name_and_wrong_arguments():
