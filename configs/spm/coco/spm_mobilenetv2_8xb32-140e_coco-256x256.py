@@ -1,13 +1,15 @@
 _base_ = ['./spm_hrnet-w32_8xb10-140e_coco-512x512.py']
 
-# radii in cells go with the size of the map: 7 at 128
+# on a small map people are few cells apart: smaller radii than the paper's,
+# and cells in several windows belong to the nearest root
 codec = dict(
     type='HierarchicalSPRCodec',
     input_size=(256, 256),
     heatmap_size=(64, 64),
     kinematics='coco',
-    sigma=4,
-    tau=4)
+    sigma=3,
+    tau=3,
+    overlap='nearest')
 
 model = dict(
     backbone=dict(
