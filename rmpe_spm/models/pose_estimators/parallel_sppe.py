@@ -58,6 +58,9 @@ class ParallelSPPE(TopdownPoseEstimator):
     A model that has not been trained in this process has no branch.
     ``tools/publish_rmpe.py`` writes checkpoints without it.
 
+    mmpose's ``init_model`` looks for ``model.backbone`` in the config unless
+    it is given options: ``init_model(config, checkpoint, cfg_options={})``.
+
     Note:
         - batch size: B
         - keypoint number: K
@@ -77,6 +80,7 @@ class ParallelSPPE(TopdownPoseEstimator):
             (by default a copy of the main one, weights included);
             ``checkpoint``, its weights; ``loss_weight``, by default 1.
             Defaults to None.
+        train_cfg (dict, optional): Added to the SPPE's. Defaults to None.
         test_cfg (dict, optional): Added to the SPPE's. Its key ``sdtn`` is
             ``'coordinates'`` (theta applied to decoded keypoints, exact) or
             ``'heatmaps'`` (the paper's). Defaults to None.
@@ -96,6 +100,7 @@ class ParallelSPPE(TopdownPoseEstimator):
         sstn: ConfigType,
         localizer_size: tuple[int, int] | None = None,
         parallel: OptConfigType = None,
+        train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
         data_preprocessor: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
@@ -105,10 +110,8 @@ class ParallelSPPE(TopdownPoseEstimator):
         _check_sppe(sppe, 'sppe')
         for key in ('type', '_scope_'):
             sppe.pop(key, None)
-        sppe['test_cfg'] = {
-            **(sppe.get('test_cfg') or {}),
-            **(test_cfg or {}),
-        }
+        for name, cfg in (('train_cfg', train_cfg), ('test_cfg', test_cfg)):
+            sppe[name] = {**(sppe.get(name) or {}), **(cfg or {})}
         check_sdtn_mode(sppe['test_cfg'])
         overrides = dict(
             data_preprocessor=data_preprocessor,

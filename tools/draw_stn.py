@@ -1,0 +1,146 @@
+"""Draw what the STN does to crops of bad boxes.
+
+For each person of the validation set: the crop of a perturbed box with the
+region that the STN takes outlined and the keypoints that were predicted, and
+the crop after the STN.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from mmpose.apis import init_model
+from mmpose.registry import DATASETS, TRANSFORMS
+
+import rmpe_spm  # noqa: F401
+from rmpe_spm.models.pose_estimators import ParallelSPPE
+from rmpe_spm.models.utils.spatial_transformer import (
+    normalized_to_pixel_theta,
+    transform_points,
+)
+
+GREEN, ORANGE = (80, 220, 60), (30, 140, 255)
+
+
+def load_crops(cfg: Config, args: argparse.Namespace) -> list[dict]:
+    """Return packed crops of perturbed boxes, spread over the data set."""
+    dataset_cfg = cfg.val_dataloader.dataset.copy()
+    dataset_cfg.update(bbox_file=None, filter_cfg=None, pipeline=[])
+    dataset = DATASETS.build(dataset_cfg)
+    jitter = dict(
+        type='PGPGTransform',
+        mode='jitter',
+        jitter_range=args.jitter,
+        min_iou=0.3,
+    )
+    steps = list(cfg.val_dataloader.dataset.pipeline)
+    transforms = [TRANSFORMS.build(t) for t in (steps[0], jitter, *steps[1:])]
+    pipeline = Compose(transforms)
+    np.random.seed(args.seed)  # noqa: NPY002 (the transform draws from it)
+    crops = []
+    for index in np.random.permutation(len(dataset)):  # noqa: NPY002
+        person = dataset.get_data_info(int(index))
+        small = np.ptp(person['bbox'].reshape(2, 2), axis=0).min() < 40
+        packed = None if small else pipeline(person)
+        if packed is not None:
+            crops.append(packed)
+        if len(crops) == args.count:
+            break
+    return crops
+
+
+def to_picture(model: ParallelSPPE, crop: torch.Tensor) -> np.ndarray:
+    """Return a preprocessed crop (3, h, w) as a BGR picture."""
+    preprocessor = model.data_preprocessor
+    if getattr(preprocessor, '_enable_normalize', False):
+        crop = crop * preprocessor.std + preprocessor.mean
+    picture = crop.clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+    if preprocessor._channel_conversion:
+        picture = picture[..., ::-1]
+    return np.ascontiguousarray(picture)
+
+
+@torch.no_grad()
+def draw(model: ParallelSPPE, crop: dict, scale: int) -> np.ndarray:
+    """Return the two pictures of a crop side by side."""
+    data = model.data_preprocessor(pseudo_collate([crop]), False)
+    inputs, samples = data['inputs'], data['data_samples']
+    theta = model.sstn.test_theta(model.regress_theta, inputs, None)
+    warped = model.stn(inputs, theta)
+    h, w = inputs.shape[-2:]
+    corners = torch.tensor([[0, 0], [w - 1, 0], [w - 1, h - 1], [0, h - 1]])
+    region = transform_points(
+        normalized_to_pixel_theta(theta, (w, h)),
+        corners.to(theta)[None],
+    )[0]
+    (result,) = model.predict(inputs, samples)
+    meta = result.metainfo
+    keypoints = result.pred_instances.keypoints[0, :, :2]
+    corner = meta['input_center'] - meta['input_scale'] / 2
+    keypoints = (keypoints - corner) / meta['input_scale'] * (w, h)
+    pictures = [
+        cv2.resize(to_picture(model, x[0]), None, fx=scale, fy=scale)
+        for x in (inputs, warped)
+    ]
+    outline = (region.cpu().numpy() * scale).round().astype(np.int32)
+    cv2.polylines(pictures[0], [outline], True, ORANGE, 2, cv2.LINE_AA)
+    scores = result.pred_instances.keypoint_scores[0]
+    for (x, y), score in zip(keypoints * scale, scores, strict=True):
+        if score > 0.2:
+            point = round(float(x)), round(float(y))
+            cv2.circle(pictures[0], point, 3, GREEN, -1, cv2.LINE_AA)
+    return np.hstack(pictures)
+
+
+def mosaic(pictures: list[np.ndarray], columns: int) -> np.ndarray:
+    """Return pictures of one size in rows, with a margin."""
+    pad = [(4, 4), (4, 4), (0, 0)]
+    padded = [np.pad(p, pad, constant_values=255) for p in pictures]
+    padded += [np.full_like(padded[0], 255)] * (-len(padded) % columns)
+    rows = [
+        np.hstack(padded[i : i + columns])
+        for i in range(0, len(padded), columns)
+    ]
+    return np.vstack(rows)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Draw as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config', help='config of a ParallelSPPE')
+    parser.add_argument('checkpoint', help='its weights')
+    parser.add_argument('out', type=Path, help='picture to write (.png, .jpg)')
+    parser.add_argument('--count', type=int, default=12, help='people')
+    parser.add_argument('--columns', type=int, default=4)
+    parser.add_argument('--scale', type=int, default=2, help='enlargement')
+    parser.add_argument(
+        '--jitter', type=float, default=0.35, help='error of a box side'
+    )
+    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--seed', type=int, default=0)
+    args = parser.parse_args(argv)
+    cfg = Config.fromfile(args.config)
+    init_default_scope('mmpose')
+    model = init_model(cfg, args.checkpoint, args.device, cfg_options={})
+    if not isinstance(model, ParallelSPPE):
+        parser.error(f'{args.config}: the model is no ParallelSPPE')
+    pictures = [
+        draw(model, crop, args.scale) for crop in load_crops(cfg, args)
+    ]
+    if not pictures:
+        parser.error(f'{args.config}: no person to draw')
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(args.out), mosaic(pictures, args.columns)):
+        parser.error(f'cannot write {args.out}')
+    print(f'{args.out}: {len(pictures)} people')
+
+
+if __name__ == '__main__':
+    sys.exit(main())
