@@ -106,20 +106,18 @@ def test_import_beside_mmdet_opens_nothing():
         """)
 
 
-def _configs(request_root):
-    return sorted(
-        path
-        for path in request_root.glob('configs/**/*.py')
-        if '_base_' not in path.parts
-    )
+@pytest.fixture(scope='module')
+def configs(repo_root):
+    """Every config of the repository, read once."""
+    paths = sorted(repo_root.glob('configs/**/*.py'))
+    paths = [path for path in paths if '_base_' not in path.parts]
+    return {path: Config.fromfile(path) for path in paths}
 
 
-def test_every_config_parses(repo_root):
+def test_every_config_parses(configs):
     """And registers us, in mmpose's scope, and trains and tests something."""
-    configs = _configs(repo_root)
     assert configs
-    for path in configs:
-        cfg = Config.fromfile(path)
+    for path, cfg in configs.items():
         imports = cfg.get('custom_imports', {}).get('imports', [])
         assert 'rmpe_spm' in imports, path
         assert cfg.default_scope == 'mmpose', path
@@ -154,11 +152,10 @@ def _types(node, key=None):
         (TASK_UTILS, {'nms'}),
     ],
 )
-def test_what_configs_name_is_registered(repo_root, registry, keys):
+def test_what_configs_name_is_registered(configs, registry, keys):
     init_default_scope('mmpose')
     found = set()
-    for path in _configs(repo_root):
-        cfg = Config.fromfile(path)
+    for cfg in configs.values():
         for key, name in _types(cfg._cfg_dict.to_dict()):
             if key in keys and not name.startswith('mmpretrain.'):
                 found.add(name)
