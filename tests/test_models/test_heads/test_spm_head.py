@@ -3,8 +3,10 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.structures import InstanceData, PixelData
+from mmpose.apis import Pose2DInferencer
 from mmpose.registry import KEYPOINT_CODECS, MODELS
 from mmpose.structures import PoseDataSample
 
@@ -474,3 +476,41 @@ def test_flip_test_and_another_input_size_in_the_estimator():
         with torch.no_grad():
             results = model(torch.rand(2, 3, *size), samples, mode='predict')
         assert len(results) == 2
+
+
+def test_inferencer_draws_the_poses(tmp_path, repo_root):
+    """mmpose's inferencer, its NMS and visualiser."""
+    name = 'spm_mobilenetv2_8xb32-140e_coco-256x256.py'
+    cfg = Config.fromfile(repo_root / 'configs' / 'spm' / 'coco' / name)
+    cfg.model.backbone = dict(
+        type='MobileNetV2', widen_factor=0.1, out_indices=(1,)
+    )
+    cfg.model.head.in_channels = 8
+    cfg.model.test_cfg.flip_test = False
+    cfg.dump(tmp_path / name)
+    inferencer = Pose2DInferencer(str(tmp_path / name), device='cpu')
+    poses = make_poses(3)
+    head = inferencer.model.head
+    head.decoder.heatmap_size = (88, 64)
+    encoded = head.decoder.encode(poses)
+    maps = [torch.tensor(encoded[key])[None] for key in encoded]
+    maps[0][maps[0] < 0.5] = 0
+    for i in range(3):  # 10 cells apart
+        maps[0][..., 10 * i : 10 * i + 10] *= 1 - 0.2 * i
+    head.forward = lambda feats: (maps[0], maps[2])
+    image = np.full((240, 320, 3), 255, dtype=np.uint8)
+
+    def infer(**options):
+        return next(inferencer(image, return_vis=True, **options))
+
+    result = infer(draw_heatmap=True, draw_bbox=True)
+    found = result['predictions'][0]
+    assert len(found) == 3
+    # the image is 240 high and was enlarged to 256
+    keypoints = np.array([person['keypoints'] for person in found])
+    order = np.argsort(keypoints[..., 0].mean(axis=1))
+    expected = poses * 240 / 256 - [(352 - 320 * 256 / 240) / 2 * 240 / 256, 0]
+    np.testing.assert_allclose(keypoints[order], expected, atol=0.1)
+    assert (result['visualization'][0] != 255).any()
+    assert min(person['bbox_score'] for person in found) > 0.3
+    assert len(infer(pose_based_nms=True)['predictions'][0]) == 3
