@@ -163,12 +163,13 @@ def main() -> None:
     """Run the comparison as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('data_root', help='a folder in the layout of COCO')
-    parser.add_argument('--epochs', type=int, default=4)
-    parser.add_argument('--passes', type=int, default=2)
+    parser.add_argument('--epochs', type=int, default=3)
+    parser.add_argument('--passes', type=int, default=1)
     parser.add_argument('--every', type=int, default=1)
     parser.add_argument('--batch', type=int, default=32)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--mobilenet', help='ImageNet weights of MobileNetV2')
+    parser.add_argument('--names', nargs='*', help='only these localisers')
     args = parser.parse_args()
     np.random.seed(args.seed)  # noqa: NPY002 (PGPGTransform draws from it)
     images, thetas = load_crops(args, 'train', args.passes)
@@ -178,6 +179,8 @@ def main() -> None:
     print(f'{len(images)} crops to learn, {len(val_images)} to validate')
     print(f'{"proposals":40s} IoU {before:.3f}', flush=True)
     for name, choice in localizers(args.mobilenet).items():
+        if args.names and name not in args.names:
+            continue
         torch.manual_seed(args.seed)
         model = Localizer(*choice)
         train(model, images, thetas, args)

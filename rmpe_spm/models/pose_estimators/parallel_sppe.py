@@ -280,21 +280,23 @@ class ParallelSPPE(TopdownPoseEstimator):
         losses = branch.head.loss(
             feats, samples, train_cfg=dict(compute_acc=False)
         )
-        weight = self.parallel_cfg['loss_weight']
-        return {
-            'loss_center' + name[len('loss_kpt') :]
-            if name.startswith('loss_kpt')
-            else name.replace('loss', 'loss_center', 1): value * weight
-            for name, value in losses.items()
-            if name.startswith('loss')
-        }
+        weight, named = self.parallel_cfg['loss_weight'], {}
+        for name, value in losses.items():
+            if name.startswith('loss'):
+                suffix = name.removeprefix('loss').removeprefix('_kpt')
+                named[f'loss_center{suffix}'] = value * weight
+        return named
 
     def _stash_parallel(self, state_dict, prefix, *args) -> None:
-        """Keep a training checkpoint's branch until the branch is made."""
+        """Keep a training checkpoint's branch until the branch is made.
+
+        A branch that is there already stays as it is where the checkpoint
+        has none.
+        """
         prefix = f'{prefix}{BRANCH}.'
         if self.with_parallel:
-            own = self.parallel_sppe.state_dict(prefix=prefix)
             if not any(key.startswith(prefix) for key in state_dict):
+                own = self.parallel_sppe.state_dict(prefix=prefix)
                 state_dict.update(own)
             return
         stash = {
