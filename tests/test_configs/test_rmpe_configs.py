@@ -177,3 +177,18 @@ def test_the_localiser_learns_slowly():
     assert rates[id(model.sstn.theta_fc.weight)] == pytest.approx(base / 10)
     rate = rates[id(model.localizer.conv1.conv.weight)]
     assert rate == pytest.approx(base / 2)
+
+
+def test_the_documented_config(tmp_path):
+    """The recipe of docs/rmpe.md trains, and is as short as it says."""
+    text = (ROOT / 'docs' / 'rmpe.md').read_text(encoding='utf-8')
+    code = text.split('```python\n')[1].split('```')[0]
+    assert len(code.splitlines()) <= 15
+    (tmp_path / 'config.py').write_text(code)
+    cfg = Config.fromfile(tmp_path / 'config.py')
+    drop_init(cfg._cfg_dict)
+    shrink_input(cfg._cfg_dict)
+    model = MODELS.build(cfg.model)
+    data = batch(cfg, cfg.train_dataloader)
+    losses = model(**model.data_preprocessor(data, True), mode='loss')
+    assert {'loss_kpt', 'loss_center'} <= set(losses)
