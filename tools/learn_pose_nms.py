@@ -24,6 +24,7 @@ before and after, beside all presets and the other NMS rules.
 """
 
 import argparse
+import itertools
 import shlex
 import sys
 import time
@@ -66,12 +67,6 @@ from rmpe_spm.evaluation.functional.pose_nms_rule import (  # noqa: E402
     make_rule,
 )
 
-MERGES = dict(
-    none=dict(merge=None),
-    max=dict(merge='max'),
-    weighted=dict(merge='weighted', merge_cap=15.0),
-)
-
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -94,10 +89,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--starts',
         nargs='+',
-        default=['mpii', 'coco'],
+        default=list(PRESETS),
         choices=list(PRESETS),
-        help='presets to start from; the best result counts '
-        '(default: %(default)s)',
+        help='presets to start from, with their merging and without; the '
+        'best result counts (default: all)',
     )
     parser.add_argument(
         '--rank-by',
@@ -123,13 +118,20 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         default=13,
         help='cells of the grids in each direction (default: %(default)s)',
     )
+    parser.add_argument(
+        '--cells-merging',
+        type=int,
+        default=7,
+        help='the same for rules that merge poses, which take longer to '
+        'evaluate (default: %(default)s)',
+    )
     args = parser.parse_args(argv)
     if (args.held_out_ann is None) != (args.held_out_results is None):
         parser.error('--held-out-ann and --held-out-results go together')
     if not 0 < args.held_out_fraction < 1:
         parser.error('--held-out-fraction must be between 0 and 1')
-    if args.cells < 3:
-        parser.error('--cells must be at least 3')
+    if min(args.cells, args.cells_merging) < 3:
+        parser.error('--cells and --cells-merging must be at least 3')
     return args
 
 
@@ -163,55 +165,46 @@ def load(args: argparse.Namespace, sigmas: np.ndarray) -> list[PoseSet]:
 def fit(
     poses: PoseSet, sigmas: np.ndarray, args: argparse.Namespace
 ) -> tuple[PoseNMSRule, float, list[Plane]]:
-    """The best rule of all starts, without merging."""
+    """The best rule of all starts."""
+    starts = {}
+    for preset, rank_by in itertools.product(args.starts, args.rank_by):
+        rule = make_rule(preset, rank_by=rank_by)
+        for merge in {None, rule.merge}:
+            name = f'{preset}, ranked by {rank_by}, merging {merge}'
+            starts[name] = replace(rule, merge=merge)
     best = None
-    for preset in args.starts:
-        for rank_by in args.rank_by:
-            rule = make_rule(preset, rank_by=rank_by)
-            problem = PoseNMSProblem(poses, sigmas, rule)
-            start = {name: getattr(rule, name) for name in RANGES}
+    for number, (name, rule) in enumerate(starts.items(), 1):
+        problem = PoseNMSProblem(poses, sigmas, rule)
+        values = {name: getattr(rule, name) for name in RANGES}
+        print(
+            f'[{number}/{len(starts)}] from {name}: '
+            f'AP {problem.evaluate(**values):.4f}, '
+            f'{len(problem.i)} pairs of similar poses'
+        )
+        planes = []
+        began = time.perf_counter()
+
+        def show(plane: Plane, planes=planes) -> None:
+            planes.append(plane)
+            names = ' '.join(
+                f'{name}={value:.4g}'
+                for name, value in zip(plane.names, plane.best, strict=True)
+            )
             print(
-                f'from {preset}, ranked by {rank_by}: '
-                f'AP {problem.evaluate(**start):.4f}, '
-                f'{len(problem.i)} pairs of similar poses'
+                f'  round {plane.round} zoom {plane.zoom}: '
+                f'AP {plane.best_ap:.4f} at {names}',
+                flush=True,
             )
-            planes = []
-            began = time.perf_counter()
 
-            def show(plane: Plane, planes=planes) -> None:
-                planes.append(plane)
-                names = ' '.join(
-                    f'{name}={value:.4g}'
-                    for name, value in zip(
-                        plane.names, plane.best, strict=True
-                    )
-                )
-                print(
-                    f'  round {plane.round} zoom {plane.zoom}: '
-                    f'AP {plane.best_ap:.4f} at {names}',
-                    flush=True,
-                )
-
-            learned, ap = learn(problem, cells=args.cells, on_plane=show)
-            each = (time.perf_counter() - began) / sum(
-                plane.ap.size for plane in planes
-            )
-            print(f'  AP {ap:.4f}, {1e3 * each:.1f} ms an evaluation')
-            if best is None or ap > best[1]:
-                best = learned, ap, planes
+        cells = args.cells if rule.merge is None else args.cells_merging
+        learned, ap = learn(problem, cells=cells, on_plane=show)
+        each = (time.perf_counter() - began) / sum(
+            plane.ap.size for plane in planes
+        )
+        print(f'  AP {ap:.4f}, {1e3 * each:.1f} ms an evaluation')
+        if best is None or ap > best[1]:
+            best = learned, ap, planes
     return best
-
-
-def choose_merging(
-    rule: PoseNMSRule, poses: PoseSet, sigmas: np.ndarray
-) -> PoseNMSRule:
-    """The learned rule with the merging that raises its AP, if any does."""
-    rules = {name: replace(rule, **change) for name, change in MERGES.items()}
-    found = compare_nms(poses, components(rules), sigmas)
-    for name, score in found.items():
-        print(f'merging {name}: AP {score.ap:.4f}')
-    # of equals the first, which merges less
-    return rules[max(found, key=lambda name: found[name].ap)]
 
 
 def components(rules: dict[str, PoseNMSRule]) -> dict:
@@ -263,7 +256,6 @@ def main(argv: list[str] | None = None) -> None:
     sigmas = np.asarray(meta['sigmas'], dtype=np.float64)
     train, held_out = load(args, sigmas)
     rule, _, planes = fit(train, sigmas, args)
-    rule = choose_merging(rule, train, sigmas)
 
     presets = {f'preset {name}': make_rule(name) for name in PRESETS}
     rules = {'none': None}
@@ -320,7 +312,8 @@ def write_report(
         f'Fitted to {len(train.image_ids)} images with {train.num_poses} '
         f'poses, reported on {len(held_out.image_ids)} others with '
         f'{held_out.num_poses}. {values}; ranked by {rule.rank_by}, merging '
-        f'{rule.merge}. A kept pose has the score that it came with.',
+        f'{rule.merge}, match_fraction {rule.match_fraction}. A kept pose '
+        'has the score that it came with.',
         '',
         '| pose NMS | AP (fit) | AP | AP50 | AP75 | poses | ms/image |',
         '|---|---|---|---|---|---|---|',

@@ -67,7 +67,8 @@ def test_learned_file_and_report(tool, tmp_path, capsys):
     out_dir = tmp_path / 'out'
     tool.main(
         [*fit, '--held-out-ann', held_out[0], '--held-out-results']
-        + [held_out[1], '--out-dir', str(out_dir), '--cells', '4']
+        + [held_out[1], '--out-dir', str(out_dir)]
+        + ['--cells', '4', '--cells-merging', '3']
         + ['--starts', 'mpii', '--rank-by', 'score']
     )
     printed = capsys.readouterr().out

@@ -10,6 +10,8 @@ from scipy.sparse.csgraph import connected_components
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0.0, 1.0, 101)
 _MAX_DETS = 20
+# poses and people compared at once
+_PAIRS = 1 << 14
 
 
 @dataclass
@@ -34,37 +36,62 @@ class ImageTruth:
         return self.crowd | ~(self.keypoints[..., 2] > 0).any(1)
 
 
-def truth_oks(
-    keypoints: np.ndarray, truth: ImageTruth, sigmas: np.ndarray
-) -> np.ndarray:
-    """OKS of poses with annotated people, as COCO defines it.
-
-    For people without labelled joints it is the distance to the box of
-    thrice their size that counts.
+class AnnotatedPeople:
+    """The people of all images in one array, P in number.
 
     Args:
-        keypoints (np.ndarray): Poses (N, K, 2) in pixels.
-        truth (ImageTruth): G people.
-        sigmas (np.ndarray): Shape (K,).
+        truths (sequence): The :class:`ImageTruth` of every image.
 
-    Returns:
-        np.ndarray: Shape (N, G).
+    Raises:
+        ValueError: If no person is annotated.
     """
-    labelled = truth.keypoints[..., 2] > 0
-    offset = keypoints[:, None] - truth.keypoints[None, ..., :2]
-    unlabelled = ~labelled.any(1)
-    if unlabelled.any():
-        corner = truth.bboxes_xywh[unlabelled, None, :2]
-        size = truth.bboxes_xywh[unlabelled, None, 2:]
-        points = keypoints[:, None]
-        offset[:, unlabelled] = np.maximum(corner - size - points, 0)
-        offset[:, unlabelled] += np.maximum(points - corner - 2 * size, 0)
-        labelled = labelled | unlabelled[:, None]
-    variance = (2 * sigmas) ** 2
-    exponent = (offset**2).sum(-1) / variance
-    exponent /= (truth.areas + np.spacing(1))[:, None] * 2
-    similarity = np.where(labelled, np.exp(-exponent), 0.0).sum(-1)
-    return similarity / labelled.sum(-1)
+
+    def __init__(self, truths: Sequence[ImageTruth]) -> None:
+        self.counts = np.array([len(truth.areas) for truth in truths])
+        self.starts = np.cumsum(self.counts) - self.counts
+        keypoints = np.concatenate([truth.keypoints for truth in truths])
+        self.points = keypoints[..., :2]
+        self.boxes = np.concatenate([truth.bboxes_xywh for truth in truths])
+        self.areas = np.concatenate([truth.areas for truth in truths])
+        self.crowd = np.concatenate([truth.crowd for truth in truths])
+        self.ignored = np.concatenate([truth.ignored for truth in truths])
+        self.labelled = keypoints[..., 2] > 0
+        self.number = int((~self.ignored).sum())
+        if self.number == 0:
+            raise ValueError(
+                'the annotations have no person with labelled keypoints'
+            )
+
+    def oks(
+        self, keypoints: np.ndarray, person: np.ndarray, sigmas: np.ndarray
+    ) -> np.ndarray:
+        """OKS of poses with annotated people, as COCO defines it.
+
+        For people without labelled joints it is the distance to a box of
+        thrice the size of theirs that counts.
+
+        Args:
+            keypoints (np.ndarray): Poses (M, K, 2) in pixels.
+            person (np.ndarray): The person to compare each with, (M,).
+            sigmas (np.ndarray): Shape (K,).
+
+        Returns:
+            np.ndarray: Shape (M,).
+        """
+        labelled = self.labelled[person]
+        offset = keypoints - self.points[person]
+        nobody = ~labelled.any(1)
+        if nobody.any():
+            boxes = self.boxes[person[nobody], None]
+            corner, size = boxes[..., :2], boxes[..., 2:]
+            points = keypoints[nobody]
+            offset[nobody] = np.maximum(corner - size - points, 0)
+            offset[nobody] += np.maximum(points - corner - 2 * size, 0)
+            labelled[nobody] = True
+        exponent = (offset**2).sum(-1) / (2 * sigmas) ** 2
+        exponent /= (self.areas[person] + np.spacing(1))[:, None] * 2
+        similarity = np.where(labelled, np.exp(-exponent), 0.0).sum(-1)
+        return similarity / labelled.sum(-1)
 
 
 class KeypointAP:
@@ -76,59 +103,47 @@ class KeypointAP:
     poses an image and people of all sizes.
 
     Args:
-        keypoints (sequence): Poses (N, K, 2) of every image, in pixels.
-        scores (sequence): Their scores (N,).
-        truths (sequence): The :class:`ImageTruth` of every image.
+        people (AnnotatedPeople): The annotations of all images.
+        keypoints (np.ndarray): Poses (T, K, 2) in pixels, image after image.
+        scores (np.ndarray): Their scores (T,).
+        sizes (np.ndarray): Number of poses of every image.
         sigmas (np.ndarray): Shape (K,).
-
-    Raises:
-        ValueError: If no person is annotated.
     """
 
     def __init__(
         self,
-        keypoints: Sequence[np.ndarray],
-        scores: Sequence[np.ndarray],
-        truths: Sequence[ImageTruth],
+        people: AnnotatedPeople,
+        keypoints: np.ndarray,
+        scores: np.ndarray,
+        sizes: np.ndarray,
         sigmas: np.ndarray,
     ) -> None:
-        ignored = np.concatenate([truth.ignored for truth in truths])
-        self.num_people = int((~ignored).sum())
-        if self.num_people == 0:
-            raise ValueError(
-                'the annotations have no person with labelled keypoints'
-            )
-        self.ignored = ignored
-        self.crowd = np.concatenate([truth.crowd for truth in truths])
-        self.sizes = np.array([len(poses) for poses in keypoints])
-        flat = np.concatenate([np.zeros(0), *scores])
-        images = np.repeat(np.arange(len(truths)), self.sizes)
+        self.people = people
+        self.sizes = sizes
+        images = np.repeat(np.arange(len(sizes)), sizes)
         # places of poses by image, then score: COCO's order of matching
-        self.by_image = np.lexsort((-flat, images))
-        self.image_starts = np.cumsum(self.sizes) - self.sizes
-        ordered = flat[self.by_image]
-        self.by_score = np.argsort(-ordered, kind='stable')
-        pairs = []
-        first_pose = first_person = 0
-        for poses, truth in zip(keypoints, truths, strict=True):
-            oks = truth_oks(poses, truth, sigmas)
-            pose, person = np.nonzero(oks >= THRESHOLDS[0])
-            pairs.append(
-                (pose + first_pose, person + first_person, oks[pose, person])
-            )
-            first_pose += len(poses)
-            first_person += len(truth.areas)
-        pose, person, oks = map(np.concatenate, zip(*pairs, strict=True))
-        place = np.empty(len(flat), dtype=np.intp)
-        place[self.by_image] = np.arange(len(flat))
-        self._split_pairs(place[pose], person, oks)
+        self.by_image = np.lexsort((-scores, images))
+        self.image_starts = np.cumsum(sizes) - sizes
+        self.by_score = np.argsort(-scores[self.by_image], kind='stable')
+        ordered = keypoints[self.by_image]
+        counts = people.counts[images]
+        pose = np.repeat(np.arange(len(scores)), counts)
+        person = np.arange(len(pose)) - np.repeat(
+            np.cumsum(counts) - counts - people.starts[images], counts
+        )
+        oks = np.zeros(len(pose))
+        for start in range(0, len(pose), _PAIRS):
+            part = slice(start, start + _PAIRS)
+            oks[part] = people.oks(ordered[pose[part]], person[part], sigmas)
+        good = oks >= THRESHOLDS[0]
+        self._split_pairs(pose[good], person[good], oks[good])
 
     def _split_pairs(
         self, pose: np.ndarray, person: np.ndarray, oks: np.ndarray
     ) -> None:
         """Separate people whose poses match nobody else from the rest."""
         num_poses = len(self.by_image)
-        num_nodes = num_poses + len(self.ignored)
+        num_nodes = num_poses + len(self.people.areas)
         links = coo_matrix(
             (np.ones(len(pose)), (pose, num_poses + person)),
             shape=(num_nodes, num_nodes),
@@ -146,7 +161,9 @@ class KeypointAP:
         self.simple_starts = np.repeat(
             starts, np.diff(np.append(starts, len(order)))
         )
-        self._pad_groups(pose[~alone], person[~alone], oks[~alone], group)
+        self._pad_groups(
+            pose[~alone], person[~alone], oks[~alone], group[pose[~alone]]
+        )
 
     def _pad_groups(
         self,
@@ -156,51 +173,44 @@ class KeypointAP:
         group: np.ndarray,
     ) -> None:
         """Arrays of the groups of people that share poses."""
-        groups, where = np.unique(group[pose], return_inverse=True)
-        poses, people = [], []
-        for index in range(len(groups)):
-            poses.append(np.unique(pose[where == index]))
-            members = np.unique(person[where == index])
-            # people to ignore come last, as in COCO's order
-            order = np.argsort(self.ignored[members], kind='stable')
-            people.append(members[order])
-        depth = max(map(len, poses), default=0)
-        width = max(map(len, people), default=0)
-        shape = len(groups), depth
-        self.group_poses = np.full(shape, -1, dtype=np.intp)
-        self.group_oks = np.full((*shape, width), -1.0)
-        self.group_people = np.full((len(groups), width), -1, dtype=np.intp)
-        for index in range(len(groups)):
-            self.group_poses[index, : len(poses[index])] = poses[index]
-            self.group_people[index, : len(people[index])] = people[index]
-            here = where == index
-            column = np.argsort(people[index])[
-                np.searchsorted(np.sort(people[index]), person[here])
-            ]
-            row = np.searchsorted(poses[index], pose[here])
-            self.group_oks[index, row, column] = oks[here]
+        _, group = np.unique(group, return_inverse=True)
+        row = _place_in_group(group, pose)
+        # people to ignore come last, as in COCO's order
+        rank = person + len(self.people.areas) * self.people.ignored[person]
+        column = _place_in_group(group, rank)
+        number, depth, width = (
+            int(values.max(initial=-1)) + 1 for values in (group, row, column)
+        )
+        self.group_poses = np.full((number, depth), -1, dtype=np.intp)
+        self.group_people = np.full((number, width), -1, dtype=np.intp)
+        self.group_oks = np.full((number, depth, width), -1.0)
+        self.group_poses[group, row] = pose
+        self.group_people[group, column] = person
+        self.group_oks[group, row, column] = oks
 
-    def __call__(self, kept: np.ndarray) -> float:
+    def __call__(self, kept: np.ndarray | None = None) -> float:
         """AP of a subset of the poses.
 
         Args:
-            kept (np.ndarray): Whether each pose counts, (T,), in the order
-                of the constructor's poses, image after image.
+            kept (np.ndarray, optional): Whether each pose counts, (T,).
+                Defaults to None: all do.
 
         Returns:
             float: COCO's AP, 0 to 1.
         """
         return float(self.precision(kept).mean())
 
-    def precision(self, kept: np.ndarray) -> np.ndarray:
+    def precision(self, kept: np.ndarray | None = None) -> np.ndarray:
         """Interpolated precision of a subset of the poses.
 
         Args:
-            kept (np.ndarray): As in :meth:`__call__`.
+            kept (np.ndarray, optional): As in :meth:`__call__`.
 
         Returns:
             np.ndarray: At 10 thresholds of OKS and 101 recalls, (10, 101).
         """
+        if kept is None:
+            kept = np.ones(len(self.by_image), dtype=bool)
         kept = kept[self.by_image]
         number = np.cumsum(kept)
         before = np.concatenate([[0], number])[self.image_starts]
@@ -215,7 +225,7 @@ class KeypointAP:
             return result
         found = (matched & ~ignored)[order].cumsum(0).T.astype(np.float64)
         wrong = (~matched)[order].cumsum(0).T
-        recall = found / self.num_people
+        recall = found / self.people.number
         precision = found / (wrong + found + np.spacing(1))
         precision = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
         for row in range(len(THRESHOLDS)):
@@ -233,9 +243,9 @@ class KeypointAP:
         number = np.cumsum(good, 0, dtype=np.int32)
         before = (number - good)[self.simple_starts]
         # a crowd can be matched any number of times
-        good &= (number - before == 1) | self.crowd[person][:, None]
+        good &= (number - before == 1) | self.people.crowd[person][:, None]
         matched[pose] = good
-        ignored[pose] = good & self.ignored[person][:, None]
+        ignored[pose] = good & self.people.ignored[person][:, None]
 
     def _match_groups(
         self, kept: np.ndarray, matched: np.ndarray, ignored: np.ndarray
@@ -246,8 +256,8 @@ class KeypointAP:
         alive = kept[self.group_poses] & (self.group_poses >= 0)
         order = np.argsort(~alive, axis=1, kind='stable')
         counts = alive.sum(1)
-        crowd = (self.crowd[self.group_people])[:, None]
-        to_ignore = (self.ignored[self.group_people])[:, None]
+        crowd = (self.people.crowd[self.group_people])[:, None]
+        to_ignore = (self.people.ignored[self.group_people])[:, None]
         width = self.group_people.shape[1]
         free = np.ones((len(counts), len(THRESHOLDS), width), dtype=bool)
         for step in range(int(counts.max(initial=0))):
@@ -265,3 +275,18 @@ class KeypointAP:
             taken = (np.arange(width) == best[..., None]) & any_good[..., None]
             ignored[pose] = (taken & to_ignore[group]).any(-1)
             free[group] &= ~taken | crowd[group]
+
+
+def _place_in_group(group: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Place of each value among the distinct values of its group."""
+    order = np.lexsort((value, group))
+    group, value = group[order], value[order]
+    new_group = np.ones(len(order), dtype=bool)
+    new_group[1:] = np.diff(group) > 0
+    new = new_group.copy()
+    new[1:] |= np.diff(value) > 0
+    number = np.cumsum(new)
+    starts = number[new_group]
+    place = np.empty(len(order), dtype=np.intp)
+    place[order] = number - starts[np.cumsum(new_group) - 1]
+    return place

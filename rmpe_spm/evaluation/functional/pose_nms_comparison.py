@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .coco_poses import PoseSet
-from .keypoint_ap import KeypointAP
+from .keypoint_ap import AnnotatedPeople, KeypointAP
 
 
 @dataclass
@@ -47,6 +47,7 @@ def compare_nms(
     Returns:
         dict[str, NMSScore]: By the same names.
     """
+    people = AnnotatedPeople(poses.truths)
     found = {}
     for name, nms in rules.items():
         keypoints, scores = poses.keypoints, poses.scores
@@ -61,14 +62,19 @@ def compare_nms(
             keypoints = [result.keypoints for result in results]
             scores = [result.scores for result in results]
         seconds = time.perf_counter() - start
-        evaluation = KeypointAP(keypoints, scores, poses.truths, sigmas)
-        number = sum(map(len, scores))
-        precision = evaluation.precision(np.ones(number, dtype=bool))
+        evaluation = KeypointAP(
+            people,
+            np.concatenate(keypoints),
+            np.concatenate(scores),
+            np.array(list(map(len, scores))),
+            sigmas,
+        )
+        precision = evaluation.precision()
         found[name] = NMSScore(
             ap=float(precision.mean()),
             ap50=float(precision[0].mean()),
             ap75=float(precision[5].mean()),
-            num_poses=number,
+            num_poses=sum(map(len, scores)),
             milliseconds=1e3 * seconds / len(poses.truths),
         )
     return found

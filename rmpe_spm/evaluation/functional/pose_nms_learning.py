@@ -7,6 +7,11 @@ pairs nor the grids, and no code of it was published. Here the pairs are
 (lambda, eta), for which the sums over the joints stay as they are, then
 (sigma1, sigma2); each plane is searched on a logarithmic grid and again on
 finer ones around its best cell.
+
+The authors' rules also merge poses, which the paper doesn't mention. It
+changes what the best parameters are, so it can be on while learning: each
+evaluation then computes the OKS of the merged poses and takes several times
+as long.
 """
 
 from collections.abc import Callable
@@ -15,7 +20,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .coco_poses import PoseSet
-from .keypoint_ap import KeypointAP
+from .keypoint_ap import AnnotatedPeople, KeypointAP
+from .pose_merging import merge_poses
 from .pose_nms_rule import PoseNMSRule
 from .pose_similarity import (
     SCORE_FLOOR,
@@ -61,9 +67,9 @@ class Plane:
 class PoseNMSProblem:
     """AP after NMS as a function of the four parameters.
 
-    Everything else of the rule is fixed, and poses aren't merged: then the
-    NMS only chooses among poses, whose OKS with the annotations and whose
-    joint distances from one another are computed once.
+    Everything else of the rule is fixed. The joint distances of poses from
+    one another are computed once. Without merging the NMS only chooses
+    among poses, and their OKS with the annotations is computed once, too.
 
     Args:
         poses (PoseSet): Detected and annotated people.
@@ -74,26 +80,32 @@ class PoseNMSProblem:
     def __init__(
         self, poses: PoseSet, sigmas: np.ndarray, rule: PoseNMSRule
     ) -> None:
-        self.rule = replace(rule, merge=None, score_thr=0.0)
+        self.rule = rule
+        self.sigmas = sigmas
+        self.people = AnnotatedPeople(poses.truths)
+        keypoints = np.concatenate(poses.keypoints)
+        person_scores = np.concatenate(poses.scores)
+        sizes = np.array([len(image) for image in poses.scores])
         self.ap = KeypointAP(
-            poses.keypoints, poses.scores, poses.truths, sigmas
+            self.people, keypoints, person_scores, sizes, sigmas
         )
         scores = clean_scores(np.concatenate(poses.keypoint_scores))
         if rule.rank_by == 'keypoint':
             confidence = scores.sum(1) / scores.shape[1]
         else:
-            confidence = np.concatenate(poses.scores)
-        sizes = np.array([len(image) for image in poses.scores])
-        images = np.repeat(np.arange(len(sizes)), sizes)
-        self.order = np.lexsort((-confidence, images))
+            confidence = person_scores
+        self.images = np.repeat(np.arange(len(sizes)), sizes)
+        self.order = np.lexsort((-confidence, self.images))
+        self.keypoints = keypoints[self.order]
         self.scores = scores[self.order]
+        self.person_scores = person_scores[self.order]
         terms = pose_terms(
-            np.concatenate(poses.keypoints)[self.order],
+            self.keypoints,
             self.scores,
             np.concatenate(poses.bboxes_xyxy)[self.order],
-            self.rule,
+            rule,
         )
-        self.num_joints = terms.num_joints
+        self.terms = terms
         self._cache_pairs(terms, sizes)
         self.k_sims: dict[float, np.ndarray] = {}
         self.h_sims: dict[float, np.ndarray] = {}
@@ -170,12 +182,12 @@ class PoseNMSProblem:
             )
         return self.h_sims[sigma2]
 
-    def kept(
+    def owners(
         self, sigma1: float, sigma2: float, lambda_: float, eta: float
     ) -> np.ndarray:
-        """Which poses the NMS keeps, (T,), image after image."""
+        """Which pose eliminates each, (T,), both counted as in ``order``."""
         similarity = self.k_sim(sigma1) + lambda_ * self.h_sim(sigma2)
-        redundant = similarity >= eta * self.num_joints[self.j]
+        redundant = similarity >= eta * self.terms.num_joints[self.j]
         redundant |= self.match
         i, j = self.i[redundant], self.j[redundant]
         alive = np.ones(len(self.order), dtype=bool)
@@ -186,9 +198,11 @@ class PoseNMSProblem:
             if (after == alive).all():
                 break
             alive = after
-        kept = np.empty_like(alive)
-        kept[self.order] = alive
-        return kept
+        owners = np.arange(len(alive))
+        i, j = i[alive[i]], j[alive[i]]
+        # references ascend, so that the best one is written last
+        owners[j[::-1]] = i[::-1]
+        return owners
 
     def evaluate(
         self, sigma1: float, sigma2: float, lambda_: float, eta: float
@@ -196,7 +210,26 @@ class PoseNMSProblem:
         """AP after NMS; NaN for an eta that no similarity reaches."""
         if eta > 1 + lambda_:
             return float('nan')
-        return self.ap(self.kept(sigma1, sigma2, lambda_, eta))
+        owners = self.owners(sigma1, sigma2, lambda_, eta)
+        kept = owners == np.arange(len(owners))
+        if self.rule.merge is None:
+            in_input = np.empty_like(kept)
+            in_input[self.order] = kept
+            return self.ap(in_input)
+        members = np.argsort((np.cumsum(kept) - 1)[owners], kind='stable')
+        merged, _ = merge_poses(
+            self.keypoints,
+            self.scores,
+            self.terms,
+            members,
+            np.bincount(owners, minlength=len(owners))[kept],
+            self.rule,
+        )
+        images = self.images[kept]
+        sizes = np.bincount(images, minlength=len(self.people.counts))
+        return KeypointAP(
+            self.people, merged, self.person_scores[kept], sizes, self.sigmas
+        )()
 
     def forget(self) -> None:
         """Drop the similarities kept for parameters seen so far."""
@@ -227,7 +260,7 @@ def learn(
             Defaults to None.
 
     Returns:
-        tuple: The rule (without merging) and its AP.
+        tuple: The rule and its AP.
     """
     values = {name: getattr(problem.rule, name) for name in RANGES}
     best_ap = problem.evaluate(**values)

@@ -10,9 +10,9 @@ from xtcocotools.cocoeval import COCOeval
 
 from rmpe_spm.evaluation.functional.coco_poses import read_pose_set
 from rmpe_spm.evaluation.functional.keypoint_ap import (
+    AnnotatedPeople,
     ImageTruth,
     KeypointAP,
-    truth_oks,
 )
 from rmpe_spm.evaluation.functional.oks import COCO_SIGMAS
 
@@ -40,7 +40,11 @@ def compare(tmp_path, annotations, results, seed=0):
     result_file.write_text(json.dumps(results))
     poses = read_pose_set(ann_file, result_file, 17)
     evaluation = KeypointAP(
-        poses.keypoints, poses.scores, poses.truths, SIGMAS
+        AnnotatedPeople(poses.truths),
+        np.concatenate(poses.keypoints),
+        np.concatenate(poses.scores),
+        np.array([len(scores) for scores in poses.scores]),
+        SIGMAS,
     )
     by_image = defaultdict(list)
     for result in results:
@@ -142,14 +146,14 @@ def test_ap_by_hand():
     person = np.full((1, 2), 5.0)
     poses = [person, person, person + 1e4, person]
     evaluation = KeypointAP(
-        [np.stack(poses[:3]), np.stack(poses[3:])],
-        [np.array([0.9, 0.8, 0.7]), np.array([0.6])],
-        [truth(person), truth(person)],
+        AnnotatedPeople([truth(person), truth(person)]),
+        np.stack(poses),
+        np.array([0.9, 0.8, 0.7, 0.6]),
+        np.array([3, 1]),
         np.array([0.1]),
     )
-    every = np.ones(4, dtype=bool)
     # precision 1 up to a recall of 0.5, then 2 / 4
-    assert evaluation(every) == pytest.approx((51 + 50 * 0.5) / 101)
+    assert evaluation() == pytest.approx((51 + 50 * 0.5) / 101)
     assert evaluation(np.array([1, 0, 0, 1], bool)) == pytest.approx(1)
     assert evaluation(np.array([0, 1, 0, 0], bool)) == pytest.approx(51 / 101)
     assert evaluation(np.zeros(4, bool)) == 0
@@ -160,22 +164,21 @@ def test_oks_by_hand():
     one = truth(person, area=100.0)
     one.keypoints[0, 1, 2] = 0
     poses = np.array([[[3.0, 4.0], [99.0, 99.0]], [[0.0, 0], [0, 0]]])
-    sigmas = np.full(2, 0.5)
-    # 25 / (1^2 * 100 * 2), the second joint isn't labelled
-    np.testing.assert_allclose(
-        truth_oks(poses, one, sigmas)[:, 0], [np.exp(-0.125), 1]
-    )
     nobody = truth(person, visible=0)
-    # inside of the box (-10, -10, 20, 20), and 79 beyond it
-    oks = truth_oks(poses, nobody, sigmas)[:, 0]
-    np.testing.assert_allclose(oks, [(1 + np.exp(-2 * 79**2 / 200)) / 2, 1])
+    people = AnnotatedPeople([one, nobody])
+    oks = people.oks(
+        poses[[0, 1, 0, 1]], np.array([0, 0, 1, 1]), np.full(2, 0.5)
+    )
+    # 25 / (1^2 * 100 * 2), the second joint isn't labelled; for the other
+    # person (99, 99) is 79 beyond the box (-10, -10, 20, 20)
+    np.testing.assert_allclose(
+        oks,
+        [np.exp(-0.125), 1, (1 + np.exp(-2 * 79**2 / 200)) / 2, 1],
+    )
     assert nobody.ignored.tolist() == [True]
     assert one.ignored.tolist() == [False]
 
 
 def test_nobody_annotated():
     with pytest.raises(ValueError, match='no person with labelled'):
-        KeypointAP(
-            [np.zeros((0, 1, 2))], [np.zeros(0)],
-            [truth(np.zeros((1, 2)), visible=0)], np.array([0.1]),
-        )  # fmt: skip
+        AnnotatedPeople([truth(np.zeros((1, 2)), visible=0)])
