@@ -98,6 +98,7 @@ class GenerateCenterTarget(BaseTransform):
         Raises:
             KeyError: If the clean box, the crop or the main target is
                 missing.
+            ValueError: If the clean box is empty or not finite.
         """
         for key, maker in (
             ('clean_bbox', 'PGPGTransform'),
@@ -132,8 +133,16 @@ class GenerateCenterTarget(BaseTransform):
     def _center_warp(self, results: dict) -> np.ndarray:
         """Return the matrix from the (flipped) image to the centre frame."""
         bbox = np.asarray(results['clean_bbox'], dtype=np.float32)
+        bbox = bbox.reshape(1, 4)
+        # Written so that it is false for NaN.
+        if not ((bbox[0, 2:] > bbox[0, :2]) & np.isfinite(bbox[0, 2:])).all():
+            raise ValueError(
+                f'GenerateCenterTarget: clean_bbox {bbox[0].tolist()} of '
+                f'image {results.get("img_path")} is empty or not finite; '
+                'leave such instances out of the annotations'
+            )
         w, h = results['input_size']
-        center, scale = bbox_xyxy2cs(bbox.reshape(1, 4), padding=self.padding)
+        center, scale = bbox_xyxy2cs(bbox, padding=self.padding)
         if results.get('flip', False):
             center = flip_bbox(
                 center,

@@ -183,3 +183,12 @@ def test_missing_keys_are_explained(key, maker):
     )
     with pytest.raises(KeyError, match=f'{key}.*{maker}.*an image'):
         transform(results)
+
+
+@pytest.mark.parametrize(
+    'clean',
+    [(30, 20, 30, 84), (30, 90, 78, 84), (np.nan, 0, 5, 5), (0, 0, 5, np.inf)],
+)
+def test_bad_clean_boxes_are_named(clean):
+    with pytest.raises(ValueError, match='an image is empty or not finite'):
+        run(sample(clean=clean, proposal=(30, 20, 78, 84)))
