@@ -49,6 +49,7 @@ def decode_from(codec, encoded, cell):
         dict(kinematics='coco-flat'),
         dict(gaussian='standard', window='square'),
         dict(unit='input', sigma=9, tau=9, keypoint_sigma=5),
+        dict(tau=2.6),
         dict(overlap='nearest'),
         dict(overlap='smaller', root_type='bbox_center'),
         dict(root_type='pelvis', missing_parent='ancestor'),

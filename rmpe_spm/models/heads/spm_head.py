@@ -21,7 +21,7 @@ from mmpose.utils.typing import (
 from torch import Tensor
 
 from ..utils.pose_map_merging import (
-    resample_maps,
+    merge_scales,
     unflip_displacements,
     unflip_heatmaps,
 )
@@ -351,12 +351,17 @@ class SPMHead(BaseHead):
                 'SPMHead needs `decoder` (the codec) in its config to predict'
             )
         if test_cfg.get('multiscale_test', False):
-            maps = self._merge_scales(
+            meta = batch_data_samples[0].metainfo
+            maps = merge_scales(
                 [
                     self._forward_flip(f, batch_data_samples, test_cfg)
                     for f in feats
                 ],
-                batch_data_samples,
+                [meta['input_size'], *meta['aug_input_sizes']],
+                [meta['input_scale'], *meta['aug_input_scales']],
+                self.decoder.starts_from_cell,
+                self.decoder.scale_factor,
+                self.decoder.normalizer,
             )
         else:
             maps = self._forward_flip(feats, batch_data_samples, test_cfg)
@@ -396,43 +401,6 @@ class SPMHead(BaseHead):
         return (
             (heatmaps + heatmaps_back) / 2,
             (displacements + displacements_back) / 2,
-        )
-
-    def _merge_scales(self, maps: list[Maps], samples: OptSampleList) -> Maps:
-        """Average the maps of all scales in the frame of the first one."""
-        meta = samples[0].metainfo
-        stride = self.decoder.scale_factor
-        base_size = np.asarray(meta['input_size'])
-        base_scale = np.asarray(meta['input_scale'])
-        size = maps[0][0].shape[-1], maps[0][0].shape[-2]
-        merged = [maps[0]]
-        for (heatmaps, displacements), input_size, input_scale in zip(
-            maps[1:],
-            meta['aug_input_sizes'],
-            meta['aug_input_scales'],
-            strict=True,
-        ):
-            # pixel x of an input lies at x / input_size * input_scale
-            # - input_scale / 2 from the image's centre
-            image_per_pixel = np.asarray(input_scale) / input_size
-            base_per_image = base_size / base_scale
-            scale = image_per_pixel * base_per_image
-            shift = (base_size - np.asarray(input_size) * scale) / 2 / stride
-            merged.append(
-                resample_maps(
-                    heatmaps,
-                    displacements,
-                    self.decoder.starts_from_cell,
-                    self.decoder.normalizer,
-                    tuple(scale.tolist()),
-                    tuple(shift.tolist()),
-                    size,
-                )
-            )
-        heatmaps, displacements = zip(*merged, strict=True)
-        return (
-            torch.stack(heatmaps).mean(dim=0),
-            torch.stack(displacements).mean(dim=0),
         )
 
     def _decode_maps(

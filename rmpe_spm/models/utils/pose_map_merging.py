@@ -6,6 +6,7 @@ input of width w sends pixel x to w - 1 - x.
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -131,3 +132,57 @@ def resample_maps(
     moved = a.new_tensor([float(own) for own in from_cell])
     vectors = vectors + moved[:, None, None, None] * gap
     return sampled[0], vectors.flatten(1, 2)
+
+
+def merge_scales(
+    maps: Sequence[tuple[Tensor, Tensor]],
+    input_sizes: Sequence[tuple[int, int]],
+    input_scales: Sequence[np.ndarray],
+    from_cell: Sequence[bool],
+    stride: np.ndarray,
+    normalizer: float,
+) -> tuple[Tensor, Tensor]:
+    """Average the maps of an image in several sizes.
+
+    Pixel x of an input lies at ``x / input_size * input_scale -
+    input_scale / 2`` from the image's centre, in pixels of the image.
+
+    Args:
+        maps (Sequence[tuple[Tensor, Tensor]]): For each size heatmaps
+            (B, C, H, W) and displacements (B, 2K, H, W).
+        input_sizes (Sequence[tuple[int, int]]): The inputs' sizes [w, h].
+        input_scales (Sequence[np.ndarray]): The regions (w, h) of the image
+            that they show, in its pixels.
+        from_cell (Sequence[bool]): Which joints' displacements start from
+            the cell.
+        stride (np.ndarray): Input pixels per cell (x, y), at every size.
+        normalizer (float): Z in cells, at every size.
+
+    Returns:
+        tuple[Tensor, Tensor]: Heatmaps and displacements in the frame of the
+        first size.
+    """
+    base_size, base_scale = np.asarray(input_sizes[0]), input_scales[0]
+    height, width = maps[0][0].shape[-2:]
+    merged = [maps[0]]
+    for own_maps, input_size, input_scale in zip(
+        maps[1:], input_sizes[1:], input_scales[1:], strict=True
+    ):
+        image_per_pixel = np.asarray(input_scale) / input_size
+        scale = image_per_pixel * base_size / base_scale
+        shift = (base_size - np.asarray(input_size) * scale) / 2 / stride
+        merged.append(
+            resample_maps(
+                *own_maps,
+                from_cell,
+                normalizer,
+                tuple(scale.tolist()),
+                tuple(shift.tolist()),
+                (width, height),
+            )
+        )
+    heatmaps, displacements = zip(*merged, strict=True)
+    return (
+        torch.stack(heatmaps).mean(dim=0),
+        torch.stack(displacements).mean(dim=0),
+    )

@@ -390,6 +390,21 @@ def test_nan_is_reported_and_yields_no_pose(config):
     assert preds[1].bbox_scores.shape == (0,)
 
 
+@pytest.mark.parametrize(
+    'config',
+    [dict(nms_dist_thr=0.05), dict(nms=dict(type='ParametricPoseNMS'))],
+    ids=str,
+)
+def test_one_joint(config):
+    head = SPMHead(8, 1, decoder=codec_config(kinematics=[-1]))
+    poses = make_poses(3)[:, :1]
+    samples = make_samples(head.decoder, [poses])
+    maps = perfect_maps(head.decoder, [poses])
+    pred = answer(head, maps).predict(None, samples, config)[0]
+    assert_same_people(pred, poses)
+    np.testing.assert_allclose(pred.bboxes[:, :2], pred.bboxes[:, 2:])
+
+
 def test_bad_configs():
     with pytest.raises(ValueError, match='tree has 14 joints'):
         make_head(codec=dict(kinematics='crowdpose'))
