@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from mmpose.registry import KEYPOINT_CODECS
 
 from rmpe_spm.codecs import HierarchicalSPRCodec
-from rmpe_spm.codecs.kinematics import NAMED_TREES, build_kinematic_tree
+from rmpe_spm.codecs.kinematic_tables import NAMED_TREES
+from rmpe_spm.codecs.kinematics import build_kinematic_tree
 
 _spec = importlib.util.spec_from_file_location(
     'brute_force_spr', Path(__file__).with_name('brute_force_spr.py')
