@@ -33,7 +33,10 @@ DEKR = (
     'mmpose::body_2d_keypoint/dekr/coco/'
     'dekr_hrnet-w32_8xb10-140e_coco-512x512.py'
 )
-SPM = ROOT / 'configs/spm/coco/spm_hrnet-w32_8xb10-140e_coco-512x512.py'
+SPM = {
+    'hrnet-w32': 'spm_hrnet-w32_8xb10-140e_coco-512x512.py',
+    'mobilenetv2': 'spm_mobilenetv2_8xb32-140e_coco-256x256.py',
+}
 MOBILENET = dict(type='MobileNetV2', out_indices=(1, 2, 4, 6))
 JOINTS = 17
 
@@ -72,7 +75,7 @@ def build(config: Config, args: argparse.Namespace) -> torch.nn.Module:
     model.backbone.init_cfg = None
     model.head.pop('rescore_cfg', None)
     model.test_cfg.flip_test = False
-    if args.backbone == 'mobilenetv2':
+    if args.backbone != 'hrnet-w32' and model.head.type == 'DEKRHead':
         model.backbone = dict(MOBILENET)
         model.head.in_channels = 472
     size = args.size
@@ -165,8 +168,9 @@ def main() -> None:
 
     MMLogger.get_instance('mmpose', log_level='ERROR')
     torch.manual_seed(0)
+    config = ROOT / 'configs/spm/coco' / SPM[args.backbone]
     models = dict(
-        SPM=build(Config.fromfile(SPM), args),
+        SPM=build(Config.fromfile(config), args),
         DEKR=build(get_config(DEKR), args),
     )
     samples = {name: make_samples(m, args) for name, m in models.items()}

@@ -7,13 +7,16 @@ model = dict(
         depth=50,
         out_indices=(0, 1, 2, 3),
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50')),
+    # a light pyramid: the levels are added in the head
     neck=dict(
         _delete_=True,
-        type='FPN',
+        type='ChannelMapper',
         in_channels=[256, 512, 1024, 2048],
         out_channels=128,
-        num_outs=4),
-    head=dict(in_channels=128, in_index=0, shared_head=None))
-
-# only the finest level of the pyramid is used
-find_unused_parameters = True
+        kernel_size=1,
+        norm_cfg=dict(type='BN'),
+        act_cfg=None),
+    head=dict(
+        in_channels=128,
+        in_index=(0, 1, 2, 3),
+        shared_head=dict(num_convs=1, channels=128, kernel_size=3)))

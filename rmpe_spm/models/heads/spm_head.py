@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmengine.model import ModuleList
 from mmengine.structures import InstanceData, PixelData
 from mmpose.models.heads.base_head import BaseHead
@@ -59,7 +60,9 @@ class SPMHead(BaseHead):
         in_channels (int): Channels of the features, the same at all stages.
         num_keypoints (int): Number of joints, K.
         num_stages (int): Number of stages T. Defaults to 1.
-        in_index (int): With one stage, which of the features it takes.
+        in_index (int | Sequence[int]): With one stage, which of the features
+            it takes. Several are resized to the first one and added, which
+            after mmpose's ``ChannelMapper`` is a light feature pyramid.
             Defaults to -1.
         keypoint_heatmaps (bool): Whether to predict heatmaps of the joints
             too, which score the joints and to which they can snap. Needs a
@@ -123,7 +126,7 @@ class SPMHead(BaseHead):
         in_channels: int,
         num_keypoints: int,
         num_stages: int = 1,
-        in_index: int = -1,
+        in_index: int | Sequence[int] = -1,
         keypoint_heatmaps: bool = False,
         shared_head: OptConfigType = None,
         heatmap_head: OptConfigType = None,
@@ -206,7 +209,9 @@ class SPMHead(BaseHead):
 
     def _stage_features(self, feats: Sequence[Tensor]) -> list[Tensor]:
         if self.num_stages == 1:
-            return [feats[self.in_index]]
+            if isinstance(self.in_index, int):
+                return [feats[self.in_index]]
+            return [_add_levels([feats[i] for i in self.in_index])]
         if len(feats) < self.num_stages:
             raise ValueError(
                 f'SPMHead: num_stages={self.num_stages}, but the backbone '
@@ -482,6 +487,16 @@ class SPMHead(BaseHead):
         if self._nms is None or self._nms_config != config:
             self._nms, self._nms_config = TASK_UTILS.build(config), config
         return self._nms
+
+
+def _add_levels(feats: Sequence[Tensor]) -> Tensor:
+    """Add feature maps (B, C, H, W), all resized to the first one's size."""
+    total = feats[0]
+    for feature in feats[1:]:
+        total = total + F.interpolate(
+            feature, size=total.shape[2:], mode='bilinear'
+        )
+    return total
 
 
 def _boxes_around(keypoints: np.ndarray) -> np.ndarray:

@@ -126,6 +126,20 @@ def test_single_stage_takes_the_feature_of_its_index():
         make_head(num_stages=3)(feats)
 
 
+def test_several_levels_are_added():
+    head = make_head(in_index=(0, 2)).eval()
+    feats = (
+        torch.rand(1, 8, 6, 8),
+        torch.rand(1, 99, 9, 9),
+        torch.rand(1, 8, 3, 4),
+    )
+    resized = torch.nn.functional.interpolate(
+        feats[2], scale_factor=2, mode='bilinear'
+    )
+    expected = head.stages[0](feats[0] + resized)
+    torch.testing.assert_close(head(feats), expected)
+
+
 def test_weights_of_every_stage_are_initialised():
     head = make_head(num_stages=2)
     head.init_weights()
