@@ -169,7 +169,7 @@ def fit(
     starts = {}
     for preset, rank_by in itertools.product(args.starts, args.rank_by):
         rule = make_rule(preset, rank_by=rank_by)
-        for merge in {None, rule.merge}:
+        for merge in dict.fromkeys((rule.merge, None)):
             name = f'{preset}, ranked by {rank_by}, merging {merge}'
             starts[name] = replace(rule, merge=merge)
     best = None
