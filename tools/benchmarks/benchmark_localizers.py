@@ -42,7 +42,7 @@ def resnet(base_channels: int) -> dict:
     )
 
 
-def localizers(mobilenet: str | None) -> dict:
+def localizers(mobilenet: str | None, sppe: str | None) -> dict:
     """Return name to config, channels and fraction of the crop."""
     light = dict(type='MobileNetV2', out_indices=(7,))
     choices = {
@@ -57,6 +57,11 @@ def localizers(mobilenet: str | None) -> dict:
         light = {**light, 'init_cfg': init}
         name = 'MobileNetV2 from ImageNet, half crop'
         choices[name] = (light, 1280, 0.5)
+    if sppe:
+        init = dict(type='Pretrained', checkpoint=sppe, prefix='backbone.')
+        light = {**light, 'init_cfg': init}
+        choices['MobileNetV2 of an SPPE, half crop'] = (light, 1280, 0.5)
+        choices['MobileNetV2 of an SPPE'] = (light, 1280, 1)
     return choices
 
 
@@ -169,6 +174,7 @@ def main() -> None:
     parser.add_argument('--batch', type=int, default=32)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--mobilenet', help='ImageNet weights of MobileNetV2')
+    parser.add_argument('--sppe', help='top-down model with a MobileNetV2')
     parser.add_argument('--names', nargs='*', help='only these localisers')
     args = parser.parse_args()
     np.random.seed(args.seed)  # noqa: NPY002 (PGPGTransform draws from it)
@@ -178,7 +184,7 @@ def main() -> None:
     before = crop_iou(whole, val_thetas).mean().item()
     print(f'{len(images)} crops to learn, {len(val_images)} to validate')
     print(f'{"proposals":40s} IoU {before:.3f}', flush=True)
-    for name, choice in localizers(args.mobilenet).items():
+    for name, choice in localizers(args.mobilenet, args.sppe).items():
         if args.names and name not in args.names:
             continue
         torch.manual_seed(args.seed)

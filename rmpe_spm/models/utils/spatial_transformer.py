@@ -166,6 +166,10 @@ def invert_theta(
 def compose(outer: Tensor, inner: Tensor) -> Tensor:
     """Compose two transforms: ``x -> outer(inner(x))``.
 
+    Convention:
+        Of points: inner acts first. Both are in the same units, and leading
+        dimensions broadcast.
+
     Args:
         outer (Tensor): Transform ``(..., 2, 3)``.
         inner (Tensor): Transform ``(..., 2, 3)`` in the same units.
@@ -186,6 +190,9 @@ def mirror_theta(theta: Tensor) -> Tensor:
 
     With the mirror ``m: x -> -x`` this is ``m theta m``. Mirroring a crop
     and warping it by the result equals warping and then mirroring.
+
+    Convention:
+        Normalised units, whose origin is the crop's centre.
 
     Args:
         theta (Tensor): Transforms ``(..., 2, 3)`` in normalised units.
@@ -284,6 +291,10 @@ def theta_on_grid(
 
 def transform_points(theta: Tensor, points: Tensor) -> Tensor:
     """Apply transforms to points in the units of theta.
+
+    Convention:
+        Points of the target frame become points of the source frame: of the
+        STN's crop, points of the crop that it was given.
 
     Args:
         theta (Tensor): Transforms ``(B, 2, 3)``.
