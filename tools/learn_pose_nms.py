@@ -59,6 +59,7 @@ from rmpe_spm.evaluation.functional.pose_nms_learning import (  # noqa: E402
     RANGES,
     Plane,
     PoseNMSProblem,
+    cross_validate,
     learn,
 )
 from rmpe_spm.evaluation.functional.pose_nms_rule import (  # noqa: E402
@@ -92,7 +93,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         default=list(PRESETS),
         choices=list(PRESETS),
         help='presets to start from, with their merging and without; the '
-        'best result counts (default: all)',
+        'best in cross-validation counts (default: all)',
     )
     parser.add_argument(
         '--rank-by',
@@ -125,6 +126,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='the same for rules that merge poses, which take longer to '
         'evaluate (default: %(default)s)',
     )
+    parser.add_argument(
+        '--folds',
+        type=int,
+        default=3,
+        help='parts of the cross-validation that chooses among the starts '
+        '(default: %(default)s)',
+    )
     args = parser.parse_args(argv)
     if (args.held_out_ann is None) != (args.held_out_results is None):
         parser.error('--held-out-ann and --held-out-results go together')
@@ -132,6 +140,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error('--held-out-fraction must be between 0 and 1')
     if min(args.cells, args.cells_merging) < 3:
         parser.error('--cells and --cells-merging must be at least 3')
+    if args.folds < 2:
+        parser.error('--folds must be at least 2')
     return args
 
 
@@ -164,47 +174,54 @@ def load(args: argparse.Namespace, sigmas: np.ndarray) -> list[PoseSet]:
 
 def fit(
     poses: PoseSet, sigmas: np.ndarray, args: argparse.Namespace
-) -> tuple[PoseNMSRule, float, list[Plane]]:
-    """The best rule of all starts."""
+) -> tuple[PoseNMSRule, list[Plane]]:
+    """The rule learned from the start that is best on images left out."""
     starts = {}
     for preset, rank_by in itertools.product(args.starts, args.rank_by):
         rule = make_rule(preset, rank_by=rank_by)
         for merge in dict.fromkeys((rule.merge, None)):
             name = f'{preset}, ranked by {rank_by}, merging {merge}'
             starts[name] = replace(rule, merge=merge)
-    best = None
+    found = {}
     for number, (name, rule) in enumerate(starts.items(), 1):
-        problem = PoseNMSProblem(poses, sigmas, rule)
-        values = {name: getattr(rule, name) for name in RANGES}
+        merging = rule.merge is not None
+        found[name] = cross_validate(
+            poses, sigmas, rule, args.folds, cells=5 if merging else 7
+        )
         print(
-            f'[{number}/{len(starts)}] from {name}: '
-            f'AP {problem.evaluate(**values):.4f}, '
-            f'{len(problem.i)} pairs of similar poses'
+            f'[{number}/{len(starts)}] from {name}: AP {found[name]:.4f} in '
+            'cross-validation',
+            flush=True,
         )
-        planes = []
-        began = time.perf_counter()
+    name = max(found, key=found.get)
+    problem = PoseNMSProblem(poses, sigmas, starts[name])
+    print(
+        f'from {name}: AP {problem.evaluate(**problem.start):.4f}, '
+        f'{len(problem.i)} pairs of similar poses'
+    )
+    planes = []
 
-        def show(plane: Plane, planes=planes) -> None:
-            planes.append(plane)
-            names = ' '.join(
-                f'{name}={value:.4g}'
-                for name, value in zip(plane.names, plane.best, strict=True)
-            )
-            print(
-                f'  round {plane.round} zoom {plane.zoom}: '
-                f'AP {plane.best_ap:.4f} at {names}',
-                flush=True,
-            )
-
-        cells = args.cells if rule.merge is None else args.cells_merging
-        learned, ap = learn(problem, cells=cells, on_plane=show)
-        each = (time.perf_counter() - began) / sum(
-            plane.ap.size for plane in planes
+    def show(plane: Plane) -> None:
+        planes.append(plane)
+        values = ' '.join(
+            f'{name}={value:.4g}'
+            for name, value in zip(plane.names, plane.best, strict=True)
         )
-        print(f'  AP {ap:.4f}, {1e3 * each:.1f} ms an evaluation')
-        if best is None or ap > best[1]:
-            best = learned, ap, planes
-    return best
+        print(
+            f'  round {plane.round} zoom {plane.zoom}: '
+            f'AP {plane.best_ap:.4f} at {values}',
+            flush=True,
+        )
+
+    merging = problem.rule.merge is not None
+    cells = args.cells_merging if merging else args.cells
+    began = time.perf_counter()
+    learned, ap = learn(problem, cells=cells, on_plane=show)
+    each = (time.perf_counter() - began) / sum(
+        plane.ap.size for plane in planes
+    )
+    print(f'  AP {ap:.4f}, {1e3 * each:.1f} ms an evaluation')
+    return learned, planes
 
 
 def components(rules: dict[str, PoseNMSRule]) -> dict:
@@ -255,7 +272,7 @@ def main(argv: list[str] | None = None) -> None:
     meta = parse_pose_metainfo(dict(from_file=args.metainfo))
     sigmas = np.asarray(meta['sigmas'], dtype=np.float64)
     train, held_out = load(args, sigmas)
-    rule, _, planes = fit(train, sigmas, args)
+    rule, planes = fit(train, sigmas, args)
 
     presets = {f'preset {name}': make_rule(name) for name in PRESETS}
     rules = {'none': None}

@@ -69,7 +69,7 @@ def test_learned_file_and_report(tool, tmp_path, capsys):
         [*fit, '--held-out-ann', held_out[0], '--held-out-results']
         + [held_out[1], '--out-dir', str(out_dir)]
         + ['--cells', '4', '--cells-merging', '3']
-        + ['--starts', 'mpii', '--rank-by', 'score']
+        + ['--starts', 'mpii', '--rank-by', 'score', '--folds', '2']
     )
     printed = capsys.readouterr().out
     assert 'fit: 10 images, 80 poses' in printed
@@ -114,6 +114,7 @@ def test_split_of_one_file(tool, tmp_path, capsys):
         (['--held-out-ann', 'x'], 'go together'),
         (['--held-out-fraction', '1'], 'between 0 and 1'),
         (['--cells', '2'], 'at least 3'),
+        (['--folds', '1'], 'at least 2'),
     ],
 )
 def test_arguments_that_are_refused(tool, args, message, capsys):
