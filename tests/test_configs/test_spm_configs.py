@@ -48,7 +48,7 @@ def load(path):
         cfg.model.backbone.num_stacks = cfg.model.head.num_stages = 2
     if 'ablations' in path:  # the backbone is that of another config
         cfg.model.backbone = dict(type='MobileNetV2', out_indices=(1, 2, 4, 6))
-        cfg.model.head.in_channels = 472
+        cfg.model.neck.in_channels = [24, 32, 96, 320]
     return cfg
 
 

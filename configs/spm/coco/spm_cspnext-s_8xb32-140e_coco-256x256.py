@@ -29,20 +29,8 @@ model = dict(
             prefix='backbone.',
             checkpoint='https://download.openmmlab.com/mmpose/v1/projects/'
             'rtmposev1/cspnext-s_udp-aic-coco_210e-256x192-92f5a029_20230130.pth')),
-    # a light pyramid: the levels are added in the head
-    neck=dict(
-        _delete_=True,
-        type='ChannelMapper',
-        in_channels=[64, 128, 256, 512],
-        out_channels=64,
-        kernel_size=1,
-        norm_cfg=dict(type='BN'),
-        act_cfg=None),
-    head=dict(
-        in_channels=64,
-        in_index=(0, 1, 2, 3),
-        shared_head=None,
-        decoder=codec))
+    neck=dict(in_channels=[64, 128, 256, 512], out_channels=64),
+    head=dict(in_channels=64, decoder=codec))
 
 train_pipeline = list(_base_.train_pipeline)
 train_pipeline[1] = dict(

@@ -53,12 +53,19 @@ model = dict(
             type='Pretrained',
             checkpoint='https://download.openmmlab.com/mmpose/'
             'pretrain_models/hrnet_w32-36af842e.pth')),
-    neck=dict(type='FeatureMapProcessor', concat=True),
+    # a light pyramid: the levels are added in the head
+    neck=dict(
+        type='ChannelMapper',
+        in_channels=[32, 64, 128, 256],
+        out_channels=128,
+        kernel_size=1,
+        norm_cfg=dict(type='BN'),
+        act_cfg=None),
     head=dict(
         type='SPMHead',
-        in_channels=480,
+        in_channels=128,
+        in_index=(0, 1, 2, 3),
         num_keypoints=17,
-        shared_head=dict(num_convs=1, channels=128, kernel_size=1),
         heatmap_head=dict(num_convs=1, channels=32, kernel_size=3),
         displacement_head=dict(num_convs=2, channels=64, kernel_size=3),
         decoder=codec),

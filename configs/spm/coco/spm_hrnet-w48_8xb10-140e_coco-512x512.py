@@ -9,4 +9,4 @@ model = dict(
         init_cfg=dict(
             checkpoint='https://download.openmmlab.com/mmpose/'
             'pretrain_models/hrnet_w48-8ef0771d.pth')),
-    head=dict(in_channels=720))
+    neck=dict(in_channels=[48, 96, 192, 384]))

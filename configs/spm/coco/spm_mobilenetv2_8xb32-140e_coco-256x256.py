@@ -18,20 +18,8 @@ model = dict(
         out_indices=(1, 2, 4, 6),
         init_cfg=dict(
             type='Pretrained', checkpoint='mmcls://mobilenet_v2')),
-    # a light pyramid: the levels are added in the head
-    neck=dict(
-        _delete_=True,
-        type='ChannelMapper',
-        in_channels=[24, 32, 96, 320],
-        out_channels=64,
-        kernel_size=1,
-        norm_cfg=dict(type='BN'),
-        act_cfg=None),
-    head=dict(
-        in_channels=64,
-        in_index=(0, 1, 2, 3),
-        shared_head=None,
-        decoder=codec))
+    neck=dict(in_channels=[24, 32, 96, 320], out_channels=64),
+    head=dict(in_channels=64, decoder=codec))
 
 train_pipeline = list(_base_.train_pipeline)
 train_pipeline[1] = dict(

@@ -53,14 +53,14 @@ def test_root_located_adds_up_the_path():
 def test_parent_located_reads_a_chain_and_stays_on_the_map():
     tree = build_kinematic_tree([-1, 0, 1])
     maps = torch.zeros(1, 6, 8, 8)
-    maps[0, :2, 2, 5] = torch.tensor([-2.6, 1.0])  # to (2.4, 3): cell (2, 3)
-    maps[0, 2:4, 3, 2] = torch.tensor([0.0, 9.0])  # to (2, 12): below
+    maps[0, :2, 2, 5] = torch.tensor([-2.4, 1.0])  # to (2.6, 3): cell (3, 3)
+    maps[0, 2:4, 3, 3] = torch.tensor([-1.0, 9.0])  # to (2, 12): below
     maps[0, 4:, 7, 2] = torch.tensor([1.0, 0.5])
     joints = read_parent_located(
         maps, torch.tensor([[21]]), tree.joints_by_level, tree.parents, 1.0
     )
     torch.testing.assert_close(
-        joints[0, 0], torch.tensor([[2.4, 3], [2, 12], [3, 7.5]])
+        joints[0, 0], torch.tensor([[2.6, 3], [2, 12], [3, 7.5]])
     )
 
 
