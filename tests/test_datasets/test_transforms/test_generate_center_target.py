@@ -2,10 +2,17 @@
 
 from copy import deepcopy
 
+import cv2
 import numpy as np
 import pytest
+import torch
 from mmcv.transforms import Compose
 from mmpose.registry import TRANSFORMS
+
+from rmpe_spm.models.utils.spatial_transformer import (
+    normalized_to_pixel_theta,
+    transform_points,
+)
 
 SIZE = (48, 64)
 CODECS = {
@@ -192,3 +199,55 @@ def test_missing_keys_are_explained(key, maker):
 def test_bad_clean_boxes_are_named(clean):
     with pytest.raises(ValueError, match='an image is empty or not finite'):
         run(sample(clean=clean, proposal=(30, 20, 78, 84)))
+
+
+@pytest.mark.parametrize('codec', ['msra', 'udp'])
+def test_one_theta_leads_from_the_centre_frame_to_the_crop(codec):
+    """The transform that the STN is to find, from the two boxes alone.
+
+    It is a scale and a shift in normalised units, also for a rotated crop.
+    """
+    udp = codec == 'udp'
+    clean, proposal = (40.0, 30, 90, 110), (52.0, 35, 101, 100)
+    rng = np.random.default_rng(0)
+    results = sample(clean, proposal, rng.uniform((45, 35), (85, 105), (5, 2)))
+    rotate = dict(type='RandomBBoxTransform', shift_prob=0.0, scale_prob=0.0)
+    out = run(
+        results,
+        codec,
+        padding=1.25,
+        extra=[dict(rotate, rotate_prob=1.0)],
+        pack=False,
+    )
+    assert out['bbox_rotation'][0] != 0
+    transform = TRANSFORMS.build(
+        dict(
+            type='GenerateCenterTarget',
+            encoder=CODECS[codec],
+            use_udp=udp,
+        )
+    )
+    matrix = transform._center_warp(out)
+    center = cv2.transform(results['keypoints'], matrix)[0]
+    # Heights of the frames: 100 by the clean box, 81.67 by the proposal's
+    # width; both centres, and the shift turned as the crop is.
+    scale = 100 / (49 * 1.25 * 4 / 3)
+    # mmpose's two warp matrices turn in opposite directions.
+    angle = np.deg2rad(out['bbox_rotation'][0]) * (1 if udp else -1)
+    dx, dy = np.array([65.0, 70]) - np.array([76.5, 67.5])
+    turned = np.array(
+        [
+            dx * np.cos(angle) - dy * np.sin(angle),
+            dx * np.sin(angle) + dy * np.cos(angle),
+        ]
+    )
+    shift = turned / (np.array([49.0, 49 * 4 / 3]) * 1.25 / 2)
+    theta = torch.tensor([[[scale, 0, shift[0]], [0, scale, shift[1]]]])
+    theta = normalized_to_pixel_theta(theta.float(), SIZE)
+    moved = transform_points(theta, torch.from_numpy(center)[None])[0]
+    # Without UDP a frame's centre is w / 2 and not the middle pixel, and w
+    # pixels wide and not w - 1: a quarter of a pixel here.
+    atol = 1e-3 if udp else 0.3
+    np.testing.assert_allclose(
+        moved, out['transformed_keypoints'][0], atol=atol
+    )
