@@ -187,6 +187,17 @@ def test_small_persons_are_neither_drawn_nor_background():
     assert 0 < (encoded['heatmap_weights'] == 0).sum() <= 29
 
 
+def test_a_small_person_does_not_hide_a_large_one():
+    codec = HierarchicalSPRCodec(**SMALL, min_diagonal=20)
+    keypoints = make_poses(2, 17, codec.input_size, spread=20)
+    root = keypoints[1].mean(axis=0)
+    keypoints[0] = root + [8, 0]  # two cells beside it
+    weights = codec.encode(keypoints)['heatmap_weights'][0]
+    x, y = np.rint(root / 4).astype(int)
+    assert weights[y, x] == weights[y, x + 2] == 1
+    assert weights[y, x + 5] == 0
+
+
 def test_background_weight():
     codec = HierarchicalSPRCodec(**SMALL, background_weight=0.1)
     encoded = codec.encode(make_poses(1, 17, codec.input_size))

@@ -222,10 +222,11 @@ def main() -> None:
         rate = args.batch_size * 1e3 / time
         extra = f'{memory[name]:14.0f}' if name in memory else ''
         print(f'{name:16s}{time:10.1f}{rate:10.2f}{extra}')
+    kept = memory['SPM'] / memory['DEKR']
     print(
         f'Neck, head, decoding and NMS add {100 * rest / backbone:.1f}% to '
         f'the backbone.\nSPM has {dekr / spm:.2f}x the rate of DEKR and its '
-        f'training step keeps {memory["SPM"] / memory["DEKR"]:.2f}x the memory.'
+        f'training step keeps {kept:.2f}x the memory.'
     )
 
 
