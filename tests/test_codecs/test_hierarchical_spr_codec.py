@@ -195,7 +195,7 @@ def test_a_small_person_does_not_hide_a_large_one():
     weights = codec.encode(keypoints)['heatmap_weights'][0]
     x, y = np.rint(root / 4).astype(int)
     assert weights[y, x] == weights[y, x + 2] == 1
-    assert weights[y, x + 5] == 0
+    assert weights[y, x + 4] == 0
 
 
 def test_background_weight():
