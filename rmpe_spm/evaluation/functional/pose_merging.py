@@ -49,16 +49,18 @@ def merge_poses(
     dy = terms.y[members] - terms.y[picks]
     limit = np.minimum(terms.reference[picks], rule.merge_cap)[:, None]
     near = dx * dx + dy * dy <= limit * limit
-    joint_scores = near * scores[members]
-    weights = near * np.maximum(scores[members], SCORE_FLOOR)
+    joint_scores = scores[members]
+    weights = near * np.maximum(joint_scores, SCORE_FLOOR)
+    offsets = np.where(near, (dx, dy), 0.0)
+    sums = np.add.reduceat(
+        weights * (*offsets, joint_scores, near), starts, axis=1
+    )
     # a joint that the reference lacks has nothing near it and stays as it is
-    total = np.maximum(np.add.reduceat(weights, starts), SCORE_FLOOR)
-    for axis, offsets in enumerate((dx, dy)):
-        shift = weights * np.where(near, offsets, 0.0)
-        merged[several, :, axis] += np.add.reduceat(shift, starts) / total
+    sums = sums[:3] / np.maximum(sums[3], SCORE_FLOOR)
+    merged[several] += sums[:2].transpose(1, 2, 0)
     if rule.merge == 'max':
-        best = np.maximum.reduceat(joint_scores, starts)
+        best = np.maximum.reduceat(near * joint_scores, starts)
     else:
-        best = np.add.reduceat(joint_scores * weights, starts) / total
+        best = sums[2]
     merged_scores[several] = best
     return merged, merged_scores

@@ -70,6 +70,8 @@ def test_names_that_do_not_exist():
         # 2.08 exp(-r / 2.08) = 0.2 at r = 4.871: one joint may be enough
         ('mpii', dict(eta=0.2), 4.871, 0.0),
         ('paper', dict(eta=0.2), 2.2071, 0.0),
+        # the corners of a rectangle held at one pixel
+        ('paper', {}, math.sqrt(2), (1.405 - 0.7951) / (3.08 - 0.7951)),
         ('coco', {}, 1.0, (22.48 / 17 - 1.16564) / (2.7 - 1.16564)),
         ('coco', dict(match_fraction=0.05), 1.0, 0.05),
     ],
