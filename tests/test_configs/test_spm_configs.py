@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -117,6 +118,18 @@ def test_config(path):
         assert instances.keypoints.shape[1:] == (joints, 2)
         assert np.isfinite(instances.keypoints).all()
         assert instances.bboxes.shape == (len(instances), 4)
+
+
+def test_index_lists_every_config():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text('utf-8'))
+    listed = []
+    for name in index['Import']:
+        if name.startswith('configs/spm/'):
+            metafile = yaml.safe_load((ROOT / name).read_text('utf-8'))
+            for model in metafile['Models']:
+                assert Path(model['Config']).stem == model['Name']
+                listed.append(model['Config'])
+    assert sorted(listed) == [c for c in CONFIGS if 'ablations' not in c]
 
 
 @pytest.mark.parametrize('path', CONFIGS)
