@@ -12,7 +12,7 @@ from mmpose.registry import MODELS
 
 CONFIG = """
 codec = dict(
-    type='UDPHeatmap', input_size=(48, 64), heatmap_size=(12, 16), sigma=1)
+    type='MSRAHeatmap', input_size=(48, 64), heatmap_size=(12, 16), sigma=1)
 model = dict(
     type='ParallelSPPE',
     sppe=dict(
@@ -44,7 +44,7 @@ val_dataloader = dict(
         pipeline=[
             dict(type='LoadImage'),
             dict(type='GetBBoxCenterScale'),
-            dict(type='TopdownAffine', input_size=(48, 64), use_udp=True),
+            dict(type='TopdownAffine', input_size=(48, 64)),
             dict(type='PackPoseInputs')]))
 """
 
