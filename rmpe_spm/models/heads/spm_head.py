@@ -419,6 +419,8 @@ class SPMHead(BaseHead):
         poses = self.decoder.decode_padded(*maps, **snap)
         keypoint_scores = poses.keypoint_scores
         if self.keypoint_heatmaps:
+            # a regressed heatmap may be slightly negative
+            keypoint_scores = keypoint_scores.clamp(min=0)
             keypoint_scores = keypoint_scores * poses.root_scores[..., None]
         # one array, so that there is one wait for the device in all
         packed = torch.cat(

@@ -306,7 +306,7 @@ def test_keypoint_heatmaps_score_the_joints():
     )
     poses = make_poses(1)
     heatmaps, displacements = perfect_maps(head.decoder, [poses])
-    heatmaps[:, 9] = 0
+    heatmaps[:, 9] = -0.1
     heatmaps[:, -1] *= 0.5
     samples = make_samples(head.decoder, [poses])
     pred = answer(head, (heatmaps, displacements)).predict(None, samples)[0]
