@@ -514,7 +514,8 @@ def test_inferencer_draws_the_poses(tmp_path, repo_root):
     cfg.model.backbone = dict(
         type='MobileNetV2', widen_factor=0.1, out_indices=(1,)
     )
-    cfg.model.head.in_channels = 8
+    cfg.model.neck = None
+    cfg.model.head.update(in_channels=8, in_index=-1)
     cfg.model.test_cfg.flip_test = False
     cfg.dump(tmp_path / name)
     inferencer = Pose2DInferencer(str(tmp_path / name), device='cpu')
