@@ -294,10 +294,19 @@ def test_flip_test_agrees_with_itself(codec):
     mirrored[..., 0] = SIZE[0] - 1 - mirrored[..., 0]
     samples = make_samples(head.decoder, [poses])
     maps = [perfect_maps(head.decoder, [p]) for p in (poses, mirrored)]
-    preds = answer(head, *maps).predict(
-        [None, None], samples, dict(flip_test=True)
-    )
-    assert_same_people(preds[0], poses)
+
+    def merge(**options):
+        config = dict(flip_test=True, output_heatmaps=True, **options)
+        preds, fields = answer(head, *maps).predict(
+            [None, None], samples, config
+        )
+        roots = fields[0].heatmaps[-1] - maps[0][0][0, -1]
+        return preds[0], roots.abs().max()
+
+    pred, difference = merge()
+    assert_same_people(pred, poses)
+    # the heatmaps come back in place, not 3/4 of a cell beside it
+    assert difference < 0.5 * merge(shift_heatmap=False)[1]
 
 
 def test_keypoint_heatmaps_score_the_joints():
