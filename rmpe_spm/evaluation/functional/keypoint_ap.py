@@ -175,9 +175,7 @@ class KeypointAP:
         """Arrays of the groups of people that share poses."""
         _, group = np.unique(group, return_inverse=True)
         row = _place_in_group(group, pose)
-        # people to ignore come last, as in COCO's order
-        rank = person + len(self.people.areas) * self.people.ignored[person]
-        column = _place_in_group(group, rank)
+        column = _place_in_group(group, person)
         number, depth, width = (
             int(values.max(initial=-1)) + 1 for values in (group, row, column)
         )

@@ -274,7 +274,7 @@ def learn(
             'no two poses of an image are alike: there is nothing to learn '
             'from results that passed an NMS already'
         )
-    values = problem.start
+    values = dict(problem.start)
     best_ap = problem.evaluate(**values)
     for number in range(1, max_rounds + 1):
         before = best_ap

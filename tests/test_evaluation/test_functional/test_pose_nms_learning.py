@@ -165,6 +165,21 @@ def test_cell_with_the_best_surroundings_is_chosen():
     assert np.isnan(plane.ap[0, -1])
 
 
+def test_start_that_no_cell_reaches_stays():
+    class Peak:
+        i = [0]
+        rule = make_rule('mpii')
+        start = {name: getattr(rule, name) for name in RANGES}
+
+        def evaluate(self, **values):
+            return 0.9 if values == self.start else 0.5
+
+        def forget(self):
+            pass
+
+    assert learn(Peak(), cells=4) == (Peak.rule, 0.9)
+
+
 def test_cross_validation_learns_on_the_other_images():
     rule = make_rule('mpii', rank_by='score', merge=None, eta=0.1)
     found = cross_validate(POSES, SIGMAS, rule, folds=2, cells=4)

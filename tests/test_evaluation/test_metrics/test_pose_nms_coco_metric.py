@@ -181,9 +181,11 @@ def test_boxes_of_top_down_models_reach_the_nms(tmp_path):
     nms = dict(type='ParametricPoseNMS', preset='mpii')
     assert len(written(tmp_path, samples, nms=nms)) == 2
     for sample in samples:
-        sample['pred_instances']['bboxes'] = np.array([[0, -200, 170, 200.0]])
+        sample['pred_instances']['bboxes'] = np.array(
+            [[1000.0, 1000.0, 1170.0, 1400.0]]
+        )
     (merged,) = written(tmp_path, samples, nms=nms)
-    assert merged['bbox'] == [0, -200, 170, 400]
+    assert merged['bbox'] == [1000, 1000, 170, 400]
 
 
 def test_sigmas_are_the_data_sets_unless_given(example):
