@@ -167,9 +167,10 @@ def test_cell_with_the_best_surroundings_is_chosen():
 
 def test_start_that_no_cell_reaches_stays():
     class Peak:
-        i = [0]
-        rule = make_rule('mpii')
-        start = {name: getattr(rule, name) for name in RANGES}
+        def __init__(self):
+            self.i = [0]
+            self.rule = make_rule('mpii')
+            self.start = {name: getattr(self.rule, name) for name in RANGES}
 
         def evaluate(self, **values):
             return 0.9 if values == self.start else 0.5
@@ -177,7 +178,7 @@ def test_start_that_no_cell_reaches_stays():
         def forget(self):
             pass
 
-    assert learn(Peak(), cells=4) == (Peak.rule, 0.9)
+    assert learn(Peak(), cells=4) == (make_rule('mpii'), 0.9)
 
 
 def test_cross_validation_learns_on_the_other_images():
