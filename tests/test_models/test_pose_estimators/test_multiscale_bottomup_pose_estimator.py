@@ -96,7 +96,13 @@ def see_perfectly(model, pose, aug_scales, pipeline):
             )
     codec.heatmap_size = (32, 32)
     replies = iter(replies)
-    model.head.forward = lambda feats: next(replies)
+
+    def answer(feats):
+        maps = next(replies)
+        assert feats[0].shape[2:] == maps[0].shape[2:]
+        return maps
+
+    model.head.forward = answer
     return packed
 
 
