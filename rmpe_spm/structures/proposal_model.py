@@ -90,9 +90,7 @@ class SideMixture:
 class OffsetModel:
     """Distribution of the four side offsets of one group of people.
 
-    The sides are independent of one another, as in the authors' code: over
-    annotated people it predicts the boxes of a detector at least as well as
-    a mixture over all four sides, with a fraction of the parameters.
+    The sides are independent of one another, as in the authors' code.
 
     Args:
         mean (list): Mean of the offsets of x0, y0, x1, y1 (4,)

@@ -1,0 +1,145 @@
+"""Fit the box errors of a person detector for PGPGTransform.
+
+Clusters the annotated poses into atomic poses, matches the detections with
+the annotated boxes and fits, for each atomic pose, the offsets of the four
+sides (RMPE, section 3.3). Writes one JSON file, which PGPGTransform takes as
+``model``, and a report with pictures:
+
+    python tools/fit_pgpg.py ANNOTATIONS.json DETECTIONS.json \
+        --out pgpg.json --report pgpg_report
+"""
+
+import argparse
+import datetime
+import hashlib
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sklearn
+
+import rmpe_spm
+from rmpe_spm.datasets.pgpg_fitting import fit_proposal_model
+from rmpe_spm.datasets.pgpg_matching import match_people
+from rmpe_spm.datasets.pgpg_report import write_report
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n', maxsplit=1)[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        'annotations', help='COCO keypoint annotations of training images'
+    )
+    parser.add_argument(
+        'detections', help="a detector's boxes on them, COCO results JSON"
+    )
+    parser.add_argument('--out', required=True, help='the file to write')
+    parser.add_argument('--report', help='the folder of the report')
+    parser.add_argument(
+        '--num-atoms',
+        type=int,
+        help='the number of atomic poses; without it, the one of the best '
+        'held-out likelihood of the offsets is chosen',
+    )
+    parser.add_argument(
+        '--max-components',
+        type=int,
+        default=3,
+        help="the most Gaussians of a side's mixture, chosen by BIC",
+    )
+    parser.add_argument(
+        '--min-matches',
+        type=int,
+        default=60,
+        help='an atom with fewer matched people takes the global offsets',
+    )
+    parser.add_argument(
+        '--min-iou', type=float, default=0.5, help='the least IoU of a match'
+    )
+    parser.add_argument(
+        '--score-thr',
+        type=float,
+        default=0.1,
+        help='detections with a lower score are left out',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='the seed')
+    return parser.parse_args(argv)
+
+
+def read_json(path: str) -> tuple[Any, dict[str, str]]:
+    """Read a file; give its content, its name and its hash."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'there is no file {path!r}')
+    data = Path(path).read_bytes()
+    try:
+        content = json.loads(data)
+    except ValueError as error:
+        raise ValueError(f'{path}: not a JSON file ({error})') from error
+    digest = hashlib.sha256(data).hexdigest()
+    return content, {'file': Path(path).name, 'sha256': digest}
+
+
+def read_skeleton(annotations: dict) -> list[tuple[int, int]]:
+    """The pairs of joints that the annotations connect, counted from 0."""
+    for category in annotations['categories']:
+        if category.get('keypoints'):
+            return [(a - 1, b - 1) for a, b in category.get('skeleton', [])]
+    return []
+
+
+def fit(args: argparse.Namespace, command: str) -> None:
+    annotations, annotation_file = read_json(args.annotations)
+    detections, detection_file = read_json(args.detections)
+    people = match_people(
+        annotations, detections, args.min_iou, args.score_thr
+    )
+    for key, value in people.counts.items():
+        print(f'{key.replace("_", " ")}: {value}')
+    model = fit_proposal_model(
+        people,
+        num_atoms=args.num_atoms,
+        max_components=args.max_components,
+        min_matches=args.min_matches,
+        seed=args.seed,
+        report=lambda line: print(line, flush=True),
+    )
+    model.provenance = {
+        'annotations': annotation_file,
+        'detections': detection_file,
+        'command': command,
+        'date': datetime.datetime.now(datetime.timezone.utc)
+        .date()
+        .isoformat(),
+        'seed': args.seed,
+        'counts': people.counts,
+        'versions': {
+            'rmpe_spm': rmpe_spm.__version__,
+            'numpy': np.__version__,
+            'scikit-learn': sklearn.__version__,
+        },
+    }
+    model.save(args.out)
+    print(f'{len(model.atoms)} atomic poses: {args.out}')
+    if args.report:
+        page = write_report(
+            model, people, args.report, read_skeleton(annotations)
+        )
+        print(f'report: {page}')
+
+
+def main() -> None:
+    args = parse_args()
+    command = shlex.join(['python', 'tools/fit_pgpg.py', *sys.argv[1:]])
+    try:
+        fit(args, command)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f'fit_pgpg: {error}')
+
+
+if __name__ == '__main__':
+    main()
