@@ -420,3 +420,19 @@ def test_whole_top_down_pipeline(model_file):
     np.testing.assert_allclose(
         results['transformed_keypoints'][0], expected, atol=1e-2
     )
+
+
+@pytest.mark.parametrize('mode', ['gmm_atomic', 'gaussian_atomic'])
+def test_the_fitted_file_of_the_checkout(mode, tmp_path, monkeypatch):
+    """It is found from any folder, and knows a sitting person."""
+    monkeypatch.chdir(tmp_path)
+    path = 'configs/rmpe/_base_/pgpg/coco_mini_yolox-nano.json'
+    transform = PGPGTransform(mode, path, patch_prob=0)
+    model = transform._proposal_model
+    assert len(model.keypoint_names) == 17
+    for index, pose in enumerate(model.atoms):
+        assert model.atom_index(pose * 40, np.ones(17, bool)) == index
+        samples = sample(transform, 500, pose=pose)['gaussian']
+        offsets = model.atom_groups[index].offsets
+        error = np.abs(samples.mean(axis=0) - offsets.mean)
+        assert (error < 5 * np.array(offsets.std) / np.sqrt(500)).all()
