@@ -47,6 +47,23 @@ def test_cluster_poses_finds_the_poses_in_spite_of_missing_joints():
     )
 
 
+def test_a_missing_joint_does_not_pull_a_pose_to_another_atom():
+    """A missing head is 0, which is nearer to the second atom's head."""
+    bowed = UPRIGHT + [[0.15, 0.5], *[[0.15, 0]] * 4]
+    kind = np.repeat([0, 1], [120, 80])
+    rng = np.random.default_rng(0)
+    aligned = np.stack([UPRIGHT, bowed])[kind]
+    aligned = aligned + rng.normal(0, 0.01, aligned.shape)
+    visible = np.ones((200, 5), bool)
+    visible[:40, 0] = False
+    aligned[~visible] = 0
+    atoms = cluster_poses(aligned, visible, 2, seed=0)
+    expected = [aligned[kind == 0], aligned[kind == 1]]
+    np.testing.assert_allclose(atoms[0, 1:], expected[0].mean(0)[1:])
+    np.testing.assert_allclose(atoms[0, 0], aligned[40:120, 0].mean(0))
+    np.testing.assert_allclose(atoms[1], expected[1].mean(0))
+
+
 def test_cluster_poses_of_one_atom_is_the_mean_of_what_is_visible():
     rng = np.random.default_rng(1)
     aligned = rng.normal(size=(40, 5, 2))
