@@ -1,0 +1,92 @@
+"""What decides the outcome of a training or test run."""
+
+import hashlib
+import json
+import os
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from .annotation_check import ConfigError
+from .command_line import apply_options
+
+
+def read_config(
+    config: str | os.PathLike, options: Mapping[str, Any]
+) -> Config:
+    """Read a config and apply options as the tools do.
+
+    Args:
+        config (str | PathLike): The file.
+        options (mapping): Settings that override it, by dotted key.
+
+    Returns:
+        Config: The config.
+
+    Raises:
+        ConfigError: The file is missing, or an option names a place that
+            the config does not have.
+    """
+    if not Path(config).is_file():
+        raise ConfigError(f'the config {config} does not exist')
+    cfg = Config.fromfile(config)
+    apply_options(cfg, Namespace(cfg_options=dict(options)))
+    return cfg
+
+
+def find_inputs(
+    config: str | os.PathLike, options: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return hashes of what decides a run's outcome.
+
+    These are the settings, and the content of all files that they name:
+    annotations, detections, weights. Images, and the code, are left out. The
+    run's own folder and the place of the weights make no difference.
+
+    Args:
+        config (str | PathLike): The config.
+        options (mapping): Settings that override it, by dotted key.
+
+    Returns:
+        dict: ``config``, ``load_from`` if there are weights, and each file's
+        path, to the first 16 hexadecimal digits of a SHA-256.
+
+    Raises:
+        ConfigError: See :func:`read_config`.
+    """
+    content = read_config(config, options).to_dict()
+    content.pop('work_dir', None)
+    weights = content.pop('load_from', None)
+    text = json.dumps(content, sort_keys=True, default=str)
+    inputs = {'config': _digest(text.encode())}
+    if weights is not None:
+        known = os.path.isfile(weights)
+        inputs['load_from'] = _digest_file(weights) if known else weights
+    for path in sorted(set(_files_in(content))):
+        inputs[path] = _digest_file(path)
+    return inputs
+
+
+def _files_in(node: Any, data_root: str | None = None) -> Iterator[str]:
+    """The files that a part of a config names."""
+    if isinstance(node, str):
+        path = os.path.join(data_root or '', node)
+        if os.path.isfile(path):
+            yield path
+    elif isinstance(node, dict):
+        for value in node.values():
+            yield from _files_in(value, node.get('data_root'))
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from _files_in(value, data_root)
+
+
+def _digest_file(path: str) -> str:
+    return _digest(Path(path).read_bytes())
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

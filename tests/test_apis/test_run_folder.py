@@ -1,0 +1,125 @@
+import json
+import sys
+import time
+
+import pytest
+
+from rmpe_spm.apis import ConfigError, run_folder
+from rmpe_spm.apis.run_folder import RunFailedError, RunFolder
+
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    """Write small programs that take the place of the tools."""
+    monkeypatch.setattr(run_folder, 'TOOLS', tmp_path)
+
+    def write(name, text):
+        (tmp_path / name).write_text(text)
+
+    return write
+
+
+def folder_of(tmp_path, **inputs):
+    return RunFolder(tmp_path / 'run', inputs, 'train.log')
+
+
+def test_output_is_logged_and_progress_shown(tools, tmp_path, capsys):
+    tools(
+        'train.py',
+        'import sys\nprint("INFO Epoch(train)  [1][2/3]   loss: 4")\n'
+        'print("chatter", *sys.argv[1:], file=sys.stderr)',
+    )
+    run = folder_of(tmp_path, seed=1)
+    run.start('train.py', ['--word', 'two words'])
+    shown = capsys.readouterr().out
+    assert "train.py --word 'two words'\n" in shown
+    assert '  Epoch(train) [1][2/3] loss: 4\n' in shown
+    assert 'chatter' not in shown
+    log = run.log.read_text()
+    assert "train.py --word 'two words'\n" in log
+    assert 'chatter --word two words\n' in log
+
+
+def test_finished_run_is_remembered(tools, tmp_path):
+    tools('train.py', 'import time; time.sleep(0.2)')
+    run = folder_of(tmp_path, seed=1)
+    assert run.outcome('weights') is None
+    run.start('train.py', [])
+    (run.folder / 'x.pth').touch()
+    assert folder_of(tmp_path, seed=1).outcome('weights') is None
+    outcome = run.finish(weights='x.pth', extra=None)
+    again = folder_of(tmp_path, seed=1).outcome('weights', 'extra')
+    assert again == outcome
+    assert again['weights'] == 'x.pth' and again['seconds'] >= 0.2
+    # Not once what it made is gone.
+    (run.folder / 'x.pth').unlink()
+    assert folder_of(tmp_path, seed=1).outcome('weights') is None
+
+
+def test_run_of_other_inputs_is_moved_aside(tools, tmp_path, capsys):
+    tools('train.py', '')
+    for seed in (1, 2, 3):
+        run = folder_of(tmp_path, seed=seed, config='same')
+        assert run.outcome() is None
+        run.start('train.py', [])
+        run.finish()
+    assert 'of another seed: moved to' in capsys.readouterr().out
+    for name, seed in (('run.old1', 1), ('run.old2', 2), ('run', 3)):
+        state = json.loads((tmp_path / name / 'run.json').read_text())
+        assert state['inputs']['seed'] == seed
+
+
+def test_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / 'run').mkdir()
+    folder_of(tmp_path)  # an empty one will do
+    (tmp_path / 'run' / 'mine.txt').touch()
+    with pytest.raises(ConfigError, match=r'run holds files but no run\.json'):
+        folder_of(tmp_path)
+    assert (tmp_path / 'run' / 'mine.txt').exists()
+
+
+def test_failure_names_the_log(tools, tmp_path):
+    tools('train.py', 'raise SystemExit("no such net")')
+    run = folder_of(tmp_path)
+    with pytest.raises(RunFailedError) as caught:
+        run.start('train.py', [])
+    assert 'no such net' in str(caught.value)
+    assert f'exit code 1; its log is {run.log}' in str(caught.value)
+    assert folder_of(tmp_path).outcome() is None
+
+
+def test_interrupt_ends_the_tool_and_keeps_the_time(
+    tools, tmp_path, monkeypatch
+):
+    marker = tmp_path / 'went_on'
+    tools(
+        'train.py',
+        'import time\nprint("Epoch(train)", flush=True)\ntime.sleep(30)\n'
+        f'open({str(marker)!r}, "w")',
+    )
+
+    def interrupted(text, **_):
+        if 'Epoch' in text:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr('builtins.print', interrupted)
+    begin = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        folder_of(tmp_path).start('train.py', [])
+    assert time.perf_counter() - begin < 20
+    assert not marker.exists()
+    state = json.loads((tmp_path / 'run' / 'run.json').read_text())
+    assert state['outcome'] is None and state['seconds'] > 0
+
+
+def test_missing_tool_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_folder, 'TOOLS', tmp_path / 'none')
+    with pytest.raises(FileNotFoundError, match='need the tools of the'):
+        folder_of(tmp_path).start('train.py', [])
+
+
+def test_runs_this_python(tools, tmp_path):
+    tools('train.py', 'import sys; print(sys.executable)')
+    run = folder_of(tmp_path)
+    run.start('train.py', [])
+    assert sys.executable in run.log.read_text()
