@@ -102,7 +102,7 @@ def match_people(
     for image_id, members in people.items():
         usable = []
         for person in members:
-            box = _clipped(person['bbox'], sizes[image_id])
+            box = clip_to_image(person['bbox'], sizes[image_id])
             if is_usable_bbox(box, sizes[image_id]):
                 usable.append((person, box))
         counts['people_with_unusable_boxes'] += len(members) - len(usable)
@@ -184,7 +184,7 @@ def _group_detections(
         elif not score >= score_thr:
             counts['detections_below_score'] += 1
         else:
-            box = _clipped((x, y, w, h), sizes[image_id])
+            box = clip_to_image((x, y, w, h), sizes[image_id])
             if is_usable_bbox(box, sizes[image_id]):
                 boxes[image_id].append(box)
                 scores[image_id].append(score)
@@ -193,9 +193,18 @@ def _group_detections(
     return boxes, scores
 
 
-def _clipped(
+def clip_to_image(
     bbox_xywh: Sequence[float], image_size: tuple[int, int]
 ) -> tuple[float, ...]:
+    """Clip a box of COCO's to its image as mmpose's data sets do.
+
+    Args:
+        bbox_xywh (Sequence): The box in pixels
+        image_size (tuple): The size (w, h) of the image in pixels
+
+    Returns:
+        tuple: The box as xyxy within ``[0, w - 1] x [0, h - 1]``; NaN stays.
+    """
     x, y, w, h = bbox_xywh
     limits = (image_size[0] - 1, image_size[1] - 1) * 2
     # Not min and max, which lose a NaN.
@@ -232,7 +241,7 @@ def match_detections(
     matches = np.full(len(bboxes_xyxy), -1)
     if not len(bboxes_xyxy) or not len(detections_xyxy):
         return matches
-    ious = _pairwise_iou(detections_xyxy, bboxes_xyxy)
+    ious = pairwise_iou(detections_xyxy, bboxes_xyxy)
     for index in np.argsort(-np.asarray(scores), kind='stable'):
         free_ious = np.where(matches < 0, ious[index], -1.0)
         best = free_ious.argmax()
@@ -241,7 +250,16 @@ def match_detections(
     return matches
 
 
-def _pairwise_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def pairwise_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union of every pair of two sets of boxes.
+
+    Args:
+        first (np.ndarray): Boxes (N, 4), xyxy in pixels, none empty
+        second (np.ndarray): Boxes (M, 4), likewise
+
+    Returns:
+        np.ndarray: The ratios (N, M).
+    """
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     inner = np.clip(high - low, 0, None).prod(axis=2)
