@@ -1,0 +1,137 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+from xtcocotools.coco import COCO
+
+from rmpe_spm.datasets.generators import generate_dataset, generate_sample
+
+SIZE = (160, 120)
+
+
+def generate(root, **arguments):
+    defaults = dict(
+        num_train=20, num_val=6, seed=3, size=SIZE, workers=1, progress=False
+    )
+    return generate_dataset(root, **{**defaults, **arguments})
+
+
+@pytest.fixture(scope='module')
+def dataset(tmp_path_factory):
+    return generate(tmp_path_factory.mktemp('data') / 'people')
+
+
+def contents(root):
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob('*'))
+        if path.is_file()
+    }
+
+
+def test_layout_is_cocos(dataset):
+    for split, count in (('train', 20), ('val', 6)):
+        coco = COCO(dataset / f'annotations/person_keypoints_{split}2017.json')
+        assert len(coco.getImgIds()) == count
+        for info in coco.loadImgs(coco.getImgIds()):
+            image = cv2.imread(str(dataset / f'{split}2017'
+                                   / info['file_name']))  # fmt: skip
+            assert image.shape == (info['height'], info['width'], 3)
+        for ann in coco.loadAnns(coco.getAnnIds()):
+            flags = ann['keypoints'][2::3]
+            assert ann['num_keypoints'] == sum(f > 0 for f in flags)
+            points = np.reshape(ann['keypoints'], (17, 3))
+            assert not points[points[:, 2] == 0].any()
+            labelled = points[points[:, 2] > 0, :2]
+            assert (labelled >= 0).all()
+            assert (labelled <= np.array(SIZE) - 1).all()
+            coco.annToMask(ann)
+        category = coco.loadCats(1)[0]
+        assert category['keypoints'][5] == 'left_shoulder'
+        detections = json.loads(
+            (dataset / f'detections/{split}2017_person_detections.json')
+            .read_text()
+        )  # fmt: skip
+        assert {d['image_id'] for d in detections} <= set(coco.getImgIds())
+
+
+def test_mmpose_reads_it(dataset):
+    from mmpose.datasets import CocoDataset
+
+    for mode in ('topdown', 'bottomup'):
+        data = CocoDataset(
+            data_root=str(dataset),
+            ann_file='annotations/person_keypoints_train2017.json',
+            data_prefix=dict(img='train2017/'),
+            data_mode=mode,
+        )
+        assert len(data) > 10
+
+
+def test_workers_do_not_change_a_byte(dataset, tmp_path):
+    other = generate(tmp_path / 'parallel', workers=2)
+    assert contents(other) == contents(dataset)
+
+
+def test_a_larger_set_begins_with_the_smaller(dataset, tmp_path):
+    larger = generate(tmp_path / 'larger', num_train=22, num_val=0)
+    small, large = contents(dataset), contents(larger)
+    for name in small:
+        if name.startswith('train2017/'):
+            assert large[name] == small[name]
+
+
+def test_splits_and_seeds_differ():
+    pictures = [
+        generate_sample(split, number, seed, SIZE)[0]
+        for split, number, seed in (
+            ('train', 1, 3), ('val', 1, 3), ('train', 2, 3), ('train', 1, 4),
+        )
+    ]  # fmt: skip
+    for picture in pictures[1:]:
+        assert (picture != pictures[0]).mean() > 0.3
+
+
+def test_a_finished_set_is_left_alone(dataset):
+    stamp = (dataset / 'train2017' / '000000000001.jpg').stat().st_mtime_ns
+    generate(dataset)
+    again = (dataset / 'train2017' / '000000000001.jpg').stat().st_mtime_ns
+    assert again == stamp
+
+
+def test_an_unfinished_set_is_made_anew(dataset, tmp_path):
+    root = generate(tmp_path / 'data')
+    (root / 'generator.json').unlink()
+    (root / 'train2017' / '000000000001.jpg').write_bytes(b'broken')
+    (root / 'train2017' / '000000000099.jpg').write_bytes(b'left over')
+    generate(root)
+    assert contents(root) == contents(dataset)
+
+
+def test_foreign_files_are_safe(tmp_path):
+    (tmp_path / 'thesis.tex').write_text('years of work')
+    with pytest.raises(ValueError, match='thesis.tex'):
+        generate(tmp_path)
+    assert (tmp_path / 'thesis.tex').read_text() == 'years of work'
+
+
+def test_a_real_coco_folder_is_safe(tmp_path):
+    (tmp_path / 'annotations').mkdir()
+    path = tmp_path / 'annotations' / 'person_keypoints_train2017.json'
+    path.write_text('{"info": {"description": "COCO 2017 Dataset"}}')
+    with pytest.raises(ValueError, match='did not write'):
+        generate(tmp_path)
+    assert path.exists()
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(num_train=-1), 'must not be negative'),
+        (dict(size=(32, 32)), 'at least'),
+    ],
+)
+def test_bad_arguments(tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        generate(tmp_path / 'x', **arguments)

@@ -1,0 +1,67 @@
+"""Generate the embedded data set: pictures of people in COCO's layout.
+
+::
+
+    python tools/generate_dataset.py data/generated --num-train 2000
+
+The folder can stand in for COCO's in any MMPose config; detections for
+``bbox_file`` are in ``detections/``. See docs/generated_data.md.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rmpe_spm.datasets.generators import generate_dataset
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument('root', type=Path, help='the folder to write')
+    parser.add_argument('--num-train', type=int, default=2000)
+    parser.add_argument('--num-val', type=int, default=250)
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs=2,
+        default=(640, 480),
+        metavar=('W', 'H'),
+        help='of the pictures, pixels',
+    )
+    parser.add_argument(
+        '--workers', type=int, help='processes; by default one for each core'
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    try:
+        generate_dataset(
+            args.root,
+            num_train=args.num_train,
+            num_val=args.num_val,
+            seed=args.seed,
+            size=tuple(args.size),
+            workers=args.workers,
+        )
+    except (OSError, ValueError) as error:
+        print(f'generate_dataset: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            f'\nInterrupted: {args.root} is not finished; the same command '
+            'starts it anew.',
+            file=sys.stderr,
+        )
+        return 130
+    print(f'{args.num_train} + {args.num_val} pictures in {args.root}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
