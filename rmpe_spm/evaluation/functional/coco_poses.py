@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .keypoint_ap import ImageTruth
+from .annotated_people import ImageTruth
+from .coco_checks import check_annotations, check_results
 
 
 @dataclass
@@ -63,19 +64,17 @@ def read_pose_set(
     result_file: str | PathLike,
     num_keypoints: int,
     use_area: bool = True,
+    iou_type: str = 'keypoints',
 ) -> PoseSet:
     """Read annotations and results in COCO's format.
 
-    Poses without a box get the extents of their joints. Poses without any
-    joint of a positive score are left out, as COCO's evaluation does.
-
     Args:
         ann_file (str | PathLike): The annotations.
-        result_file (str | PathLike): A list of ``image_id``, ``keypoints``
-            (x, y, score of each joint), ``score`` and maybe ``bbox``.
+        result_file (str | PathLike): The results.
         num_keypoints (int): K.
-        use_area (bool): Whether to use the people's ``area``, or else 0.53
-            of their box. Defaults to True.
+        use_area (bool): As in :func:`make_pose_set`. Defaults to True.
+        iou_type (str): As in :func:`make_pose_set`. Defaults to
+            ``'keypoints'``.
 
     Returns:
         PoseSet: All images of the annotations, by ascending id.
@@ -85,49 +84,81 @@ def read_pose_set(
         ValueError: If a file isn't of this format, or no pose is in an
             image of the annotations.
     """
-    annotations = _load(ann_file)
-    if not isinstance(annotations, dict) or 'annotations' not in annotations:
-        raise ValueError(f'{ann_file} has no COCO annotations')
-    people = defaultdict(list)
-    for annotation in annotations['annotations']:
-        people[annotation['image_id']].append(annotation)
-    image_ids = sorted({image['id'] for image in annotations['images']})
-
-    results = _load(result_file)
-    if not isinstance(results, list):
-        raise ValueError(
-            f'{result_file} is not a list of results as COCO has them'
-        )
-    poses = defaultdict(list)
-    for index, result in enumerate(results):
-        joints = result.get('keypoints', ())
-        if len(joints) != 3 * num_keypoints or 'score' not in result:
-            raise ValueError(
-                f'{result_file}: result {index} (image '
-                f'{result.get("image_id")}) needs a score and '
-                f'{num_keypoints} times x, y and score in "keypoints", but '
-                f'has {len(joints)} numbers there'
-            )
-        if any(value > 0 for value in joints[2::3]):
-            poses[result['image_id']].append(result)
-    listed = set(image_ids)
-    unlisted = sum(len(v) for k, v in poses.items() if k not in listed)
-    if unlisted == sum(map(len, poses.values())):
+    annotations = load_json(ann_file)
+    check_annotations(
+        annotations, num_keypoints, use_area, iou_type, str(ann_file)
+    )
+    results = load_json(result_file)
+    check_results(results, num_keypoints, source=str(result_file))
+    poses = make_pose_set(
+        annotations, results, num_keypoints, use_area, iou_type
+    )
+    if poses.num_poses == 0 and poses.num_unlisted:
         raise ValueError(
             f'none of the results in {result_file} is for an image that '
             f'{ann_file} lists'
         )
+    return poses
+
+
+def make_pose_set(
+    annotations: dict,
+    results: list[dict],
+    num_keypoints: int,
+    use_area: bool = True,
+    iou_type: str = 'keypoints',
+) -> PoseSet:
+    """Sort annotations and results, checked before, by their images.
+
+    Poses without a box get the extents of their joints. Poses without any
+    joint of a positive score are left out, as COCO's evaluation does.
+
+    Args:
+        annotations (dict): Content of COCO's annotation file.
+        results (list[dict]): ``image_id``, ``keypoints`` (x, y, score of
+            each joint), ``score`` and maybe ``bbox`` of each pose.
+        num_keypoints (int): K.
+        use_area (bool): Whether to use the people's ``area``, or else 0.53
+            of their box. Defaults to True.
+        iou_type (str): With ``'keypoints_crowd'`` it is the people's
+            ``num_keypoints`` that tell who counts, and else their labelled
+            joints. Defaults to ``'keypoints'``.
+
+    Returns:
+        PoseSet: All images of the annotations, by ascending id.
+    """
+    people = defaultdict(list)
+    for annotation in annotations['annotations']:
+        people[annotation['image_id']].append(annotation)
+    image_ids = sorted({image['id'] for image in annotations['images']})
+    poses = defaultdict(list)
+    for result in results:
+        if any(value > 0 for value in result['keypoints'][2::3]):
+            poses[result['image_id']].append(result)
+    listed = set(image_ids)
+    unlisted = sum(len(v) for k, v in poses.items() if k not in listed)
     columns = [_poses_of(poses[i], num_keypoints) for i in image_ids]
     truths = [
-        _truth_of(people[i], num_keypoints, use_area, ann_file)
+        _truth_of(people[i], num_keypoints, use_area, iou_type)
         for i in image_ids
     ]
     columns = map(list, zip(*columns, strict=True))
     return PoseSet(image_ids, truths, *columns, num_unlisted=unlisted)
 
 
-def _load(path: str | PathLike) -> Any:
-    """Read a JSON file."""
+def load_json(path: str | PathLike) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path (str | PathLike): The file.
+
+    Returns:
+        Any: Its content.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no JSON.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'there is no file {path}')
@@ -152,32 +183,22 @@ def _poses_of(results: list[dict], num_keypoints: int) -> tuple:
 
 
 def _truth_of(
-    people: list[dict],
-    num_keypoints: int,
-    use_area: bool,
-    path: str | PathLike,
+    people: list[dict], num_keypoints: int, use_area: bool, iou_type: str
 ) -> ImageTruth:
     """The annotated people of one image."""
-    for person in people:
-        if len(person.get('keypoints', ())) != 3 * num_keypoints:
-            raise ValueError(
-                f'{path}: annotation {person.get("id")} has not '
-                f'{num_keypoints} keypoints'
-            )
-        if use_area and 'area' not in person:
-            raise ValueError(
-                f'{path}: annotation {person.get("id")} has no area; without '
-                'areas evaluate with use_area=False'
-            )
     boxes = np.array([p['bbox'] for p in people], dtype=np.float64)
     boxes = boxes.reshape(len(people), 4)
-    areas = 0.53 * boxes[:, 2] * boxes[:, 3]
+    areas = boxes[:, 2] * boxes[:, 3] * 0.53
     if use_area:
         areas = np.array([p['area'] for p in people], dtype=np.float64)
     joints = np.array([p['keypoints'] for p in people], dtype=np.float64)
+    numbers = None
+    if iou_type == 'keypoints_crowd':
+        numbers = np.array([p['num_keypoints'] for p in people], dtype=int)
     return ImageTruth(
         joints.reshape(len(people), num_keypoints, 3),
         boxes,
         areas,
         np.array([p.get('iscrowd', 0) for p in people], dtype=bool),
+        numbers,
     )

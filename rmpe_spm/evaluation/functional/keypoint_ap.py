@@ -1,97 +1,16 @@
 """COCO's keypoint AP, evaluated again and again for subsets of poses."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from .annotated_people import AnnotatedPeople, pairs_within
+
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
-_RECALLS = np.linspace(0.0, 1.0, 101)
-_MAX_DETS = 20
+RECALLS = np.linspace(0.0, 1.0, 101)
+MAX_POSES = 20
 # poses and people compared at once
 _PAIRS = 1 << 14
-
-
-@dataclass
-class ImageTruth:
-    """The annotated people of an image (G people, K keypoints).
-
-    Attributes:
-        keypoints (np.ndarray): x, y, visibility, (G, K, 3), in pixels.
-        bboxes_xywh (np.ndarray): Shape (G, 4), in pixels.
-        areas (np.ndarray): Shape (G,), in square pixels.
-        crowd (np.ndarray): Whether it stands for many people, (G,), bool.
-    """
-
-    keypoints: np.ndarray
-    bboxes_xywh: np.ndarray
-    areas: np.ndarray
-    crowd: np.ndarray
-
-    @property
-    def ignored(self) -> np.ndarray:
-        """People that count neither as found nor as missed, (G,)."""
-        return self.crowd | ~(self.keypoints[..., 2] > 0).any(1)
-
-
-class AnnotatedPeople:
-    """The people of all images in one array, P in number.
-
-    Args:
-        truths (sequence): The :class:`ImageTruth` of every image.
-
-    Raises:
-        ValueError: If no person is annotated.
-    """
-
-    def __init__(self, truths: Sequence[ImageTruth]) -> None:
-        self.counts = np.array([len(truth.areas) for truth in truths])
-        self.starts = np.cumsum(self.counts) - self.counts
-        keypoints = np.concatenate([truth.keypoints for truth in truths])
-        self.points = keypoints[..., :2]
-        self.boxes = np.concatenate([truth.bboxes_xywh for truth in truths])
-        self.areas = np.concatenate([truth.areas for truth in truths])
-        self.crowd = np.concatenate([truth.crowd for truth in truths])
-        self.ignored = np.concatenate([truth.ignored for truth in truths])
-        self.labelled = keypoints[..., 2] > 0
-        self.number = int((~self.ignored).sum())
-        if self.number == 0:
-            raise ValueError(
-                'the annotations have no person with labelled keypoints'
-            )
-
-    def oks(
-        self, keypoints: np.ndarray, person: np.ndarray, sigmas: np.ndarray
-    ) -> np.ndarray:
-        """OKS of poses with annotated people, as COCO defines it.
-
-        For people without labelled joints it is the distance to a box of
-        thrice the size of theirs that counts.
-
-        Args:
-            keypoints (np.ndarray): Poses (M, K, 2) in pixels.
-            person (np.ndarray): The person to compare each with, (M,).
-            sigmas (np.ndarray): Shape (K,).
-
-        Returns:
-            np.ndarray: Shape (M,).
-        """
-        labelled = self.labelled[person]
-        offset = keypoints - self.points[person]
-        nobody = ~labelled.any(1)
-        if nobody.any():
-            boxes = self.boxes[person[nobody], None]
-            corner, size = boxes[..., :2], boxes[..., 2:]
-            points = keypoints[nobody]
-            offset[nobody] = np.maximum(corner - size - points, 0)
-            offset[nobody] += np.maximum(points - corner - 2 * size, 0)
-            labelled[nobody] = True
-        exponent = (offset**2).sum(-1) / (2 * sigmas) ** 2
-        exponent /= (self.areas[person] + np.spacing(1))[:, None] * 2
-        similarity = np.where(labelled, np.exp(-exponent), 0.0).sum(-1)
-        return similarity / labelled.sum(-1)
 
 
 class KeypointAP:
@@ -126,11 +45,7 @@ class KeypointAP:
         self.image_starts = np.cumsum(sizes) - sizes
         self.by_score = np.argsort(-scores[self.by_image], kind='stable')
         ordered = keypoints[self.by_image]
-        counts = people.counts[images]
-        pose = np.repeat(np.arange(len(scores)), counts)
-        person = np.arange(len(pose)) - np.repeat(
-            np.cumsum(counts) - counts - people.starts[images], counts
-        )
+        pose, person = pairs_within(people.counts, people.starts, images)
         oks = np.zeros(len(pose))
         for start in range(0, len(pose), _PAIRS):
             part = slice(start, start + _PAIRS)
@@ -207,18 +122,9 @@ class KeypointAP:
         Returns:
             np.ndarray: At 10 thresholds of OKS and 101 recalls, (10, 101).
         """
-        if kept is None:
-            kept = np.ones(len(self.by_image), dtype=bool)
-        kept = kept[self.by_image]
-        number = np.cumsum(kept)
-        before = np.concatenate([[0], number])[self.image_starts]
-        kept = kept & (number - np.repeat(before, self.sizes) <= _MAX_DETS)
-        matched = np.zeros((len(kept), len(THRESHOLDS)), dtype=bool)
-        ignored = np.zeros_like(matched)
-        self._match_simple(kept, matched, ignored)
-        self._match_groups(kept, matched, ignored)
+        kept, matched, ignored = self.matches(kept)
         order = self.by_score[kept[self.by_score]]
-        result = np.zeros((len(THRESHOLDS), len(_RECALLS)))
+        result = np.zeros((len(THRESHOLDS), len(RECALLS)))
         if len(order) == 0:
             return result
         found = (matched & ~ignored)[order].cumsum(0).T.astype(np.float64)
@@ -227,10 +133,36 @@ class KeypointAP:
         precision = found / (wrong + found + np.spacing(1))
         precision = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
         for row in range(len(THRESHOLDS)):
-            place = np.searchsorted(recall[row], _RECALLS, side='left')
+            place = np.searchsorted(recall[row], RECALLS, side='left')
             inside = place < len(order)
             result[row, inside] = precision[row, place[inside]]
         return result
+
+    def matches(
+        self, kept: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which poses of a subset have found somebody.
+
+        Args:
+            kept (np.ndarray, optional): As in :meth:`__call__`.
+
+        Returns:
+            tuple[np.ndarray]: For the poses in the order of ``by_image``:
+            whether each counts (T,), whether it has found somebody at the
+            10 thresholds of OKS (T, 10), and whether that was somebody to
+            ignore (T, 10).
+        """
+        if kept is None:
+            kept = np.ones(len(self.by_image), dtype=bool)
+        kept = kept[self.by_image]
+        number = np.cumsum(kept)
+        before = np.concatenate([[0], number])[self.image_starts]
+        kept = kept & (number - np.repeat(before, self.sizes) <= MAX_POSES)
+        matched = np.zeros((len(kept), len(THRESHOLDS)), dtype=bool)
+        ignored = np.zeros_like(matched)
+        self._match_simple(kept, matched, ignored)
+        self._match_groups(kept, matched, ignored)
+        return kept, matched, ignored
 
     def _match_simple(
         self, kept: np.ndarray, matched: np.ndarray, ignored: np.ndarray

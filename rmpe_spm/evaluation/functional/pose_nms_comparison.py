@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .annotated_people import AnnotatedPeople
 from .coco_poses import PoseSet
-from .keypoint_ap import AnnotatedPeople, KeypointAP
+from .keypoint_ap import KeypointAP
 
 
 @dataclass

@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .annotated_people import AnnotatedPeople
 from .coco_poses import PoseSet
-from .keypoint_ap import AnnotatedPeople, KeypointAP
+from .keypoint_ap import KeypointAP
 from .pose_merging import merge_poses
 from .pose_nms_rule import PoseNMSRule
 from .pose_similarity import (

@@ -5,7 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from rmpe_spm.evaluation.functional.coco_poses import read_pose_set
+from rmpe_spm.evaluation.functional.coco_poses import (
+    make_pose_set,
+    read_pose_set,
+)
 
 PERSON = dict(
     id=1,
@@ -63,7 +66,7 @@ def test_poses_and_people_by_image(write):
 def test_without_areas(write):
     person = {k: v for k, v in PERSON.items() if k not in ('area', 'iscrowd')}
     paths = write(images(5, people=[person]), [POSE])
-    with pytest.raises(ValueError, match='annotation 1 has no area'):
+    with pytest.raises(ValueError, match='annotation 1 of .* has no area'):
         read_pose_set(*paths, 2)
     truth = read_pose_set(*paths, 2, use_area=False).truths[0]
     np.testing.assert_allclose(truth.areas, 0.53 * 200)
@@ -76,13 +79,13 @@ def test_files_that_are_refused(write, tmp_path):
         ([], [POSE], 'no COCO annotations'),
         (good, {}, 'not a list of results'),
         (good, [dict(POSE, image_id=6)], 'none of the results'),
-        (good, [], 'none of the results'),
+        (good, [], 'results.json: empty'),
         (good, [POSE, dict(POSE, keypoints=[1])], r'result 1 \(image 5\)'),
-        (good, [dict(image_id=5, keypoints=[0] * 6)], 'needs a score'),
+        (good, [dict(image_id=5, keypoints=[0] * 6)], 'has no score'),
         (
             images(5, people=[dict(PERSON, keypoints=[1, 2, 3])]),
             [POSE],
-            'annotation 1 has not 2 keypoints',
+            'annotation 1 of image 5 has 3 numbers',
         ),
     ):
         with pytest.raises(ValueError, match=message):
@@ -93,3 +96,13 @@ def test_files_that_are_refused(write, tmp_path):
     result_file.write_text('{')
     with pytest.raises(ValueError, match='not a JSON file'):
         read_pose_set(ann_file, result_file, 2)
+
+
+def test_who_counts_in_crowdpose():
+    annotations = images(5, people=[dict(PERSON, num_keypoints=0, iscrowd=0)])
+    (truth,) = make_pose_set(
+        annotations, [POSE], 2, iou_type='keypoints_crowd'
+    ).truths
+    assert truth.ignored.tolist() == [True]
+    (truth,) = make_pose_set(annotations, [POSE], 2).truths
+    assert truth.ignored.tolist() == [False]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rmpe_spm.evaluation import OKSNMS, ParametricPoseNMS, SoftOKSNMS
+from rmpe_spm.evaluation.functional.annotated_people import ImageTruth
 from rmpe_spm.evaluation.functional.coco_poses import PoseSet
-from rmpe_spm.evaluation.functional.keypoint_ap import ImageTruth
 from rmpe_spm.evaluation.functional.oks import COCO_SIGMAS
 from rmpe_spm.evaluation.functional.pose_nms_comparison import compare_nms
 

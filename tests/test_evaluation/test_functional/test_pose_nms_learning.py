@@ -5,8 +5,8 @@ import pytest
 
 from rmpe_spm.evaluation import ParametricPoseNMS
 from rmpe_spm.evaluation.functional import pose_nms_learning
+from rmpe_spm.evaluation.functional.annotated_people import ImageTruth
 from rmpe_spm.evaluation.functional.coco_poses import PoseSet
-from rmpe_spm.evaluation.functional.keypoint_ap import ImageTruth
 from rmpe_spm.evaluation.functional.oks import COCO_SIGMAS
 from rmpe_spm.evaluation.functional.pose_nms_comparison import compare_nms
 from rmpe_spm.evaluation.functional.pose_nms_learning import (
