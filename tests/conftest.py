@@ -170,3 +170,47 @@ def tiny_config(tiny_coco, tmp_path) -> Config:
             log_level='WARNING',
         )
     )
+
+
+@pytest.fixture
+def tiny_detections(tiny_coco, tmp_path) -> Path:
+    """Return detections of the people in ``tiny_coco``, 3 pixels off."""
+    people = json.loads((tiny_coco / 'annotations.json').read_text())
+    boxes = [
+        dict(
+            image_id=person['image_id'],
+            category_id=1,
+            bbox=[value + 3 for value in person['bbox']],
+            score=0.9 - 0.1 * index,
+        )
+        for index, person in enumerate(people['annotations'])
+    ]
+    path = tmp_path / 'detections.json'
+    path.write_text(json.dumps(boxes))
+    return path
+
+
+@pytest.fixture
+def tiny_stages(tiny_config, tiny_detections, tmp_path) -> tuple[Path, Path]:
+    """Return the configs of RMPE's two stages, tested on detections.
+
+    One epoch each; they take what else they have from ``tiny_config``.
+    """
+    cfg = tiny_config
+    cfg.test_dataloader.dataset.bbox_file = str(tiny_detections)
+    steps = cfg.train_dataloader.dataset.pipeline
+    steps.insert(1, dict(type='PGPGTransform', mode='global_gaussian'))
+    stage1, stage2 = tmp_path / 'stage1.py', tmp_path / 'stage2.py'
+    cfg.dump(stage1)
+    codec = steps[-2]['encoder']
+    steps.insert(-1, dict(type='GenerateCenterTarget', encoder=codec))
+    localizer = dict(type='MobileNetV2', widen_factor=0.25, out_indices=(1,))
+    cfg.model = dict(
+        type='ParallelSPPE',
+        sppe=cfg.model,
+        localizer=localizer,
+        sstn=dict(type='SSTNHead', in_channels=8, transform='scale_shift'),
+        parallel=dict(),
+    )
+    cfg.dump(stage2)
+    return stage1, stage2

@@ -1,0 +1,62 @@
+"""Evaluate a top-down model on boxes with errors of many sizes.
+
+The annotated boxes are shifted, scaled and truncated, and the errors of the
+detections of the config's test are multiplied. The model is loaded once.
+Writes the boxes and ``curves.json``, and prints a table; what is there
+already is not evaluated again:
+
+    python tools/test_box_errors.py CONFIG CHECKPOINT --work-dir FOLDER
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from rmpe_spm.apis import told_plainly
+from rmpe_spm.apis.box_robustness import box_curves
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config', help='config of the model and the data')
+    parser.add_argument('checkpoint', help='the trained weights')
+    parser.add_argument('--work-dir', type=Path, required=True)
+    parser.add_argument(
+        '--seed',
+        type=int,
+        default=0,
+        help="the seed of the errors' directions",
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='settings that override the config, as key=value',
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Evaluate as the command line says."""
+    args = parse_args(argv)
+    with told_plainly('test_box_errors.py'):
+        points = box_curves(
+            args.config,
+            args.checkpoint,
+            args.work_dir,
+            seed=args.seed,
+            cfg_options=args.cfg_options,
+        )
+    names = [key for key in points[0].metrics if key.endswith('AP')]
+    print(f'| error | size | {" | ".join(names)} |')
+    print('|---|---|' + '---|' * len(names))
+    for point in points:
+        values = [f'{point.metrics[name]:.3f}' for name in names]
+        print(f'| {point.kind} | {point.size:g} | {" | ".join(values)} |')
+
+
+if __name__ == '__main__':
+    sys.exit(main())
