@@ -34,3 +34,5 @@ train_dataloader = dict(batch_size=32, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = val_dataloader
 auto_scale_lr = dict(base_batch_size=256)
+# the backbone's last layer, which feeds its classifier, is not used
+find_unused_parameters = True

@@ -75,6 +75,10 @@ class ParallelSPPE(TopdownPoseEstimator):
         localizer_size (tuple[int, int], optional): Size ``(w, h)`` of the
             reduced crop that the localiser sees. None means the crop
             itself. Defaults to None.
+        localizer_from_backbone (bool): Whether the localiser, of the same
+            architecture as the backbone, starts from the backbone's weights
+            where a checkpoint without localiser is loaded (that of a plain
+            model). Defaults to False.
         parallel (dict, optional): The parallel branch; None means none.
             Keys, all optional: ``sppe``, config of another top-down model
             (by default a copy of the main one, weights included);
@@ -99,6 +103,7 @@ class ParallelSPPE(TopdownPoseEstimator):
         localizer: ConfigType,
         sstn: ConfigType,
         localizer_size: tuple[int, int] | None = None,
+        localizer_from_backbone: bool = False,
         parallel: OptConfigType = None,
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
@@ -133,6 +138,8 @@ class ParallelSPPE(TopdownPoseEstimator):
         self.parallel_cfg = _check_parallel(parallel)
         self._parallel_state: dict[str, Tensor] = {}
         self._register_load_state_dict_pre_hook(self._stash_parallel)
+        if localizer_from_backbone:
+            self._register_load_state_dict_pre_hook(self._start_localizer)
 
     @property
     def with_parallel(self) -> bool:
@@ -306,6 +313,15 @@ class ParallelSPPE(TopdownPoseEstimator):
         }
         if self.parallel_cfg is not None:
             self._parallel_state = stash
+
+    def _start_localizer(self, state_dict, prefix, *args) -> None:
+        """Give the localiser the weights of a plain model's backbone."""
+        target, source = f'{prefix}localizer.', f'{prefix}backbone.'
+        if any(key.startswith(target) for key in state_dict):
+            return
+        for key in list(state_dict):
+            if key.startswith(source):
+                state_dict[target + key[len(source) :]] = state_dict[key]
 
 
 def _check_sppe(sppe: ConfigType, name: str) -> None:

@@ -378,6 +378,31 @@ def test_localizer_sees_a_reduced_crop(tiny):
     )
 
 
+def test_the_localizer_starts_as_the_plain_backbone(tiny):
+    plain = tiny.plain(seed=3).state_dict()
+
+    def assert_localizer(model, weights, prefix):
+        for name, value in model.localizer.state_dict().items():
+            assert torch.equal(value, weights[prefix + name]), name
+
+    model = tiny.rmpe(seed=7, localizer_from_backbone=True)
+    model.load_state_dict(plain, strict=False)
+    assert_localizer(model, plain, 'backbone.')
+    # By copy: the two learn apart.
+    weight = model.backbone.layers[0].weight
+    assert weight.data_ptr() != model.localizer.layers[0].weight.data_ptr()
+    # A localiser in the checkpoint is kept, and without the option its own.
+    trained = tiny.rmpe(seed=5).state_dict()
+    model.load_state_dict(trained)
+    assert_localizer(model, trained, 'localizer.')
+    model = tiny.rmpe(seed=7)
+    own = deepcopy(model.localizer.state_dict())
+    model.load_state_dict(plain, strict=False)
+    assert_localizer(model, own, '')
+    with pytest.raises(AssertionError):
+        assert_localizer(model, plain, 'backbone.')
+
+
 def test_errors_say_what_to_do(tiny):
     base = dict(
         type='ParallelSPPE',

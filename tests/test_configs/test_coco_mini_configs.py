@@ -1,0 +1,141 @@
+"""The small COCO set's configs and their plain counterparts are comparable."""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmpose.registry import MODELS
+
+from rmpe_spm.engine.mmcv_lite import import_mmcv_ops
+
+from .test_spm_configs import batch, shrink
+
+RMPE = 'configs/rmpe/coco_mini/'
+SPM = 'configs/spm/coco_mini/'
+TRANSFORMS = ('PGPGTransform', 'GenerateCenterTarget')
+
+
+@pytest.fixture
+def read(repo_root):
+    """Read the only config that begins with a name."""
+
+    def read(beginning):
+        (path,) = repo_root.glob(f'{beginning}[_-]*.py')
+        return Config.fromfile(path)
+
+    return read
+
+
+@pytest.fixture
+def top_down(read):
+    """The plain config and RMPE's two stages."""
+    return [read(RMPE + name) for name in ('td-hm', 'pgpg', 'rmpe')]
+
+
+def test_rmpe_and_plain_see_the_same(top_down):
+    plain, stage_1, stage_2 = top_down
+    epochs = [cfg.train_cfg.max_epochs for cfg in top_down]
+    assert epochs[0] == epochs[1] + epochs[2]
+    assert plain.model == stage_1.model == stage_2.model.sppe
+    for cfg in (stage_1, stage_2):
+        train = cfg.train_dataloader
+        assert train.batch_size == plain.train_dataloader.batch_size
+        kept = [t for t in train.dataset.pipeline if t.type not in TRANSFORMS]
+        assert kept == plain.train_dataloader.dataset.pipeline
+        assert cfg.val_dataloader == plain.val_dataloader
+        assert cfg.randomness == plain.randomness
+        assert [s.type for s in cfg.param_scheduler] == [
+            s.type for s in plain.param_scheduler
+        ]
+    assert plain.optim_wrapper == stage_1.optim_wrapper
+    rates = [cfg.optim_wrapper.optimizer.lr for cfg in (stage_1, stage_2)]
+    assert rates[1] < rates[0]
+
+
+def test_what_rmpe_adds(top_down):
+    plain, stage_1, stage_2 = top_down
+    pgpg = stage_1.train_dataloader.dataset.pipeline[1]
+    assert pgpg.type == 'PGPGTransform' and pgpg.mode == 'gmm_atomic'
+    assert stage_2.train_dataloader.dataset.pipeline[1] == pgpg
+    center = stage_2.train_dataloader.dataset.pipeline[-2]
+    assert center.type == 'GenerateCenterTarget' and center.use_udp
+    assert center.encoder == stage_2.codec == plain.codec
+    keys = stage_2.optim_wrapper.paramwise_cfg.custom_keys
+    assert keys.localizer.lr_mult < 1 and keys.sstn.lr_mult < 1
+    # It starts from the backbone's weights, so it must be of its kind.
+    backbone = dict(stage_2.model.sppe.backbone)
+    backbone.pop('init_cfg')
+    assert stage_2.model.localizer_from_backbone
+    assert stage_2.model.localizer == backbone
+    assert plain.test_evaluator.type == stage_1.test_evaluator.type
+    assert stage_2.test_evaluator.nms.type == 'ParametricPoseNMS'
+    assert stage_2.test_evaluator.ann_file == plain.test_evaluator.ann_file
+
+
+def test_the_localizer_sees_as_many_cells_as_the_sstn_pools(top_down):
+    model = top_down[2].model
+    width, height = model.localizer_size
+    localizer = MODELS.build(model.localizer)
+    with torch.no_grad():
+        maps = localizer(torch.zeros(2, 3, height, width))
+    pool = model.sstn.pool_size
+    assert maps[-1].shape[1:] == (model.sstn.in_channels, pool[1], pool[0])
+
+
+def test_spm_and_dekr_see_the_same(read):
+    spm, dekr = read(SPM + 'spm_mobilenetv2_1xb16'), read(SPM + 'dekr')
+    for key in ('train_cfg', 'optim_wrapper', 'param_scheduler'):
+        assert spm[key] == dekr[key], key
+    for key in ('val_dataloader', 'val_evaluator', 'randomness'):
+        assert spm[key] == dekr[key], key
+    for key in ('backbone', 'data_preprocessor', 'type'):
+        assert spm.model[key] == dekr.model[key], key
+    for key in ('input_size', 'heatmap_size'):
+        assert spm.codec[key] == dekr.codec[key], key
+    pipelines = [
+        [
+            t.type if t.type == 'GenerateTarget' else t
+            for t in cfg.train_dataloader.dataset.pipeline
+        ]
+        for cfg in (spm, dekr)
+    ]
+    assert pipelines[0] == pipelines[1]
+    for cfg in (spm, dekr):
+        assert cfg.train_dataloader.batch_size == 16
+        test = cfg.model.test_cfg
+        assert test.flip_test and test.nms_dist_thr == 0.05
+
+
+@pytest.mark.skipif(import_mmcv_ops(), reason='DEKR needs mmcv with operators')
+def test_dekr_trains_and_predicts(read):
+    cfg = read(SPM + 'dekr')
+    shrink(cfg._cfg_dict)
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model).train()
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
+    data = model.data_preprocessor(batch(cfg, cfg.train_dataloader), True)
+    losses = model(**data, mode='loss')
+    assert {'loss/heatmap', 'loss/displacement'} <= set(losses)
+    parsed, _ = model.parse_losses(losses)
+    optimizer.update_params(parsed)
+    assert parsed.isfinite()
+    data = batch(cfg, cfg.test_dataloader)
+    # mmpose's DEKR takes one image at a time.
+    data = {key: values[:1] for key, values in data.items()}
+    data = model.data_preprocessor(data, False)
+    model.eval()
+    with torch.no_grad():
+        (result,) = model(**data, mode='predict')
+    assert result.pred_instances.keypoints.shape[1:] == (17, 2)
+
+
+@pytest.mark.parametrize('name', [RMPE + 'td-hm', SPM + 'dekr'])
+def test_data_come_from_the_environment(read, monkeypatch, name):
+    assert read(name).val_dataloader.dataset.data_root == 'data/coco_mini/'
+    monkeypatch.setenv('COCO_MINI', '/elsewhere/')
+    cfg = read(name)
+    assert cfg.val_dataloader.dataset.data_root == '/elsewhere/'
+    assert cfg.val_evaluator.ann_file.startswith('/elsewhere/')
+    if name == RMPE + 'td-hm':
+        boxes = cfg.val_dataloader.dataset.bbox_file
+        assert boxes.startswith('/elsewhere/')
