@@ -1,11 +1,11 @@
 """The metric beside mmpose's own, and its NMS by hand."""
 
+import importlib.util
 import json
-from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 
@@ -14,57 +14,13 @@ from rmpe_spm.evaluation.metrics import (
     pose_nms_coco_metric,
 )
 
-META = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))
-
-
-def samples_of(results, bottom_up=True):
-    """COCO results as the data samples of a model's predictions."""
-    images = defaultdict(list)
-    for result in results:
-        images[result['image_id']].append(result)
-    samples = []
-    for image_id, persons in images.items():
-        kpts = np.array([p['keypoints'] for p in persons], dtype=np.float64)
-        kpts = kpts.reshape(len(persons), -1, 3)
-        scores = np.array([p['score'] for p in persons])
-        low, high = kpts[..., :2].min(1), kpts[..., :2].max(1)
-        if bottom_up:
-            samples.append(
-                dict(
-                    id=list(range(len(persons))),
-                    img_id=image_id,
-                    gt_instances={},
-                    pred_instances=dict(
-                        keypoints=kpts[..., :2],
-                        keypoint_scores=kpts[..., 2],
-                        bbox_scores=scores,
-                    ),
-                )
-            )
-            continue
-        for i in range(len(persons)):
-            samples.append(
-                dict(
-                    id=len(samples),
-                    img_id=image_id,
-                    gt_instances=dict(
-                        bbox_scores=scores[[i]],
-                        bbox_scales=1.25 * (high - low)[[i]],
-                    ),
-                    pred_instances=dict(
-                        keypoints=kpts[[i], :, :2],
-                        keypoint_scores=kpts[[i], :, 2],
-                        bboxes=np.concatenate([low, high], 1)[[i]],
-                    ),
-                )
-            )
-    return samples
-
-
-def evaluate(metric, samples):
-    metric.dataset_meta = dict(META)
-    metric.process({}, samples)
-    return metric.evaluate(len(samples))
+_spec = importlib.util.spec_from_file_location(
+    'coco_samples', Path(__file__).with_name('coco_samples.py')
+)
+coco_samples = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(coco_samples)
+evaluate = coco_samples.evaluate
+samples_of = coco_samples.samples_of
 
 
 def written(tmp_path, samples, **options):
@@ -227,3 +183,5 @@ def test_built_by_name_and_wrong_arguments():
         PoseNMSCocoMetric(nms_mode='oks_nms')
     with pytest.raises(ValueError, match='score_mode'):
         PoseNMSCocoMetric(score_mode='sum')
+    with pytest.raises(ValueError, match="iou_type must be .*'bbox'"):
+        PoseNMSCocoMetric(iou_type='bbox')
