@@ -153,7 +153,12 @@ def _run_tool(tool: str, arguments: list[str], log_file: Path) -> None:
                     text = re.sub(r'\s+', ' ', progress[0])
                     print(f'  {text[:150]}', flush=True)
         except BaseException:
-            process.terminate()  # of Ctrl-C it may have heard, or not
+            # It may have heard of Ctrl-C, or not.
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
             raise
     if process.returncode:
         tail = log_file.read_text(encoding='utf-8').splitlines()[-15:]

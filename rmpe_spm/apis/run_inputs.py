@@ -70,6 +70,26 @@ def find_inputs(
     return inputs
 
 
+def find_coco_metric(cfg: Config) -> tuple[str, dict]:
+    """Find the COCO metric among the test evaluators.
+
+    Args:
+        cfg (Config): The config.
+
+    Returns:
+        tuple: Its place, as an option names it, and its settings; both empty
+        if there is none.
+    """
+    evaluators = cfg.get('test_evaluator') or []
+    single = isinstance(evaluators, dict)
+    for index, metric in enumerate([evaluators] if single else evaluators):
+        kind = metric.get('type', '')
+        kind = kind if isinstance(kind, str) else kind.__name__
+        if kind.endswith('CocoMetric'):
+            return f'test_evaluator{"" if single else f".{index}"}', metric
+    return '', {}
+
+
 def _files_in(node: Any, data_root: str | None = None) -> Iterator[str]:
     """The files that a part of a config names."""
     if isinstance(node, str):

@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
 from ..engine.checkpoint import CorruptCheckpointError, load_from_local
 from .run_folder import RunFailedError, RunFolder
-from .run_inputs import find_inputs, read_config
+from .run_inputs import find_coco_metric, find_inputs, read_config
 
 
 @dataclass(frozen=True)
@@ -142,15 +140,15 @@ def run_test(
     run = RunFolder(folder, inputs, 'test.log')
     outcome = run.outcome('metrics_file', 'results_file')
     if outcome is None:
-        key = _results_option(read_config(config, options))
-        if key is not None:
-            options[key] = str(folder / 'results')
+        place, metric = find_coco_metric(read_config(config, options))
+        if metric:
+            options[f'{place}.outfile_prefix'] = str(folder / 'results')
         arguments = [str(config), str(checkpoint), '--work-dir', str(folder)]
         arguments += ['--out', str(folder / 'metrics.json')]
         run.start('test.py', [*arguments, *_as_arguments(options)])
         outcome = run.finish(
             metrics_file='metrics.json',
-            results_file='results.keypoints.json' if key else None,
+            results_file='results.keypoints.json' if metric else None,
         )
     metrics = json.loads((folder / outcome['metrics_file']).read_text())
     results = outcome['results_file']
@@ -173,19 +171,6 @@ def last_checkpoint(work_dir: Path) -> Path | None:
         return None
     path = work_dir / Path(pointer.read_text(encoding='utf-8').strip()).name
     return path if path.is_file() else None
-
-
-def _results_option(cfg: Config) -> str | None:
-    """The option that makes a COCO metric write its results."""
-    evaluators = cfg.get('test_evaluator')
-    single = isinstance(evaluators, dict)
-    for index, metric in enumerate([evaluators] if single else evaluators):
-        kind = metric.get('type', '')
-        kind = kind if isinstance(kind, str) else kind.__name__
-        if kind.endswith('CocoMetric'):
-            place = 'test_evaluator' if single else f'test_evaluator.{index}'
-            return f'{place}.outfile_prefix'
-    return None
 
 
 def _as_arguments(options: Mapping[str, Any]) -> list[str]:

@@ -14,9 +14,15 @@ from mmengine.registry import Registry
 
 from ..engine.checkpoint import CorruptCheckpointError, UnsafeCheckpointError
 from .annotation_check import ConfigError
+from .run_folder import RunFailedError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_ALWAYS_TOLD = (ConfigError, CorruptCheckpointError, UnsafeCheckpointError)
+_ALWAYS_TOLD = (
+    ConfigError,
+    CorruptCheckpointError,
+    RunFailedError,
+    UnsafeCheckpointError,
+)
 _USER_ERRORS = (ValueError, TypeError, KeyError, FileNotFoundError)
 
 

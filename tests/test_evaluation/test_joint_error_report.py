@@ -83,7 +83,9 @@ def test_plot(comparison):
     axis = draw_error_by_distance(comparison).axes[0]
     _, labels = axis.get_legend_handles_labels()
     assert labels == ['tree', 'star']
-    line = axis.containers[0].lines[0]
+    line, _, (bars,) = axis.containers[0].lines
+    spread = [np.ptp(bar[:, 1]) / 2 for bar in bars.get_segments()]
+    np.testing.assert_allclose(spread, [0.005**0.5] * 2)
     np.testing.assert_allclose(line.get_xydata(), [[1, 0.25], [2.5, 0.35]])
 
 

@@ -1,0 +1,84 @@
+"""Compare SPM with DEKR, and its hierarchical form with the flat one.
+
+Trains every config with every seed, evaluates each, and reports AP and the
+errors of the joints, by joint and by distance from the root::
+
+    python tools/compare_spm.py \
+        hierarchical=configs/spm/coco_mini/NAME.py \
+        flat=configs/spm/coco_mini/NAME_FLAT.py \
+        --seeds 0 1 2 --work-dir work_dirs/compare_spm
+
+The work directory gets ``report.md``, ``report.json`` and
+``joint_errors.png``. An interrupted command goes on where it stopped, and
+another seed or config only adds its own runs.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from rmpe_spm.apis import told_plainly
+from rmpe_spm.apis.spm_comparison import run_comparison
+
+
+def named_config(text: str) -> tuple[str, str]:
+    """Split NAME=CONFIG."""
+    name, _, config = text.partition('=')
+    if not config or '/' in name:
+        raise argparse.ArgumentTypeError(f'{text!r} is not NAME=CONFIG')
+    return name, config
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        'configs',
+        nargs='+',
+        type=named_config,
+        metavar='NAME=CONFIG',
+        help='a name for the report, and the config',
+    )
+    parser.add_argument(
+        '--seeds',
+        nargs='+',
+        type=int,
+        default=[0, 1, 2],
+        help='default: 0 1 2',
+    )
+    parser.add_argument(
+        '--work-dir', type=Path, default=Path('work_dirs/compare_spm')
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='settings that override every config, as key=value',
+    )
+    args = parser.parse_args(argv)
+    names = [name for name, _ in args.configs]
+    if len(set(names)) < len(names):
+        parser.error(f'two configs have the same name: {" ".join(names)}')
+    return args
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Compare as the command line says."""
+    args = parse_args(argv)
+    with told_plainly('compare_spm.py'):
+        report = run_comparison(
+            dict(args.configs), args.seeds, args.work_dir, args.cfg_options
+        )
+        print(f'\n{report.read_text(encoding="utf-8")}\nWritten to {report}')
+
+
+if __name__ == '__main__':
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit('\nInterrupted: the same command goes on from here.')
