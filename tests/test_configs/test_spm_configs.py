@@ -15,6 +15,8 @@ from mmengine.optim import build_optim_wrapper
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, MODELS, TRANSFORMS
 
+from rmpe_spm.codecs.kinematics import build_kinematic_tree
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ('coco', 'mpii', 'crowdpose', 'coco_mini', 'ablations')
 CONFIGS = sorted(
@@ -172,3 +174,27 @@ def test_config_is_consistent(path):
     divisor = [t.size_factor for t in test_pipeline if 'size_factor' in t]
     hourglass = cfg.model.backbone.type == 'StackedHourglass'
     assert divisor == [64 if hourglass else 32]
+
+
+def test_the_documented_config(tmp_path):
+    """The recipe of docs/spm.md trains."""
+    text = (ROOT / 'docs' / 'spm.md').read_text(encoding='utf-8')
+    (tmp_path / 'config.py').write_text(
+        text.split('```python\n')[1].split('```')[0]
+    )
+    cfg = Config.fromfile(tmp_path / 'config.py')
+    shrink(cfg._cfg_dict)
+    model = MODELS.build(cfg.model)
+    data = batch(cfg, cfg.train_dataloader)
+    losses = model(**model.data_preprocessor(data, True), mode='loss')
+    assert {'loss/heatmap', 'loss/displacement'} <= set(losses)
+    assert 'heatmap_mask' in data['data_samples'][0].gt_fields
+
+
+def test_the_documented_skeleton():
+    text = (ROOT / 'docs' / 'spm.md').read_text(encoding='utf-8')
+    code = text.split('```python\n')[2].split('```')[0]
+    settings = {}
+    exec(code, settings)
+    tree = build_kinematic_tree(settings['kinematics'])
+    assert tree.parents == (-1, 0, 1)
