@@ -1,0 +1,229 @@
+#!/usr/bin/env python
+"""Time the COCO evaluation beside xtcocotools, on the same results.
+
+Three evaluators take turns in one process on one core: xtcocotools, which
+mmpose uses, faster-coco-eval as it is, and rmpe_spm's use of it; the fastest
+run of each counts. The time is that from results in memory to the numbers,
+as a metric needs it after each epoch; the reference's index of the
+annotations is made before. Prints the largest difference of any number, too,
+and the time of a bootstrap of AP over the images::
+
+    OMP_NUM_THREADS=1 python tools/benchmarks/benchmark_coco_evaluators.py \
+        person_keypoints_val2017.json results.json --copies 1 10
+
+Without results, noise is added to the annotated people.
+"""
+
+import argparse
+import contextlib
+import copy
+import io
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import faster_coco_eval
+import numpy as np
+from faster_coco_eval.core.faster_eval_api import COCOeval_faster
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from xtcocotools.coco import COCO
+from xtcocotools.cocoeval import COCOeval
+
+from rmpe_spm.evaluation.functional.bootstrap import bootstrap_ap
+from rmpe_spm.evaluation.functional.coco_checks import (
+    check_annotations,
+    check_results,
+)
+from rmpe_spm.evaluation.functional.coco_evaluation import evaluate_keypoints
+from rmpe_spm.evaluation.functional.coco_poses import make_pose_set
+from rmpe_spm.evaluation.functional.pose_matches import match_poses
+
+DATASETS = {
+    'coco': ('keypoints', True),
+    'ochuman': ('keypoints', True),
+    'crowdpose': ('keypoints_crowd', False),
+}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n', maxsplit=1)[0]
+    )
+    parser.add_argument('annotations', type=Path)
+    parser.add_argument('results', type=Path, nargs='?')
+    parser.add_argument('--dataset', choices=DATASETS, default='coco')
+    parser.add_argument(
+        '--copies',
+        type=int,
+        nargs='+',
+        default=[1],
+        help='how often the images and all they have are taken',
+    )
+    parser.add_argument('--repeats', type=int, default=5)
+    parser.add_argument('--seed', type=int, default=0)
+    return parser.parse_args()
+
+
+def noisy_results(annotations: dict, rng: np.random.Generator) -> list[dict]:
+    """Three poses of every annotated person, each with more noise."""
+    results = []
+    for person in annotations['annotations']:
+        for noise in (0.01, 0.03, 0.06):
+            pose = np.array(person['keypoints'], float).reshape(-1, 3)
+            sigma = noise * max(person['bbox'][2:])
+            pose[:, :2] += rng.normal(0, sigma, pose[:, :2].shape)
+            pose[:, 2] = 1 - noise
+            results.append(
+                dict(
+                    image_id=person['image_id'],
+                    category_id=person['category_id'],
+                    keypoints=pose.ravel().tolist(),
+                    score=float(rng.random()),
+                )
+            )
+    return results
+
+
+def repeat(
+    annotations: dict, results: list[dict], copies: int
+) -> tuple[dict, list[dict]]:
+    """The data set with all its images so many times."""
+    step = 1 + max(image['id'] for image in annotations['images'])
+    ids = 1 + max(person['id'] for person in annotations['annotations'])
+    images, people, poses = [], [], []
+    for number in range(copies):
+        for entry in annotations['images']:
+            images.append(dict(entry, id=entry['id'] + number * step))
+        for entries, new in (
+            (annotations['annotations'], people),
+            (results, poses),
+        ):
+            for entry in entries:
+                entry = dict(entry, image_id=entry['image_id'] + number * step)
+                if 'id' in entry:
+                    entry['id'] += number * ids
+                new.append(entry)
+    return dict(annotations, images=images, annotations=people), poses
+
+
+def by_xtcocotools(
+    annotations: dict, sigmas: np.ndarray, iou_type: str, use_area: bool
+) -> Callable[[list[dict]], np.ndarray]:
+    """What mmpose's CocoMetric does with results."""
+    folder = tempfile.TemporaryDirectory()
+    path = Path(folder.name) / 'annotations.json'
+    path.write_text(json.dumps(annotations))
+    truth = COCO(str(path))
+
+    def evaluate(results: list[dict]) -> np.ndarray:
+        found = truth.loadRes(str(folder.name), results)
+        evaluation = COCOeval(truth, found, iou_type, sigmas, use_area)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        return evaluation.stats
+
+    return evaluate
+
+
+def by_faster_coco_eval(
+    annotations: dict, sigmas: np.ndarray, iou_type: str, use_area: bool
+) -> Callable[[list[dict]], np.ndarray]:
+    """The library as it is."""
+    folder = tempfile.TemporaryDirectory()
+    path = Path(folder.name) / 'annotations.json'
+    path.write_text(json.dumps(annotations))
+    truth = faster_coco_eval.COCO(str(path))
+
+    def evaluate(results: list[dict]) -> np.ndarray:
+        assert folder.name
+        evaluation = COCOeval_faster(
+            truth,
+            truth.loadRes(results),
+            iou_type,
+            kpt_oks_sigmas=sigmas,
+            use_area=use_area,
+        )
+        evaluation.run()
+        return np.array(evaluation.all_stats)
+
+    return evaluate
+
+
+def by_rmpe_spm(
+    annotations: dict, sigmas: np.ndarray, iou_type: str, use_area: bool
+) -> Callable[[list[dict]], np.ndarray]:
+    """What PoseNMSCocoMetric does with results, checks included."""
+    images = {image['id'] for image in annotations['images']}
+    categories = {each['id'] for each in annotations['categories']}
+
+    def evaluate(results: list[dict]) -> np.ndarray:
+        check_annotations(annotations, len(sigmas), use_area, iou_type)
+        check_results(results, len(sigmas), images, categories)
+        numbers = evaluate_keypoints(
+            annotations, results, sigmas, iou_type, use_area
+        )
+        return np.array(list(numbers.values()))
+
+    return evaluate
+
+
+def main() -> None:
+    args = parse_args()
+    iou_type, use_area = DATASETS[args.dataset]
+    config = f'configs/_base_/datasets/{args.dataset}.py'
+    sigmas = parse_pose_metainfo(dict(from_file=config))['sigmas']
+    annotations = json.loads(args.annotations.read_text())
+    if args.results:
+        results = json.loads(args.results.read_text())
+    else:
+        results = noisy_results(annotations, np.random.default_rng(args.seed))
+    print(
+        f'{args.dataset}: ms for xtcocotools, faster-coco-eval, rmpe_spm; '
+        "how many times as fast as xtcocotools; the numbers' differences; "
+        'ms to match, and to bootstrap AP 1,000 times'
+    )
+    for copies in args.copies:
+        data = repeat(annotations, results, copies)
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluators = [
+                make(data[0], sigmas, iou_type, use_area)
+                for make in (by_xtcocotools, by_faster_coco_eval, by_rmpe_spm)
+            ]
+        best = np.full(len(evaluators), np.inf)
+        numbers = [None] * len(evaluators)
+        for _ in range(args.repeats):
+            for place, evaluate in enumerate(evaluators):
+                fresh = copy.deepcopy(data[1])
+                with contextlib.redirect_stdout(io.StringIO()):
+                    start = time.perf_counter()
+                    numbers[place] = evaluate(fresh)
+                    seconds = time.perf_counter() - start
+                best[place] = min(best[place], seconds)
+        differences = [
+            np.abs(values - numbers[0]).max() for values in numbers[1:]
+        ]
+        start = time.perf_counter()
+        matches = match_poses(
+            make_pose_set(*data, len(sigmas), use_area, iou_type), sigmas
+        )
+        matched = time.perf_counter() - start
+        start = time.perf_counter()
+        found = bootstrap_ap(matches, np.random.default_rng(args.seed))
+        drawn = time.perf_counter() - start
+        print(
+            f'{len(data[0]["images"]):6} images {len(data[1]):7} poses | '
+            + ' '.join(f'{1000 * seconds:9.1f}' for seconds in best)
+            + ' | '
+            + ' '.join(f'{best[0] / each:5.1f}x' for each in best[1:])
+            + ' | '
+            + ' '.join(f'{each:.1e}' for each in differences)
+            + f' | {1000 * matched:7.1f} {1000 * drawn:7.1f} | AP '
+            f'{found.value:.4f} [{found.low:.4f}, {found.high:.4f}]'
+        )
+
+
+if __name__ == '__main__':
+    main()
