@@ -17,15 +17,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     Args:
         parser (argparse.ArgumentParser): Gets the arguments.
     """
-    parser.add_argument('--work-dir', help='where logs and results go')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='settings that override the config, as key=value: '
-        'model.backbone.depth=18 or key="[a,b]" or key=a,b; quotes are '
-        'needed around brackets, and no white space is allowed',
-    )
+    add_launch_arguments(parser)
     parser.add_argument('--show-dir', help='where drawn predictions go')
     parser.add_argument(
         '--show', action='store_true', help='show predictions in a window'
@@ -38,6 +30,23 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=1,
         help='seconds that a window stays',
+    )
+
+
+def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of every tool that runs configs.
+
+    Args:
+        parser (argparse.ArgumentParser): Gets the arguments.
+    """
+    parser.add_argument('--work-dir', help='where logs and results go')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='settings that override the config, as key=value: '
+        'model.backbone.depth=18 or key="[a,b]" or key=a,b; quotes are '
+        'needed around brackets, and no white space is allowed',
     )
     parser.add_argument(
         '--launcher',
@@ -172,7 +181,7 @@ def join_cpu_processes(cfg: Config) -> None:
     """Join the processes of a launcher where there is no GPU.
 
     mmengine's own start selects a GPU for each process. Without one the
-    processes meet through gloo instead; elsewhere nothing is done.
+    processes meet through gloo instead, once; elsewhere nothing is done.
 
     Args:
         cfg (Config): Changed in place: the wrapper of the model must not
@@ -180,7 +189,8 @@ def join_cpu_processes(cfg: Config) -> None:
     """
     if cfg.launcher != 'pytorch' or torch.cuda.is_available():
         return
-    torch.distributed.init_process_group('gloo')
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
     wrapper = dict(
         type='MMDistributedDataParallel',
         broadcast_buffers=False,

@@ -58,6 +58,20 @@ def test_dist_test(run, repo_root):
     assert lines[-1] == f'{repo_root}/tools/..:/there'
 
 
+def test_dist_leaderboard(run, repo_root):
+    result = run('dist_leaderboard.sh', '2', 'c.py', 'a b', '--rerun')
+    lines = result.stdout.splitlines()
+    assert '--nproc_per_node=2' in lines
+    at = lines.index(str(repo_root / 'tools' / 'leaderboard.py'))
+    assert lines[at + 1 : -1] == [
+        'c.py',
+        'a b',
+        '--rerun',
+        '--launcher',
+        'pytorch',
+    ]
+
+
 @pytest.mark.parametrize('tool', ['train', 'test'])
 def test_slurm(run, repo_root, tool):
     result = run(
@@ -86,7 +100,13 @@ def test_slurm(run, repo_root, tool):
 
 @pytest.mark.parametrize(
     'script',
-    ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh'],
+    [
+        'dist_train.sh',
+        'dist_test.sh',
+        'dist_leaderboard.sh',
+        'slurm_train.sh',
+        'slurm_test.sh',
+    ],
 )
 def test_too_few_arguments(run, script):
     result = run(script, 'one')

@@ -1,0 +1,15 @@
+"""One table over many models, data sets and sources of boxes."""
+
+from .building import build_tables, evaluate_all, write_tables
+from .listing import Listing, listing_of_pairs, read_listing
+from .notes import make_notes
+
+__all__ = [
+    'Listing',
+    'build_tables',
+    'evaluate_all',
+    'listing_of_pairs',
+    'make_notes',
+    'read_listing',
+    'write_tables',
+]

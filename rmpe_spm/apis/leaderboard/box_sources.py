@@ -1,0 +1,226 @@
+"""Where a top-down test gets its people's boxes from."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ..annotation_check import ConfigError, check_detections
+from ..perturbed_boxes import (
+    AMPLIFICATION,
+    ERROR_KINDS,
+    write_perturbed_boxes,
+)
+from .mappings import check_keys, take
+
+KINDS = ('config', 'ground_truth', 'detections', 'perturbed')
+SINGLE_STAGE = 'none (single stage)'
+
+
+@dataclass(frozen=True)
+class BoxSource:
+    """One source of boxes.
+
+    Attributes:
+        kind (str): ``'config'``, what the config's own test uses;
+            ``'ground_truth'``, the annotated boxes; ``'detections'``, a
+            file; ``'perturbed'``, boxes with errors of one size.
+        file (str, optional): The detections, COCO results; also those whose
+            errors are amplified. Defaults to None.
+        score_thr (float, optional): Detections with a lower score are left
+            out; None leaves it to the config. Defaults to None.
+        error (str, optional): Of perturbed boxes the kind of error. Defaults
+            to None.
+        size (float): Its size. Defaults to 0.0.
+        seed (int): The seed of its directions. Defaults to 0.
+    """
+
+    kind: str
+    file: str | None = None
+    score_thr: float | None = None
+    error: str | None = None
+    size: float = 0.0
+    seed: int = 0
+
+    def __str__(self) -> str:
+        """What the source is called where there is no config."""
+        if self.kind == 'perturbed':
+            return f'{self.error} {self.size:g}, seed {self.seed}'
+        return Path(self.file).name if self.file else self.kind
+
+
+def parse_box_source(source: str | Mapping[str, Any], where: str) -> BoxSource:
+    """Read a source of boxes as a list or a command line has it.
+
+    Args:
+        source (str | mapping): ``'config'``, ``'ground_truth'``, a
+            detections file (``.json``), ``'KIND:SIZE'`` or
+            ``'KIND:SIZE:SEED'`` of an error, ``dict(detections=FILE,
+            score_thr=0.05)`` or ``dict(perturbed=KIND, size=SIZE, seed=SEED,
+            detections=FILE)``.
+        where (str): Its place, for messages.
+
+    Returns:
+        BoxSource: The source.
+
+    Raises:
+        ConfigError: It is none of these.
+    """
+    if isinstance(source, Mapping):
+        return _from_mapping(source, where)
+    if source in KINDS[:2]:
+        return BoxSource(source)
+    if isinstance(source, str) and source.endswith('.json'):
+        return BoxSource('detections', file=source)
+    kind, *numbers = str(source).split(':')
+    try:
+        size, seed = float(numbers[0]), int((numbers[1:] or ['0'])[0])
+    except (IndexError, ValueError):
+        size, seed = None, 0
+    if size is None or len(numbers) > 2:
+        raise ConfigError(
+            f'{where}: {source!r} is no source of boxes. Write config, '
+            'ground_truth, the name of a detections file (.json), or an '
+            f'error, its size and maybe a seed: {ERROR_KINDS[0]}:0.2:0'
+        )
+    return _perturbed(kind, size, seed, None, None, where)
+
+
+def _from_mapping(source: Mapping[str, Any], where: str) -> BoxSource:
+    if 'perturbed' in source:
+        keys = ('perturbed', 'size', 'seed', 'detections', 'score_thr')
+        check_keys(source, keys, where)
+        return _perturbed(
+            take(source, 'perturbed', str, where),
+            take(source, 'size', float, where),
+            take(source, 'seed', int, where, 0),
+            take(source, 'detections', str, where, None),
+            take(source, 'score_thr', float, where, None),
+            where,
+        )
+    check_keys(source, ('detections', 'score_thr'), where)
+    return BoxSource(
+        'detections',
+        file=take(source, 'detections', str, where),
+        score_thr=take(source, 'score_thr', float, where, None),
+    )
+
+
+def _perturbed(
+    error: str,
+    size: float,
+    seed: int,
+    file: str | None,
+    score_thr: float | None,
+    where: str,
+) -> BoxSource:
+    if error not in ERROR_KINDS:
+        raise ConfigError(
+            f'{where}: unknown kind of box error {error!r}: choose from '
+            f'{", ".join(ERROR_KINDS)}'
+        )
+    if not (math.isfinite(size) and size >= 0):
+        raise ConfigError(f'{where}: a box error of size {size}')
+    if (error == AMPLIFICATION) != (file is not None):
+        raise ConfigError(
+            f'{where}: detections are needed for {AMPLIFICATION} and only '
+            'there: dict(perturbed: amplification, size: 2, detections: FILE)'
+        )
+    return BoxSource('perturbed', file, score_thr, error, size, seed)
+
+
+def is_single_stage(cfg: Config) -> bool:
+    """Tell whether a config's model needs no boxes.
+
+    Args:
+        cfg (Config): The config.
+
+    Returns:
+        bool: Whether the test's images go in whole.
+    """
+    dataset = cfg.test_dataloader.dataset
+    return dataset.get('data_mode', 'topdown') == 'bottomup'
+
+
+def apply_box_source(
+    cfg: Config, source: BoxSource, folder: Path, write: bool
+) -> str:
+    """Make a config's test use a source of boxes.
+
+    Args:
+        cfg (Config): Changed in place.
+        source (BoxSource): The source.
+        folder (Path): Where files of perturbed boxes are kept.
+        write (bool): Whether to write such a file (one process does).
+
+    Returns:
+        str: What the source is called beside every number.
+
+    Raises:
+        ConfigError: The data set takes no detections, or a file is missing
+            or malformed.
+    """
+    if is_single_stage(cfg):
+        return SINGLE_STAGE
+    dataset = cfg.test_dataloader.dataset
+    if source.kind == 'config':
+        file = dataset.get('bbox_file')
+        return _detections_label(cfg, file) if file else 'ground truth'
+    if 'dataset' in dataset or 'datasets' in dataset:
+        raise ConfigError(
+            f'test_dataloader.dataset is a {dataset.get("type")} of other '
+            'data sets, whose boxes cannot be replaced: use the box source '
+            'config'
+        )
+    dataset.pop('bbox_file', None)
+    if source.kind == 'ground_truth':
+        return 'ground truth'
+    if source.file is not None:
+        check_detections(Path(source.file))
+    if source.score_thr is not None:
+        dataset.filter_cfg = {
+            **(dataset.get('filter_cfg') or {}),
+            'bbox_score_thr': source.score_thr,
+        }
+    if source.kind == 'detections':
+        dataset.bbox_file = source.file
+        return _detections_label(cfg, source.file)
+    dataset.bbox_file = str(_perturbed_file(dataset, source, folder, write))
+    if source.error == AMPLIFICATION:
+        name = _detections_label(cfg, source.file)
+        return f'{name}, errors x {source.size:g}'
+    label = f'ground truth, {source.error} {source.size:g}'
+    return f'{label}, seed {source.seed}'
+
+
+def _detections_label(cfg: Config, file: str) -> str:
+    filters = cfg.test_dataloader.dataset.get('filter_cfg') or {}
+    threshold = filters.get('bbox_score_thr')
+    chosen = '' if threshold is None else f' (score >= {threshold:g})'
+    return f'detections {Path(file).name}{chosen}'
+
+
+def _perturbed_file(
+    dataset: Mapping, source: BoxSource, folder: Path, write: bool
+) -> Path:
+    """The file of perturbed boxes, made anew: its making is quick."""
+    ann_file = Path(dataset.get('data_root') or '') / dataset['ann_file']
+    origin = f'{ann_file.resolve()} {source.file}'.encode()
+    name = f'{ann_file.stem}-{source.error}-{source.size:g}-{source.seed}'
+    path = folder / f'{name}-{hashlib.sha256(origin).hexdigest()[:8]}.json'
+    if not write:
+        return path
+    if not ann_file.is_file():
+        raise ConfigError(
+            f'test_dataloader.dataset.ann_file: {ann_file} does not exist'
+        )
+    part = path.with_suffix('.part')
+    write_perturbed_boxes(
+        part, ann_file, source.error, source.size, source.file, source.seed
+    )
+    part.replace(path)
+    return path

@@ -1,0 +1,86 @@
+"""Parameters and operations of a model."""
+
+import warnings
+
+import torch
+from mmengine.analysis import FlopAnalyzer
+from torch import nn
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of a model's parameters, frozen ones too.
+
+    Args:
+        model (nn.Module): The model.
+
+    Returns:
+        int: The number.
+    """
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+class _Forward(nn.Module):
+    """The forward pass of an mmpose model, from inputs alone."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: torch.Tensor) -> object:
+        return self.model(inputs, None, mode='tensor')
+
+
+@torch.no_grad()
+def count_gflops(
+    model: nn.Module, input_size: tuple[int, int]
+) -> float | None:
+    """Operations of one forward pass, as mmengine's analysis counts them.
+
+    A multiplication with its addition is one operation, as in mmpose's
+    tables. There is no flip test and no decoding in it.
+
+    Args:
+        model (nn.Module): An mmpose estimator.
+        input_size (tuple): Size (w, h) of the input in pixels.
+
+    Returns:
+        float | None: In units of 1e9; None for a model that cannot be
+        traced.
+    """
+    model = getattr(model, 'module', model)
+    w, h = input_size
+    device = next(model.parameters()).device
+    inputs = torch.zeros(1, 3, h, w, device=device)
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            analyzer = FlopAnalyzer(_Forward(model), inputs)
+            analyzer.unsupported_ops_warnings(False)
+            analyzer.uncalled_modules_warnings(False)
+            return analyzer.total() / 1e9
+    except (RuntimeError, TypeError, AttributeError, NotImplementedError):
+        return None
+    finally:
+        for module in training:
+            module.training = True
+
+
+def codec_input_size(model: nn.Module) -> tuple[int, int] | None:
+    """Input size (w, h) of a model's codec.
+
+    Args:
+        model (nn.Module): An mmpose estimator.
+
+    Returns:
+        tuple | None: The size in pixels; None if the model does not tell.
+    """
+    model = getattr(model, 'module', model)
+    head = getattr(model, 'head', None)
+    # An outer head (SSTNHead) holds the one with the codec.
+    for module in (head, getattr(head, 'head', None)):
+        size = getattr(getattr(module, 'decoder', None), 'input_size', None)
+        if size is not None and len(size) == 2:
+            return int(size[0]), int(size[1])
+    return None

@@ -1,0 +1,118 @@
+"""Time and memory of a test, measured while it runs."""
+
+import contextlib
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from mmengine.dist import all_gather_object
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpose.structures import PoseDataSample
+
+_STATUS = Path('/proc/self/status')
+_CLEAR = Path('/proc/self/clear_refs')
+MIB = 2**20
+
+
+class SpeedMeter(Hook):
+    """Measures a test of mmengine's runner; see :meth:`summary`.
+
+    A batch's time is from the batch on the host to its poses: normalising,
+    forward pass, flip test and decoding. Loading and cropping of images, a
+    person detector and the evaluation are not in it. The first batch of a
+    process warms up and is not timed, unless it is the only one.
+    """
+
+    priority = 'LOWEST'  # the last before the model runs
+
+    def before_test(self, runner: Runner) -> None:
+        """Begin: reset the peak of the memory, watch the forward pass."""
+        self.cuda = torch.cuda.is_available()
+        self.batches: list[tuple[int, float]] = []
+        self.image_ids: set = set()
+        self._ended = 0.0
+        model = getattr(runner.model, 'module', runner.model)
+        self._watch = model.register_forward_hook(self._stop)
+        _reset_peak(self.cuda)
+
+    def before_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
+    ) -> None:
+        """Start the clock."""
+        self._started = self._clock()
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence[PoseDataSample] | None = None,
+    ) -> None:
+        """Note the batch's size, images and time."""
+        self.batches.append((len(outputs), self._ended - self._started))
+        self.image_ids.update(sample.img_id for sample in outputs)
+
+    def after_test(self, runner: Runner) -> None:
+        """Stop watching."""
+        self._watch.remove()
+        self.peak = _peak_mib(self.cuda)
+
+    def summary(self) -> dict[str, float | None]:
+        """What was measured, over all processes.
+
+        A top-down model's sample is one person, and all people of an image
+        count for its time: samples a second times images a sample.
+
+        Returns:
+            dict: ``images_per_second``, the sum over the processes, and
+            ``peak_memory_mib``, the largest of them: on CUDA what PyTorch
+            had allocated, elsewhere the whole process's resident memory
+            (Linux only). None where it cannot be known.
+        """
+        timed = self.batches[1:] or self.batches
+        samples = sum(number for number, _ in timed)
+        seconds = sum(time for _, time in timed)
+        gathered = all_gather_object(
+            dict(
+                rate=samples / seconds if seconds else 0.0,
+                samples=sum(number for number, _ in self.batches),
+                images=self.image_ids,
+                peak=self.peak,
+            )
+        )
+        images = set().union(*(each['images'] for each in gathered))
+        number = sum(each['samples'] for each in gathered)
+        rate = sum(each['rate'] for each in gathered)
+        peaks = [e['peak'] for e in gathered if e['peak'] is not None]
+        return dict(
+            images_per_second=rate * len(images) / number if number else None,
+            peak_memory_mib=max(peaks, default=None),
+        )
+
+    def _stop(self, *_: object) -> None:
+        self._ended = self._clock()
+
+    def _clock(self) -> float:
+        if self.cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+
+def _reset_peak(cuda: bool) -> None:
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
+        return
+    with contextlib.suppress(OSError):  # elsewhere than on Linux
+        _CLEAR.write_text('5')  # resets the peak of the resident memory
+
+
+def _peak_mib(cuda: bool) -> float | None:
+    if cuda:
+        return torch.cuda.max_memory_allocated() / MIB
+    if not _STATUS.exists():
+        return None
+    found = re.search(r'VmHWM:\s+(\d+) kB', _STATUS.read_text())
+    return int(found[1]) / 1024 if found else None

@@ -1,0 +1,83 @@
+import json
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from rmpe_spm.apis import ConfigError
+from rmpe_spm.apis.leaderboard.box_sources import BoxSource
+from rmpe_spm.apis.leaderboard.entries import Entry, identify, prepare
+from rmpe_spm.apis.leaderboard.evaluation import (
+    evaluated_poses,
+    make_runner,
+    run,
+)
+from rmpe_spm.apis.leaderboard.listing import ModelSpec
+from rmpe_spm.evaluation.functional.joint_pck import joint_pck
+
+
+@pytest.fixture
+def evaluate(run_args, tmp_path):
+    def evaluate(config, weights, **options):
+        model = ModelSpec('model', config, weights, options)
+        entry = Entry(model, None, BoxSource('config'))
+        prepared = prepare(entry, run_args, tmp_path / 'boxes')
+        identify(prepared)
+        folder = tmp_path / 'runs' / prepared.key
+        runner = make_runner(prepared, folder)
+        return prepared, folder, run(prepared, runner, folder)
+
+    return evaluate
+
+
+def test_what_a_run_records(write_model, evaluate):
+    prepared, folder, record = evaluate(*write_model())
+    results = json.loads((folder / 'results.keypoints.json').read_text())
+    assert record.num_images == 4
+    assert record.num_poses == len(results) == 8
+    assert 0 < record.metrics['coco/AP'] < 1
+    parameters = sum(
+        np.prod(each.shape) for each in _weights(prepared).values()
+    )
+    assert record.parameters == parameters
+    assert 0 < record.gflops < 0.1
+    assert record.gflops_input == "one person's crop of 48x64"
+    assert record.images_per_second > 0
+    assert record.device.startswith(('CPU', 'NVIDIA'))
+    assert len(record.sigmas) == 17
+    poses = evaluated_poses(prepared, folder, 17)
+    assert list(record.joints)[:2] == ['nose', 'left_eye']
+    np.testing.assert_array_equal(
+        list(record.joints.values()), joint_pck(poses)
+    )
+    assert len(list((folder / 'pictures').glob('*.jpg'))) == 4
+
+
+def _weights(prepared):
+    import torch
+
+    state = torch.load(prepared.cfg.load_from, weights_only=True)
+    return {
+        name: value
+        for name, value in state['state_dict'].items()
+        if not name.endswith(('running_mean', 'running_var', 'tracked'))
+    }
+
+
+def test_metric_that_writes_no_results(write_model, evaluate):
+    config, weights = write_model()
+    cfg = Config.fromfile(config)
+    cfg.test_evaluator = dict(type='EPE')
+    cfg.dump(config)
+    _, folder, record = evaluate(config, weights)
+    assert list(record.metrics) == ['EPE']
+    assert record.joints == {} and record.sigmas == []
+    assert record.num_poses is None
+    assert record.num_images == 4
+
+
+def test_images_that_are_missing_are_told_first(write_model, evaluate):
+    with pytest.raises(ConfigError, match=r'data_prefix\.img'):
+        evaluate(
+            *write_model(), **{'test_dataloader.dataset.data_prefix.img': 'no'}
+        )

@@ -1,0 +1,92 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from rmpe_spm.apis.leaderboard import speed_meter
+from rmpe_spm.apis.leaderboard.speed_meter import SpeedMeter
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that a test sets; there is no GPU."""
+    now = SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(speed_meter.time, 'perf_counter', lambda: now.seconds)
+    return now
+
+
+def measure(clock, batches, model=None):
+    """Measure batches of (image ids, seconds of the model)."""
+    model = model or torch.nn.Identity()
+    runner = SimpleNamespace(model=model)
+    meter = SpeedMeter()
+    meter.before_test(runner)
+    for index, (image_ids, seconds) in enumerate(batches):
+        meter.before_test_iter(runner, index)
+        clock.seconds += seconds
+        model(0)
+        clock.seconds += 100  # evaluation and loading don't count
+        outputs = [SimpleNamespace(img_id=image_id) for image_id in image_ids]
+        meter.after_test_iter(runner, index, outputs=outputs)
+    meter.after_test(runner)
+    return meter.summary()
+
+
+def test_people_of_an_image_count_together(clock):
+    """6 people of 3 images; after the first batch 4 people in 2 s."""
+    found = measure(clock, [([1, 1], 50), ([1, 2], 1.5), ([2, 3], 0.5)])
+    assert found['images_per_second'] == pytest.approx(4 / 2 * 3 / 6)
+
+
+def test_a_single_batch_is_timed(clock):
+    found = measure(clock, [([1, 2], 4)])
+    assert found['images_per_second'] == pytest.approx(0.5)
+
+
+def test_nothing_to_time(clock):
+    assert measure(clock, [])['images_per_second'] is None
+
+
+def test_watches_the_model_within_a_wrapper_and_lets_go(clock):
+    class Wrapper(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.module = torch.nn.Identity()
+
+        def forward(self, x):
+            return self.module(x)
+
+    wrapper = Wrapper()
+    found = measure(clock, [([1], 9), ([2], 2)], wrapper)
+    assert found['images_per_second'] == pytest.approx(0.5)
+    assert not wrapper.module._forward_hooks
+
+
+def test_processes_add_up(clock, monkeypatch):
+    def gather(mine):
+        other = dict(mine, images={7, 8}, rate=3.0, samples=2, peak=5.0)
+        return [dict(mine, peak=9.0), other]
+
+    monkeypatch.setattr(speed_meter, 'all_gather_object', gather)
+    found = measure(clock, [([1, 1], 1), ([2, 2], 2)])
+    # 1 + 3 people a second, 4 images for 6 people
+    assert found['images_per_second'] == pytest.approx(4 * 4 / 6)
+    assert found['peak_memory_mib'] == 9.0
+
+
+def test_peak_of_the_memory_is_that_of_the_test():
+    """Not of what was there before: the peak is reset."""
+    if not speed_meter._CLEAR.exists():
+        pytest.skip('not on Linux')
+    block = np.ones(200 * speed_meter.MIB // 8)
+    before = speed_meter._peak_mib(False)
+    del block
+    speed_meter._reset_peak(False)
+    after = speed_meter._peak_mib(False)
+    block = np.ones(120 * speed_meter.MIB // 8)
+    with_block = speed_meter._peak_mib(False)
+    del block
+    assert before - after > 150
+    assert with_block - after > 100

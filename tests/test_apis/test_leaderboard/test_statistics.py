@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+
+from rmpe_spm.apis.leaderboard.statistics import (
+    SEED,
+    ResampledRow,
+    add_statistics,
+)
+from rmpe_spm.apis.leaderboard.tables import Comparison, make_table
+from rmpe_spm.evaluation.functional.annotated_people import ImageTruth
+from rmpe_spm.evaluation.functional.bootstrap import (
+    bootstrap_ap,
+    paired_bootstrap,
+)
+from rmpe_spm.evaluation.functional.coco_poses import PoseSet
+from rmpe_spm.evaluation.functional.pose_matches import match_poses
+
+SIGMAS = np.full(5, 0.1)
+
+
+def pose_set(noise, num_images=12):
+    """Two people an image, and poses that are off by some noise."""
+    rng = np.random.default_rng(3)
+    truths, keypoints = [], []
+    for _ in range(num_images):
+        points = rng.uniform(0, 100, (2, 5, 2))
+        visible = np.full((2, 5, 1), 2.0)
+        boxes = np.tile([0.0, 0.0, 100.0, 100.0], (2, 1))
+        truths.append(
+            ImageTruth(
+                np.concatenate([points, visible], -1),
+                boxes,
+                np.full(2, 2500.0),
+                np.zeros(2, bool),
+            )
+        )
+        keypoints.append(points + rng.normal(0, noise, points.shape))
+    return PoseSet(
+        list(range(num_images)),
+        truths,
+        keypoints,
+        [np.ones((2, 5)) for _ in truths],
+        [np.tile([0.0, 0.0, 100.0, 100.0], (2, 1)) for _ in truths],
+        [rng.uniform(0, 1, 2) for _ in truths],
+    )
+
+
+@pytest.fixture
+def ranked(make_row, tmp_path):
+    """A table of two rows with their poses and folders."""
+    poses, rows = {}, []
+    for name, noise in (('good', 4.0), ('bad', 5.5)):
+        poses[name] = pose_set(noise)
+        ap = float(match_poses(poses[name], SIGMAS).ap()[0])
+        assert 0.1 < ap < 0.9
+        row = make_row(name, ap)
+        row.record.sigmas = SIGMAS.tolist()
+        rows.append(row)
+        (tmp_path / name).mkdir()
+    table = make_table('val', rows, 'AP')
+    names = [row.model for row in table.rows]
+    return (
+        table,
+        [poses[name] for name in names],
+        [tmp_path / name for name in names],
+    )
+
+
+def test_intervals_and_tests_are_those_of_the_bootstrap(ranked):
+    table, poses, folders = ranked
+    add_statistics(table, poses, folders, 200)
+    matches = [match_poses(each, SIGMAS) for each in poses]
+    for row, each in zip(table.rows, matches, strict=True):
+        rng = np.random.default_rng(SEED)
+        expected = bootstrap_ap(each, rng, 200)
+        assert row.interval == (expected.low, expected.high)
+    rng = np.random.default_rng(SEED)
+    expected = paired_bootstrap(*matches, rng, 200)
+    assert table.comparisons == {
+        (0, 1): Comparison(
+            expected.difference,
+            expected.low,
+            expected.high,
+            expected.p_value,
+        )
+    }
+    assert table.comparisons[0, 1].difference > 0
+
+
+def test_resampled_once_and_kept(ranked, monkeypatch):
+    table, poses, folders = ranked
+    calls = []
+    original = ResampledRow.__init__
+
+    def spy(self, matches, folder):
+        original(self, matches, folder)
+        score = type(matches).ap
+        self._matches = type(
+            'Spy',
+            (),
+            {
+                'ap': lambda _, counts=None: (
+                    calls.append(counts is not None) or score(matches, counts)
+                )
+            },
+        )()
+
+    monkeypatch.setattr(ResampledRow, '__init__', spy)
+    add_statistics(table, poses, folders, 50)
+    assert sum(calls) == 2  # once a row, for interval and test
+    first = [row.interval for row in table.rows]
+    calls.clear()
+    add_statistics(table, poses, folders, 50)
+    assert sum(calls) == 0
+    assert [row.interval for row in table.rows] == first
+    add_statistics(table, poses, folders, 60)
+    assert sum(calls) == 2
+
+
+def test_another_ap_than_the_evaluators_has_no_interval(ranked):
+    table, poses, folders = ranked
+    table.rows[0].record.metrics['coco/AP'] += 0.01
+    add_statistics(table, poses, folders, 50)
+    assert table.rows[0].interval is None
+    assert table.rows[1].interval is not None
+    assert table.comparisons == {}
+
+
+def test_what_has_no_poses_or_other_images(ranked, failed_row):
+    table, poses, folders = ranked
+    table.rows.append(failed_row)
+    poses[1].image_ids = [image_id + 100 for image_id in poses[1].image_ids]
+    add_statistics(table, [*poses, None], [*folders, folders[0]], 50)
+    assert failed_row.interval is None
+    assert table.rows[1].interval is not None
+    assert table.comparisons == {}

@@ -1,0 +1,152 @@
+import csv
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmpose.models import build_pose_estimator
+
+
+@pytest.fixture
+def load(repo_root):
+    def load(name):
+        path = repo_root / 'tools' / f'{name}.py'
+        spec = importlib.util.spec_from_file_location(f'tools_{name}', path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture
+def tool(load):
+    return load('leaderboard')
+
+
+@pytest.fixture
+def files(tiny_config, tiny_coco, tmp_path):
+    """A config and weights; people so large that some are found."""
+    content = json.loads((tiny_coco / 'annotations.json').read_text())
+    for person in content['annotations']:
+        person['area'] *= 40
+    annotations = tmp_path / 'easy.json'
+    annotations.write_text(json.dumps(content))
+    tiny_config.test_dataloader.dataset.ann_file = str(annotations)
+    tiny_config.test_evaluator.ann_file = str(annotations)
+    tiny_config.dump(tmp_path / 'tiny.py')
+    model = build_pose_estimator(tiny_config.model)
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'tiny.pth')
+    return [str(tmp_path / 'tiny.py'), str(tmp_path / 'tiny.pth')]
+
+
+def read_csv(folder):
+    with (folder / 'leaderboard.csv').open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_numbers_are_those_of_the_test_tool(
+    load, tool, files, tmp_path, capsys
+):
+    out, work_dir = tmp_path / 'metrics.json', tmp_path / 'board'
+    load('test').main([*files, '--out', str(out)])
+    expected = json.loads(out.read_text())
+    argv = [*files, '--work-dir', str(work_dir), '--resamples', '20']
+    assert tool.main(argv) == 0
+    (line,) = read_csv(work_dir)
+    assert 0 < expected['coco/AP'] < 1
+    names = {'AP': 'AP', 'AP50': 'AP .5', 'APL': 'AP (L)', 'AR': 'AR'}
+    for name, theirs in names.items():
+        assert float(line[name]) == expected[f'coco/{theirs}']
+    assert line['boxes'] == 'ground truth'
+    assert float(line['AP low']) <= float(line['AP'])
+    # and once more, from what is kept
+    before = (work_dir / 'leaderboard.html').read_text()
+    capsys.readouterr()
+    assert tool.main(argv) == 0
+    assert 'kept from before' in capsys.readouterr().out
+    assert (work_dir / 'leaderboard.html').read_text() == before
+
+
+def test_list_with_a_failing_entry(tool, files, tmp_path, capsys):
+    listed = tmp_path / 'list.yaml'
+    listed.write_text(
+        f'title: Some models\nwork_dir: {tmp_path}/board\n'
+        'box_sources: [ground_truth]\nmodels:\n'
+        f'- {{name: good, config: {files[0]}, checkpoint: {files[1]}}}\n'
+        f'- {{name: bad, config: {files[0]}, checkpoint: no.pth}}\n'
+    )
+    assert tool.main([str(listed), '--resamples', '20']) == 1
+    good, bad = read_csv(tmp_path / 'board')
+    assert (good['model'], good['failure']) == ('good', '')
+    assert bad['failure'] == 'the checkpoint no.pth does not exist'
+    assert 'failed: the checkpoint no.pth' in capsys.readouterr().out
+    for suffix in ('md', 'html'):
+        text = (tmp_path / 'board' / f'leaderboard.{suffix}').read_text()
+        assert 'Some models' in text
+        assert 'failed: the checkpoint no.pth does not exist' in text
+
+
+@pytest.mark.parametrize(
+    'text, argv, said',
+    [
+        ('', [], 'is empty: it needs a list of models'),
+        ('modls: []', [], "unknown key 'modls': did you mean models?"),
+        ('models: []', ['--boxes', 'config'], '--boxes: write them into'),
+        ('models: []', ['--resamples', '0'], '--resamples 0: at least 1'),
+    ],
+)
+def test_wrong_lists_are_told(tool, tmp_path, capsys, text, argv, said):
+    listed = tmp_path / 'list.yaml'
+    listed.write_text(text)
+    with pytest.raises(SystemExit) as caught:
+        tool.main([str(listed), *argv])
+    assert caught.value.code == 2
+    err = capsys.readouterr().err
+    assert 'leaderboard.py: error: ' in err and said in err
+
+
+def test_interruption_is_no_error_and_writes_no_tables(
+    tool, files, tmp_path, capsys, monkeypatch
+):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tool, 'evaluate_all', interrupt)
+    assert tool.main([*files, '--work-dir', str(tmp_path / 'board')]) == 130
+    assert 'the same command goes on' in capsys.readouterr().out
+    assert not (tmp_path / 'board').exists()
+
+
+def test_two_processes_find_what_one_does(tool, files, tmp_path, repo_root):
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = str(probe.getsockname()[1])
+    argv = [*files, files[0], 'no.pth', '--boxes', 'shift:0.1']
+    argv += ['--resamples', '20']
+    command = [
+        repo_root / 'tools' / 'dist_leaderboard.sh',
+        *('2', *argv, '--work-dir', str(tmp_path / 'two')),
+    ]
+    environ = dict(
+        OMP_NUM_THREADS='1',
+        CUDA_VISIBLE_DEVICES='',
+        PYTHON=sys.executable,
+        PYTHONWARNINGS='ignore',
+        PORT=port,
+    )
+    result = subprocess.run(
+        command, env={**os.environ, **environ}, capture_output=True, text=True
+    )
+    # torchrun ends so where a process returned 1
+    assert result.returncode == 1, result.stderr[-3000:]
+    assert tool.main([*argv, '--work-dir', str(tmp_path / 'one')]) == 1
+    two, one = read_csv(tmp_path / 'two'), read_csv(tmp_path / 'one')
+    assert [line['processes'] for line in two] == ['2', '']
+    for ours, theirs in zip(two, one, strict=True):
+        for name in ('boxes', 'failure', 'AP', 'AR', 'num_poses', 'gflops'):
+            assert ours[name] == theirs[name]
