@@ -1,3 +1,3 @@
-"""Transforms and the generator of the embedded data set."""
+"""Data sets, transforms and the generator of the embedded data set."""
 
-from . import transforms  # noqa: F401
+from . import datasets, transforms  # noqa: F401

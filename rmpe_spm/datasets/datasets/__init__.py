@@ -1,0 +1,5 @@
+"""Data sets."""
+
+from .mpii_multi_person_dataset import MpiiMultiPersonDataset
+
+__all__ = ['MpiiMultiPersonDataset']
