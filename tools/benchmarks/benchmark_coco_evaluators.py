@@ -5,8 +5,10 @@ Three evaluators take turns in one process on one core: xtcocotools, which
 mmpose uses, faster-coco-eval as it is, and rmpe_spm's use of it; the fastest
 run of each counts. The time is that from results in memory to the numbers,
 as a metric needs it after each epoch; the reference's index of the
-annotations is made before. Prints the largest difference of any number, too,
-and the time of a bootstrap of AP over the images::
+annotations is made before. Then the whole metrics, mmpose's ``CocoMetric``
+and ``PoseNMSCocoMetric``, from a model's predictions to the numbers. Prints
+the largest difference of any number, too, and the time of a bootstrap of AP
+over the images::
 
     OMP_NUM_THREADS=1 python tools/benchmarks/benchmark_coco_evaluators.py \
         person_keypoints_val2017.json results.json --copies 1 10
@@ -21,13 +23,16 @@ import io
 import json
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 import faster_coco_eval
 import numpy as np
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
+from mmengine.logging import MMLogger
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.evaluation.metrics import CocoMetric
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
@@ -39,6 +44,7 @@ from rmpe_spm.evaluation.functional.coco_checks import (
 from rmpe_spm.evaluation.functional.coco_evaluation import evaluate_keypoints
 from rmpe_spm.evaluation.functional.coco_poses import make_pose_set
 from rmpe_spm.evaluation.functional.pose_matches import match_poses
+from rmpe_spm.evaluation.metrics import PoseNMSCocoMetric
 
 DATASETS = {
     'coco': ('keypoints', True),
@@ -170,11 +176,76 @@ def by_rmpe_spm(
     return evaluate
 
 
+def samples_of(results: list[dict], num_keypoints: int) -> list[dict]:
+    """Results as what a bottom-up model hands to a metric."""
+    images = defaultdict(list)
+    for result in results:
+        images[result['image_id']].append(result)
+    samples = []
+    for image_id, persons in images.items():
+        joints = np.array([person['keypoints'] for person in persons], float)
+        joints = joints.reshape(len(persons), num_keypoints, 3)
+        scores = np.array([person['score'] for person in persons])
+        poses = dict(
+            keypoints=joints[..., :2],
+            keypoint_scores=joints[..., 2],
+            bbox_scores=scores,
+        )
+        samples.append(
+            dict(
+                id=list(range(len(persons))),
+                img_id=image_id,
+                gt_instances={},
+                pred_instances=poses,
+            )
+        )
+    return samples
+
+
+def time_metrics(
+    data: tuple[dict, list[dict]],
+    meta: dict,
+    iou_type: str,
+    use_area: bool,
+    repeats: int,
+) -> None:
+    """Print the time of the whole metrics."""
+    samples = samples_of(data[1], len(meta['sigmas']))
+    best, numbers = [np.inf, np.inf], [{}, {}]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'annotations.json'
+        path.write_text(json.dumps(data[0]))
+        options = dict(
+            ann_file=str(path), iou_type=iou_type, use_area=use_area
+        )
+        for _ in range(repeats):
+            with contextlib.redirect_stdout(io.StringIO()):
+                metrics = (
+                    CocoMetric(nms_mode='none', **options),
+                    PoseNMSCocoMetric(**options),
+                )
+                for place, metric in enumerate(metrics):
+                    metric.dataset_meta = dict(meta)
+                    start = time.perf_counter()
+                    metric.process({}, samples)
+                    numbers[place] = metric.evaluate(len(samples))
+                    seconds = time.perf_counter() - start
+                    best[place] = min(best[place], seconds)
+    difference = max(abs(numbers[0][k] - numbers[1][k]) for k in numbers[0])
+    print(
+        f'  CocoMetric {1000 * best[0]:.1f} ms, PoseNMSCocoMetric '
+        f'{1000 * best[1]:.1f} ms: {best[0] / best[1]:.1f}x, difference '
+        f'{difference:.1e}'
+    )
+
+
 def main() -> None:
+    MMLogger.get_instance('benchmark', log_level='ERROR')
     args = parse_args()
     iou_type, use_area = DATASETS[args.dataset]
     config = f'configs/_base_/datasets/{args.dataset}.py'
-    sigmas = parse_pose_metainfo(dict(from_file=config))['sigmas']
+    meta = parse_pose_metainfo(dict(from_file=config))
+    sigmas = meta['sigmas']
     annotations = json.loads(args.annotations.read_text())
     if args.results:
         results = json.loads(args.results.read_text())
@@ -223,6 +294,7 @@ def main() -> None:
             + f' | {1000 * matched:7.1f} {1000 * drawn:7.1f} | AP '
             f'{found.value:.4f} [{found.low:.4f}, {found.high:.4f}]'
         )
+        time_metrics(data, meta, iou_type, use_area, args.repeats)
 
 
 if __name__ == '__main__':
