@@ -62,23 +62,51 @@ def check_coco_annotations(path: Path, num_keypoints: int) -> list[str]:
     return list(_notes(path, people))
 
 
-def check_detections(path: Path) -> None:
+def check_detections(path: Path, ann_file: Path | None = None) -> None:
     """Check a file of person detections in COCO's results layout.
+
+    Detections of other categories than 1, a person, are not used.
 
     Args:
         path (Path): The JSON file.
+        ann_file (Path, optional): COCO annotations that must list the
+            images of the detections. Defaults to None: any image will do.
 
     Raises:
-        ConfigError: The file is missing, no JSON or of another layout.
+        ConfigError: The file is missing, no JSON or of another layout, or a
+            detection has no finite box or an image that is not listed.
     """
     content = _read_json(path)
     if not isinstance(content, list):
         raise ConfigError(
             f'{path} is no list of detections (COCO results layout)'
         )
+    image_ids = None
+    if ann_file is not None:
+        image_ids = {image['id'] for image in _read_json(ann_file)['images']}
     for index, detection in enumerate(content):
+        where = f'{path}: detection {index}'
         keys = ('image_id', 'category_id', 'bbox', 'score')
-        _require_keys(detection, keys, f'{path}: detection {index}')
+        _require_keys(detection, keys, where)
+        if detection['category_id'] != 1:
+            continue
+        box = detection['bbox']
+        if (
+            not isinstance(box, list)
+            or len(box) < 4
+            or not all(isinstance(v, int | float) for v in box)
+            or not all(map(math.isfinite, box))
+        ):
+            raise ConfigError(
+                f'{where} of image {detection["image_id"]} has no box of 4 '
+                f'finite numbers (x, y, width, height): {box}. Leave it out'
+            )
+        if image_ids is not None and detection['image_id'] not in image_ids:
+            raise ConfigError(
+                f'{where} is of image {detection["image_id"]}, which '
+                f'{ann_file} does not list: give the detections that belong '
+                'to these annotations, or leave such ones out'
+            )
 
 
 def _read_json(path: Path) -> object:

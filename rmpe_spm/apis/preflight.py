@@ -180,7 +180,7 @@ def _check_dataset(where: str, dataset: dict, notes: dict) -> int | None:
     boxes = dataset.get('bbox_file')
     if boxes and boxes not in notes:
         try:
-            check_detections(Path(boxes))
+            check_detections(Path(boxes), None if own_format else annotations)
         except ConfigError as error:
             raise ConfigError(f'{where}.bbox_file: {error}') from None
         notes[boxes] = []

@@ -237,3 +237,28 @@ def test_configs_name_real_loader_keys(repo_root: Path):
     arguments = Runner.__init__.__code__.co_varnames
     for keys in (*preflight.LOADERS.values(), *preflight.EVALUATORS.values()):
         assert set(keys) <= set(arguments)
+
+
+@pytest.mark.parametrize(
+    'change, said',
+    [
+        (dict(image_id=9), 'detection 1 is of image 9'),
+        (dict(bbox=[3, 3, float('nan'), 40]), 'finite numbers'),
+        (dict(bbox=[3, 3, 30]), 'finite numbers'),
+        # Not a person: mmpose passes it over.
+        (dict(image_id=9, category_id=3), None),
+        (dict(bbox=[300, 3, 0, 0]), None),
+    ],
+)
+def test_detections(tiny_config, tmp_path, change, said):
+    """Of images that the annotations do not list, and without a box."""
+    boxes = tmp_path / 'boxes.json'
+    box = dict(image_id=2, category_id=1, bbox=[3, 3, 30, 40], score=0.9)
+    boxes.write_text(json.dumps([box, {**box, **change}]))
+    tiny_config.test_dataloader.dataset.bbox_file = str(boxes)
+    if said is None:
+        check_data(tiny_config, 'test')
+    else:
+        with pytest.raises(ConfigError, match=said) as caught:
+            check_data(tiny_config, 'test')
+        assert 'test_dataloader.dataset.bbox_file' in str(caught.value)

@@ -65,6 +65,19 @@ def test_image_without_people_is_evaluated(
     assert 'coco/AP' in json.loads(out.read_text())
 
 
+def test_boxes_of_nothing_are_evaluated(tool, files, tmp_path):
+    """Empty boxes and boxes beyond the image give poses, not errors."""
+    boxes = [[3, 3, 0, 0], [3, 3, 0, 40], [500, 500, 30, 40], [3, 3, -9, 9]]
+    boxes = [
+        dict(image_id=1, category_id=1, bbox=box, score=0.9) for box in boxes
+    ]
+    path, out = tmp_path / 'boxes.json', tmp_path / 'metrics.json'
+    path.write_text(json.dumps(boxes))
+    argv = files(**{'test_dataloader.dataset.bbox_file': str(path)})
+    tool.main([*argv, '--out', str(out)])
+    assert json.loads(out.read_text())['coco/AP'] == 0
+
+
 @pytest.mark.parametrize(
     'argv, changes, said',
     [
