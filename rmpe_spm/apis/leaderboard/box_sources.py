@@ -50,7 +50,9 @@ class BoxSource:
         """What the source is called where there is no config."""
         if self.kind == 'perturbed':
             return f'{self.error} {self.size:g}, seed {self.seed}'
-        return Path(self.file).name if self.file else self.kind
+        if self.file:
+            return f'detections {Path(self.file).name}'
+        return self.kind.replace('_', ' ')
 
 
 def parse_box_source(source: str | Mapping[str, Any], where: str) -> BoxSource:
@@ -219,8 +221,14 @@ def _perturbed_file(
             f'test_dataloader.dataset.ann_file: {ann_file} does not exist'
         )
     part = path.with_suffix('.part')
-    write_perturbed_boxes(
-        part, ann_file, source.error, source.size, source.file, source.seed
-    )
+    try:
+        write_perturbed_boxes(
+            part, ann_file, source.error, source.size, source.file, source.seed
+        )
+    except (KeyError, TypeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{ann_file}: box errors need annotations in COCO's layout, as "
+            f'JSON ({type(error).__name__}: {error})'
+        ) from error
     part.replace(path)
     return path

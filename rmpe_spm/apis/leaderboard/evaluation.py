@@ -12,7 +12,11 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from ...evaluation.functional.coco_poses import PoseSet, read_pose_set
+from ...evaluation.functional.coco_poses import (
+    PoseSet,
+    load_json,
+    make_pose_set,
+)
 from ...evaluation.functional.joint_pck import joint_pck
 from ..preflight import check_data, check_model
 from .box_sources import is_single_stage
@@ -91,8 +95,10 @@ def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
     size = codec_input_size(runner.model)
     if size is not None:
         what = 'image' if is_single_stage(prepared.cfg) else "person's crop"
-        record.gflops = count_gflops(runner.model, size)
+        record.gflops, uncounted = count_gflops(runner.model, size)
         record.gflops_input = f'one {what} of {size[0]}x{size[1]}'
+        if uncounted:
+            record.gflops_input += f', without {", ".join(uncounted)}'
     meta = dataset.metainfo
     poses = evaluated_poses(prepared, folder, meta['num_keypoints'])
     if poses is not None:
@@ -133,17 +139,13 @@ def evaluated_poses(
         return None
     if evaluator.get('gt_converter') or evaluator.get('pred_converter'):
         return None
-    try:
-        return read_pose_set(
-            path,
-            results,
-            num_keypoints=num_keypoints,
-            use_area=evaluator.get('use_area', True),
-            iou_type=evaluator.get('iou_type', 'keypoints'),
-        )
-    except ValueError as error:  # not one pose
-        print_log(str(error), 'current', level=logging.WARNING)
-        return None
+    return make_pose_set(
+        load_json(path),
+        load_json(results),
+        num_keypoints=num_keypoints,
+        use_area=evaluator.get('use_area', True),
+        iou_type=evaluator.get('iou_type', 'keypoints'),
+    )
 
 
 def annotation_file(prepared: PreparedEntry) -> Path | None:

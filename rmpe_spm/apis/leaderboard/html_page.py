@@ -82,7 +82,7 @@ def _row(table: Table, row: Row, names: Sequence[str], width: int) -> str:
         cells.append(f'<td class="reason" colspan="{width - 3}">{reason}</td>')
         return _tr(row, cells)
     record = row.record
-    cells.append(_bar_cell(row, table.rank_by))
+    cells.append(_bar_cell(row, table))
     cells += [_cell(row.metrics.get(name)) for name in names[1:]]
     cells += [
         _cell(record.parameters / 1e6, '.2f'),
@@ -181,22 +181,24 @@ def _base64(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode('ascii')
 
 
-def _bar_cell(row: Row, name: str) -> str:
+def _bar_cell(row: Row, table: Table) -> str:
     """The value that ranks, with a bar and the interval as a line."""
-    value = row.metrics.get(name)
+    value = row.metrics.get(table.rank_by)
     if value is None:
         return _cell(None)
+    values = [each.metrics.get(table.rank_by, 0.0) for each in table.rows]
+    full = 100 if max(values) > 1 else 1  # some metrics are in percent
     low, high = row.interval or (None, None)
     title, whisker = '', ''
     if low is not None:
         title = f'95% interval {low:.3f} to {high:.3f}'
         whisker = (
-            f'<b style="left:{_percent(low)};'
-            f'width:{_percent(high - low)}"></b>'
+            f'<b style="left:{_percent(low / full)};'
+            f'width:{_percent((high - low) / full)}"></b>'
         )
     return (
         f'<td data-value="{value!r}" title="{title}">{value:.3f}'
-        f'<span class="bar"><i style="width:{_percent(value)}"></i>'
+        f'<span class="bar"><i style="width:{_percent(value / full)}"></i>'
         f'{whisker}</span></td>'
     )
 

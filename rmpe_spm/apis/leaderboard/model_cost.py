@@ -6,6 +6,9 @@ import torch
 from mmengine.analysis import FlopAnalyzer
 from torch import nn
 
+# How a trace names an operation that is written in C++ or Python beside.
+_CUSTOM = 'PythonOp.'
+
 
 def count_parameters(model: nn.Module) -> int:
     """Number of a model's parameters, frozen ones too.
@@ -33,7 +36,7 @@ class _Forward(nn.Module):
 @torch.no_grad()
 def count_gflops(
     model: nn.Module, input_size: tuple[int, int]
-) -> float | None:
+) -> tuple[float | None, list[str]]:
     """Operations of one forward pass, as mmengine's analysis counts them.
 
     A multiplication with its addition is one operation, as in mmpose's
@@ -44,8 +47,9 @@ def count_gflops(
         input_size (tuple): Size (w, h) of the input in pixels.
 
     Returns:
-        float | None: In units of 1e9; None for a model that cannot be
-        traced.
+        tuple[float | None, list[str]]: The number in units of 1e9, None for
+        a model that cannot be traced; and the operations beyond PyTorch's
+        (deformable convolutions) that are not in it.
     """
     model = getattr(model, 'module', model)
     w, h = input_size
@@ -59,9 +63,13 @@ def count_gflops(
             analyzer = FlopAnalyzer(_Forward(model), inputs)
             analyzer.unsupported_ops_warnings(False)
             analyzer.uncalled_modules_warnings(False)
-            return analyzer.total() / 1e9
+            total = analyzer.total() / 1e9
+            names = analyzer.unsupported_ops()
+            return total, sorted(
+                name.rpartition('.')[2] for name in names if _CUSTOM in name
+            )
     except (RuntimeError, TypeError, AttributeError, NotImplementedError):
-        return None
+        return None, []
     finally:
         for module in training:
             module.training = True

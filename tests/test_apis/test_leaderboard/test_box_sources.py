@@ -167,3 +167,23 @@ def test_data_sets_within_others(tiny_config, tmp_path):
         apply_box_source(
             tiny_config, BoxSource('ground_truth'), tmp_path, True
         )
+
+
+@pytest.mark.parametrize('content', [b'[]', b'{}', b'\x89HDF'])
+def test_errors_need_coco_annotations(tiny_config, tmp_path, content):
+    path = tmp_path / 'other.json'
+    path.write_bytes(content)
+    tiny_config.test_dataloader.dataset.ann_file = str(path)
+    source = BoxSource('perturbed', error='scale', size=0.1)
+    with pytest.raises(ConfigError, match=r'other\.json.*JSON'):
+        apply_box_source(tiny_config, source, tmp_path, True)
+
+
+def test_names_without_a_config():
+    names = {
+        BoxSource('ground_truth'): 'ground truth',
+        BoxSource('detections', file='a/b.json'): 'detections b.json',
+        BoxSource('perturbed', error='shift', size=0.1): 'shift 0.1, seed 0',
+    }
+    for source, name in names.items():
+        assert str(source) == name

@@ -81,3 +81,21 @@ def test_images_that_are_missing_are_told_first(write_model, evaluate):
         evaluate(
             *write_model(), **{'test_dataloader.dataset.data_prefix.img': 'no'}
         )
+
+
+def test_model_that_finds_nobody(write_model, evaluate, tmp_path):
+    """AP 0, and all joints are missed: numbers, not gaps."""
+    nobody = tmp_path / 'nobody.json'
+    box = dict(image_id=1, category_id=1, bbox=[3, 3, 30, 40], score=0.9)
+    nobody.write_text(json.dumps([box]))
+    changes = {
+        'test_dataloader.dataset.bbox_file': str(nobody),
+        'test_evaluator.type': 'PoseNMSCocoMetric',
+        'test_evaluator.keypoint_score_thr': 0.2,
+    }
+    prepared, folder, record = evaluate(*write_model(), **changes)
+    (folder / 'results.keypoints.json').write_text('[]')
+    poses = evaluated_poses(prepared, folder, 17)
+    assert poses.num_poses == 0
+    assert (joint_pck(poses) == 0).all()
+    assert record.num_images == 4

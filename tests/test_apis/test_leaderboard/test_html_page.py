@@ -122,6 +122,13 @@ def test_bar_and_interval(text):
     assert '<b style="left:60.00%;width:15.00%">' in cell
 
 
+def test_bars_of_percentages(make_row):
+    rows = [make_row('one', 62.5), make_row('two', 0.5)]
+    text = to_html([make_table('val', rows, 'AP')], 'T', '')
+    widths = re.findall(r'<i style="width:([^"]*)">', text)
+    assert widths == ['62.50%', '0.50%']
+
+
 def test_definitions(text):
     assert '<dt>AP</dt><dd>what &amp; why</dd>' in text
     assert '<p>A note.</p>' in text

@@ -30,8 +30,10 @@ def test_counts_of_a_small_model(model):
     assert count_parameters(model) == convolution + 8 + last + 17
     # one operation is a multiplication and an addition
     expected = (convolution + last) * 12 * 16
-    assert count_gflops(model, (48, 64)) * 1e9 == pytest.approx(expected)
-    assert count_gflops(model, (96, 64)) * 1e9 == pytest.approx(2 * expected)
+    assert count_gflops(model, (48, 64))[0] * 1e9 == pytest.approx(expected)
+    assert count_gflops(model, (96, 64))[0] * 1e9 == pytest.approx(
+        2 * expected
+    )
     assert model.training  # as it was
 
 
@@ -40,7 +42,24 @@ def test_model_that_cannot_be_traced(model):
         raise NotImplementedError
 
     model.forward = fail
-    assert count_gflops(model, (48, 64)) is None
+    assert count_gflops(model, (48, 64)) == (None, [])
+
+
+def test_says_what_is_not_counted(model):
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, inputs):
+            return inputs * 2
+
+    before, names = count_gflops(model, (48, 64))
+    assert names == []
+    layer = model.backbone
+    model.backbone = torch.nn.Module()
+    model.backbone.forward = lambda x: (Double.apply(layer(x)[0]),)
+    model.backbone.layer = layer
+    after, names = count_gflops(model, (48, 64))
+    assert names == ['Double']
+    assert after == pytest.approx(before)
 
 
 def test_input_size_of_the_codec(model):
