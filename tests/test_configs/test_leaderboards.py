@@ -1,0 +1,24 @@
+from pathlib import Path
+
+import pytest
+
+from rmpe_spm.apis.leaderboard import read_listing
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    'path',
+    sorted((ROOT / 'configs' / 'leaderboards').glob('*')),
+    ids=lambda path: path.stem,
+)
+def test_lists_name_configs_that_exist(path):
+    """And the checkpoints that training them leaves."""
+    listing = read_listing(path)
+    for model in listing.models:
+        config = ROOT / model.config
+        assert config.is_file(), model.config
+        checkpoint = Path(model.checkpoint)
+        assert checkpoint.parent.name == config.stem
+        epochs = checkpoint.stem.removeprefix('epoch_')
+        assert f'-{epochs}e_' in config.stem
