@@ -31,7 +31,7 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
 
     - ``'group'``, of the published tables: a group of people who overlap.
       Its place and mean scale are known to the method:
-      ``GetGroupCenterScale`` crops it.
+      ``GroupAffine`` crops it.
     - ``'image'``: all people of an image; nothing but the image is known.
 
     In bottom-up mode a sample is a unit, in top-down mode a person or, with

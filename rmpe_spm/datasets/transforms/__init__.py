@@ -1,7 +1,7 @@
 """Transforms of the training and test pipelines."""
 
 from .generate_center_target import GenerateCenterTarget
-from .get_group_center_scale import GetGroupCenterScale
+from .group_affine import GroupAffine
 from .load_image_or_skip import LoadImageOrSkip
 from .multiscale_bottomup_resize import MultiscaleBottomupResize
 from .pack_multiscale_pose_inputs import PackMultiscalePoseInputs
@@ -10,7 +10,7 @@ from .sanitize_instances import SanitizeInstances
 
 __all__ = [
     'GenerateCenterTarget',
-    'GetGroupCenterScale',
+    'GroupAffine',
     'LoadImageOrSkip',
     'MultiscaleBottomupResize',
     'PGPGTransform',

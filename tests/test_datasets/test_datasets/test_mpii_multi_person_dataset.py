@@ -215,10 +215,7 @@ def test_bad_detections(release, tmp_path):
 
 def test_through_the_pipelines(release):
     load = [dict(type='LoadImage')]
-    group = [
-        dict(type='GetGroupCenterScale'),
-        dict(type='TopdownAffine', input_size=(64, 64)),
-    ]
+    group = [dict(type='GroupAffine', input_size=(64, 64))]
     data = build(release, protocol='group', data_mode='bottomup',
                  pipeline=[*load, *group, PACK])  # fmt: skip
     sample = data[0]['data_samples']
