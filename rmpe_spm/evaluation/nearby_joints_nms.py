@@ -7,6 +7,10 @@ from .base_pose_nms import BasePoseNMS
 from .functional.greedy_nms import eliminate
 from .functional.pose_nms_batch import PoseBatch, Selection, clusters_of
 
+# Up to so many poses all pairs are compared at once, which is faster than
+# one kept pose at a time.
+_AT_ONCE = 96
+
 
 @TASK_UTILS.register_module()
 class NearbyJointsNMS(BasePoseNMS):
@@ -54,11 +58,26 @@ class NearbyJointsNMS(BasePoseNMS):
             )
         low = np.nanmin(kpts, 1, initial=np.inf)
         high = np.nanmax(kpts, 1, initial=-np.inf)
-        reach = self.dist_thr * np.linalg.norm(high - low, axis=1)
+        x = np.ascontiguousarray(kpts[..., 0])
+        y = np.ascontiguousarray(kpts[..., 1])
+        reach = (self.dist_thr * np.linalg.norm(high - low, axis=1)) ** 2
 
-        def redundant(pick: int, others: np.ndarray) -> np.ndarray:
-            distance = np.linalg.norm(kpts[others] - kpts[pick], axis=-1)
-            return (distance < reach[pick]).sum(1) > limit
+        def near(picks: np.ndarray, others: np.ndarray) -> np.ndarray:
+            squared = (x[others] - x[picks]) ** 2
+            squared += (y[others] - y[picks]) ** 2
+            found = squared < reach[picks][..., None]
+            return np.count_nonzero(found, axis=-1) > limit
+
+        if len(kpts) <= _AT_ONCE:
+            every = np.arange(len(kpts))
+            table = near(every[:, None], every)
+
+            def redundant(pick: int, others: np.ndarray) -> np.ndarray:
+                return table[pick, others]
+        else:
+
+            def redundant(pick: int, others: np.ndarray) -> np.ndarray:
+                return near(np.array([pick]), others)
 
         order = poses.ranking(poses.person_scores)
         owners = eliminate(order, poses.images, redundant)

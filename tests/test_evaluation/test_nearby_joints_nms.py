@@ -6,6 +6,7 @@ from mmpose.evaluation.functional import nearby_joints_nms
 from mmpose.registry import TASK_UTILS
 
 from rmpe_spm.evaluation import NearbyJointsNMS
+from rmpe_spm.evaluation import nearby_joints_nms as nearby_joints_nms_module
 
 
 def test_more_than_half_of_the_joints():
@@ -45,6 +46,19 @@ def test_keeps_what_mmpose_keeps():
     assert [len(result) for result in images] == [3, 3]
     whole = NearbyJointsNMS()(*(a[15:] for a in args), scores=scores[15:])
     assert images[1].keep.tolist() == whole.keep[:3].tolist()
+
+
+def test_many_poses_are_treated_as_few(monkeypatch):
+    """All pairs at once, or one kept pose after another."""
+    rng = np.random.default_rng(1)
+    base = rng.uniform(0, 99, (8, 17, 2))
+    kpts = base[rng.integers(0, 8, 60)] + rng.normal(size=(60, 17, 2)) * 3
+    args = kpts, rng.random((60, 17)), np.zeros((60, 4))
+    few = NearbyJointsNMS()(*args)
+    monkeypatch.setattr(nearby_joints_nms_module, '_AT_ONCE', 0)
+    many = NearbyJointsNMS()(*args)
+    assert 8 <= len(few) < 60
+    assert many.keep.tolist() == few.keep.tolist()
 
 
 def test_missing_joints_are_not_near():
