@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..evaluation.functional.coco_poses import read_pose_set
+from ..evaluation.functional.coco_checks import check_annotations
+from ..evaluation.functional.coco_poses import load_json, make_pose_set
 from ..evaluation.functional.joint_errors import JointErrors, joint_errors
 from ..evaluation.joint_error_report import (
     compare_joint_errors,
@@ -66,7 +67,10 @@ def run_comparison(
         RunFailedError: A run failed.
     """
     ann_file = _common_annotations(configs, cfg_options or {})
-    names = read_joint_names(ann_file)
+    annotations = load_json(ann_file)
+    check_annotations(annotations, source=ann_file)
+    names = joint_names_of(annotations, ann_file)
+    check_annotations(annotations, len(names), source=ann_file)
     results: dict[str, list[SeedResult]] = {}
     report = work_dir / 'report.md'
     # Seed by seed, for a fair comparison early on.
@@ -79,7 +83,9 @@ def run_comparison(
             test = run_test(
                 config, training.checkpoint, folder / 'test', cfg_options
             )
-            poses = read_pose_set(ann_file, test.results_file, len(names))
+            # A model that finds nobody has a place in the report, too.
+            found = load_json(test.results_file)
+            poses = make_pose_set(annotations, found, len(names))
             results.setdefault(name, []).append(
                 SeedResult(test.metrics, joint_errors(poses), training.seconds)
             )
@@ -87,11 +93,12 @@ def run_comparison(
     return report
 
 
-def read_joint_names(ann_file: str | Path) -> list[str]:
-    """Read the joints' names from COCO annotations.
+def joint_names_of(annotations: dict, source: str) -> list[str]:
+    """Return the joints' names that COCO annotations list.
 
     Args:
-        ann_file (str | Path): The annotations.
+        annotations (dict): Content of the annotation file.
+        source (str): Where it comes from, for the message.
 
     Returns:
         list[str]: The names.
@@ -99,11 +106,10 @@ def read_joint_names(ann_file: str | Path) -> list[str]:
     Raises:
         ValueError: If no category lists its keypoints.
     """
-    content = json.loads(Path(ann_file).read_text(encoding='utf-8'))
-    for category in content.get('categories', ()):
+    for category in annotations.get('categories', ()):
         if category.get('keypoints'):
             return category['keypoints']
-    raise ValueError(f'{ann_file}: no category lists its keypoints by name')
+    raise ValueError(f'{source}: no category lists its keypoints by name')
 
 
 def write_comparison(
