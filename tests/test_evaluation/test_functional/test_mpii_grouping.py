@@ -41,11 +41,11 @@ def sample(sample_id, people, places, image=5):
 
 def test_nearest_group_by_hand():
     boxes = np.array([[0, 0, 100, 100], [60, 0, 100, 40], [300, 0, 310, 5]])
-    places = [(10, 90), (81, 20), (62, 38), (200, 50), (305, 5), (305, 5.1)]
+    places = [(10, 90), (81, 20), (70, 32), (200, 50), (305, 5), (305, 5.1)]
     poses = np.concatenate(
         [np.reshape(places, (-1, 1, 2)) + d for d in ([-7, 2], [7, -2])], 1
     )
-    # (62, 38) is 17 of 70.7 from the first centre, 25.5 of 28.3 from the
+    # (70, 32) is 26.9 of 70.7 from the first centre, 15.6 of 28.3 from the
     # second
     assert nearest_group(poses, boxes).tolist() == [0, 1, 0, -1, 2, -1]
     assert nearest_group(poses[:0], boxes).shape == (0,)

@@ -213,6 +213,28 @@ def test_soft_scores_reach_the_joints(root, tmp_path):
     np.testing.assert_allclose(np.sort(poses.scores, 0)[::-1], expected)
 
 
+def test_box_scores_stay_with_their_poses(root, tmp_path):
+    """Of a pair the second is kept, with its own box score."""
+    data = build(root, data_mode='bottomup')
+    samples = samples_of(
+        data, lambda s: np.concatenate([truth(s)[:1], truth(s)])[:3]
+    )
+    for sample in samples:
+        number = len(sample['pred_instances']['keypoints'])
+        sample['pred_instances']['bbox_scores'] = [0.2, 0.9, 0.5][:number]
+    metric = MpiiMultiPersonAP(
+        nms=dict(type='OKSNMS'),
+        score_mode='bbox',
+        outfile_prefix=str(tmp_path / 'boxes'),
+    )
+    metric.dataset_meta = data.metainfo
+    metric.process({}, samples)
+    metric.evaluate(len(samples))
+    first, second = read_predictions(tmp_path / 'boxes.mat')
+    assert first.poses.scores.tolist() == [[0.9] * 14, [0.5] * 14]
+    assert second.poses.scores.tolist() == [[0.9] * 14]
+
+
 def test_merged_poses_are_evaluated(root, tmp_path):
     """Two poses 4 to each side: the merged one has moved by less."""
     data = build(root, data_mode='bottomup', num_keypoints=14)
