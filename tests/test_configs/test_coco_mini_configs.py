@@ -54,9 +54,9 @@ def test_rmpe_and_plain_see_the_same(top_down):
 
 def test_what_rmpe_adds(top_down):
     plain, stage_1, stage_2 = top_down
-    pgpg = stage_1.train_dataloader.dataset.pipeline[1]
+    pgpg = stage_1.train_dataloader.dataset.pipeline[2]
     assert pgpg.type == 'PGPGTransform' and pgpg.mode == 'gmm_atomic'
-    assert stage_2.train_dataloader.dataset.pipeline[1] == pgpg
+    assert stage_2.train_dataloader.dataset.pipeline[2] == pgpg
     center = stage_2.train_dataloader.dataset.pipeline[-2]
     assert center.type == 'GenerateCenterTarget' and center.use_udp
     assert center.encoder == stage_2.codec == plain.codec

@@ -12,6 +12,6 @@ pgpg = dict(
     mode='gmm_atomic',
     model='configs/rmpe/_base_/pgpg/coco_mini_yolox-nano.json')
 train_pipeline = [
-    _base_.train_pipeline[0], pgpg, *_base_.train_pipeline[1:]
+    *_base_.train_pipeline[:2], pgpg, *_base_.train_pipeline[2:]
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

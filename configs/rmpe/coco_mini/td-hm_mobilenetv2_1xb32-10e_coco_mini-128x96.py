@@ -72,7 +72,9 @@ data_root = '{{$COCO_MINI:data/coco_mini/}}'
 
 # pipelines
 train_pipeline = [
-    dict(type='LoadImage'),
+    # bad samples are logged and left out
+    dict(type='LoadImageOrSkip'),
+    dict(type='SanitizeInstances'),
     dict(type='GetBBoxCenterScale'),
     dict(type='RandomFlip', direction='horizontal'),
     dict(
@@ -93,7 +95,7 @@ val_pipeline = [
 # data loaders
 train_dataloader = dict(
     batch_size=32,
-    num_workers=2,
+    num_workers=1,
     persistent_workers=True,
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
@@ -106,7 +108,7 @@ train_dataloader = dict(
         pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=64,
-    num_workers=2,
+    num_workers=1,
     persistent_workers=True,
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),

@@ -34,15 +34,17 @@ model = dict(
         in_channels=64,
         in_index=(0, 1, 2, 3),
         num_keypoints=17,
-        heatmap_head=dict(num_convs=1, channels=32, kernel_size=3),
-        displacement_head=dict(num_convs=2, channels=64, kernel_size=3),
+        heatmap_head=dict(
+            num_convs=1, channels=32, kernel_size=3, depthwise=True),
+        displacement_head=dict(
+            num_convs=2, channels=64, kernel_size=3, depthwise=True),
         decoder=codec),
     test_cfg=dict(
         _delete_=True, flip_test=True, nms_dist_thr=0.05, max_num_people=30))
 
 # pipelines
 train_pipeline = list(_base_.train_pipeline)
-train_pipeline[3] = dict(type='GenerateTarget', encoder=codec)
+train_pipeline[4] = dict(type='GenerateTarget', encoder=codec)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
 codec = dict(codec, _delete_=True)
