@@ -127,10 +127,37 @@ def test_wrong_set_up_stops_at_once(
     assert not list(tmp_path.glob('**/*.pth'))
 
 
+def bottom_up(cfg):
+    """Make the top-down config one of SPM."""
+    codec = dict(
+        type='HierarchicalSPRCodec',
+        input_size=(64, 64),
+        heatmap_size=(16, 16),
+        kinematics='coco',
+    )
+    cfg.model.type = 'BottomupPoseEstimator'
+    cfg.model.head = dict(
+        type='SPMHead', in_channels=8, num_keypoints=17, decoder=codec
+    )
+    cfg.train_dataloader.dataset.update(
+        data_mode='bottomup',
+        pipeline=[
+            dict(type='LoadImage'),
+            dict(type='BottomupRandomAffine', input_size=codec['input_size']),
+            dict(type='GenerateTarget', encoder=codec),
+            dict(type='BottomupGetHeatmapMask'),
+            dict(type='PackPoseInputs'),
+        ],
+    )
+
+
+@pytest.mark.parametrize('mode', ['topdown', 'bottomup'])
 def test_one_bad_sample_does_not_stop_training(
-    train, config_file, tiny_config, tiny_coco, tmp_path, caplog
+    train, config_file, tiny_config, tiny_coco, tmp_path, mode
 ):
     """Every kind of bad sample at once, beside good ones."""
+    if mode == 'bottomup':
+        bottom_up(tiny_config)
     content = json.loads((tiny_coco / 'annotations.json').read_text())
     annotations = content['annotations']
     annotations[0]['keypoints'][0] = float('nan')
