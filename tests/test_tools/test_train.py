@@ -17,6 +17,11 @@ SKELETON = dict(
     ),
 )
 
+# A backbone that cannot take 48x64 pixels.
+HOURGLASS = dict(
+    _delete_=True, type='StackedHourglass', num_stacks=1, channels=8
+)
+
 
 @pytest.fixture
 def train(repo_root):
@@ -114,6 +119,7 @@ def _fails_plainly(capsys, function, *args):
         ),
         ([], {'val_evaluator.type': 'CocoMetrik'}, 'CocoMetric'),
         ([], {'train_dataloader.dataset.pipeline.3': SKELETON}, "'cocoo'"),
+        ([], {'model.backbone': HOURGLASS}, 'multiples of 64'),
         (['--resume', 'no.pth'], {}, 'no.pth does not exist'),
     ],
 )
