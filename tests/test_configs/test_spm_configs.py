@@ -18,7 +18,7 @@ from mmpose.registry import DATASETS, MODELS, TRANSFORMS
 from rmpe_spm.codecs.kinematics import build_kinematic_tree
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ('coco', 'mpii', 'crowdpose', 'coco_mini', 'ablations')
+FOLDERS = ('coco', 'mpii', 'crowdpose', 'coco_mini', 'generated', 'ablations')
 CONFIGS = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in FOLDERS

@@ -1,0 +1,119 @@
+# Stage 1 of the paper's schedule on the embedded data set: the plain SPPE,
+# trained from random weights on proposals drawn by PGPG. A ResNet-18 of half
+# width, so that an epoch takes a minute on two CPU cores.
+_base_ = ['mmpose::_base_/default_runtime.py']
+custom_imports = dict(imports=['rmpe_spm'], allow_failed_imports=False)
+
+# runtime
+train_cfg = dict(max_epochs=5, val_interval=5)
+randomness = dict(seed=0)
+
+# optimizer
+optim_wrapper = dict(optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.01))
+
+# learning policy
+param_scheduler = [
+    dict(type='LinearLR', begin=0, end=50, start_factor=0.01, by_epoch=False),
+    dict(
+        type='CosineAnnealingLR',
+        begin=0,
+        end=5,
+        eta_min=1e-5,
+        by_epoch=True,
+        convert_to_iter_based=True),
+]
+
+# hooks
+default_hooks = dict(
+    checkpoint=dict(interval=1, max_keep_ckpts=1),
+    logger=dict(interval=20))
+custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ChannelsLastHook')]
+
+# codec settings
+codec = dict(
+    type='UDPHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=1.5)
+
+# model settings
+model = dict(
+    type='TopdownPoseEstimator',
+    data_preprocessor=dict(
+        type='PoseDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True),
+    backbone=dict(
+        type='ResNet', depth=18, base_channels=32, stem_channels=32),
+    head=dict(
+        type='HeatmapHead',
+        in_channels=256,
+        out_channels=17,
+        deconv_out_channels=(64, 64, 64),
+        deconv_kernel_sizes=(4, 4, 4),
+        loss=dict(type='KeypointMSELoss', use_target_weight=True),
+        decoder=codec),
+    test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=False))
+
+# base dataset settings
+dataset_type = 'CocoDataset'
+data_mode = 'topdown'
+# the folder is given by the environment variable GENERATED
+data_root = '{{$GENERATED:data/generated/}}'
+
+# pipelines
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='PGPGTransform', mode='global_gaussian'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='RandomFlip', direction='horizontal'),
+    dict(
+        type='RandomBBoxTransform',
+        shift_prob=0.0,
+        scale_factor=(0.85, 1.15),
+        rotate_factor=30),
+    dict(type='TopdownAffine', input_size=codec['input_size'], use_udp=True),
+    dict(type='GenerateTarget', encoder=codec),
+    dict(type='PackPoseInputs'),
+]
+val_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='TopdownAffine', input_size=codec['input_size'], use_udp=True),
+    dict(type='PackPoseInputs'),
+]
+
+# data loaders
+train_dataloader = dict(
+    batch_size=64,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_mode=data_mode,
+        ann_file='annotations/person_keypoints_train2017.json',
+        data_prefix=dict(img='train2017/'),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=64,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_mode=data_mode,
+        ann_file='annotations/person_keypoints_val2017.json',
+        bbox_file=data_root + 'detections/val2017_person_detections.json',
+        data_prefix=dict(img='val2017/'),
+        test_mode=True,
+        pipeline=val_pipeline))
+test_dataloader = val_dataloader
+
+# evaluators
+val_evaluator = dict(
+    type='CocoMetric',
+    ann_file=data_root + 'annotations/person_keypoints_val2017.json')
+test_evaluator = val_evaluator

@@ -1,0 +1,86 @@
+"""The demo from data to pictures, with a net too small to learn anything."""
+
+import importlib.util
+import json
+
+import pytest
+
+TINY = """
+_base_ = ['{base}']
+train_cfg = dict(max_epochs=1, val_interval=1)
+param_scheduler = []
+codec = dict(input_size=(64, 64), heatmap_size=(16, 16))
+model = dict(
+    backbone=dict(depth=18, base_channels=8, stem_channels=8),
+    neck=dict(in_channels=[8, 16, 32, 64], out_channels=8),
+    head=dict(in_channels=8, decoder=codec))
+train_pipeline = _base_.train_pipeline
+train_pipeline[1].input_size = (64, 64)
+train_pipeline[3].encoder.update(codec)
+train_dataloader = dict(
+    batch_size=4, num_workers=0, persistent_workers=False,
+    dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(num_workers=0, persistent_workers=False)
+test_dataloader = val_dataloader
+"""
+
+
+@pytest.fixture
+def tool(repo_root):
+    path = repo_root / 'tools' / 'demo.py'
+    spec = importlib.util.spec_from_file_location('demo', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_whole_demo(tool, repo_root, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv('GENERATED', '')  # so that it is restored
+    base = tool.CONFIGS / tool.SCHEDULES['SPM'][-1]
+    config = tmp_path / 'tiny.py'
+    config.write_text(TINY.format(base=base))
+    monkeypatch.setattr(tool, 'SCHEDULES', {'SPM': [str(config)]})
+    work_dir = tmp_path / 'demo'
+    arguments = ['--work-dir', str(work_dir), '--methods', 'SPM']
+    arguments += ['--num-train', '10', '--num-val', '4']
+    tool.main(arguments)
+    out = capfd.readouterr().out
+    (row,) = json.loads((work_dir / 'results.json').read_text())
+    metrics = json.loads((work_dir / 'spm/test/metrics.json').read_text())
+    assert row['method'] == 'SPM' and row['boxes'] == 'none (single stage)'
+    assert (row['ap'], row['ap50'], row['ar']) == (
+        metrics['coco/AP'],
+        metrics['coco/AP .5'],
+        metrics['coco/AR'],
+    )
+    assert row['train_seconds'] > 0 and row['test_seconds'] > 0
+    text = (work_dir / 'results.md').read_text()
+    assert (
+        text in out
+        and f'| SPM | none (single stage) | {row["ap"]:.3f} ' in text
+    )
+    assert len(list((work_dir / 'pictures' / 'spm').glob('*.jpg'))) == 4
+    assert (work_dir / 'pictures' / 'spm.jpg').is_file()
+
+    # a second demo repeats nothing
+    tool.main(arguments)
+    again = capfd.readouterr().out
+    assert '$ python' not in again and text in again
+
+
+def test_every_schedule_ends_in_its_method(tool):
+    for method, names in tool.SCHEDULES.items():
+        assert all((tool.CONFIGS / name).is_file() for name in names)
+        assert names[-1].split('/')[-1].startswith(method.lower())
+        assert method in tool.BOX_SOURCE
+
+
+def test_parameters_are_those_of_the_net_at_test(tool):
+    spm = tool.count_parameters(tool.CONFIGS / tool.SCHEDULES['SPM'][-1])
+    assert 2.5 < spm < 3.5
+    stage1, stage2 = (
+        tool.count_parameters(tool.CONFIGS / name)
+        for name in tool.SCHEDULES['RMPE']
+    )
+    # the localiser, a ResNet-18 of a quarter width, and theta; no twin
+    assert 0.6 < stage2 - stage1 < 0.9

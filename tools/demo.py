@@ -1,0 +1,169 @@
+"""Generate data, train and evaluate RMPE and SPM, and draw the results.
+
+What ``make demo`` runs once the environment is there. Everything lands in
+``work_dirs/demo/``: ``results.md`` (the table), ``results.json``, one folder a
+method with logs, checkpoints and results, and ``pictures/``. What is finished
+there is not repeated, so an interrupted demo goes on where it stopped.
+"""
+
+import argparse
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+# With mmcv-lite mmpose imports only after this.
+import rmpe_spm  # noqa: F401
+
+# isort: split
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.models import build_pose_estimator
+
+from rmpe_spm.apis import told_plainly
+from rmpe_spm.apis.seeded_runs import run_test, run_training
+from rmpe_spm.datasets.generators import generate_dataset
+from rmpe_spm.visualization import draw_results, make_contact_sheet
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+# method -> the configs that train it, in order: each starts from the last
+SCHEDULES = {
+    'RMPE': [
+        'rmpe/generated/pgpg_resnet18-w32_1xb64-5e_generated-128x96.py',
+        'rmpe/generated/rmpe_resnet18-w32_1xb64-1e_generated-128x96.py',
+    ],
+    'SPM': ['spm/generated/spm_resnet18-w32_1xb16-6e_generated-256x192.py'],
+}
+BOX_SOURCE = {'RMPE': 'generated detections', 'SPM': 'none (single stage)'}
+
+
+@dataclass
+class Row:
+    """One line of the table."""
+
+    method: str
+    boxes: str
+    ap: float
+    ap50: float
+    ar: float
+    train_seconds: float
+    test_seconds: float
+    parameters_million: float
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n')[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument('--work-dir', type=Path, default='work_dirs/demo')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--num-train', type=int, default=1800)
+    parser.add_argument('--num-val', type=int, default=250)
+    parser.add_argument(
+        '--methods', nargs='+', choices=SCHEDULES, default=list(SCHEDULES)
+    )
+    return parser.parse_args(argv)
+
+
+def count_parameters(config: Path) -> float:
+    """Parameters (millions) of the network that runs at test."""
+    model = build_pose_estimator(Config.fromfile(config).model)
+    # The parallel branch is made when training starts, so it is not here.
+    return sum(p.numel() for p in model.parameters()) / 1e6
+
+
+def train_and_test(method: str, work_dir: Path, seed: int) -> Row:
+    """Train one method's schedule and test the result."""
+    folder = work_dir / method.lower()
+    checkpoint, seconds = None, 0.0
+    for stage, name in enumerate(SCHEDULES[method], start=1):
+        training = run_training(
+            CONFIGS / name,
+            folder / f'stage{stage}',
+            seed=seed,
+            load_from=checkpoint,
+            validate=False,
+        )
+        checkpoint = training.checkpoint
+        seconds += training.seconds
+    test = run_test(CONFIGS / name, checkpoint, folder / 'test')
+    return Row(
+        method=method,
+        boxes=BOX_SOURCE[method],
+        ap=test.metrics['coco/AP'],
+        ap50=test.metrics['coco/AP .5'],
+        ar=test.metrics['coco/AR'],
+        train_seconds=seconds,
+        test_seconds=test.seconds,
+        parameters_million=count_parameters(CONFIGS / name),
+    )
+
+
+def draw(method: str, data_root: Path, work_dir: Path) -> Path:
+    """Draw one method's predictions beside the ground truth."""
+    meta = parse_pose_metainfo(
+        dict(from_file='configs/_base_/datasets/coco.py')
+    )
+    pictures = draw_results(
+        data_root / 'annotations' / 'person_keypoints_val2017.json',
+        work_dir / method.lower() / 'test' / 'results.keypoints.json',
+        data_root / 'val2017',
+        work_dir / 'pictures' / method.lower(),
+        meta,
+    )
+    return make_contact_sheet(
+        pictures[:6], work_dir / 'pictures' / f'{method.lower()}.jpg'
+    )
+
+
+def table(rows: list[Row]) -> str:
+    """The results as a Markdown table."""
+    lines = [
+        '| method | boxes | AP | AP50 | AR | training s | test s '
+        '| parameters M |',
+        '|---|---|---|---|---|---|---|---|',
+    ]
+    lines += [
+        f'| {row.method} | {row.boxes} | {row.ap:.3f} | {row.ap50:.3f} '
+        f'| {row.ar:.3f} | {row.train_seconds:.0f} | {row.test_seconds:.0f} '
+        f'| {row.parameters_million:.2f} |'
+        for row in rows
+    ]
+    return '\n'.join(lines) + '\n'
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the demonstration."""
+    args = parse_args(argv)
+    work_dir = args.work_dir.resolve()
+    data_root = generate_dataset(
+        work_dir / 'data',
+        num_train=args.num_train,
+        num_val=args.num_val,
+        seed=args.seed,
+    )
+    # For the configs, here and in the runs.
+    os.environ['GENERATED'] = f'{data_root}/'
+    init_default_scope('mmpose')
+    rows = []
+    for method in args.methods:
+        rows.append(train_and_test(method, work_dir, args.seed))
+        sheet = draw(method, data_root, work_dir)
+        print(f'{method}: pictures in {sheet}', flush=True)
+    content = json.dumps([asdict(row) for row in rows], indent=1)
+    (work_dir / 'results.json').write_text(content, encoding='utf-8')
+    (work_dir / 'results.md').write_text(table(rows), encoding='utf-8')
+    print(f'\n{table(rows)}\nWritten to {work_dir}')
+
+
+if __name__ == '__main__':
+    try:
+        with told_plainly('demo.py'):
+            main()
+    except KeyboardInterrupt:
+        raise SystemExit(
+            '\nInterrupted; the same command goes on from here.'
+        ) from None
