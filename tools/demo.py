@@ -24,16 +24,22 @@ from mmpose.models import build_pose_estimator
 from rmpe_spm.apis import told_plainly
 from rmpe_spm.apis.seeded_runs import run_test, run_training
 from rmpe_spm.datasets.generators import generate_dataset
+from rmpe_spm.engine.pretrained import (
+    find_mobilenet_v2_file,
+    prepare_mobilenet_v2,
+)
 from rmpe_spm.visualization import draw_results, make_contact_sheet
 
+# where the configs look for ImageNet's weights
+WEIGHTS = Path('data/pretrained/mobilenet_v2.pth')
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # method -> the configs that train it, in order: each starts from the last
 SCHEDULES = {
     'RMPE': [
-        'rmpe/generated/pgpg_resnet18-w32_1xb64-5e_generated-128x96.py',
-        'rmpe/generated/rmpe_resnet18-w32_1xb64-1e_generated-128x96.py',
+        'rmpe/generated/pgpg_mobilenetv2_1xb32-5e_generated-128x96.py',
+        'rmpe/generated/rmpe_mobilenetv2_1xb32-1e_generated-128x96.py',
     ],
-    'SPM': ['spm/generated/spm_resnet18-w32_1xb16-6e_generated-256x192.py'],
+    'SPM': ['spm/generated/spm_mobilenetv2_1xb16-6e_generated-256x192.py'],
 }
 BOX_SOURCE = {'RMPE': 'generated detections', 'SPM': 'none (single stage)'}
 
@@ -145,6 +151,8 @@ def main(argv: list[str] | None = None) -> None:
         num_val=args.num_val,
         seed=args.seed,
     )
+    if not WEIGHTS.is_file():
+        prepare_mobilenet_v2(find_mobilenet_v2_file(), WEIGHTS)
     # For the configs, here and in the runs.
     os.environ['GENERATED'] = f'{data_root}/'
     init_default_scope('mmpose')
