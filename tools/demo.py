@@ -36,8 +36,8 @@ CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # method -> the configs that train it, in order: each starts from the last
 SCHEDULES = {
     'RMPE': [
-        'rmpe/generated/pgpg_mobilenetv2_1xb32-5e_generated-128x96.py',
-        'rmpe/generated/rmpe_mobilenetv2_1xb32-1e_generated-128x96.py',
+        'rmpe/generated/pgpg_mobilenetv2_1xb16-7e_generated-128x96.py',
+        'rmpe/generated/rmpe_mobilenetv2_1xb16-1e_generated-128x96.py',
     ],
     'SPM': ['spm/generated/spm_mobilenetv2_1xb16-6e_generated-256x192.py'],
 }

@@ -1,6 +1,6 @@
 # Stage 2: SSTN and the parallel SPPE join the SPPE of stage 1.
-_base_ = ['./pgpg_mobilenetv2_1xb32-7e_coco_mini-128x96.py']
-load_from = 'work_dirs/pgpg_mobilenetv2_1xb32-7e_coco_mini-128x96/epoch_7.pth'
+_base_ = ['./pgpg_mobilenetv2_1xb16-7e_coco_mini-128x96.py']
+load_from = 'work_dirs/pgpg_mobilenetv2_1xb16-7e_coco_mini-128x96/epoch_7.pth'
 
 train_cfg = dict(max_epochs=3, val_interval=1)
 optim_wrapper = dict(

@@ -1,0 +1,60 @@
+"""What the description of a data set counts, by hand."""
+
+import importlib.util
+import json
+
+import pytest
+
+
+@pytest.fixture
+def tool(repo_root):
+    path = repo_root / 'tools' / 'describe_dataset.py'
+    spec = importlib.util.spec_from_file_location('describe_dataset', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def person(area, flags, iscrowd=0):
+    keypoints = [value for flag in flags for value in (1, 1, flag)]
+    return dict(
+        area=area,
+        keypoints=keypoints,
+        num_keypoints=sum(flag > 0 for flag in flags),
+        iscrowd=iscrowd,
+    )
+
+
+def test_people_sizes_and_visibility_are_counted(tool):
+    annotations = dict(
+        images=[{}, {}, {}, {}],
+        annotations=[
+            person(10**2, [2, 2]),
+            person(32**2, [2, 1]),
+            person(40**2, [2, 1]),
+            person(96**2, [2, 0]),
+            person(97**2, [1, 0]),
+            person(500**2, [0, 0]),
+            person(500**2, [2, 2], iscrowd=1),
+        ],
+    )
+    found = tool.describe(annotations)
+    assert found['pictures'] == 4
+    assert found['people'] == 5
+    assert found['people a picture'] == 1.25
+    assert found['median sqrt(area)'] == 40
+    assert found['small'] == pytest.approx(0.2)
+    assert found['medium'] == pytest.approx(0.6)
+    assert found['large'] == pytest.approx(0.2)
+    assert found['seen'] == pytest.approx(0.5)
+    assert found['covered'] == pytest.approx(0.3)
+    assert found['not labelled'] == pytest.approx(0.2)
+    assert found['crowd regions'] == 1
+
+
+def test_a_file_without_people_is_told(tool, tmp_path, capsys):
+    path = tmp_path / 'empty.json'
+    path.write_text(json.dumps(dict(images=[], annotations=[])))
+    assert tool.main([str(path)]) == 2
+    assert 'nobody' in capsys.readouterr().err
+    assert tool.main([str(tmp_path / 'none.json')]) == 2

@@ -1,0 +1,80 @@
+"""Describe who is annotated in a file of COCO's keypoint layout.
+
+::
+
+    python tools/describe_dataset.py data/generated/annotations/person_keypoints_train2017.json
+
+Counts people (no crowds, at least one labelled joint), the sizes that COCO's
+evaluation tells apart, and the visibility of their joints.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+# COCO's bounds of small and medium, sqrt(area) in pixels
+SMALL, MEDIUM = 32, 96
+
+
+def describe(annotations: dict) -> dict[str, float]:
+    """Count what a data set shows.
+
+    Args:
+        annotations: A COCO keypoint file's content.
+
+    Returns:
+        ``pictures``; ``people``; ``people a picture``; ``median sqrt(area)``
+        in pixels; the shares of people ``small`` (below 32), ``medium`` and
+        ``large`` (above 96); the shares of joints ``seen``, ``covered`` and
+        ``not labelled``; ``crowd regions``.
+
+    Raises:
+        ValueError: If nobody is annotated.
+    """
+    people, crowds = [], 0
+    for annotation in annotations['annotations']:
+        if annotation.get('iscrowd'):
+            crowds += 1
+        elif annotation.get('num_keypoints'):
+            people.append(annotation)
+    if not people:
+        raise ValueError('nobody with labelled joints is annotated')
+    sizes = np.sqrt([person['area'] for person in people])
+    flags = np.concatenate([person['keypoints'][2::3] for person in people])
+    pictures = len(annotations['images'])
+    return {
+        'pictures': pictures,
+        'people': len(people),
+        'people a picture': len(people) / pictures,
+        'median sqrt(area)': float(np.median(sizes)),
+        'small': float(np.mean(sizes < SMALL)),
+        'medium': float(np.mean((sizes >= SMALL) & (sizes <= MEDIUM))),
+        'large': float(np.mean(sizes > MEDIUM)),
+        'seen': float(np.mean(flags == 2)),
+        'covered': float(np.mean(flags == 1)),
+        'not labelled': float(np.mean(flags == 0)),
+        'crowd regions': crowds,
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the description of a file."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('file', type=Path, help='annotations in COCO layout')
+    args = parser.parse_args(argv)
+    try:
+        content = json.loads(args.file.read_text(encoding='utf-8'))
+        found = describe(content)
+    except (OSError, ValueError, KeyError) as error:
+        print(f'describe_dataset: {args.file}: {error}', file=sys.stderr)
+        return 2
+    for name, value in found.items():
+        print(f'{name:18s} {value:.6g}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
