@@ -2,7 +2,7 @@
 
 ::
 
-    python tools/describe_dataset.py data/generated/annotations/person_keypoints_train2017.json
+    python tools/describe_dataset.py ANNOTATIONS.json
 
 Counts people (no crowds, at least one labelled joint), the sizes that COCO's
 evaluation tells apart, and the visibility of their joints.

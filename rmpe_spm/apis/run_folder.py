@@ -133,6 +133,8 @@ def _run_tool(tool: str, arguments: list[str], log_file: Path) -> None:
     if path.is_relative_to(Path.cwd()):
         path = path.relative_to(Path.cwd())
     command = [str(path), *arguments]
+    # Runs may be side by side.
+    name = f'{log_file.parent.parent.name}/{log_file.parent.name}'
     print(f'$ python {shlex.join(command)}\n  log: {log_file}', flush=True)
     with (
         log_file.open('a', encoding='utf-8') as log,
@@ -151,7 +153,7 @@ def _run_tool(tool: str, arguments: list[str], log_file: Path) -> None:
                 progress = re.search(r'Epoch\((?:train|val|test)\).*', line)
                 if progress:
                     text = re.sub(r'\s+', ' ', progress[0])
-                    print(f'  {text[:150]}', flush=True)
+                    print(f'  {name}: {text[:150]}', flush=True)
         except BaseException:
             # It may have heard of Ctrl-C, or not.
             process.terminate()

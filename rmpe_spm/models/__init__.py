@@ -1,3 +1,9 @@
-"""Networks: backbones, heads, losses and pose estimators."""
+"""Networks: backbones, necks, heads, losses and pose estimators."""
 
-from . import backbones, heads, losses, pose_estimators  # noqa: F401
+from . import (  # noqa: F401
+    backbones,
+    heads,
+    losses,
+    necks,
+    pose_estimators,
+)

@@ -62,9 +62,11 @@ def test_what_rmpe_adds(top_down):
     assert center.encoder == stage_2.codec == plain.codec
     keys = stage_2.optim_wrapper.paramwise_cfg.custom_keys
     assert keys.localizer.lr_mult < 1 and keys.sstn.lr_mult < 1
-    # It starts from the backbone's weights, so it must be of its kind.
+    # It starts from the backbone's weights, so it must be of its kind; it
+    # gives the last level alone.
     backbone = dict(stage_2.model.sppe.backbone)
     backbone.pop('init_cfg')
+    backbone['out_indices'] = backbone['out_indices'][-1:]
     assert stage_2.model.localizer_from_backbone
     assert stage_2.model.localizer == backbone
     assert plain.test_evaluator.type == stage_1.test_evaluator.type

@@ -19,6 +19,8 @@ def test_lists_name_configs_that_exist(path):
         config = ROOT / model.config
         assert config.is_file(), model.config
         checkpoint = Path(model.checkpoint)
-        assert checkpoint.parent.name == config.stem
+        # the demo gives each stage a folder of its own
+        if checkpoint.parts[:2] != ('work_dirs', 'demo'):
+            assert checkpoint.parent.name == config.stem
         epochs = checkpoint.stem.removeprefix('epoch_')
         assert f'-{epochs}e_' in config.stem

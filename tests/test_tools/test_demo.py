@@ -1,5 +1,6 @@
 """The demo from data to pictures, with a net too small to learn anything."""
 
+import importlib
 import importlib.util
 import json
 
@@ -36,6 +37,7 @@ def tool(repo_root):
 
 def test_whole_demo(tool, repo_root, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv('GENERATED', '')  # so that it is restored
+    monkeypatch.setattr(tool, 'share_cores', lambda num_methods: False)
     base = tool.CONFIGS / tool.SCHEDULES['SPM'][-1]
     config = tmp_path / 'tiny.py'
     config.write_text(TINY.format(base=base))
@@ -68,6 +70,39 @@ def test_whole_demo(tool, repo_root, tmp_path, monkeypatch, capfd):
     tool.main(arguments)
     again = capfd.readouterr().out
     assert '$ python' not in again and text in again
+
+
+@pytest.mark.parametrize(
+    ('cores', 'gpu', 'threads'),
+    [(2, False, '1'), (9, False, '4'), (1, False, None), (8, True, None)],
+)
+def test_cores_are_shared_on_a_cpu(tool, monkeypatch, cores, gpu, threads):
+    environ = {}
+    monkeypatch.setattr(tool.os, 'environ', environ)
+    monkeypatch.setattr(tool.os, 'cpu_count', lambda: cores)
+    monkeypatch.setattr(tool.torch.cuda, 'is_available', lambda: gpu)
+    assert tool.share_cores(2) == (threads is not None)
+    assert environ.get('OMP_NUM_THREADS') == threads
+
+
+def test_the_user_decides_about_threads(tool, monkeypatch):
+    environ = dict(OMP_NUM_THREADS='3')
+    monkeypatch.setattr(tool.os, 'environ', environ)
+    monkeypatch.setattr(tool.os, 'cpu_count', lambda: 8)
+    monkeypatch.setattr(tool.torch.cuda, 'is_available', lambda: False)
+    assert tool.share_cores(2)
+    assert environ['OMP_NUM_THREADS'] == '3'
+
+
+def test_a_method_that_fails_side_by_side_is_told(
+    repo_root, tmp_path, monkeypatch, capsys
+):
+    # as a module that the new process can import
+    monkeypatch.syspath_prepend(str(repo_root / 'tools'))
+    demo = importlib.import_module('demo')
+    with pytest.raises(KeyError, match='NONE'):
+        demo.run_side_by_side([('NONE', tmp_path, 0)])
+    assert 'NONE failed.' in capsys.readouterr().out
 
 
 def test_every_schedule_ends_in_its_method(tool):

@@ -1,0 +1,155 @@
+# SPM on the embedded data set, from ImageNet weights: a light network, so that
+# an epoch takes less than a minute on two CPU cores.
+_base_ = ['mmpose::_base_/default_runtime.py']
+custom_imports = dict(imports=['rmpe_spm'], allow_failed_imports=False)
+
+# runtime
+train_cfg = dict(max_epochs=8, val_interval=8)
+randomness = dict(seed=0)
+
+# optimizer
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=3e-3, weight_decay=0.01))
+
+# learning policy
+param_scheduler = [
+    dict(type='LinearLR', begin=0, end=50, start_factor=0.01, by_epoch=False),
+    dict(
+        type='CosineAnnealingLR',
+        begin=0,
+        end=8,
+        eta_min=1e-5,
+        by_epoch=True,
+        convert_to_iter_based=True),
+]
+
+# hooks
+default_hooks = dict(
+    checkpoint=dict(interval=1, max_keep_ckpts=1),
+    logger=dict(interval=20))
+custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ChannelsLastHook')]
+
+# codec settings: on a small map people are few cells apart, so the radii are
+# smaller than the paper's and a cell belongs to the nearest root. A displacement
+# is read at the joint's parent, where few steps teach more than at the root.
+codec = dict(
+    type='HierarchicalSPRCodec',
+    input_size=(192, 160),
+    heatmap_size=(48, 40),
+    kinematics='coco',
+    sigma=3,
+    tau=3,
+    overlap='nearest',
+    displacement_location='parent')
+
+# model settings
+model = dict(
+    type='BottomupPoseEstimator',
+    data_preprocessor=dict(
+        type='PoseDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True),
+    backbone=dict(
+        type='MobileNetV2',
+        out_indices=(1, 2, 4, 6),
+        frozen_stages=2,
+        # ImageNet weights: tools/prepare_backbone.py writes this file
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='data/pretrained/mobilenet_v2.pth')),
+    neck=dict(
+        type='ChannelMapper',
+        in_channels=[24, 32, 96, 320],
+        out_channels=64,
+        kernel_size=1,
+        norm_cfg=dict(type='BN'),
+        act_cfg=None),
+    head=dict(
+        type='SPMHead',
+        in_channels=64,
+        in_index=(0, 1, 2, 3),
+        num_keypoints=17,
+        heatmap_head=dict(num_convs=1, channels=32, kernel_size=3),
+        displacement_head=dict(num_convs=2, channels=64, kernel_size=3),
+        # more than the paper's: in few steps the root map would take it all
+        beta=0.5,
+        decoder=codec),
+    test_cfg=dict(flip_test=True, nms_dist_thr=0.05, max_num_people=30))
+
+# the backbone's last layer, which feeds its classifier, is not used
+find_unused_parameters = True
+
+# base dataset settings
+dataset_type = 'CocoDataset'
+data_mode = 'bottomup'
+# the folder is given by the environment variable GENERATED
+data_root = '{{$GENERATED:data/generated/}}'
+
+# pipelines
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(
+        type='BottomupRandomAffine',
+        input_size=codec['input_size'],
+        shift_factor=0.1,
+        rotate_prob=0.0,
+        scale_factor=(0.85, 1.15),
+        scale_type='long'),
+    dict(type='RandomFlip', direction='horizontal'),
+    dict(type='GenerateTarget', encoder=codec),
+    dict(type='BottomupGetHeatmapMask'),
+    dict(type='PackPoseInputs'),
+]
+val_pipeline = [
+    dict(type='LoadImage'),
+    dict(
+        type='BottomupResize',
+        input_size=codec['input_size'],
+        size_factor=32,
+        resize_mode='fit'),
+    dict(
+        type='PackPoseInputs',
+        meta_keys=('id', 'img_id', 'img_path', 'crowd_index', 'ori_shape',
+                   'img_shape', 'input_size', 'input_center', 'input_scale',
+                   'flip', 'flip_direction', 'flip_indices', 'raw_ann_info',
+                   'skeleton_links')),
+]
+
+# data loaders
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=1,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_mode=data_mode,
+        ann_file='annotations/person_keypoints_train2017.json',
+        data_prefix=dict(img='train2017/'),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=16,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_mode=data_mode,
+        ann_file='annotations/person_keypoints_val2017.json',
+        data_prefix=dict(img='val2017/'),
+        test_mode=True,
+        pipeline=val_pipeline))
+test_dataloader = val_dataloader
+
+# evaluators
+val_evaluator = dict(
+    type='CocoMetric',
+    ann_file=data_root + 'annotations/person_keypoints_val2017.json',
+    nms_mode='none',
+    score_mode='keypoint')
+test_evaluator = val_evaluator

@@ -1,0 +1,89 @@
+"""All levels of a backbone in one map, at the least cost."""
+
+from collections.abc import Sequence
+
+import torch.nn as nn
+import torch.nn.functional as F
+from mmcv.cnn import build_activation_layer, build_norm_layer
+from mmengine.model import BaseModule
+from mmpose.registry import MODELS
+from mmpose.utils.typing import ConfigType, OptMultiConfig
+from torch import Tensor
+
+
+@MODELS.register_module()
+class LateralSum(BaseModule):
+    r"""The top-down path of a feature pyramid, of which only the end is kept.
+
+    A 1x1 convolution at each level's own size, then, from the coarsest level
+    l = L to the finest, upsampling (bilinear) and addition, and one
+    normalisation and activation at the end:
+
+    .. math::
+        y_L = W_L x_L, \quad y_l = W_l x_l + \mathrm{up}(y_{l+1}), \quad
+        y = \mathrm{act}(\mathrm{norm}(y_1))
+
+    It takes the place of deconvolutions in front of a head on one map
+    (``HeatmapHead``): what the fine levels know about where a joint is need
+    not pass through the coarsest one. mmpose's ``FeatureMapProcessor`` with
+    ``concat`` and a 1x1 convolution of the head give the same function, but
+    run the convolution, and hold all channels, at the finest size.
+
+    Args:
+        in_channels (Sequence[int]): Channels of the levels, finest first.
+        out_channels (int): Channels of the map.
+        norm_cfg (dict): Normalisation. Defaults to ``dict(type='BN')``.
+        act_cfg (dict): Activation. Defaults to ``dict(type='ReLU')``.
+        init_cfg (dict, optional): Initialisation. Defaults to ``None``:
+            PyTorch's.
+
+    Raises:
+        ValueError: If ``in_channels`` is empty, or features of another number
+            of levels come in.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: int,
+        norm_cfg: ConfigType | None = None,
+        act_cfg: ConfigType | None = None,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if not in_channels:
+            raise ValueError('LateralSum: in_channels names no level')
+        self.laterals = nn.ModuleList(
+            nn.Conv2d(channels, out_channels, 1) for channels in in_channels
+        )
+        norm_cfg = norm_cfg or dict(type='BN')
+        self.norm = build_norm_layer(dict(norm_cfg), out_channels)[1]
+        self.activation = build_activation_layer(
+            dict(act_cfg or dict(type='ReLU'))
+        )
+
+    def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor]:
+        """Merge the levels.
+
+        Args:
+            feats (Sequence[Tensor]): One map (B, C_l, H_l, W_l) a level, the
+                finest first.
+
+        Returns:
+            tuple[Tensor]: The one map (B, out_channels, H_1, W_1).
+        """
+        if len(feats) != len(self.laterals):
+            raise ValueError(
+                f'LateralSum: in_channels has {len(self.laterals)} levels, '
+                f'the backbone gives {len(feats)}: see its out_indices'
+            )
+        levels = zip(self.laterals, feats, strict=True)
+        total = None
+        for lateral, feat in reversed(list(levels)):
+            level = lateral(feat)
+            if total is not None:
+                level = level + F.interpolate(
+                    total, size=level.shape[-2:], mode='bilinear'
+                )
+            total = level
+        return (self.activation(self.norm(total)),)
