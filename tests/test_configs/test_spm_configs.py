@@ -201,3 +201,40 @@ def test_the_documented_skeleton():
     exec(code, settings)
     tree = build_kinematic_tree(settings['kinematics'])
     assert tree.parents == (-1, 0, 1)
+
+
+@pytest.mark.parametrize('path', CONFIGS)
+def test_joints_stay_on_the_picture_when_it_is_mirrored(path):
+    """At the config's own input size, which need not be square."""
+    cfg = Config.fromfile(ROOT / path)
+    names = ('RandomFlip', 'BottomupRandomAffine')
+    steps = [
+        deepcopy(step)
+        for step in cfg.train_dataloader.dataset.pipeline
+        if step['type'] in names
+    ]
+    assert sorted(step['type'] for step in steps) == sorted(names)
+    for step in steps:
+        if step['type'] == 'RandomFlip':
+            step['prob'] = 1.0
+        else:
+            step.update(shift_prob=0.0, rotate_prob=0.0)
+    count = 17
+    image = np.zeros((240, 320, 3), np.uint8)
+    # a spot left of the middle, so that it moves when it is mirrored
+    x, y = 100, 90
+    image[y - 6 : y + 7, x - 6 : x + 7] = 255
+    results = dict(
+        img=image,
+        img_shape=(240, 320),
+        ori_shape=(240, 320),
+        keypoints=np.full((1, count, 2), (x, y), np.float32),
+        keypoints_visible=np.ones((1, count), np.float32),
+        bbox=np.array([[x - 6, y - 6, x + 6, y + 6]], np.float32),
+        flip_indices=list(range(count)),
+    )
+    out = Compose([TRANSFORMS.build(step) for step in steps])(results)
+    rows, columns = np.nonzero(out['img'][..., 0] > 127)
+    spot = columns.mean(), rows.mean()
+    assert columns.mean() > out['img'].shape[1] / 2
+    np.testing.assert_allclose(out['keypoints'][0, 0], spot, atol=1)

@@ -89,6 +89,9 @@ data_root = '{{$GENERATED:data/generated/}}'
 # pipelines
 train_pipeline = [
     dict(type='LoadImage'),
+    # before the affine transform: after it, mmpose's RandomFlip takes the width
+    # for the height, which misplaces the joints unless the input is square
+    dict(type='RandomFlip', direction='horizontal'),
     dict(
         type='BottomupRandomAffine',
         input_size=codec['input_size'],
@@ -96,7 +99,6 @@ train_pipeline = [
         rotate_prob=0.0,
         scale_factor=(0.85, 1.15),
         scale_type='long'),
-    dict(type='RandomFlip', direction='horizontal'),
     dict(type='GenerateTarget', encoder=codec),
     dict(type='BottomupGetHeatmapMask'),
     dict(type='PackPoseInputs'),
