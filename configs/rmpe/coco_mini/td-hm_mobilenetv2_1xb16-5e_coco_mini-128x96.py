@@ -1,11 +1,11 @@
-# The plain two-step counterpart of pgpg_mobilenetv2_1xb16-6e and then
-# rmpe_mobilenetv2_1xb16-2e: the same SPPE and number of epochs without PGPG,
+# The plain two-step counterpart of pgpg_mobilenetv2_1xb16-4e and then
+# rmpe_mobilenetv2_1xb16-1e: the same SPPE and number of epochs without PGPG,
 # SSTN, parallel SPPE and pose NMS.
 _base_ = ['mmpose::_base_/default_runtime.py']
 custom_imports = dict(imports=['rmpe_spm'], allow_failed_imports=False)
 
 # runtime
-train_cfg = dict(max_epochs=8, val_interval=1)
+train_cfg = dict(max_epochs=5, val_interval=1)
 randomness = dict(seed=0)
 
 # optimizer
@@ -17,7 +17,7 @@ param_scheduler = [
     dict(
         type='CosineAnnealingLR',
         begin=0,
-        end=8,
+        end=5,
         eta_min=1e-6,
         by_epoch=True,
         convert_to_iter_based=True),

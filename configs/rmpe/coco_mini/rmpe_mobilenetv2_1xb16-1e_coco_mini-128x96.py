@@ -1,11 +1,11 @@
 # Stage 2: SSTN and the parallel SPPE join the SPPE of stage 1.
-_base_ = ['./pgpg_mobilenetv2_1xb16-6e_coco_mini-128x96.py']
-load_from = 'work_dirs/pgpg_mobilenetv2_1xb16-6e_coco_mini-128x96/epoch_6.pth'
+_base_ = ['./pgpg_mobilenetv2_1xb16-4e_coco_mini-128x96.py']
+load_from = 'work_dirs/pgpg_mobilenetv2_1xb16-4e_coco_mini-128x96/epoch_4.pth'
 
-train_cfg = dict(max_epochs=2, val_interval=1)
+train_cfg = dict(max_epochs=1, val_interval=1)
 optim_wrapper = dict(
     optimizer=dict(lr=2e-4), paramwise_cfg=_base_.rmpe.paramwise_cfg)
-param_scheduler = [_base_.param_scheduler[0], dict(_base_.param_scheduler[1], end=2)]
+param_scheduler = [_base_.param_scheduler[0], dict(_base_.param_scheduler[1], end=1)]
 
 model = dict(
     _delete_=True,
