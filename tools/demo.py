@@ -79,6 +79,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def count_parameters(config: Path) -> float:
     """Parameters (millions) of the network that runs at test."""
+    init_default_scope('mmpose')
     model = build_pose_estimator(Config.fromfile(config).model)
     # The parallel branch is made when training starts, so it is not here.
     return sum(p.numel() for p in model.parameters()) / 1e6
@@ -200,7 +201,6 @@ def main(argv: list[str] | None = None) -> None:
         prepare_mobilenet_v2(find_mobilenet_v2_file(), WEIGHTS)
     # For the configs, here and in the runs.
     os.environ['GENERATED'] = f'{data_root}/'
-    init_default_scope('mmpose')
     runs = [(method, work_dir, args.seed) for method in args.methods]
     if share_cores(len(runs)):
         rows = run_side_by_side(runs)
