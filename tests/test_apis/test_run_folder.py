@@ -34,7 +34,7 @@ def test_output_is_logged_and_progress_shown(tools, tmp_path, capsys):
     run.start('train.py', ['--word', 'two words'])
     shown = capsys.readouterr().out
     assert "train.py --word 'two words'\n" in shown
-    assert '  Epoch(train) [1][2/3] loss: 4\n' in shown
+    assert 'run: Epoch(train) [1][2/3] loss: 4\n' in shown
     assert 'chatter' not in shown
     log = run.log.read_text()
     assert "train.py --word 'two words'\n" in log

@@ -16,7 +16,7 @@ model = dict(
     neck=dict(in_channels=[8, 8, 24, 80], out_channels=8),
     head=dict(in_channels=8, decoder=codec))
 train_pipeline = _base_.train_pipeline
-train_pipeline[1].input_size = (64, 64)
+train_pipeline[2].input_size = (64, 64)
 train_pipeline[3].encoder.update(codec)
 train_dataloader = dict(
     batch_size=4, num_workers=0, persistent_workers=False,
