@@ -1,5 +1,5 @@
 # SPM on the embedded data set, from ImageNet weights: a light network, so that
-# an epoch takes less than a minute on two CPU cores.
+# an epoch takes about two minutes on one CPU core.
 _base_ = ['mmpose::_base_/default_runtime.py']
 custom_imports = dict(imports=['rmpe_spm'], allow_failed_imports=False)
 
