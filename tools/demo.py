@@ -88,9 +88,8 @@ def count_parameters(config: Path) -> float:
 def share_cores(num_methods: int) -> bool:
     """Say whether the methods run side by side, and divide the cores.
 
-    So small networks gain little from a second thread: on a CPU one method a
-    core takes two thirds of the time of one after the other. A GPU is not
-    shared.
+    So small networks gain little from a second thread, so on a CPU each method
+    has its own cores. A GPU is not shared.
 
     Args:
         num_methods: How many there are.

@@ -32,8 +32,9 @@ class LateralSum(BaseModule):
     Args:
         in_channels (Sequence[int]): Channels of the levels, finest first.
         out_channels (int): Channels of the map.
-        norm_cfg (dict): Normalisation. Defaults to ``dict(type='BN')``.
-        act_cfg (dict): Activation. Defaults to ``dict(type='ReLU')``.
+        norm_cfg (dict, optional): Normalisation. Defaults to ``None``: batch
+            normalisation.
+        act_cfg (dict, optional): Activation. Defaults to ``None``: ReLU.
         init_cfg (dict, optional): Initialisation. Defaults to ``None``:
             PyTorch's.
 
