@@ -39,11 +39,13 @@ CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # method -> the configs that train it, in order: each starts from the last
 SCHEDULES = {
     'RMPE': [
-        'rmpe/generated/pgpg_mobilenetv2_1xb16-6e_generated-128x96.py',
+        'rmpe/generated/pgpg_mobilenetv2_1xb16-8e_generated-128x96.py',
         'rmpe/generated/rmpe_mobilenetv2_1xb16-1e_generated-128x96.py',
     ],
-    'SPM': ['spm/generated/spm_mobilenetv2_1xb8-8e_generated-192x160.py'],
+    'SPM': ['spm/generated/spm_mobilenetv2_1xb8-12e_generated-320x256.py'],
 }
+# of the pictures, (w, h): a network that learns in minutes sees no more
+PICTURE_SIZE = (320, 240)
 BOX_SOURCE = {'RMPE': 'generated detections', 'SPM': 'none (single stage)'}
 
 
@@ -195,6 +197,7 @@ def main(argv: list[str] | None = None) -> None:
         num_train=args.num_train,
         num_val=args.num_val,
         seed=args.seed,
+        size=PICTURE_SIZE,
     )
     if not WEIGHTS.is_file():
         prepare_mobilenet_v2(find_mobilenet_v2_file(), WEIGHTS)

@@ -1,6 +1,6 @@
 # Stage 2: SSTN and the parallel SPPE join the SPPE of stage 1.
-_base_ = ['./pgpg_mobilenetv2_1xb16-6e_generated-128x96.py']
-load_from = 'work_dirs/pgpg_mobilenetv2_1xb16-6e_generated-128x96/epoch_6.pth'
+_base_ = ['./pgpg_mobilenetv2_1xb16-8e_generated-128x96.py']
+load_from = 'work_dirs/pgpg_mobilenetv2_1xb16-8e_generated-128x96/epoch_8.pth'
 
 # runtime
 train_cfg = dict(max_epochs=1, val_interval=1)

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -197,9 +198,13 @@ def _generate_split(
     context = multiprocessing.get_context(
         'fork' if 'fork' in methods else None
     )
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_use_one_thread
-    ) as pool:
+    with (
+        _one_opencv_thread(),
+        ProcessPoolExecutor(
+            workers, mp_context=context, initializer=cv2.setNumThreads,
+            initargs=(1,),
+        ) as pool,
+    ):  # fmt: skip
         try:
             yield from bar(pool.map(write, numbers, chunksize=_CHUNK))
         except BaseException:
@@ -207,8 +212,15 @@ def _generate_split(
             raise
 
 
-def _use_one_thread() -> None:
+@contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """Stop OpenCV's threads: forked workers would wait for them for ever."""
+    threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _write_annotations(root, split, samples, record) -> None:

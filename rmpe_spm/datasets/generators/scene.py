@@ -14,12 +14,12 @@ from .textures import crop, grain_bank
 
 # How many people a picture shows, apart from a crowd.
 PEOPLE_COUNTS = {
-    0: 0.06, 1: 0.27, 2: 0.22, 3: 0.15, 4: 0.11, 5: 0.08, 6: 0.05, 8: 0.04,
+    0: 0.06, 1: 0.42, 2: 0.19, 3: 0.11, 4: 0.07, 5: 0.05, 6: 0.04, 8: 0.04,
     11: 0.02,
 }  # fmt: skip
 CROWD_SHARE = 0.06
 # Statures in pixels of a picture 480 high: log-uniform between them.
-STATURES = (75.0, 470.0)
+STATURES = (85.0, 1400.0)
 _PELVIS_HEIGHT = 0.49
 
 
@@ -69,7 +69,7 @@ def sample_placements(
     weights = np.fromiter(PEOPLE_COUNTS.values(), float)
     count = counts[rng.choice(len(counts), p=weights / weights.sum())]
     low, high = (s * size[1] / 480 for s in STATURES)
-    high *= max(count, 1) ** -0.2
+    high *= max(count, 1) ** -0.4
     base = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     places: list[Placement] = []
     for _ in range(count):

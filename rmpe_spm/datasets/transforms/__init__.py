@@ -1,5 +1,6 @@
 """Transforms of the training and test pipelines."""
 
+from .bottomup_instance_affine import BottomupInstanceAffine
 from .generate_center_target import GenerateCenterTarget
 from .group_affine import GroupAffine
 from .load_image_or_skip import LoadImageOrSkip
@@ -9,6 +10,7 @@ from .pgpg_transform import PGPGTransform
 from .sanitize_instances import SanitizeInstances
 
 __all__ = [
+    'BottomupInstanceAffine',
     'GenerateCenterTarget',
     'GroupAffine',
     'LoadImageOrSkip',

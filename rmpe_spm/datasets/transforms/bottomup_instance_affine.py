@@ -1,0 +1,107 @@
+"""Windows on the people of a picture, to train bottom-up models on."""
+
+from typing import Any
+
+import numpy as np
+from mmpose.datasets.transforms import BottomupRandomAffine
+from mmpose.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class BottomupInstanceAffine(BottomupRandomAffine):
+    """Warp a window around one person of the picture, drawn at random.
+
+    Most of a picture shows nobody, and a convolutional network that is
+    tested on whole pictures can be trained on a part of each: the samples
+    are smaller and have people in them. Everybody in the window is trained,
+    not only the person that it was laid around.
+
+    A pixel of the window is a pixel of the picture as a test shows it,
+    resized into ``picture_size``, times a factor drawn from
+    ``scale_factor``, or less where the person would not fit. The window's
+    centre is the centre of the person's box, shifted at random. In a picture
+    without labelled people it lies anywhere.
+
+    Keys as :class:`BottomupRandomAffine`; ``keypoints``, ``keypoints_visible``
+    and ``bbox`` must be there.
+
+    Args:
+        input_size (tuple): (w, h) of the window.
+        picture_size (tuple): (w, h) that a whole picture is resized into at
+            test, with its aspect ratio.
+        scale_factor (tuple): Bounds of the uniform random scale. Defaults to
+            (0.75, 1.25).
+        shift_factor (float): The largest shift on each axis, as a share of the
+            window. Defaults to 0.15.
+        padding (float): How many times the person's box must fit into the
+            window. Defaults to 1.15.
+        **kwargs (Any): Other arguments of ``BottomupRandomAffine``, rotation
+            among them. ``distribution`` and ``scale_type`` are given.
+
+    Raises:
+        ValueError: If a size, the scale or the padding is not positive.
+    """
+
+    def __init__(
+        self,
+        input_size: tuple[int, int],
+        picture_size: tuple[int, int],
+        scale_factor: tuple[float, float] = (0.75, 1.25),
+        shift_factor: float = 0.15,
+        padding: float = 1.15,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            input_size,
+            shift_factor=shift_factor,
+            scale_factor=scale_factor,
+            scale_type='long',
+            distribution='uniform',
+            **kwargs,
+        )
+        positive = (*input_size, *picture_size, *scale_factor, padding)
+        if min(positive) <= 0:
+            raise ValueError(
+                'BottomupInstanceAffine: input_size, picture_size, '
+                'scale_factor and padding must be positive, got '
+                f'{input_size}, {picture_size}, {scale_factor} and {padding}'
+            )
+        self.picture_size = np.array(picture_size, float)
+        self.padding = padding
+
+    def transform(self, results: dict) -> dict:
+        """Warp the picture and its people.
+
+        Args:
+            results (dict): The sample.
+
+        Returns:
+            dict: The sample as the window shows it.
+        """
+        self._picture = np.array(results['img_shape'][1::-1], float)
+        labelled = (results['keypoints_visible'] > 0).any(axis=1)
+        boxes = results['bbox'][labelled]
+        # NumPy's global state, as all of mmpose's transforms use
+        self._box = None
+        if len(boxes):
+            self._box = boxes[np.random.randint(len(boxes))]  # noqa: NPY002
+        return super().transform(results)
+
+    def _get_transform_params(self) -> tuple:
+        """Centre and scale of the window as the parent class measures them."""
+        shift, scale, rotation, shear = super()._get_transform_params()
+        picture, window = self._picture, np.array(self.input_size, float)
+        # window pixels for one of the picture
+        factor = float(scale[0]) * (self.picture_size / picture).min()
+        if self._box is None:
+            center = np.random.rand(2) * picture  # noqa: NPY002
+        else:
+            low, high = np.split(self._box, 2)
+            center = (low + high) / 2
+            extent = self.padding * np.maximum(high - low, 1)
+            factor = min(factor, (window / extent).min())
+        view = window / factor
+        offset = (center + shift * view) / picture - 0.5
+        # the parent extends the picture to the window's ratio, then scales it
+        whole = max(picture[0], picture[1] * window[0] / window[1])
+        return offset, np.array([view[0] / whole]), rotation, shear
