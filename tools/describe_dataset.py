@@ -4,19 +4,23 @@
 
     python tools/describe_dataset.py ANNOTATIONS.json
 
-Counts people (no crowds, at least one labelled joint), the sizes that COCO's
-evaluation tells apart, and the visibility of their joints.
+Counts people (no crowds, at least one labelled joint), how large they are, and
+the visibility of their joints.
 """
 
 import argparse
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 # COCO's bounds of small and medium, sqrt(area) in pixels
 SMALL, MEDIUM = 32, 96
+# sizes are compared as in pictures of this length, the longer side of COCO's
+COMMON_LENGTH = 640
+PERCENTILES = (10, 25, 50, 75, 90)
 
 
 def describe(annotations: dict) -> dict[str, float]:
@@ -26,10 +30,13 @@ def describe(annotations: dict) -> dict[str, float]:
         annotations: A COCO keypoint file's content.
 
     Returns:
-        ``pictures``; ``people``; ``people a picture``; ``median sqrt(area)``
-        in pixels; the shares of people ``small`` (below 32), ``medium`` and
-        ``large`` (above 96); the shares of joints ``seen``, ``covered`` and
-        ``not labelled``; ``crowd regions``.
+        ``pictures``; ``people``; ``people a picture``; ``alone``, the share
+        of the pictures with people that show one; ``median sqrt(area)`` in
+        pixels; ``sqrt(area) p10`` to ``p90``, its percentiles where the longer
+        side of each picture is made 640 pixels; the shares of people ``small``
+        (below 32 pixels, as the pictures are), ``medium`` and ``large`` (above
+        96); the shares of joints ``seen``, ``covered`` and ``not labelled``;
+        ``crowd regions``.
 
     Raises:
         ValueError: If nobody is annotated.
@@ -45,11 +52,23 @@ def describe(annotations: dict) -> dict[str, float]:
     sizes = np.sqrt([person['area'] for person in people])
     flags = np.concatenate([person['keypoints'][2::3] for person in people])
     pictures = len(annotations['images'])
+    lengths = {
+        image['id']: max(image['width'], image['height'])
+        for image in annotations['images']
+    }
+    ids = [person['image_id'] for person in people]
+    common = sizes * COMMON_LENGTH / [lengths[number] for number in ids]
+    counts = Counter(ids).values()
     return {
         'pictures': pictures,
         'people': len(people),
         'people a picture': len(people) / pictures,
+        'alone': float(np.mean([count == 1 for count in counts])),
         'median sqrt(area)': float(np.median(sizes)),
+        **{
+            f'sqrt(area) p{share}': float(np.percentile(common, share))
+            for share in PERCENTILES
+        },
         'small': float(np.mean(sizes < SMALL)),
         'medium': float(np.mean((sizes >= SMALL) & (sizes <= MEDIUM))),
         'large': float(np.mean(sizes > MEDIUM)),

@@ -15,25 +15,29 @@ def tool(repo_root):
     return module
 
 
-def person(area, flags, iscrowd=0):
+def person(area, flags, iscrowd=0, image_id=1):
     keypoints = [value for flag in flags for value in (1, 1, flag)]
     return dict(
         area=area,
         keypoints=keypoints,
         num_keypoints=sum(flag > 0 for flag in flags),
         iscrowd=iscrowd,
+        image_id=image_id,
     )
 
 
 def test_people_sizes_and_visibility_are_counted(tool):
     annotations = dict(
-        images=[{}, {}, {}, {}],
+        images=[
+            dict(id=number, width=width, height=480)
+            for number, width in enumerate((640, 320, 1280, 640))
+        ],
         annotations=[
             person(10**2, [2, 2]),
             person(32**2, [2, 1]),
-            person(40**2, [2, 1]),
-            person(96**2, [2, 0]),
-            person(97**2, [1, 0]),
+            person(40**2, [2, 1], image_id=2),
+            person(96**2, [2, 0], image_id=0),
+            person(97**2, [1, 0], image_id=0),
             person(500**2, [0, 0]),
             person(500**2, [2, 2], iscrowd=1),
         ],
@@ -42,7 +46,11 @@ def test_people_sizes_and_visibility_are_counted(tool):
     assert found['pictures'] == 4
     assert found['people'] == 5
     assert found['people a picture'] == 1.25
+    assert found['alone'] == pytest.approx(1 / 3)
     assert found['median sqrt(area)'] == 40
+    # 10 and 32 in a picture 480 long, 40 in 1280, 96 and 97 in 640
+    assert found['sqrt(area) p50'] == pytest.approx(32 * 640 / 480)
+    assert found['sqrt(area) p75'] == pytest.approx(96)
     assert found['small'] == pytest.approx(0.2)
     assert found['medium'] == pytest.approx(0.6)
     assert found['large'] == pytest.approx(0.2)

@@ -8,6 +8,9 @@ _base_ = ['../coco_mini/td-hm_mobilenetv2_1xb16-5e_coco_mini-128x96.py']
 # runtime
 train_cfg = dict(max_epochs=8, val_interval=8)
 
+# optimizer
+optim_wrapper = dict(optimizer=dict(fused=True))
+
 # learning policy
 param_scheduler = [
     dict(_base_.param_scheduler[0], end=50),

@@ -9,7 +9,7 @@ randomness = dict(seed=0)
 
 # optimizer
 optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=3e-3, weight_decay=0.01))
+    optimizer=dict(type='AdamW', lr=3e-3, weight_decay=0.01, fused=True))
 
 # learning policy
 param_scheduler = [

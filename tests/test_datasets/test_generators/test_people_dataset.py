@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -72,6 +74,23 @@ def test_mmpose_reads_it(dataset):
 def test_workers_do_not_change_a_byte(dataset, tmp_path):
     other = generate(tmp_path / 'parallel', workers=2)
     assert contents(other) == contents(dataset)
+
+
+def test_workers_after_opencv_has_had_threads(tmp_path):
+    """Threads do not survive a fork; the workers waited for them."""
+    script = (
+        'import sys, cv2, numpy\n'
+        'from rmpe_spm.datasets.generators import generate_dataset\n'
+        'cv2.setNumThreads(4)\n'
+        'cv2.GaussianBlur(numpy.zeros((1500, 1500, 3), "u1"), (31, 31), 9)\n'
+        'generate_dataset(\n'
+        '    sys.argv[1], num_train=20, num_val=0, size=(640, 480),\n'
+        '    workers=2, progress=False)\n'
+        'assert cv2.getNumThreads() == 4\n'
+    )
+    command = [sys.executable, '-c', script, str(tmp_path / 'data')]
+    subprocess.run(command, check=True, timeout=120)
+    assert (tmp_path / 'data' / 'generator.json').is_file()
 
 
 def test_a_larger_set_begins_with_the_smaller(dataset, tmp_path):

@@ -3,10 +3,10 @@
 _base_ = ['./pgpg_mobilenetv2_1xb16-8e_generated-128x96.py']
 
 # runtime
-train_cfg = dict(max_epochs=3, val_interval=3)
+train_cfg = dict(max_epochs=2, val_interval=2)
 
 # learning policy
 param_scheduler = [
     _base_.param_scheduler[0],
-    dict(_base_.param_scheduler[1], end=3),
+    dict(_base_.param_scheduler[1], end=2),
 ]
