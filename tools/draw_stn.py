@@ -72,7 +72,9 @@ def draw(model: ParallelSPPE, crop: dict, scale: int) -> np.ndarray:
     """Return the two pictures of a crop side by side."""
     data = model.data_preprocessor(pseudo_collate([crop]), False)
     inputs, samples = data['inputs'], data['data_samples']
-    theta = model.sstn.test_theta(model.regress_theta, inputs, None)
+    # as model.predict does, for the outline and the keypoints to agree
+    mirrored = inputs.flip(-1) if model.test_cfg.get('flip_test') else None
+    theta = model.sstn.test_theta(model.regress_theta, inputs, mirrored)
     warped = model.stn(inputs, theta)
     h, w = inputs.shape[-2:]
     corners = torch.tensor([[0, 0], [w - 1, 0], [w - 1, h - 1], [0, h - 1]])

@@ -41,6 +41,7 @@ import numpy as np  # noqa: E402
 from matplotlib.ticker import FixedLocator, NullLocator  # noqa: E402
 from mmpose.datasets.datasets.utils import parse_pose_metainfo  # noqa: E402
 
+from rmpe_spm.apis import told_plainly  # noqa: E402
 from rmpe_spm.evaluation import (  # noqa: E402
     OKSNMS,
     NearbyJointsNMS,
@@ -345,4 +346,5 @@ def write_report(
 
 
 if __name__ == '__main__':
-    main()
+    with told_plainly('learn_pose_nms.py'):
+        main()

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 
 TRAIN = Path(__file__).resolve().with_name('train.py')
 
@@ -38,11 +38,24 @@ def commands(
     return stages
 
 
-def is_finished(folder: Path, config: str) -> bool:
+def is_finished(
+    folder: Path, config: str, cfg_options: dict | None = None
+) -> bool:
     """Tell whether a run in the folder reached its last epoch."""
     path = last_checkpoint(folder)
-    epochs = Config.fromfile(config).train_cfg.max_epochs
-    return path is not None and path.name == f'epoch_{epochs}.pth'
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(cfg_options or {})
+    return (
+        path is not None
+        and path.name == f'epoch_{cfg.train_cfg.max_epochs}.pth'
+    )
+
+
+def options_of(extra: list[str]) -> dict:
+    """Return the config options among the arguments for tools/train.py."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    return parser.parse_known_args(extra)[0].cfg_options or {}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -58,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     stages = commands(args, extra)
     configs = (args.stage1, args.stage2)
     for index, (folder, command) in enumerate(stages):
-        if is_finished(folder, configs[index]):
+        if is_finished(folder, configs[index], options_of(extra)):
             print(f'{folder} is finished.')
             continue
         if last_checkpoint(folder) is not None:

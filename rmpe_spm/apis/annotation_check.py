@@ -74,16 +74,19 @@ def check_detections(path: Path, ann_file: Path | None = None) -> None:
 
     Raises:
         ConfigError: The file is missing, no JSON or of another layout, or a
-            detection has no finite box or an image that is not listed.
+            detection has no finite box, one without area or outside its
+            image, or an image that is not listed.
     """
     content = _read_json(path)
     if not isinstance(content, list):
         raise ConfigError(
             f'{path} is no list of detections (COCO results layout)'
         )
-    image_ids = None
+    images = None
     if ann_file is not None:
-        image_ids = {image['id'] for image in _read_json(ann_file)['images']}
+        images = {
+            image['id']: image for image in _read_json(ann_file)['images']
+        }
     for index, detection in enumerate(content):
         where = f'{path}: detection {index}'
         keys = ('image_id', 'category_id', 'bbox', 'score')
@@ -101,12 +104,32 @@ def check_detections(path: Path, ann_file: Path | None = None) -> None:
                 f'{where} of image {detection["image_id"]} has no box of 4 '
                 f'finite numbers (x, y, width, height): {box}. Leave it out'
             )
-        if image_ids is not None and detection['image_id'] not in image_ids:
+        if min(box[2:4]) <= 0:
+            raise ConfigError(
+                f'{where} of image {detection["image_id"]} has a box without '
+                f'area (x, y, width, height): {box}. Leave it out'
+            )
+        if images is None:
+            continue
+        image = images.get(detection['image_id'])
+        if image is None:
             raise ConfigError(
                 f'{where} is of image {detection["image_id"]}, which '
                 f'{ann_file} does not list: give the detections that belong '
                 'to these annotations, or leave such ones out'
             )
+        if _is_outside(box, image):
+            raise ConfigError(
+                f'{where} lies outside image {detection["image_id"]}, which '
+                f'is {image["width"]} x {image["height"]} pixels: {box} '
+                '(x, y, width, height). Leave it out'
+            )
+
+
+def _is_outside(box: list, image: dict) -> bool:
+    x, y, width, height = box[:4]
+    size = image.get('width', math.inf), image.get('height', math.inf)
+    return x >= size[0] or y >= size[1] or x + width <= 0 or y + height <= 0
 
 
 def _read_json(path: Path) -> object:

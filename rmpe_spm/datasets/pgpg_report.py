@@ -154,8 +154,10 @@ def draw_offsets(model: ProposalModel, people: MatchedPeople) -> Figure:
                 linestyle=style,
                 linewidth=1.2,
             )
-            z = (grid - fitted.mean[side]) / fitted.std[side]
-            peak = 1 / (fitted.std[side] * np.sqrt(2 * np.pi))
+            # offsets that are all equal have no width to draw
+            std = max(fitted.std[side], grid[1] - grid[0])
+            z = (grid - fitted.mean[side]) / std
+            peak = 1 / (std * np.sqrt(2 * np.pi))
             axis.plot(
                 grid,
                 peak * np.exp(-(z**2) / 2),

@@ -1,6 +1,6 @@
-"""What runs beside the runner: hooks, safe checkpoints, pretrained weights."""
+"""What runs beside the runner: hooks, optimisers, checkpoints, weights."""
 
-from . import hooks  # noqa: F401
+from . import hooks, optim_wrappers  # noqa: F401
 from .checkpoint import (
     CorruptCheckpointError,
     UnsafeCheckpointError,

@@ -177,8 +177,9 @@ def test_config_is_short_and_complete(path):
     )
 
 
-def test_the_localiser_learns_slowly():
-    cfg = load('configs/rmpe/coco/rmpe_res50_8xb64-30e_coco-256x192.py')
+@pytest.mark.parametrize('name', ['res50', 'hrnet-w32', 'ViTPose-small'])
+def test_the_localiser_learns_slowly(name):
+    cfg = load(f'configs/rmpe/coco/rmpe_{name}_8xb64-30e_coco-256x192.py')
     model = MODELS.build(cfg.model)
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
     rates = {
@@ -189,8 +190,14 @@ def test_the_localiser_learns_slowly():
     base = cfg.optim_wrapper.optimizer.lr
     assert rates[id(model.head.final_layer.weight)] == base
     assert rates[id(model.sstn.theta_fc.weight)] == pytest.approx(base / 10)
+    assert rates[id(model.sstn.theta_fc.bias)] == pytest.approx(base / 10)
     rate = rates[id(model.localizer.conv1.conv.weight)]
     assert rate == pytest.approx(base / 2)
+    if name.startswith('ViT'):
+        # the decay of the layers is still there
+        first = rates[id(next(model.backbone.layers[0].parameters()))]
+        last = rates[id(next(model.backbone.layers[-1].parameters()))]
+        assert first < last <= base
 
 
 def test_the_documented_config(tmp_path):

@@ -81,6 +81,14 @@ def test_finished_stages_are_not_repeated(tool):
     assert tool.runs == []
 
 
+def test_a_shortened_stage_is_finished_at_its_own_end(tool):
+    finish(tool.work / 'stage1', 1)
+    finish(tool.work / 'stage2', 1)
+    short = ('--cfg-options', 'train_cfg.max_epochs=1')
+    assert tool.call(*short) == 0
+    assert tool.runs == []
+
+
 def test_an_interrupted_stage_goes_on(tool):
     finish(tool.work / 'stage1', 3)
     finish(tool.work / 'stage2', 1)

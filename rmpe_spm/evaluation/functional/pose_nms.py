@@ -99,6 +99,10 @@ def pairs_in_blocks(
     reach = np.full(len(ends), radius)
     if rule.distance_unit == 'box':
         reach *= terms.reference
+    elif rule.box_shape == 'rectangle':
+        # its sides are of the box's size, whatever the distance's unit
+        corners = np.hypot(terms.half_sides[:, 0], terms.half_sides[:, 1])
+        reach = np.maximum(reach, corners * (1 + 1e-9))
     if rule.match_fraction is not None:
         match = np.minimum(terms.reference, rule.match_cap)
         reach = np.maximum(reach, match * (1 + 1e-9))

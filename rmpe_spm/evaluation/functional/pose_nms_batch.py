@@ -174,7 +174,7 @@ def flatten_poses(
         joint_scores = np.where(finite, joint_scores, 0.0)
     if scores is not None:
         box_scores = None
-        person_scores = np.nan_to_num(columns['scores'])
+        person_scores = np.nan_to_num(columns['scores'], True, 0.0, 0.0, 0.0)
     else:
         box_scores = clean_scores(
             columns.get('bbox_scores', np.ones(len(points)))

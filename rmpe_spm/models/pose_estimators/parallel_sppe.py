@@ -1,5 +1,6 @@
 """ParallelSPPE: RMPE's symmetric transformer around a top-down model."""
 
+import logging
 from copy import deepcopy
 from typing import Any
 
@@ -266,6 +267,15 @@ class ParallelSPPE(TopdownPoseEstimator):
             branch = MODELS.build(cfg['sppe'])
             branch.init_weights()
             source = 'a model of its own'
+            if cfg['checkpoint'] is None and not self._parallel_state:
+                print_log(
+                    "ParallelSPPE: parallel['sppe'] without "
+                    "parallel['checkpoint'] starts from what its init_cfg "
+                    'gives, and is frozen: a head that was never trained '
+                    'teaches nothing. Give the checkpoint of a trained model',
+                    'current',
+                    logging.WARNING,
+                )
         if cfg['checkpoint'] is not None and not self._parallel_state:
             load_checkpoint(branch, cfg['checkpoint'], map_location='cpu')
             source = cfg['checkpoint']

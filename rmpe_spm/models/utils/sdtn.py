@@ -38,6 +38,9 @@ from .spatial_transformer import (
 )
 
 SDTN_MODES = ('coordinates', 'heatmaps')
+# Theta was guarded by SSTNHead, with its own smallest determinant; the inverse
+# must not draw another line.
+_GUARDED = torch.finfo(torch.float32).tiny
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def _at_least_float32(tensor: Tensor) -> Tensor:
 
 def _sdtn_heatmaps(heatmaps: Tensor, theta: Tensor, frame: CropFrame):
     """Sample heatmaps ``(B, C, H, W)`` at gamma (RMPE, eq. 2)."""
-    gamma, _ = invert_theta(frame.theta_on(theta, heatmaps))
+    gamma, _ = invert_theta(frame.theta_on(theta, heatmaps), _GUARDED)
     heatmaps = warp(heatmaps, gamma)
     if not frame.offsets:
         return heatmaps
@@ -169,7 +172,9 @@ def _sdtn_coordinates(coords: Tensor, theta: Tensor, frame: CropFrame):
 
 def _sdtn_vectors(vectors: Sequence[Tensor], theta: Tensor, frame: CropFrame):
     """Sample a pair of SimCC vectors ``(B, K, L)`` along their axes."""
-    gamma, _ = invert_theta(normalized_to_pixel_theta(theta, frame.size))
+    gamma, _ = invert_theta(
+        normalized_to_pixel_theta(theta, frame.size), _GUARDED
+    )
     out = []
     for axis, vector in enumerate(vectors):
         vector = _at_least_float32(vector)

@@ -100,6 +100,8 @@ RULES = [make_rule(name) for name in PRESETS] + [
     make_rule('mpii', eta=0.2),
     make_rule('paper', lambda_=3.0, eta=1.0, sigma2=4.0),
     make_rule('coco', match_fraction=0.2, eta=2.0, match_cap=math.inf),
+    # the rectangle reaches farther than the distance term, in pixels
+    make_rule('paper', distance_unit='pixel', eta=0.9, lambda_=0.5, alpha=0.5),
 ]
 
 

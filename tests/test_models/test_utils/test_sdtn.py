@@ -68,6 +68,26 @@ def test_a_linear_map_is_moved_exactly(udp):
     )
 
 
+def test_a_theta_that_passed_a_lower_guard_is_inverted():
+    """What SSTNHead lets pass is not replaced by the identity here."""
+    theta = torch.tensor([[[0.005, 0.0, 0.0], [0.0, 0.005, 0.0]]])
+    frame = CropFrame(SIZE, udp=True)
+    heatmap = torch.zeros(1, 1, 16, 12)
+    heatmap[0, 0, 8, 6] = 1.0
+    # all of the STN's crop shows less than a cell of the crop's middle
+    outputs = sdtn_outputs(heatmap, theta, frame)
+    assert not torch.equal(outputs, heatmap)
+    assert (outputs > 0).sum() == 0
+    # beyond the ends of a SimCC vector its last value goes on
+    vectors = torch.rand(1, 2, 96), torch.rand(1, 2, 128)
+    for before, after in zip(
+        vectors, sdtn_outputs(vectors, theta, frame), strict=True
+    ):
+        middle = before.shape[-1] // 2
+        assert (after[..., : middle - 2] == before[..., :1]).all()
+        assert (after[..., middle + 2 :] == before[..., -1:]).all()
+
+
 def test_offset_maps_turn_with_the_crop():
     frame = CropFrame(SIZE, udp=True, offsets=True)
     cell = torch.tensor(frame.cell_size(MAP))
