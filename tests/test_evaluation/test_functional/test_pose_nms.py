@@ -104,6 +104,9 @@ RULES = [make_rule(name) for name in PRESETS] + [
     make_rule('paper', distance_unit='pixel', eta=0.9, lambda_=0.5, alpha=0.5),
 ]
 
+# the GPU's owners must be those of the loops, too, where there is one
+DEVICES = ['cpu', *(['cuda'] if torch.cuda.is_available() else [])]
+
 
 @pytest.mark.parametrize('rule', RULES, ids=lambda rule: f'{rule.eta:.2f}')
 @settings(max_examples=12, deadline=None)
@@ -124,8 +127,9 @@ def test_owners_are_those_of_the_loops(seed, people, copies, num_joints, rule):
         patch.setattr(pose_nms, '_FEW', 0)
         owners = greedy_owners(terms, [len(kpts)], rule)
     assert owners.tolist() == expected
-    on_device = greedy_owners(terms.to(torch.device('cpu')), [len(kpts)], rule)
-    assert on_device.tolist() == expected
+    for device in DEVICES:
+        tensors = terms.to(torch.device(device))
+        assert greedy_owners(tensors, [len(kpts)], rule).tolist() == expected
 
 
 @pytest.mark.parametrize('rule', RULES[:4], ids=list(PRESETS))
