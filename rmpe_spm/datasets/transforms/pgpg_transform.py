@@ -57,7 +57,9 @@ class PGPGTransform(BaseTransform):
       drawn again while the IoU with the annotated box is below ``min_iou``
 
     A random patch is a part of the annotated box with its aspect ratio and
-    0.7 to 1 of its size. The box is then moved into the image (``[0, w - 1]
+    0.7 to 1 of its size. ``'gaussian_atomic'`` applies offsets and patches to
+    the annotated box itself, where the authors' release applies them to the
+    box extended by 30%. The box is then moved into the image (``[0, w - 1]
     x [0, h - 1]``, as mmpose's data sets clip it) and given at least
     ``min_side`` pixels a side.
 
