@@ -42,9 +42,10 @@ def cluster_poses(
 
     scikit-learn's k-means on poses whose missing joints are the mean ones
     gives the start. Then the missing joints are those of the pose's own
-    cluster, until no pose changes its cluster: a pose belongs to the atom
-    that is nearest over its visible joints, as at the look-up in training,
-    and an atom's joint is the mean over the poses that show it.
+    cluster, until no pose changes its cluster or a hundred rounds are over:
+    a pose belongs to the atom that is nearest over its visible joints, as at
+    the look-up in training, and an atom's joint is the mean over the poses
+    that show it.
 
     - N: poses
     - K: keypoints

@@ -19,7 +19,8 @@ class BasePoseNMS(metaclass=ABCMeta):
     The score of a person is ``scores`` where given. Otherwise it is the
     score of the box (1 where there is none) times the mean of the joint
     scores, those of the merged pose where poses are merged; NaN, infinite
-    and negative scores count as 0.
+    and negative scores of boxes and joints count as 0, and so do NaN and
+    infinite ones among given ``scores``.
     """
 
     def __call__(

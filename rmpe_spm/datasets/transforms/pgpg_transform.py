@@ -54,7 +54,8 @@ class PGPGTransform(BaseTransform):
     - ``'global_gaussian'``: from one Gaussian a side for every pose with
       AlphaPose's published constants, and random patches
     - ``'jitter'``: the paper's baseline: uniform in ``+-jitter_range``,
-      drawn again while the IoU with the annotated box is below ``min_iou``
+      drawn again while the IoU of both boxes in the image is below
+      ``min_iou``; after 20 draws the annotated box stays
 
     A random patch is a part of the annotated box with its aspect ratio and
     0.7 to 1 of its size. ``'gaussian_atomic'`` applies offsets and patches to
@@ -84,6 +85,7 @@ class PGPGTransform(BaseTransform):
     Modified Keys:
 
         - bbox
+        - bbox_center, bbox_scale (removed: they follow from ``bbox``)
 
     Added Keys:
 

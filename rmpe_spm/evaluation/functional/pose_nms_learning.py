@@ -6,7 +6,8 @@ time by fixing the other two, in an iterative manner". It names neither the
 pairs nor the grids, and no code of it was published. Here the pairs are
 (lambda, eta), for which the sums over the joints stay as they are, then
 (sigma1, sigma2); each plane is searched on a logarithmic grid and again on
-finer ones around its best cell.
+finer ones around the values kept so far: those of the cell whose 3x3
+neighbourhood has the best mean AP, where that cell raised the AP.
 
 The authors' rules also merge poses, which the paper doesn't mention. It
 changes what the best parameters are, so it can be on while learning: each

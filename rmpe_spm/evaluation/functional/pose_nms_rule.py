@@ -46,8 +46,9 @@ class PoseNMSRule:
         alpha (float): Size of the matching box B relative to the reference's
             bounding box. The reference distance is
             alpha * max(width, height), at least one pixel. Defaults to 0.1.
-        box_shape (str): The matching box: ``'circle'`` with the reference
-            distance as its radius (the released code), or ``'rectangle'``
+        box_shape (str): The matching box: ``'circle'`` with the unit of the
+            distances as its radius, the reference distance or one pixel
+            (the released code), or ``'rectangle'``
             with the sides alpha * width and alpha * height (the paper).
             Half the side is at least one pixel. Defaults to ``'circle'``.
         kernel (str): The distance term h: ``'laplace'``, exp(-d / sigma2)
