@@ -246,6 +246,11 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
                     f'HierarchicalSPRCodec: {name} must be positive, got '
                     f'{getattr(self, name)}'
                 )
+        if not self.decode_thr >= 0:
+            raise ValueError(
+                'HierarchicalSPRCodec: decode_thr must not be negative, got '
+                f'{self.decode_thr}'
+            )
         if self.tau / self._metric.max() < 0.5**0.5:
             raise ValueError(
                 f'HierarchicalSPRCodec: tau={self.tau} ({self.unit}) is less '

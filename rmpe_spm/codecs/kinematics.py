@@ -211,9 +211,17 @@ def _indices_of_names(
             'parents given by name need `joint_names`: kinematics=dict('
             'parents=[...], joint_names=[...])'
         )
-    indices = {name: i for i, name in enumerate(joint_names)}
-    indices.setdefault(ROOT, -1)
-    for joint, parent in zip(joint_names, parents, strict=False):
+    if len(parents) != len(joint_names):
+        raise ValueError(
+            f'{len(parents)} parents but {len(joint_names)} joint_names'
+        )
+    if ROOT in joint_names:
+        raise ValueError(
+            f'{ROOT!r} is what parents call the root; a joint needs another '
+            'name'
+        )
+    indices = {name: i for i, name in enumerate(joint_names)} | {ROOT: -1}
+    for joint, parent in zip(joint_names, parents, strict=True):
         if parent not in indices:
             raise ValueError(
                 f'joint {joint!r} hangs on {parent!r}, which is neither '

@@ -157,7 +157,7 @@ def test_index_lists_every_config():
             for model in metafile['Models']:
                 assert Path(model['Config']).stem == model['Name']
                 listed.append(model['Config'])
-    ablations = ('/ablations/', '_flat_')
+    ablations = ('/ablations/', '_flat_', '_hierarchical_')
     assert sorted(listed) == [
         config
         for config in CONFIGS

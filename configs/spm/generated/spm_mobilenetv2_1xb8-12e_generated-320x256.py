@@ -35,8 +35,7 @@ window_size = (128, 128)
 
 # codec settings: on a small map people are few cells apart, so the radii are
 # smaller than the paper's and a cell belongs to the nearest root. A displacement
-# is read at the joint's parent, where few steps teach more than at the root, and
-# joints snap to the peaks of their own heatmaps.
+# is read at the joint's parent, and joints snap to the peaks of their heatmaps.
 codec = dict(
     type='HierarchicalSPRCodec',
     input_size=window_size,
@@ -98,6 +97,7 @@ data_root = '{{$GENERATED:data/generated/}}'
 # pipelines
 train_pipeline = [
     dict(type='LoadImage'),
+    # before the window, which puts the crowds' mask right
     dict(type='RandomFlip', direction='horizontal'),
     dict(
         type='BottomupInstanceAffine',

@@ -1,5 +1,5 @@
-# The paper's SPM, with a shorter schedule than the demo's, for the comparison
-# with the flat form over several seeds: docs/results/spm.md
+# The hierarchical form as in the paper, with a shorter schedule than the demo's,
+# for the comparison with the flat form over several seeds.
 _base_ = ['./spm_mobilenetv2_1xb8-12e_generated-320x256.py']
 
 # runtime

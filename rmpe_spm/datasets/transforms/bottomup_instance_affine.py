@@ -22,6 +22,11 @@ class BottomupInstanceAffine(BottomupRandomAffine):
     centre is the centre of the person's box, shifted at random. In a picture
     without labelled people it lies anywhere.
 
+    It comes after ``RandomFlip``, unless the window is square. Then
+    ``warp_mat`` leads from the picture as it was before to the window and
+    ``flip`` is taken back, so that ``BottomupGetHeatmapMask``, which warps
+    the crowds of the picture as it was, puts them where they are seen.
+
     Keys as :class:`BottomupRandomAffine`; ``keypoints``, ``keypoints_visible``
     and ``bbox`` must be there.
 
@@ -85,7 +90,23 @@ class BottomupInstanceAffine(BottomupRandomAffine):
         self._box = None
         if len(boxes):
             self._box = boxes[np.random.randint(len(boxes))]  # noqa: NPY002
-        return super().transform(results)
+        results = super().transform(results)
+        if results.get('flip'):
+            results['warp_mat'] = results['warp_mat'] @ self._mirror(
+                results['flip_direction']
+            )
+            results.update(flip=False, flip_direction=None)
+        return results
+
+    def _mirror(self, direction: str) -> np.ndarray:
+        """How RandomFlip moved the picture's pixels, (3, 3)."""
+        width, height = self._picture
+        mirror = np.eye(3)
+        if direction in ('horizontal', 'diagonal'):
+            mirror[0] = -1, 0, width - 1
+        if direction in ('vertical', 'diagonal'):
+            mirror[1] = 0, -1, height - 1
+        return mirror
 
     def _get_transform_params(self) -> tuple:
         """Centre and scale of the window as the parent class measures them."""

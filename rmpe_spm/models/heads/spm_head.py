@@ -492,9 +492,22 @@ class SPMHead(BaseHead):
 
 
 def _add_levels(feats: Sequence[Tensor]) -> Tensor:
-    """Add feature maps (B, C, H, W), all resized to the first one's size."""
+    """Add feature maps (B, C, H, W), all resized to the first one's size.
+
+    Raises:
+        ValueError: If a level's size does not divide the first one's. Its
+            cells would lie beside those of the first level.
+    """
     total = feats[0]
     for feature in feats[1:]:
+        sizes = tuple(total.shape[2:]), tuple(feature.shape[2:])
+        if any(fine % coarse for fine, coarse in zip(*sizes, strict=True)):
+            ratio = max(-(-f // c) for f, c in zip(*sizes, strict=True))
+            raise ValueError(
+                f'SPMHead: features of (H, W) = {sizes[1]} cannot be added to '
+                f'those of {sizes[0]}: width and height of the input must be '
+                f"multiples of {ratio} times the first level's stride"
+            )
         total = total + F.interpolate(
             feature, size=total.shape[2:], mode='bilinear'
         )

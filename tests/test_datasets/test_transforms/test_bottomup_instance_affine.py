@@ -87,6 +87,33 @@ def test_picture_without_labelled_people():
     assert np.ptp(origins, axis=0).min() > 40
 
 
+@pytest.mark.parametrize('direction', ['horizontal', 'vertical', 'diagonal'])
+def test_crowds_are_masked_where_they_are_seen(direction):
+    """The mask of a mirrored picture covers the crowd's pixels."""
+    results = sample()
+    results['img'] = np.zeros((150, 200, 3), np.uint8)
+    results['img'][40:80, 90:120] = 255
+    results['invalid_segs'] = [[[90, 40, 120, 40, 120, 80, 90, 80]]]
+    results['flip_indices'] = [0, 1]
+    np.random.seed(3)  # noqa: NPY002
+    steps = [
+        dict(type='RandomFlip', direction=direction, prob=1.0),
+        dict(
+            type='BottomupInstanceAffine',
+            input_size=(96, 64),
+            picture_size=(100, 100),
+        ),
+        dict(type='BottomupGetHeatmapMask', get_invalid=True),
+    ]
+    for step in steps:
+        results = TRANSFORMS.build(step)(results)
+    seen = results['img'][..., 0] > 127
+    masked = results['heatmap_mask'] > 0.5
+    assert seen.sum() > 100
+    overlap = (seen & masked).sum() / (seen | masked).sum()
+    assert overlap > 0.85
+
+
 @pytest.mark.parametrize(
     'bad',
     [
