@@ -436,37 +436,39 @@ class SPMHead(BaseHead):
         )
         packed = packed.cpu().numpy()
         num_joints = self.num_keypoints
-        preds = []
+        keypoints, scores = [], []
         for sample, image in zip(samples, packed, strict=True):
             if not image[0, -1]:
                 _warn_not_finite(sample.metainfo)
             image = image[image[:, -2] > 0]
-            keypoints = image[:, : 2 * num_joints]
-            preds.append(
-                self._pack(
-                    keypoints.reshape(-1, num_joints, 2),
-                    image[:, 2 * num_joints : 3 * num_joints],
-                    test_cfg,
-                )
+            keypoints.append(
+                image[:, : 2 * num_joints].reshape(-1, num_joints, 2)
             )
-        return preds
+            scores.append(image[:, 2 * num_joints : 3 * num_joints])
+        instance_scores = [image.mean(axis=1) for image in scores]
+        nms = self._pose_nms(test_cfg)
+        if nms is not None:
+            # all images at once
+            boxes = [_boxes_around(image) for image in keypoints]
+            kept = nms.batch(keypoints, scores, boxes)
+            keypoints = [image.keypoints for image in kept]
+            scores = [image.keypoint_scores for image in kept]
+            instance_scores = [image.scores for image in kept]
+        limit = test_cfg.get('max_num_people', 30)
+        return [
+            self._pack(*image, limit)
+            for image in zip(keypoints, scores, instance_scores, strict=True)
+        ]
 
+    @staticmethod
     def _pack(
-        self,
         keypoints: np.ndarray,
         scores: np.ndarray,
-        test_cfg: ConfigType,
+        instance_scores: np.ndarray,
+        limit: int,
     ) -> InstanceData:
-        """Apply the pose NMS and fill the instances of one image."""
-        nms = self._pose_nms(test_cfg)
-        if nms is None:
-            instance_scores = scores.mean(axis=1)
-        else:
-            result = nms(keypoints, scores, _boxes_around(keypoints))
-            keypoints, scores = result.keypoints, result.keypoint_scores
-            instance_scores = result.scores
-        best = np.argsort(-instance_scores, kind='stable')
-        best = best[: test_cfg.get('max_num_people', 30)]
+        """Fill the instances of one image, the best people first."""
+        best = np.argsort(-instance_scores, kind='stable')[:limit]
         return InstanceData(
             keypoints=keypoints[best].astype(np.float32),
             keypoint_scores=scores[best].astype(np.float32),
