@@ -163,8 +163,11 @@ def _check_dataset(where: str, dataset: dict, notes: dict) -> int | None:
     root = Path(dataset.get('data_root') or '')
     metainfo = dataset.get('metainfo') or kind.METAINFO
     count = parse_pose_metainfo(dict(metainfo)).get('num_keypoints')
-    own_format = (
-        kind._load_annotations is not BaseCocoStyleDataset._load_annotations
+    # data sets of several skeletons, MPII's, are told which to take
+    count = dataset.get('num_keypoints', count)
+    own_format = any(
+        getattr(kind, name) is not getattr(BaseCocoStyleDataset, name)
+        for name in ('_load_annotations', 'load_data_list')
     )
     annotations = root / dataset.get('ann_file', '')
     if not annotations.is_file():

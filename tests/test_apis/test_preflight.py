@@ -1,3 +1,4 @@
+import importlib.util
 import json
 from pathlib import Path
 
@@ -7,6 +8,12 @@ from mmpose.models import build_pose_estimator
 
 from rmpe_spm.apis import preflight
 from rmpe_spm.apis.preflight import ConfigError, check_data, check_model
+
+_spec = importlib.util.spec_from_file_location(
+    'mpii_files', Path(__file__).parents[1] / 'test_datasets' / 'mpii_files.py'
+)
+mpii_files = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(mpii_files)
 
 
 def test_good_set_up(tiny_config):
@@ -247,7 +254,8 @@ def test_configs_name_real_loader_keys(repo_root: Path):
         (dict(bbox=[3, 3, 30]), 'finite numbers'),
         # Not a person: mmpose passes it over.
         (dict(image_id=9, category_id=3), None),
-        (dict(bbox=[300, 3, 0, 0]), None),
+        (dict(bbox=[30, 3, 0, 0]), 'without area'),
+        (dict(bbox=[3000, 3, 9, 9]), 'outside image 2'),
     ],
 )
 def test_detections(tiny_config, tmp_path, change, said):
@@ -262,3 +270,27 @@ def test_detections(tiny_config, tmp_path, change, said):
         with pytest.raises(ConfigError, match=said) as caught:
             check_data(tiny_config, 'test')
         assert 'test_dataloader.dataset.bbox_file' in str(caught.value)
+
+
+@pytest.mark.parametrize('joints', [14, 16])
+def test_mpii_release(tiny_config, tmp_path, joints):
+    """MPII's own formats are left to its data set to read."""
+    (tmp_path / 'pictures').mkdir()
+    people = {'000000015.jpg': [mpii_files.standing_person(100, 120)]}
+    mpii_files.write_release(tmp_path / 'mpii.mat', people, train=[1])
+    box = dict(image_id=15, category_id=1, bbox=[0, 0, 9, 9], score=1.0)
+    (tmp_path / 'boxes.json').write_text(json.dumps([box]))
+    tiny_config.test_dataloader.dataset = dict(
+        type='MpiiMultiPersonDataset',
+        data_root=str(tmp_path),
+        ann_file='mpii.mat',
+        data_prefix=dict(img='pictures/'),
+        bbox_file=str(tmp_path / 'boxes.json'),
+        num_keypoints=joints,
+        pipeline=[],
+    )
+    tiny_config.test_evaluator = dict(type='MpiiMultiPersonAP')
+    assert check_data(tiny_config, 'test') == (joints, [])
+    tiny_config.test_dataloader.dataset.ann_file = 'none.mat'
+    with pytest.raises(ConfigError, match='none.mat does not exist'):
+        check_data(tiny_config, 'test')
