@@ -85,9 +85,7 @@ def check_detections(path: Path, ann_file: Path | None = None) -> None:
         )
     image_ids = None
     if ann_file is not None:
-        images = {
-            image['id']: image for image in _read_json(ann_file)['images']
-        }
+        image_ids = {image['id'] for image in _read_json(ann_file)['images']}
     for index, detection in enumerate(content):
         where = f'{path}: detection {index}'
         keys = ('image_id', 'category_id', 'bbox', 'score')
