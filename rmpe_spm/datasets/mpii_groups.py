@@ -188,6 +188,10 @@ def read_groups(
                 'annotations'
             )
         image, where = by_name[name], f'{path}: image {name}'
+        if not isinstance(members, list):
+            raise ValueError(
+                f'{where} has {members!r} in place of a list of groups'
+            )
         found = [place(image, group, where) for group in members]
         everybody = np.concatenate([np.zeros(0, np.intp), *found])
         values, counts = np.unique(everybody, return_counts=True)

@@ -124,6 +124,8 @@ def test_groups_of_a_file(tmp_path):
         ({'6.jpg': [[1], [2]]}, r'image 6.jpg has the person 2, but .*\[1\]'),
         ({'6.jpg': [[]]}, r'image 6.jpg has \[\] in place'),
         ({'6.jpg': [1]}, 'image 6.jpg has 1 in place'),
+        ({'6.jpg': 3}, 'image 6.jpg has 3 in place of a list of groups'),
+        ({'6.jpg': None}, 'image 6.jpg has None in place of a list of gr'),
         ({'5.jpg': [[1, 4], [4]]}, 'image 5.jpg has the person 4 twice'),
     ):
         text = content if isinstance(content, str) else json.dumps(content)

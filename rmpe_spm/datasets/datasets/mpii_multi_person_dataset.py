@@ -39,7 +39,8 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
     that :class:`~rmpe_spm.evaluation.metrics.MpiiMultiPersonAP` needs (see
     :func:`~rmpe_spm.datasets.mpii_units.unit_annotations`): with
     ``bbox_file`` the people of the detection's image, and in the first
-    sample also those of images without any detection.
+    sample also those of images without any detection, or with none that
+    reaches ``bbox_score_thr`` of ``filter_cfg``.
 
     The joints, in the 16-joint order; that of 14 is the same without 6, 7::
 
@@ -76,10 +77,12 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
             mmpose's ``mpii_gt_val.mat``. Defaults to None.
         **kwargs: Arguments of ``BaseCocoStyleDataset``: ``data_mode``,
             ``data_root``, ``data_prefix``, ``bbox_file`` (COCO results
-            JSON), ``pipeline``, ``test_mode`` and others.
+            JSON), ``filter_cfg``, ``pipeline``, ``test_mode`` and others,
+            but no ``sample_interval``: a ``group_file`` chooses images.
 
     Raises:
-        ValueError: If an argument is unknown, or a file not of its form.
+        ValueError: If an argument is unknown, or a file not of its form, or
+            no detection is left.
         FileNotFoundError: If a file doesn't exist.
     """
 
@@ -100,6 +103,12 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
             raise ValueError(
                 f'num_keypoints={num_keypoints}: MPII has orders of '
                 f'{sorted(JOINT_ORDERS)} joints'
+            )
+        if kwargs.get('sample_interval', 1) != 1:
+            raise ValueError(
+                f'sample_interval={kwargs["sample_interval"]}: '
+                'MpiiMultiPersonDataset leaves out no images; name those to '
+                'take in a group_file'
             )
         self.protocol = protocol
         self.split = split
@@ -193,6 +202,8 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
                 f'{self.bbox_file} is not a list of detections as COCO has '
                 'them'
             )
+        # not left to filter_data, which knows nothing of missed people
+        threshold = (self.filter_cfg or {}).get('bbox_score_thr')
         samples = []
         for index, detection in enumerate(detections):
             where = f'{self.bbox_file}: detection {index}'
@@ -207,6 +218,10 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
                     f'{where} is of the image {image_id}, but none of the '
                     f'{len(people)} images to evaluate has this id'
                 )
+            # float32 as in filter_data, which must find nothing more to drop
+            score = np.array([detection['score']], np.float32)
+            if threshold is not None and score < threshold:
+                continue
             x, y, w, h = detection['bbox'][:4]
             joints = np.zeros((1, self.num_keypoints, 2), np.float32)
             samples.append(
@@ -215,14 +230,21 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
                     img_id=image_id,
                     img_path=paths[image_id],
                     bbox=np.array([[x, y, x + w, y + h]], np.float32),
-                    bbox_score=np.array([detection['score']], np.float32),
+                    bbox_score=score,
                     keypoints=joints,
                     keypoints_visible=np.ones(joints.shape[:2], np.float32),
                     raw_ann_info=people[image_id],
                 )
             )
         if not samples:
-            raise ValueError(f'{self.bbox_file} has no detection of a person')
+            least = (
+                ''
+                if threshold is None
+                else f' with a score of at least {threshold}'
+            )
+            raise ValueError(
+                f'{self.bbox_file} has no detection of a person{least}'
+            )
         found = {sample['img_id'] for sample in samples}
         missed = [
             person

@@ -155,8 +155,9 @@ def read_predictions(path: Union[str, PathLike]) -> list[UnitPredictions]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it isn't of this form, lacks a score, or has a joint
-            twice; the first bad entry is named.
+        ValueError: If it isn't of this form, has no entry, lacks a score,
+            has a joint twice, or a number of an evaluated joint is not
+            finite; the first bad entry is named.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'there is no file of predictions at {path}')
@@ -169,6 +170,8 @@ def read_predictions(path: Union[str, PathLike]) -> list[UnitPredictions]:
     annolist = getattr(content.get('pred'), 'annolist', None)
     if annolist is None:
         raise ValueError(f'{path} has no pred.annolist')
+    if np.size(annolist) == 0:
+        raise ValueError(f'{path}: pred.annolist is empty')
     return [
         _read_unit(entry, f'{path}: entry {index + 1}')
         for index, entry in enumerate(np.atleast_1d(annolist))
@@ -205,6 +208,13 @@ def _read_unit(entry: Any, where: str) -> UnitPredictions:
                     f'{where}: person {person + 1} has the id '
                     f'{values["id"]:g} {what}'
                 )
+            for field in ('x', 'y', 'score'):
+                if not np.isfinite(values[field]):
+                    raise ValueError(
+                        f'{where}: person {person + 1} has {field} '
+                        f'{values[field]} for the joint with the id '
+                        f'{values["id"]:g}'
+                    )
             keypoints[person, place] = values['x'], values['y']
             scores[person, place] = values['score']
             predicted[person, place] = True

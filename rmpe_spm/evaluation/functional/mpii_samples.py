@@ -133,7 +133,13 @@ def check_sample(sample: SamplePoses) -> None:
                 f'{where}: {name} have the shape {found}, but must have '
                 f'{expected}'
             )
-    for name in ('keypoints', 'keypoint_scores', 'bbox_scores'):
+    # joints first: boxes that are their extents inherit their NaN
+    for name in (
+        'keypoints',
+        'keypoint_scores',
+        'bboxes_xyxy',
+        'bbox_scores',
+    ):
         values = getattr(sample, name)
         if not np.isfinite(values).all():
             first = np.argwhere(~np.isfinite(values))[0].tolist()

@@ -190,6 +190,49 @@ def test_detections(release, tmp_path):
     assert ids == [[1, 3, 4, 2, 5], [1, 3, 4, 2]]
 
 
+@pytest.mark.parametrize(
+    ('threshold', 'scores', 'ids'),
+    [
+        (0.3, [0.3, 0.5, 0.4], [[1, 3, 4, 2], [1, 3, 4, 2], [5]]),
+        # the first detection falls below, nobody is missed
+        (0.35, [0.5, 0.4], [[1, 3, 4, 2], [5]]),
+        # all detections of one image do
+        (0.45, [0.5], [[1, 3, 4, 2, 5]]),
+    ],
+)
+def test_missed_people_survive_the_threshold(
+    release, tmp_path, threshold, scores, ids
+):
+    box = [10, 20, 30, 40]
+    path = detections(
+        tmp_path / 'boxes.json', (15, box, 0.3, 1), (15, box, 0.5, 1),
+        (7, box, 0.4, 1),
+    )  # fmt: skip
+    data = build(
+        release, protocol='group', bbox_file=path,
+        filter_cfg=dict(bbox_score_thr=threshold),
+    )  # fmt: skip
+    kept = [data[i] for i in range(len(data))]
+    assert [each['bbox_score'] for each in kept] == [*map(np.float32, scores)]
+    assert [[p['id'] for p in each['raw_ann_info']] for each in kept] == ids
+
+
+def test_missed_images_survive_the_threshold(release, tmp_path):
+    box = [10, 20, 30, 40]
+    path = detections(
+        tmp_path / 'boxes.json', (7, box, 0.1, 1), (7, box, 0.6, 1)
+    )
+    options = dict(protocol='group', bbox_file=path)
+    data = build(release, filter_cfg=dict(bbox_score_thr=0.5), **options)
+    # nothing was detected in the other image, even below the threshold
+    (only,) = [data[i] for i in range(len(data))]
+    assert [person['id'] for person in only['raw_ann_info']] == [5, 1, 3, 4, 2]
+    # without samples nothing could be evaluated
+    with pytest.raises(ValueError, match='a score of at least 0.7') as error:
+        build(release, filter_cfg=dict(bbox_score_thr=0.7), **options)
+    assert path in str(error.value)
+
+
 def test_bad_detections(release, tmp_path):
     box = [10, 20, 30, 40]
     path = tmp_path / 'boxes.json'
@@ -260,4 +303,7 @@ def test_errors_name_the_file(release):
         build(release, ann_file='none.mat')
     with pytest.raises(ValueError, match="'person' is not one of"):
         build(release, protocol='person')
+    with pytest.raises(ValueError, match='sample_interval=2: .* group_file'):
+        build(release, sample_interval=2)
+    assert len(build(release, sample_interval=1)) == 4
     assert MpiiMultiPersonDataset.METAINFO['from_file'].endswith('mpii.py')

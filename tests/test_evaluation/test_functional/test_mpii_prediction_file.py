@@ -128,8 +128,8 @@ def points_file(path, points):
 def test_reading_other_files(tmp_path):
     path = tmp_path / 'pred.mat'
     point = dict(x=1.0, y=2.0, id=9.0, score=0.5)
-    # pelvis and thorax are not evaluated
-    points_file(path, [dict(point, id=6), point, dict(point, id=7)])
+    # pelvis and thorax are not evaluated, whatever they are
+    points_file(path, [dict(point, id=6, x=np.nan), point, dict(point, id=7)])
     (found,) = read_predictions(path)
     assert found.poses.predicted.nonzero()[1].tolist() == [7]
     assert found.poses.keypoints[0, 7].tolist() == [1, 2]
@@ -142,9 +142,22 @@ def test_reading_other_files(tmp_path):
         ([dict(point, score=np.zeros(0))], 'person 1 .* without score'),
         ([point, point], 'person 1 has the id 9 twice'),
         ([dict(point, id=16)], 'person 1 has the id 16 of no joint'),
+        ([dict(point, id=np.nan)], 'person 1 has the id nan of no joint'),
+        (
+            [dict(point, y=np.nan)],
+            r'entry 1 \(image 5.jpg\): person 1 has y nan .* the id 9',
+        ),
+        ([dict(point, x=-np.inf)], 'person 1 has x -inf .* the id 9'),
+        ([dict(point, score=np.nan)], 'person 1 has score nan .* the id 9'),
     ):
         points_file(path, points)
         with pytest.raises(ValueError, match=match) as error:
+            read_predictions(path)
+        assert str(path) in str(error.value)
+    empty = np.empty((1, 0), dtype=[('image', 'O'), ('annorect', 'O')])
+    for annolist in (empty, np.zeros((0, 0))):
+        savemat(path, dict(pred=dict(annolist=annolist)))
+        with pytest.raises(ValueError, match='annolist is empty') as error:
             read_predictions(path)
         assert str(path) in str(error.value)
     savemat(path, dict(x=1))

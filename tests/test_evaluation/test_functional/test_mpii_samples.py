@@ -70,6 +70,8 @@ def test_what_is_refused():
     twice['raw_ann_info'] = [PERSON, PERSON]
     nan = np.zeros((2, 16, 2))
     nan[1, 4, 1] = np.nan
+    boxes = np.zeros((2, 4))
+    boxes[1, 2] = np.nan
     scores = np.zeros((2, 16))
     scores[0, 5] = np.inf
     for sample, match in (
@@ -87,6 +89,7 @@ def test_what_is_refused():
         (with_predictions(bbox_scores=np.zeros(3)), r'bbox_scores .*\(3,\)'),
         (with_predictions(bboxes=np.zeros((1, 4))), r'bboxes_xyxy .*\(1, 4'),
         (with_predictions(keypoints=nan), r'keypoints\[1, 4, 1\] is nan'),
+        (with_predictions(bboxes=boxes), r'bboxes_xyxy\[1, 2\] is nan'),
         (with_predictions(keypoint_scores=scores), r'scores\[0, 5\] is inf'),
     ):
         with pytest.raises(ValueError, match=match) as error:
