@@ -115,7 +115,7 @@ def _joints(table: Table, rows: Iterable[Row]) -> str:
 
 def _against_best(table: Table, place: int) -> str:
     """AP less the best row's, its interval and the test's p."""
-    if place == 0:
+    if place == 0 and table.rows[place].rank is not None:
         return 'best'
     found = table.compare(place, 0)
     if found is None:

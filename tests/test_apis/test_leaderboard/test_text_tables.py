@@ -93,6 +93,13 @@ def test_nan_is_a_missing_value(make_row):
     assert (line['AP'], line['AR']) == ('0.5', '')
 
 
+def test_a_row_that_is_not_ranked_is_not_the_best(make_row):
+    tables = [make_table('val', [make_row()], 'PCK')]
+    text = to_markdown(tables, 'Title', '')
+    assert '| - | model | ground truth | - | - | 0.500 | 0.600 |' in text
+    assert '| best |' not in text
+
+
 def test_only_failures(failed_row):
     tables = [make_table('val', [failed_row], 'AP')]
     text = to_markdown(tables, 'Title', '')
