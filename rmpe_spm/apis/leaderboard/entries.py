@@ -130,7 +130,7 @@ def prepare(
     Args:
         entry (Entry): The entry.
         args (Namespace): ``launcher``, ``local_rank`` and ``cfg_options`` of
-            the command line, the last for all models.
+            the command line, the last for all models; a model's own win.
         folder (Path): Where files of perturbed boxes are kept.
         write (bool): Whether to write these. Defaults to True.
 

@@ -63,6 +63,15 @@ def test_prepared_config(write_model, identified, easy_annotations):
     assert coco_evaluator(prepared.cfg).ann_file == str(easy_annotations)
 
 
+def test_a_models_options_win(write_model, identified, run_args):
+    config, weights = write_model()
+    name = 'model.test_cfg.flip_test'
+    run_args.cfg_options = {name: True, 'test_dataloader.batch_size': 3}
+    cfg = identified(config, weights, **{name: False}).cfg
+    assert cfg.model.test_cfg.flip_test is False
+    assert cfg.test_dataloader.batch_size == 3
+
+
 def test_key_depends_on_what_a_result_depends_on(
     write_model, identified, easy_annotations, run_args
 ):
