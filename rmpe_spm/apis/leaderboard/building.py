@@ -96,6 +96,7 @@ def build_tables(
     work_dir: Path,
     rank_by: str,
     num_resamples: int,
+    pictures: bool = True,
 ) -> list[Table]:
     """Rank the rows of every data set, and compare them.
 
@@ -104,6 +105,8 @@ def build_tables(
         work_dir (Path): Where results are kept.
         rank_by (str): The metric that ranks.
         num_resamples (int): Of the bootstrap.
+        pictures (bool): Whether rows have their example pictures. Defaults
+            to True.
 
     Returns:
         list[Table]: One a data set, in the order of the entries.
@@ -128,7 +131,8 @@ def build_tables(
             folders.append(folder)
             poses.append(None)
             if row.record is not None:
-                row.pictures = sorted((folder / PICTURES).glob('*.jpg'))
+                if pictures:
+                    row.pictures = sorted((folder / PICTURES).glob('*.jpg'))
                 if row.record.sigmas:
                     poses[-1] = evaluated_poses(
                         prepared, folder, len(row.record.sigmas)
