@@ -105,7 +105,11 @@ def main(argv: list[str] | None = None) -> int:
             outcomes = evaluate_all(listing, args, work_dir, say)
             if first:
                 tables = build_tables(
-                    outcomes, work_dir, listing.rank_by, args.resamples
+                    outcomes,
+                    work_dir,
+                    listing.rank_by,
+                    args.resamples,
+                    listing.pictures,
                 )
                 notes = make_notes(tables, args.resamples)
                 for path in write_tables(

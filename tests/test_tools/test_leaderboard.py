@@ -91,6 +91,18 @@ def test_list_with_a_failing_entry(tool, files, tmp_path, capsys):
         assert 'failed: the checkpoint no.pth does not exist' in text
 
 
+@pytest.mark.parametrize('pictures', [True, False])
+def test_pictures_on_the_page(tool, files, tmp_path, pictures):
+    listed = tmp_path / 'list.yaml'
+    listed.write_text(
+        f'work_dir: {tmp_path}/board\npictures: {str(pictures).lower()}\n'
+        f'models: [{{config: {files[0]}, checkpoint: {files[1]}}}]\n'
+    )
+    assert tool.main([str(listed), '--resamples', '20']) == 0
+    text = (tmp_path / 'board' / 'leaderboard.html').read_text()
+    assert ('<img' in text) is pictures
+
+
 @pytest.mark.parametrize(
     'text, argv, said',
     [

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmpose.registry import TRANSFORMS
 
+from ...datasets.transforms import GroupAffine
 from ..annotation_check import ConfigError, check_detections
 from ..perturbed_boxes import (
     AMPLIFICATION,
@@ -19,6 +21,9 @@ from .mappings import check_keys, take
 
 KINDS = ('config', 'ground_truth', 'detections', 'perturbed')
 SINGLE_STAGE = 'none (single stage)'
+GROUPS = "group's place and scale (annotated)"
+# What a source of boxes changes nothing of.
+WITHOUT_BOXES = (SINGLE_STAGE, GROUPS)
 
 
 @dataclass(frozen=True)
@@ -136,13 +141,13 @@ def _perturbed(
 
 
 def is_single_stage(cfg: Config) -> bool:
-    """Tell whether a config's model needs no boxes.
+    """Tell whether a config's model needs no boxes of people.
 
     Args:
         cfg (Config): The config.
 
     Returns:
-        bool: Whether the test's images go in whole.
+        bool: Whether the test's images, or groups of people, go in whole.
     """
     dataset = cfg.test_dataloader.dataset
     return dataset.get('data_mode', 'topdown') == 'bottomup'
@@ -167,7 +172,7 @@ def apply_box_source(
             or malformed.
     """
     if is_single_stage(cfg):
-        return SINGLE_STAGE
+        return GROUPS if _crops_groups(cfg) else SINGLE_STAGE
     dataset = cfg.test_dataloader.dataset
     if source.kind == 'config':
         file = dataset.get('bbox_file')
@@ -197,6 +202,16 @@ def apply_box_source(
         return f'{name}, errors x {source.size:g}'
     label = f'ground truth, {source.error} {source.size:g}'
     return f'{label}, seed {source.seed}'
+
+
+def _crops_groups(cfg: Config) -> bool:
+    """Whether the test is told where MPII's groups of people are."""
+    for step in cfg.test_dataloader.dataset.get('pipeline') or ():
+        kind = step['type']
+        kind = TRANSFORMS.get(kind) if isinstance(kind, str) else kind
+        if isinstance(kind, type) and issubclass(kind, GroupAffine):
+            return True
+    return False
 
 
 def _detections_label(cfg: Config, file: str) -> str:

@@ -10,7 +10,7 @@ from mmengine.dist import barrier, broadcast_object_list, get_rank
 from mmengine.dist import get_world_size as world_size
 
 from ..tool_errors import explain
-from .box_sources import SINGLE_STAGE
+from .box_sources import WITHOUT_BOXES
 from .cache import PICTURES, Record, ResultCache, write_atomically
 from .entries import Entry, PreparedEntry, identify, list_entries, prepare
 from .evaluation import evaluated_poses, make_runner, run
@@ -68,7 +68,7 @@ def evaluate_all(
     for number, entry in enumerate(entries, start=1):
         outcome = _prepare(entry, args, work_dir / 'boxes')
         place = (entry.model.name, outcome.row.data_set)
-        if outcome.row.boxes == SINGLE_STAGE:
+        if outcome.row.boxes in WITHOUT_BOXES:
             if place in single_stage:
                 continue  # it has no boxes: once is enough
             single_stage.add(place)
@@ -96,6 +96,7 @@ def build_tables(
     work_dir: Path,
     rank_by: str,
     num_resamples: int,
+    pictures: bool = True,
 ) -> list[Table]:
     """Rank the rows of every data set, and compare them.
 
@@ -104,6 +105,8 @@ def build_tables(
         work_dir (Path): Where results are kept.
         rank_by (str): The metric that ranks.
         num_resamples (int): Of the bootstrap.
+        pictures (bool): Whether rows have their example pictures. Defaults
+            to True.
 
     Returns:
         list[Table]: One a data set, in the order of the entries.
@@ -128,7 +131,8 @@ def build_tables(
             folders.append(folder)
             poses.append(None)
             if row.record is not None:
-                row.pictures = sorted((folder / PICTURES).glob('*.jpg'))
+                if pictures:
+                    row.pictures = sorted((folder / PICTURES).glob('*.jpg'))
                 if row.record.sigmas:
                     poses[-1] = evaluated_poses(
                         prepared, folder, len(row.record.sigmas)

@@ -1,10 +1,11 @@
 """One evaluation: a model on a data set with a source of boxes."""
 
 import hashlib
+import inspect
 import json
 import os
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 
 import mmpose
 from mmengine.config import Config
+from mmengine.registry import Registry
 from mmpose.evaluation.metrics import CocoMetric
-from mmpose.registry import METRICS
+from mmpose.registry import DATASETS, METRICS
 
 from ...version import __version__
 from ..annotation_check import ConfigError
@@ -49,6 +51,19 @@ WITHOUT_EFFECT = (
     'outfile_prefix',
     'collect_device',
 )
+# What decides which people are evaluated, the last six with MPII.
+DATA_ARGUMENTS = (
+    'indices',
+    'sample_interval',
+    'protocol',
+    'group_file',
+    'split',
+    'num_keypoints',
+    'min_people',
+    'headbox_file',
+)
+# What decides which joints count as found, where COCO's OKS does not.
+METRIC_ARGUMENTS = ('thr', 'unannotated')
 
 
 @dataclass(frozen=True)
@@ -115,7 +130,7 @@ def prepare(
     Args:
         entry (Entry): The entry.
         args (Namespace): ``launcher``, ``local_rank`` and ``cfg_options`` of
-            the command line, the last for all models.
+            the command line, the last for all models; a model's own win.
         folder (Path): Where files of perturbed boxes are kept.
         write (bool): Whether to write these. Defaults to True.
 
@@ -242,17 +257,41 @@ def _cache_key(cfg: Config, checkpoint_sha256: str) -> str:
 def _data_key(cfg: Config) -> str:
     """Of what must be equal where two models are compared."""
     dataset = cfg.to_dict()['test_dataloader']['dataset']
-    names = ('data_root', 'ann_file', 'indices', 'sample_interval')
+    names = ('data_root', 'ann_file')
     parts = {name: dataset[name] for name in names if name in dataset}
+    parts |= _arguments(dataset, DATA_ARGUMENTS, DATASETS)
     evaluator = coco_evaluator(cfg)
     if evaluator is None:
-        metric = [str(each['type']) for each in cfg.test_evaluator]
+        metric = [
+            [str(each['type']), _arguments(each, METRIC_ARGUMENTS, METRICS)]
+            for each in cfg.test_evaluator
+        ]
     else:
         metric = [
             evaluator.get('iou_type', 'keypoints'),
             evaluator.get('use_area', True),
         ]
     return _digest([_without_places(parts), metric])
+
+
+def _arguments(
+    settings: Mapping, names: Iterable[str], registry: Registry
+) -> dict[str, Any]:
+    """Arguments as given, or else their defaults, which mean the same."""
+    kind = settings.get('type')
+    kind = registry.get(kind) if isinstance(kind, str) else kind
+    found = {}
+    # a class may take those of its parents as **kwargs
+    for each in reversed(kind.__mro__ if isinstance(kind, type) else ()):
+        parameters = inspect.signature(each.__init__).parameters
+        found |= {
+            name: parameters[name].default
+            for name in names
+            if name in parameters
+        }
+    found |= {name: settings[name] for name in names if name in settings}
+    # None and nothing are the same, too
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def _without_places(node: Any, root: str = '') -> Any:

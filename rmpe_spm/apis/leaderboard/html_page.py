@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from .tables import Row, Table, joint_label
+from .tables import Row, Table, is_missing, joint_label
 
 TEMPLATE = Path(__file__).with_name('page.html')
 
@@ -184,10 +184,11 @@ def _base64(path: Path) -> str:
 def _bar_cell(row: Row, table: Table) -> str:
     """The value that ranks, with a bar and the interval as a line."""
     value = row.metrics.get(table.rank_by)
-    if value is None:
+    if is_missing(value):
         return _cell(None)
-    values = [each.metrics.get(table.rank_by, 0.0) for each in table.rows]
-    full = 100 if max(values) > 1 else 1  # some metrics are in percent
+    values = [each.metrics.get(table.rank_by) for each in table.rows]
+    largest = max(each for each in values if not is_missing(each))
+    full = 100 if largest > 1 else 1  # some metrics are in percent
     low, high = row.interval or (None, None)
     title, whisker = '', ''
     if low is not None:
@@ -206,7 +207,7 @@ def _bar_cell(row: Row, table: Table) -> str:
 def _cell(
     value: float | None, form: str = '.3f', title: str = '', bar: bool = False
 ) -> str:
-    if value is None:
+    if is_missing(value):
         return '<td data-value="">-</td>'
     about = f' title="{escape(title)}"' if title else ''
     about += f' class="cell" style="--part:{_percent(value)}"' if bar else ''

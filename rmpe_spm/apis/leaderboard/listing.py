@@ -63,6 +63,8 @@ class Listing:
         title (str): Heading of the tables. Defaults to 'Leaderboard'.
         work_dir (str, optional): Where results go. Defaults to None.
         rank_by (str): The metric that ranks. Defaults to 'AP'.
+        pictures (bool): Whether the page shows example pictures. Defaults to
+            True.
     """
 
     models: tuple[ModelSpec, ...]
@@ -71,6 +73,7 @@ class Listing:
     title: str = 'Leaderboard'
     work_dir: str | None = None
     rank_by: str = 'AP'
+    pictures: bool = True
 
 
 def read_listing(path: str | Path) -> Listing:
@@ -95,7 +98,8 @@ def read_listing(path: str | Path) -> Listing:
         raise ConfigError(f'{path} is no YAML: {error}') from None
     if not content:
         raise ConfigError(f'{path} is empty: it needs a list of models')
-    optional = ('title', 'work_dir', 'rank_by', 'data_sets', 'box_sources')
+    optional = ('title', 'work_dir', 'rank_by', 'pictures')
+    optional += ('data_sets', 'box_sources')
     check_keys(content, ('models', *optional), str(path))
     models = take(content, 'models', list, str(path))
     if not models:
@@ -117,6 +121,7 @@ def read_listing(path: str | Path) -> Listing:
         title=take(content, 'title', str, str(path), path.stem),
         work_dir=take(content, 'work_dir', str, str(path), None),
         rank_by=take(content, 'rank_by', str, str(path), 'AP'),
+        pictures=take(content, 'pictures', bool, str(path), True),
     )
     for kind in ('models', 'data_sets'):
         names = [each.name for each in getattr(listing, kind)]

@@ -45,7 +45,8 @@ def take(
     Args:
         entry (mapping): The part of the file.
         key (str): The key.
-        kind (type): ``str``, ``int``, ``float``, ``list`` or ``dict``.
+        kind (type): ``str``, ``int``, ``float``, ``bool``, ``list`` or
+            ``dict``.
         where (str): The place of the part.
         default (Any): What to return without the key; without a default the
             key is required.
@@ -67,6 +68,7 @@ def take(
     if type(value) is not kind:
         names = dict(str='text', int='a whole number', float='a number')
         names |= dict(list='a list', dict='keys and values')
+        names |= dict(bool='true or false')
         raise ConfigError(
             f'{where}: {key} must be {names[kind.__name__]}, but is {value!r}'
         )

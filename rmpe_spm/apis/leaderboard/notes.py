@@ -20,7 +20,8 @@ def make_notes(tables: Sequence[Table], num_resamples: int) -> str:
     lines = [
         "- **boxes**: where the people's boxes came from; every number of a "
         'row is with these. "none (single stage)" needs no boxes. Numbers '
-        'with annotated boxes are not those of a whole system.',
+        "with annotated boxes, or with MPII's groups, whose place and scale "
+        'are annotated, are not those of a whole system.',
         '- **AP, AR, AP50, APM...**: as the evaluator of the config returns '
         'them, the same numbers as those of tools/test.py.',
     ]

@@ -1,5 +1,6 @@
 """Intervals of the rows' AP, and tests of the rows against one another."""
 
+import io
 import itertools
 import logging
 from collections.abc import Sequence
@@ -8,12 +9,14 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import print_log
 
+from ...evaluation.functional.annotated_people import NobodyToFind
 from ...evaluation.functional.bootstrap import (
     bootstrap_ap,
     paired_bootstrap,
 )
 from ...evaluation.functional.coco_poses import PoseSet
 from ...evaluation.functional.pose_matches import PoseMatches, match_poses
+from .cache import write_atomically
 from .tables import Comparison, Row, Table
 
 SEED = 0
@@ -52,11 +55,12 @@ class ResampledRow:
             return self._matches.ap()
         if self._values is None or len(self._values) != len(counts):
             path = self._folder / f'resampled_ap_{len(counts)}.npy'
-            if path.is_file():
-                self._values = np.load(path)
-            else:
+            self._values = _read(path, len(counts))
+            if self._values is None:
                 self._values = self._matches.ap(counts)
-                np.save(path, self._values)
+                content = io.BytesIO()
+                np.save(content, self._values)
+                write_atomically(path, content.getvalue())
         return self._values
 
 
@@ -84,7 +88,7 @@ def add_statistics(
             continue
         try:
             found = bootstrap_ap(score, _rng(), num_resamples)
-        except ValueError:  # nobody to find
+        except NobodyToFind:
             continue
         scores[place] = score
         row.interval = found.low, found.high
@@ -104,6 +108,15 @@ def _rng() -> np.random.Generator:
     return np.random.default_rng(SEED)
 
 
+def _read(path: Path, number: int) -> np.ndarray | None:
+    """Kept values; None where there are none or the file is damaged."""
+    try:
+        values = np.load(path)
+    except (FileNotFoundError, EOFError, ValueError):
+        return None
+    return values if values.shape == (number,) else None
+
+
 def _resampled(
     row: Row, rank_by: str, poses: PoseSet | None, folder: Path
 ) -> ResampledRow | None:
@@ -111,7 +124,7 @@ def _resampled(
         return None
     try:
         matches = match_poses(poses, np.array(row.record.sigmas))
-    except ValueError:  # nobody to find
+    except NobodyToFind:
         return None
     value = float(matches.ap()[0])
     if abs(value - row.metrics['AP']) > _ROUNDING:

@@ -162,6 +162,19 @@ def short_metrics(metrics: dict[str, float]) -> dict[str, float]:
     }
 
 
+def is_missing(value: float | None) -> bool:
+    """Tell whether a cell has no number to show.
+
+    Args:
+        value (float, optional): The number.
+
+    Returns:
+        bool: Whether it is None or NaN, as MPII's are of joints that nobody
+        has annotated.
+    """
+    return value is None or math.isnan(value)
+
+
 def make_table(data_set: str, rows: Sequence[Row], rank_by: str) -> Table:
     """Rank rows.
 
@@ -177,8 +190,8 @@ def make_table(data_set: str, rows: Sequence[Row], rank_by: str) -> Table:
     """
 
     def place(row: Row) -> tuple:
-        value = row.metrics.get(rank_by, math.nan)
-        if row.record is None or math.isnan(value):
+        value = row.metrics.get(rank_by)
+        if is_missing(value):
             return (2 if row.record is None else 1, 0.0)
         return (0, -value)
 

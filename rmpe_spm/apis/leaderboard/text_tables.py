@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .tables import Row, Table, joint_label
+from .tables import Row, Table, is_missing, joint_label
 
 MISSING = '-'
 
@@ -115,7 +115,7 @@ def _joints(table: Table, rows: Iterable[Row]) -> str:
 
 def _against_best(table: Table, place: int) -> str:
     """AP less the best row's, its interval and the test's p."""
-    if place == 0:
+    if place == 0 and table.rows[place].rank is not None:
         return 'best'
     found = table.compare(place, 0)
     if found is None:
@@ -147,7 +147,12 @@ def _csv_line(table: Table, place: int) -> dict:
         boxes=row.boxes,
         failure=row.failure,
     )
-    line.update(row.metrics)
+    line.update(
+        {
+            name: None if is_missing(value) else value
+            for name, value in row.metrics.items()
+        }
+    )
     low, high = row.interval or (None, None)
     best = table.compare(place, 0) if place else None
     line.update({f'{table.rank_by} low': low, f'{table.rank_by} high': high})
@@ -176,7 +181,7 @@ def _interval(row: Row) -> str:
 
 
 def _number(value: float | None, form: str = '.3f') -> str:
-    return MISSING if value is None else format(value, form)
+    return MISSING if is_missing(value) else format(value, form)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

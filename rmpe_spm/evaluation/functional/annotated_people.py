@@ -8,6 +8,10 @@ import numpy as np
 from .oks import annotated_oks
 
 
+class NobodyToFind(ValueError):
+    """Nobody is annotated, so there is no score."""
+
+
 @dataclass
 class ImageTruth:
     """The annotated people of an image (G people, K keypoints).
@@ -43,7 +47,7 @@ class AnnotatedPeople:
         truths (sequence): The :class:`ImageTruth` of every image.
 
     Raises:
-        ValueError: If no person is annotated.
+        NobodyToFind: If no person is annotated.
     """
 
     def __init__(self, truths: Sequence[ImageTruth]) -> None:
@@ -58,7 +62,7 @@ class AnnotatedPeople:
         self.labelled = keypoints[..., 2] > 0
         self.number = int((~self.ignored).sum())
         if self.number == 0:
-            raise ValueError(
+            raise NobodyToFind(
                 'the annotations have no person with labelled keypoints'
             )
 

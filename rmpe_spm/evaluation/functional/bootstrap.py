@@ -5,6 +5,8 @@ from typing import Protocol
 
 import numpy as np
 
+from .annotated_people import NobodyToFind
+
 
 class ResampledScore(Protocol):
     """A score that any resample of the images has.
@@ -82,7 +84,7 @@ def bootstrap_ap(
         BootstrapInterval: The interval.
 
     Raises:
-        ValueError: If no resample has a score.
+        NobodyToFind: If no resample has a score.
     """
     counts = resample_counts(len(score.image_ids), num_resamples, rng)
     values = _defined(score.ap(counts))
@@ -120,8 +122,8 @@ def paired_bootstrap(
         PairedDifference: The difference, its interval and the p value.
 
     Raises:
-        ValueError: If the images are not the same, or no resample has a
-            score.
+        ValueError: If the images are not the same.
+        NobodyToFind: If no resample has a score.
     """
     if score.image_ids != other.image_ids:
         here, there = set(score.image_ids), set(other.image_ids)
@@ -167,7 +169,7 @@ def _defined(values: np.ndarray) -> np.ndarray:
     """The scores that are no NaN."""
     values = values[~np.isnan(values)]
     if len(values) == 0:
-        raise ValueError('no resample of the images has anybody to find')
+        raise NobodyToFind('no resample of the images has anybody to find')
     return values
 
 

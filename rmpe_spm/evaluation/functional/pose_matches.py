@@ -93,7 +93,7 @@ def match_poses(poses: PoseSet, sigmas: np.ndarray) -> PoseMatches:
         PoseMatches: The matches.
 
     Raises:
-        ValueError: If no person is annotated.
+        NobodyToFind: If no person is annotated.
     """
     sizes = np.array([len(scores) for scores in poses.scores])
     evaluation = KeypointAP(

@@ -10,6 +10,7 @@ from rmpe_spm.apis.leaderboard.box_sources import (
     apply_box_source,
     parse_box_source,
 )
+from rmpe_spm.datasets.transforms import GroupAffine
 
 
 @pytest.mark.parametrize(
@@ -155,6 +156,17 @@ def test_single_stage_has_no_boxes(tiny_config, tmp_path):
     for kind in ('config', 'ground_truth'):
         label = apply_box_source(tiny_config, BoxSource(kind), tmp_path, True)
         assert label == 'none (single stage)'
+
+
+@pytest.mark.parametrize('kind', ['GroupAffine', GroupAffine])
+def test_groups_of_mpii_are_annotated(tiny_config, tmp_path, kind):
+    dataset = tiny_config.test_dataloader.dataset
+    dataset.data_mode = 'bottomup'
+    dataset.pipeline[1] = dict(type=kind, input_size=(48, 64))
+    for source in ('config', 'ground_truth'):
+        source = BoxSource(source)
+        label = apply_box_source(tiny_config, source, tmp_path, True)
+        assert label == "group's place and scale (annotated)"
 
 
 def test_data_sets_within_others(tiny_config, tmp_path):

@@ -3,7 +3,8 @@ import shutil
 
 import pytest
 
-from rmpe_spm.apis.leaderboard import building
+from rmpe_spm.apis.leaderboard import building, entries
+from rmpe_spm.apis.leaderboard.box_sources import WITHOUT_BOXES
 from rmpe_spm.apis.leaderboard.building import (
     build_tables,
     evaluate_all,
@@ -143,6 +144,16 @@ def test_perturbed_boxes_change_the_result_and_size_0_does_not(
     shutil.rmtree(tmp_path / 'work')
     (again,) = evaluate(*write_model(), boxes=boxes[2:3])
     assert again.row.record.metrics == metrics[2]
+
+
+@pytest.mark.parametrize('label', WITHOUT_BOXES)
+def test_a_model_without_boxes_runs_once(
+    write_model, evaluate, monkeypatch, label
+):
+    monkeypatch.setattr(entries, 'apply_box_source', lambda *_: label)
+    monkeypatch.setattr(building, '_run', lambda *_: None)
+    outcomes = evaluate(*write_model(), boxes=['config', 'ground_truth'])
+    assert [outcome.row.boxes for outcome in outcomes] == [label]
 
 
 def test_tables_of_two_models(write_model, evaluate, tmp_path):

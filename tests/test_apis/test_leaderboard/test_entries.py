@@ -63,6 +63,15 @@ def test_prepared_config(write_model, identified, easy_annotations):
     assert coco_evaluator(prepared.cfg).ann_file == str(easy_annotations)
 
 
+def test_a_models_options_win(write_model, identified, run_args):
+    config, weights = write_model()
+    name = 'model.test_cfg.flip_test'
+    run_args.cfg_options = {name: True, 'test_dataloader.batch_size': 3}
+    cfg = identified(config, weights, **{name: False}).cfg
+    assert cfg.model.test_cfg.flip_test is False
+    assert cfg.test_dataloader.batch_size == 3
+
+
 def test_key_depends_on_what_a_result_depends_on(
     write_model, identified, easy_annotations, run_args
 ):
@@ -121,6 +130,51 @@ def test_key_does_not_depend_on_places_and_training(
     }
     again = identified(str(moved[0]), str(moved[1]), **options)
     assert again.key == key
+
+
+@pytest.fixture
+def mpii_key(write_model, identified, tmp_path):
+    """The data key of an evaluation on MPII."""
+    config, weights = write_model()
+
+    def make(metric=None, **dataset):
+        settings = dict(
+            type='MpiiMultiPersonDataset',
+            data_root=str(tmp_path),
+            ann_file='mpii.json',
+            **dataset,
+        )
+        evaluator = dict(type='MpiiMultiPersonAP', **(metric or {}))
+        spec = DataSetSpec('MPII', settings, evaluator, ())
+        return identified(config, weights, spec).data_key
+
+    return make
+
+
+def test_protocols_of_mpii_do_not_compare(mpii_key, tmp_path):
+    for name in ('one', 'two'):
+        (tmp_path / f'{name}.json').write_text(name)
+    keys = [
+        mpii_key(),
+        mpii_key(protocol='group'),
+        mpii_key(protocol='group', group_file='one.json'),
+        mpii_key(protocol='group', group_file='two.json'),
+        mpii_key(split='train'),
+        mpii_key(num_keypoints=14),
+        mpii_key(min_people=2),
+        mpii_key(headbox_file='one.json'),
+        mpii_key({'thr': 0.2}),
+        mpii_key({'unannotated': 'false_positive'}),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_written_defaults_and_the_models_nms_compare(mpii_key):
+    same = dict(protocol='image', group_file=None, min_people=1)
+    same['sample_interval'] = 1  # of a parent
+    assert mpii_key({'thr': 0.5}, **same) == mpii_key()
+    nms = dict(type='ParametricPoseNMS', preset='mpii')
+    assert mpii_key({'nms': nms, 'score_mode': 'bbox'}) == mpii_key()
 
 
 def test_data_set_of_the_list(write_model, identified, tiny_coco):

@@ -1,5 +1,6 @@
 import base64
 import json
+import math
 import re
 from html.parser import HTMLParser
 
@@ -127,6 +128,20 @@ def test_bars_of_percentages(make_row):
     text = to_html([make_table('val', rows, 'AP')], 'T', '')
     widths = re.findall(r'<i style="width:([^"]*)">', text)
     assert widths == ['62.50%', '0.50%']
+
+
+def test_nan_is_a_missing_value(make_row):
+    """Its row is the first, where Python's max would keep it."""
+    nothing, good = make_row('nothing', math.nan), make_row('good', 62.5)
+    nothing.record.joints['nose'] = math.nan
+    table = make_table('val', [nothing, good], 'AP')
+    table.rows.reverse()
+    text = to_html([table], 'T', '')
+    assert re.findall(r'<i style="width:([^"]*)">', text) == ['62.50%']
+    assert 'nan' not in text
+    row, joints = (cells for cells in Page(text).rows if 'nothing' in cells)
+    assert row[3:6] == ['-', '-', '-']
+    assert joints[2:] == ['-', '0.75']
 
 
 def test_definitions(text):

@@ -13,6 +13,7 @@ FULL = """
 title: Two models
 work_dir: there
 rank_by: AP50
+pictures: false
 box_sources: [ground_truth]
 data_sets:
   - name: val
@@ -45,6 +46,7 @@ def test_reads_all(write):
     listing = read_listing(write(FULL))
     assert listing.title == 'Two models'
     assert (listing.work_dir, listing.rank_by) == ('there', 'AP50')
+    assert listing.pictures is False
     assert listing.models == (
         ModelSpec('one', 'a/one.py', 'one.pth'),
         ModelSpec(
@@ -75,6 +77,7 @@ def test_what_need_not_be_given(write):
     assert listing.box_sources == (BoxSource('config'),)
     assert (listing.title, listing.rank_by) == ('list', 'AP')
     assert listing.work_dir is None
+    assert listing.pictures is True
 
 
 MODEL = 'models: [{config: c.py, checkpoint: w.pth}]\n'
@@ -99,6 +102,7 @@ MODEL = 'models: [{config: c.py, checkpoint: w.pth}]\n'
             'models: [{config: c.py, checkpoint: 3}]',
             'models[0]: checkpoint must be text, but is 3',
         ),
+        (MODEL + 'pictures: 0', 'pictures must be true or false, but is 0'),
         (MODEL + 'box_sources: []', 'box_sources is empty'),
         (MODEL + 'box_sources: [jitter]', "box_sources[0]: 'jitter' is no"),
         (

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from rmpe_spm.apis.leaderboard import statistics
 from rmpe_spm.apis.leaderboard.statistics import (
     SEED,
     ResampledRow,
@@ -115,6 +118,53 @@ def test_resampled_once_and_kept(ranked, monkeypatch):
     assert [row.interval for row in table.rows] == first
     add_statistics(table, poses, folders, 60)
     assert sum(calls) == 2
+
+
+@pytest.mark.parametrize('kept', [0, 70, 300])
+def test_damaged_file_is_made_anew(ranked, kept):
+    table, poses, folders = ranked
+    add_statistics(table, poses, folders, 50)
+    intervals = [row.interval for row in table.rows]
+    path = folders[0] / 'resampled_ap_50.npy'
+    whole = path.read_bytes()
+    path.write_bytes(whole[:kept])
+    for row in table.rows:
+        row.interval = None
+    add_statistics(table, poses, folders, 50)
+    assert [row.interval for row in table.rows] == intervals
+    assert path.read_bytes() == whole
+
+
+def test_interrupted_writing_leaves_no_file(ranked, monkeypatch):
+    def interrupt(file, values):
+        if isinstance(file, Path):
+            file.write_bytes(b'half')
+        raise KeyboardInterrupt
+
+    table, poses, folders = ranked
+    monkeypatch.setattr(np, 'save', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        add_statistics(table, poses, folders, 50)
+    assert not list(folders[0].iterdir())
+
+
+def test_other_errors_are_told(ranked, monkeypatch):
+    def fail(*_):
+        raise ValueError('something else')
+
+    table, poses, folders = ranked
+    monkeypatch.setattr(statistics, 'bootstrap_ap', fail)
+    with pytest.raises(ValueError, match='something else'):
+        add_statistics(table, poses, folders, 50)
+
+
+def test_nobody_to_find_has_no_interval(ranked):
+    table, poses, folders = ranked
+    for each in poses:
+        for truth in each.truths:
+            truth.crowd[:] = True
+    add_statistics(table, poses, folders, 50)
+    assert [row.interval for row in table.rows] == [None, None]
 
 
 def test_another_ap_than_the_evaluators_has_no_interval(ranked):

@@ -1,5 +1,6 @@
 import csv
 import io
+import math
 
 import pytest
 
@@ -80,6 +81,23 @@ def test_markdown(tables):
             if line.startswith('|')
         }
         assert len(counts) <= 1
+
+
+def test_nan_is_a_missing_value(make_row):
+    row = make_row()
+    row.record.metrics['coco/AR'] = math.nan
+    tables = [make_table('val', [row], 'AP')]
+    text = to_markdown(tables, 'Title', '')
+    assert '| 0.500 | - | 0.600 | - | best |' in text
+    (line,) = csv.DictReader(io.StringIO(to_csv(tables)))
+    assert (line['AP'], line['AR']) == ('0.5', '')
+
+
+def test_a_row_that_is_not_ranked_is_not_the_best(make_row):
+    tables = [make_table('val', [make_row()], 'PCK')]
+    text = to_markdown(tables, 'Title', '')
+    assert '| - | model | ground truth | - | - | 0.500 | 0.600 |' in text
+    assert '| best |' not in text
 
 
 def test_only_failures(failed_row):
