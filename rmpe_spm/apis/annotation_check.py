@@ -74,9 +74,9 @@ def check_detections(path: Path, ann_file: Path | None = None) -> None:
 
     Raises:
         ConfigError: The file is missing, no JSON or of another layout, or a
-            detection has no finite box, one without area, or an image that
-            is not listed. (Boxes outside their image are no mistake of the
-            file: perturbed ones may lie there.)
+            detection has no finite box or an image that is not listed. Boxes
+            without area or outside their image pass: they are evaluated,
+            and perturbed ones may lie there.
     """
     content = _read_json(path)
     if not isinstance(content, list):
@@ -102,11 +102,6 @@ def check_detections(path: Path, ann_file: Path | None = None) -> None:
             raise ConfigError(
                 f'{where} of image {detection["image_id"]} has no box of 4 '
                 f'finite numbers (x, y, width, height): {box}. Leave it out'
-            )
-        if min(box[2:4]) <= 0:
-            raise ConfigError(
-                f'{where} of image {detection["image_id"]} has a box without '
-                f'area (x, y, width, height): {box}. Leave it out'
             )
         if image_ids is not None and detection['image_id'] not in image_ids:
             raise ConfigError(

@@ -137,15 +137,3 @@ def test_detections(tmp_path):
     path.write_text(json.dumps({'annotations': []}))
     with pytest.raises(ConfigError, match='no list of detections'):
         check_detections(path)
-
-
-@pytest.mark.parametrize('box', [[5, 5, 0, 3], [5, 5, 3, -1]])
-def test_detections_without_area(tmp_path, box):
-    path = tmp_path / 'boxes.json'
-    good = dict(image_id=1, category_id=1, bbox=[-30, 48, 4, 9], score=0.5)
-    path.write_text(json.dumps([good, dict(good, bbox=box)]))
-    with pytest.raises(ConfigError, match='detection 1 .*without area'):
-        check_detections(path)
-    # boxes of other things are not used, those outside the image are
-    path.write_text(json.dumps([good, dict(good, bbox=box, category_id=3)]))
-    check_detections(path)
