@@ -38,17 +38,13 @@ def commands(
     return stages
 
 
-def is_finished(
-    folder: Path, config: str, cfg_options: dict | None = None
-) -> bool:
+def is_finished(folder: Path, config: str, cfg_options: dict) -> bool:
     """Tell whether a run in the folder reached its last epoch."""
     path = last_checkpoint(folder)
     cfg = Config.fromfile(config)
-    cfg.merge_from_dict(cfg_options or {})
-    return (
-        path is not None
-        and path.name == f'epoch_{cfg.train_cfg.max_epochs}.pth'
-    )
+    cfg.merge_from_dict(cfg_options)
+    epochs = cfg.train_cfg.max_epochs
+    return path is not None and path.name == f'epoch_{epochs}.pth'
 
 
 def options_of(extra: list[str]) -> dict:
@@ -69,9 +65,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--work-dir', type=Path, required=True)
     args, extra = parser.parse_known_args(argv)
     stages = commands(args, extra)
-    configs = (args.stage1, args.stage2)
+    configs, cfg_options = (args.stage1, args.stage2), options_of(extra)
     for index, (folder, command) in enumerate(stages):
-        if is_finished(folder, configs[index], options_of(extra)):
+        if is_finished(folder, configs[index], cfg_options):
             print(f'{folder} is finished.')
             continue
         if last_checkpoint(folder) is not None:

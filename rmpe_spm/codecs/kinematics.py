@@ -211,10 +211,7 @@ def _indices_of_names(
             'parents given by name need `joint_names`: kinematics=dict('
             'parents=[...], joint_names=[...])'
         )
-    if len(parents) != len(joint_names):
-        raise ValueError(
-            f'{len(parents)} parents but {len(joint_names)} joint_names'
-        )
+    _check_number_of_names(parents, joint_names)
     if ROOT in joint_names:
         raise ValueError(
             f'{ROOT!r} is what parents call the root; a joint needs another '
@@ -230,16 +227,20 @@ def _indices_of_names(
     return [indices[parent] for parent in parents]
 
 
+def _check_number_of_names(parents: Sequence, names: Sequence[str]) -> None:
+    if len(parents) != len(names):
+        raise ValueError(
+            f'{len(parents)} parents but {len(names)} joint_names'
+        )
+
+
 def _validate(tree: KinematicTree) -> None:
     parents, names, flips = tree.parents, tree.joint_names, tree.flip_indices
     num_joints = len(parents)
     if num_joints == 0:
         raise ValueError('a kinematic tree needs at least one joint')
     if names is not None:
-        if len(names) != num_joints:
-            raise ValueError(
-                f'{num_joints} parents but {len(names)} joint_names'
-            )
+        _check_number_of_names(parents, names)
         doubled = [name for name in names if names.count(name) > 1]
         if doubled:
             raise ValueError(f'the joint name {doubled[0]!r} is used twice')

@@ -514,6 +514,7 @@ def test_output_that_is_not_finite_yields_no_pose(bad, channel):
         (dict(tau=0.5), 'half the diagonal'),
         (dict(tau=2, unit='input'), 'half the diagonal'),
         (dict(decode_nms_kernel=4), 'odd'),
+        (dict(decode_thr=-0.1), 'decode_thr must not be negative'),
         (
             dict(displacement_location='parent', generate_joint_offsets=True),
             "displacement_location='root'",

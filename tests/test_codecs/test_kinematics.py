@@ -64,6 +64,15 @@ def test_custom_trees_by_index_and_by_name_agree():
             "'a' is used twice",
         ),
         (dict(parents=[-1, 0], joint_names=['a']), '2 parents but 1'),
+        # told before the surplus parent is looked for
+        (
+            dict(parents=['root', 'a', 'hip'], joint_names=['a', 'b']),
+            '3 parents but 2',
+        ),
+        (
+            dict(parents=['root', 'root'], joint_names=['root', 'a']),
+            "'root' is what parents call the root",
+        ),
         (dict(parent=[-1, 0]), 'keys parents'),
         (
             dict(parents=[-1, 0, -1], flip_indices=[0, 2, 1]),

@@ -22,10 +22,11 @@ class BottomupInstanceAffine(BottomupRandomAffine):
     centre is the centre of the person's box, shifted at random. In a picture
     without labelled people it lies anywhere.
 
-    It comes after ``RandomFlip``, unless the window is square. Then
-    ``warp_mat`` leads from the picture as it was before to the window and
-    ``flip`` is taken back, so that ``BottomupGetHeatmapMask``, which warps
-    the crowds of the picture as it was, puts them where they are seen.
+    ``RandomFlip`` comes before it; after it the window would have to be
+    square. The mirroring is taken into ``warp_mat``, which then leads from
+    the picture as it was to the window, and ``flip`` becomes False:
+    ``BottomupGetHeatmapMask``, which warps the crowds of the picture as it
+    was, so puts them where they are seen.
 
     Keys as :class:`BottomupRandomAffine`; ``keypoints``, ``keypoints_visible``
     and ``bbox`` must be there.

@@ -174,7 +174,9 @@ def flatten_poses(
         joint_scores = np.where(finite, joint_scores, 0.0)
     if scores is not None:
         box_scores = None
-        person_scores = np.nan_to_num(columns['scores'], True, 0.0, 0.0, 0.0)
+        person_scores = np.nan_to_num(
+            columns['scores'], nan=0.0, posinf=0.0, neginf=0.0
+        )
     else:
         box_scores = clean_scores(
             columns.get('bbox_scores', np.ones(len(points)))

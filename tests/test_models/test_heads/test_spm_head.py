@@ -140,6 +140,14 @@ def test_several_levels_are_added():
     torch.testing.assert_close(head(feats), expected)
 
 
+def test_levels_that_do_not_divide_are_told():
+    head = make_head(in_index=(0, 1)).eval()
+    # an input of 72 x 24 at strides 4 and 16
+    feats = torch.rand(1, 8, 6, 18), torch.rand(1, 8, 2, 5)
+    with pytest.raises(ValueError, match=r'\(2, 5\).*multiples of 4 times'):
+        head(feats)
+
+
 def test_weights_of_every_stage_are_initialised():
     head = make_head(num_stages=2)
     head.init_weights()
