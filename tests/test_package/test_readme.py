@@ -56,9 +56,10 @@ def test_quick_start_of_spm_runs(snippets, repo_root, tmp_path, monkeypatch):
     skeleton = dict(from_file='configs/_base_/datasets/coco.py')
     meta = dict(meta=dict(dataset_meta=parse_pose_metainfo(skeleton)))
     monkeypatch.chdir(tmp_path)
-    for path in (checkpoint, picture, config):
+    for path in (checkpoint, picture):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-    (tmp_path / config).symlink_to(repo_root / config)
+    # the whole folder: a config may inherit another
+    (tmp_path / 'configs').symlink_to(repo_root / 'configs')
     save_checkpoint(dict(state_dict=net.state_dict(), **meta), checkpoint)
     cv2.imwrite(picture, np.full((120, 160, 3), 90, np.uint8))
     names = {}
