@@ -5,6 +5,7 @@ torso's length (section 3.3 of RMPE); it is not rotated, since a detector's
 errors depend on whether a person stands or lies.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -86,15 +87,19 @@ def align_pose(
     lower_x = sum([x for x, _ in lower]) / len(lower)
     lower_y = sum([y for _, y in lower]) / len(lower)
     length = math.hypot(upper_x - lower_x, upper_y - lower_y)
-    xs = [x for (x, _), show in zip(points, shown, strict=True) if show]
-    ys = [y for (_, y), show in zip(points, shown, strict=True) if show]
+    kept = list(itertools.compress(points, shown))
+    xs, ys = zip(*kept, strict=True)
     extent = max(max(xs) - min(xs), max(ys) - min(ys))
     if length <= 0 or length < MIN_TORSO_TO_EXTENT * extent:
         return None
-    centre = ((upper_x + lower_x) / 2, (upper_y + lower_y) / 2)
-    aligned = (keypoints - centre) / length
-    aligned[~visible] = 0.0
-    return aligned
+    middle_x, middle_y = (upper_x + lower_x) / 2, (upper_y + lower_y) / 2
+    flat = []
+    for (x, y), show in zip(points, shown, strict=True):
+        if show:
+            flat += (x - middle_x) / length, (y - middle_y) / length
+        else:
+            flat += 0.0, 0.0
+    return np.array(flat).reshape(-1, 2)
 
 
 class NearestAtom:
@@ -124,5 +129,6 @@ class NearestAtom:
             distances over the visible joints, the first one of equals.
         """
         # |p - a|^2 without |p|^2, which is the same for every atom.
-        distances = self._squares @ visible - self._flat @ aligned.ravel()
+        shown = visible.astype(np.float64)
+        distances = self._squares @ shown - self._flat @ aligned.ravel()
         return int(distances.argmin())
