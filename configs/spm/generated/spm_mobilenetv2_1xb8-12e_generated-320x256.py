@@ -1,49 +1,20 @@
-# SPM on the embedded data set: the network of the photographs' config, with
-# ordinary convolutions in the head, trained on windows around people. An epoch
-# takes about 80 seconds on one CPU core.
-_base_ = ['../coco_mini/spm_mobilenetv2_1xb16-20e_coco_mini-256x256.py']
+# SPM on the embedded data set: the network and the windows of the photographs'
+# config. An epoch takes about 80 seconds on one CPU core.
+_base_ = [
+    '../coco_mini/spm_mobilenetv2_windows_1xb8-16e_coco_mini-256x256.py'
+]
 
 # runtime
 train_cfg = dict(max_epochs=12, val_interval=12)
 
-# optimizer
-optim_wrapper = dict(optimizer=dict(lr=3e-3, fused=True))
-
 # learning policy
 param_scheduler = [
-    dict(_base_.param_scheduler[0], end=50),
-    dict(_base_.param_scheduler[1], end=12, eta_min=1e-5),
+    _base_.param_scheduler[0],
+    dict(_base_.param_scheduler[1], end=12),
 ]
 
-# hooks
-default_hooks = dict(logger=dict(interval=20))
-
-# A whole picture as a test shows it, and the window that a training step sees.
+# A whole picture as a test shows it.
 picture_size = (320, 256)
-window_size = (128, 128)
-
-# codec settings: a displacement is read at the joint's parent, and joints snap to
-# the peaks of their heatmaps
-codec = dict(
-    _base_.codec,
-    input_size=window_size,
-    heatmap_size=(32, 32),
-    displacement_location='parent',
-    generate_keypoint_heatmaps=True,
-    keypoint_sigma=1.5)
-
-# model settings
-model = dict(
-    head=dict(
-        keypoint_heatmaps=True,
-        heatmap_head=dict(
-            _delete_=True, num_convs=1, channels=32, kernel_size=3),
-        displacement_head=dict(
-            _delete_=True, num_convs=2, channels=64, kernel_size=3),
-        # more than the paper's: in few steps the root map would take it all
-        beta=0.5,
-        decoder=codec),
-    test_cfg=dict(snap_thr=0.1))
 
 # base dataset settings
 # the folder is given by the environment variable GENERATED
@@ -52,18 +23,9 @@ data_root = '{{$GENERATED:data/generated/}}'
 # pipelines
 train_pipeline = [
     dict(type='LoadImage'),
-    # before the window, which puts the crowds' mask right
-    dict(type='RandomFlip', direction='horizontal'),
-    dict(
-        type='BottomupInstanceAffine',
-        input_size=window_size,
-        picture_size=picture_size,
-        scale_factor=(0.6, 1.2),
-        rotate_prob=0.0),
-    dict(type='GenerateTarget', encoder=codec),
-    dict(type='BottomupGetHeatmapMask'),
-    dict(type='PackPoseInputs'),
+    *_base_.train_pipeline[2:],
 ]
+train_pipeline[2] = dict(train_pipeline[2], picture_size=picture_size)
 val_pipeline = [
     _base_.val_pipeline[0],
     dict(_base_.val_pipeline[1], input_size=picture_size),
@@ -72,10 +34,8 @@ val_pipeline = [
 
 # data loaders
 train_dataloader = dict(
-    batch_size=8, dataset=dict(data_root=data_root, pipeline=train_pipeline))
+    dataset=dict(data_root=data_root, pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=16,
-    num_workers=2,
     dataset=dict(data_root=data_root, pipeline=val_pipeline))
 test_dataloader = val_dataloader
 
