@@ -27,7 +27,8 @@ class KinematicTree:
             messages and to find the hips. Defaults to ``None``.
         flip_indices (tuple[int], optional): The joint on the other side of
             the body for each joint (the joint itself where there is none).
-            Defaults to ``None``, which skips the check of symmetry.
+            Defaults to ``None``, which leaves the check of symmetry to
+            :meth:`check_symmetry`, which the flip test calls.
 
     Raises:
         ValueError: If a parent is out of range, the parents form a cycle, a
@@ -110,6 +111,20 @@ class KinematicTree:
             )
         return self.joint_names.index(name)
 
+    def check_symmetry(self, flip_indices: Sequence[int]) -> None:
+        """Refuse a flip under which the tree is another one.
+
+        Args:
+            flip_indices (Sequence[int]): The joint on the other side of the
+                body for each joint.
+
+        Raises:
+            ValueError: If they are not a flip of these joints, or a joint
+                and its mirror image hang on joints that don't mirror each
+                other. The message names the joint.
+        """
+        _check_symmetry(self, flip_indices)
+
     def flat(self) -> 'KinematicTree':
         """The star over the same joints: every joint hangs on the root."""
         return KinematicTree(
@@ -133,7 +148,8 @@ def build_kinematic_tree(
             - a list of parent indices, -1 for the root;
             - a mapping with ``parents`` (indices, or the parents' names with
               ``'root'`` for the root) and optionally ``joint_names``
-              (needed with parents' names) and ``flip_indices``.
+              (needed with parents' names) and ``flip_indices``. Names that
+              begin with ``left_`` and ``right_`` give them otherwise.
 
     Returns:
         KinematicTree: The validated tree.
@@ -173,10 +189,7 @@ def _named_tree(name: str) -> KinematicTree:
             'give a list of parents'
         )
     joint_names, parent_names = zip(*NAMED_TREES[base], strict=True)
-    flip_indices = [
-        joint_names.index(_other_side(joint)) for joint in joint_names
-    ]
-    tree = _tree_from_parents(parent_names, joint_names, flip_indices)
+    tree = _tree_from_parents(parent_names, joint_names)
     return tree.flat() if name.endswith(_FLAT_SUFFIX) else tree
 
 
@@ -188,6 +201,15 @@ def _other_side(name: str) -> str:
     return name
 
 
+def _flip_by_names(joint_names: Sequence[str]) -> list[int] | None:
+    """The joints of the other side, where the names tell all of them."""
+    others = [_other_side(name) for name in joint_names]
+    # without a left or right in any name they may be spelt in another way
+    if list(joint_names) == others or not set(others) <= set(joint_names):
+        return None
+    return [list(joint_names).index(other) for other in others]
+
+
 def _tree_from_parents(
     parents: Sequence[int] | Sequence[str],
     joint_names: Sequence[str] | None = None,
@@ -196,6 +218,8 @@ def _tree_from_parents(
     parents = list(parents)
     if any(isinstance(parent, str) for parent in parents):
         parents = _indices_of_names(parents, joint_names)
+    if flip_indices is None and joint_names is not None:
+        flip_indices = _flip_by_names(joint_names)
     return KinematicTree(
         tuple(parents),
         None if joint_names is None else tuple(joint_names),
@@ -269,11 +293,11 @@ def _validate(tree: KinematicTree) -> None:
                 + ' -> '.join(tree.describe(j) for j in cycle)
             )
     if flips is not None:
-        _validate_flip(tree)
+        tree.check_symmetry(flips)
 
 
-def _validate_flip(tree: KinematicTree) -> None:
-    parents, flips = tree.parents, tree.flip_indices
+def _check_symmetry(tree: KinematicTree, flips: Sequence[int]) -> None:
+    parents = tree.parents
     if sorted(flips) != list(range(tree.num_joints)):
         raise ValueError(
             f'flip_indices must hold each of the {tree.num_joints} joints '

@@ -87,11 +87,39 @@ def test_custom_trees_by_index_and_by_name_agree():
             'send joint 0 to 1, but that one to 2',
         ),
         (dict(parents=[-1, -1], flip_indices=[0, 0]), 'once'),
+        (
+            dict(
+                parents=['root', 'neck', 'root'],
+                joint_names=['neck', 'left_hip', 'right_hip'],
+            ),
+            r"not symmetric: joint 2 \('right_hip'\) mirrors joint 1",
+        ),
     ],
 )
 def test_errors_name_the_joint(kinematics, message):
     with pytest.raises(ValueError, match=message):
         build_kinematic_tree(kinematics)
+
+
+def test_names_give_the_flip():
+    names = ['neck', 'left_hip', 'right_hip']
+    parents = ['root', 'neck', 'neck']
+    tree = build_kinematic_tree(dict(parents=parents, joint_names=names))
+    assert tree.flip_indices == (0, 2, 1)
+    # a side of a joint without the other, or spelt in another way
+    for last in ('tail', 'hip_r'):
+        names = ['neck', 'left_hip' if last == 'tail' else 'hip_l', last]
+        tree = build_kinematic_tree(dict(parents=parents, joint_names=names))
+        assert tree.flip_indices is None
+
+
+def test_symmetry_of_a_tree_without_names():
+    tree = build_kinematic_tree([-1, 0, -1])
+    tree.check_symmetry([0, 1, 2])
+    with pytest.raises(ValueError, match='joint 2 mirrors joint 1'):
+        tree.check_symmetry([0, 2, 1])
+    with pytest.raises(ValueError, match='each of the 3 joints'):
+        tree.check_symmetry([0, 1])
 
 
 def test_wrong_type_and_names():

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from mmengine.model import ModuleList
 from mmengine.structures import InstanceData, PixelData
 from mmpose.models.heads.base_head import BaseHead
@@ -21,6 +20,7 @@ from mmpose.utils.typing import (
 )
 from torch import Tensor
 
+from ..utils.feature_levels import upsample_level
 from ..utils.pose_map_merging import (
     merge_scales,
     unflip_displacements,
@@ -60,9 +60,10 @@ class SPMHead(BaseHead):
         in_channels (int): Channels of the features, the same at all stages.
         num_keypoints (int): Number of joints, K.
         num_stages (int): Number of stages T. Defaults to 1.
-        in_index (int | Sequence[int]): With one stage, which of the features
-            it takes. Several are resized to the first one and added, which
-            after mmpose's ``ChannelMapper`` is a light feature pyramid.
+        in_index (int | Sequence[int]): With one stage only, which of the
+            features it takes. Several are resized to the first one and
+            added, which after mmpose's ``ChannelMapper`` is a light feature
+            pyramid.
             Defaults to -1.
         keypoint_heatmaps (bool): Whether to predict heatmaps of the joints
             too, which score the joints and to which they can snap. Needs a
@@ -153,6 +154,12 @@ class SPMHead(BaseHead):
         if decoder is not None:
             self.decoder = KEYPOINT_CODECS.build(decoder)
         self._check_decoder(joint_offset_loss is not None)
+        if num_stages > 1 and in_index != -1:
+            raise ValueError(
+                f'SPMHead: in_index={in_index} chooses levels for one stage; '
+                f'with num_stages={num_stages} the stages take the last '
+                f'{num_stages} feature maps, one each: leave in_index out'
+            )
 
         self.stages = ModuleList(
             SPMStage(
@@ -389,6 +396,7 @@ class SPMHead(BaseHead):
         heatmaps, displacements = self.forward(feats)
         mirrored = self.forward(mirrored_feats)
         flip_indices = samples[0].metainfo['flip_indices']
+        self.decoder.tree.check_symmetry(flip_indices)
         stride = float(self.decoder.scale_factor[0])
         heatmaps_back = unflip_heatmaps(
             mirrored[0],
@@ -494,25 +502,10 @@ class SPMHead(BaseHead):
 
 
 def _add_levels(feats: Sequence[Tensor]) -> Tensor:
-    """Add feature maps (B, C, H, W), all resized to the first one's size.
-
-    Raises:
-        ValueError: If a level's size does not divide the first one's. Its
-            cells would lie beside those of the first level.
-    """
+    """Add feature maps (B, C, H, W), all resized to the first one's size."""
     total = feats[0]
     for feature in feats[1:]:
-        sizes = tuple(total.shape[2:]), tuple(feature.shape[2:])
-        if any(fine % coarse for fine, coarse in zip(*sizes, strict=True)):
-            ratio = max(-(-f // c) for f, c in zip(*sizes, strict=True))
-            raise ValueError(
-                f'SPMHead: features of (H, W) = {sizes[1]} cannot be added to '
-                f'those of {sizes[0]}: width and height of the input must be '
-                f"multiples of {ratio} times the first level's stride"
-            )
-        total = total + F.interpolate(
-            feature, size=total.shape[2:], mode='bilinear'
-        )
+        total = total + upsample_level(feature, total.shape[2:], 'SPMHead')
     return total
 
 

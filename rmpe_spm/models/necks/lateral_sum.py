@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 import torch.nn as nn
-import torch.nn.functional as F
 from mmcv.cnn import build_activation_layer, build_norm_layer
 from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from mmpose.utils.typing import ConfigType, OptMultiConfig
 from torch import Tensor
+
+from ..utils.feature_levels import upsample_level
 
 
 @MODELS.register_module()
@@ -40,7 +41,7 @@ class LateralSum(BaseModule):
 
     Raises:
         ValueError: If ``in_channels`` is empty, or features of another number
-            of levels come in.
+            of levels or of sizes that don't divide one another come in.
     """
 
     def __init__(
@@ -83,8 +84,8 @@ class LateralSum(BaseModule):
         for lateral, feat in reversed(list(levels)):
             level = lateral(feat)
             if total is not None:
-                level = level + F.interpolate(
-                    total, size=level.shape[-2:], mode='bilinear'
+                level = level + upsample_level(
+                    total, level.shape[-2:], 'LateralSum'
                 )
             total = level
         return (self.activation(self.norm(total)),)

@@ -317,6 +317,24 @@ def test_flip_test_agrees_with_itself(codec):
     assert difference < 0.5 * merge(shift_heatmap=False)[1]
 
 
+def test_several_stages_choose_no_levels():
+    with pytest.raises(ValueError, match='num_stages=2 the stages take'):
+        make_head(num_stages=2, in_index=(0, 1))
+
+
+def test_flip_test_needs_a_symmetric_tree():
+    parents = [-1] * 17
+    parents[9] = 7  # the left wrist alone hangs on its elbow
+    head = make_head(codec=dict(kinematics=parents))
+    samples = make_samples(head.decoder, [make_poses(1)])
+    maps = perfect_maps(head.decoder, [make_poses(1)])
+    answer(head, maps).predict(None, samples, {})
+    with pytest.raises(ValueError, match='joint 10 mirrors joint 9'):
+        answer(head, maps, maps).predict(
+            [None, None], samples, dict(flip_test=True)
+        )
+
+
 def test_keypoint_heatmaps_score_the_joints():
     head = make_head(
         codec=dict(generate_keypoint_heatmaps=True), keypoint_heatmaps=True
