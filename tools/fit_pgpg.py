@@ -25,6 +25,7 @@ import rmpe_spm
 from rmpe_spm.datasets.pgpg_fitting import fit_proposal_model
 from rmpe_spm.datasets.pgpg_matching import match_people
 from rmpe_spm.datasets.pgpg_report import write_report
+from rmpe_spm.structures.proposal_model_file import save_proposal_model
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -123,7 +124,7 @@ def fit(args: argparse.Namespace, command: str) -> None:
             'scikit-learn': sklearn.__version__,
         },
     }
-    model.save(args.out)
+    save_proposal_model(model, args.out)
     print(f'{len(model.atoms)} atomic poses: {args.out}')
     if args.report:
         page = write_report(

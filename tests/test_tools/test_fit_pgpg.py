@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from rmpe_spm.structures.proposal_model import ProposalModel
+from rmpe_spm.structures.proposal_model_file import load_proposal_model
 
 NAMES = ['head', 'left_shoulder', 'right_shoulder', 'left_hip', 'right_hip']
 POSE = np.array(
@@ -68,7 +68,7 @@ def test_file_and_report(repo_root, files):
         repo_root, files, *arguments, '--out', 'a.json', '--report', 'page'
     )
     assert done.returncode == 0, done.stderr
-    model = ProposalModel.load(files / 'a.json')
+    model = load_proposal_model(files / 'a.json')
     mean = model.atom_groups[0].offsets.mean
     np.testing.assert_allclose(mean, [0.1, 0, 0.1, 0], atol=0.01)
     np.testing.assert_allclose(model.atoms[0], POSE, atol=0.03)

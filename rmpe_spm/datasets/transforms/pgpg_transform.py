@@ -16,7 +16,8 @@ from rmpe_spm.structures.box_proposals import (
     offset_bbox,
     patch_bbox,
 )
-from rmpe_spm.structures.proposal_model import OffsetModel, ProposalModel
+from rmpe_spm.structures.proposal_model import OffsetModel
+from rmpe_spm.structures.proposal_model_file import load_proposal_model
 
 # Mean and standard deviation of the offsets of x0, y0, x1, y1 over the
 # annotated width or height: an SSD detector's on MPII and COCO (2016), as
@@ -167,7 +168,7 @@ class PGPGTransform(BaseTransform):
         self.jitter_range = jitter_range
         self.min_iou = min_iou
         self._proposal_model = (
-            None if model is None else ProposalModel.load(_find(model))
+            None if model is None else load_proposal_model(_find(model))
         )
         self._warned = False
 

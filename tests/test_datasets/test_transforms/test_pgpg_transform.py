@@ -16,6 +16,7 @@ from rmpe_spm.structures.proposal_model import (
     ProposalModel,
     SideMixture,
 )
+from rmpe_spm.structures.proposal_model_file import save_proposal_model
 
 NAMES = ['head', 'left_shoulder', 'right_shoulder', 'left_hip', 'right_hip']
 UPRIGHT = np.array(
@@ -58,7 +59,7 @@ MODEL = ProposalModel(
 @pytest.fixture(scope='module')
 def model_file(tmp_path_factory):
     path = tmp_path_factory.mktemp('pgpg') / 'model.json'
-    MODEL.save(path)
+    save_proposal_model(MODEL, path)
     return str(path)
 
 
