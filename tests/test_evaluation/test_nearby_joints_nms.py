@@ -90,6 +90,15 @@ def test_clusters_are_those_of_the_loops(block, limit, monkeypatch):
     assert 8 <= len(results[0]) < 60 or limit == 16
 
 
+def test_poses_side_by_side():
+    """Upright lines 100 high, whose extents don't meet, 4.9 and 5.1 apart."""
+    line = np.stack((np.zeros(4), np.array([0, 30, 60, 100.0])), axis=-1)
+    kpts = np.stack([line, line + [4.9, 0], line - [5.1, 0]])
+    for poses in (kpts, kpts[..., ::-1]):
+        result = NearbyJointsNMS()(poses, np.ones((3, 4)), np.zeros((3, 4)))
+        assert [c.tolist() for c in result.clusters] == [[0, 1], [2]]
+
+
 def test_missing_joints_are_not_near():
     kpts = np.zeros((2, 4, 2)) + np.arange(4)[:, None] * 50
     kpts[:, 2:] = np.nan
