@@ -458,13 +458,13 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         self._check_maps(heatmaps, displacements)
         num_joints = self.tree.num_joints
         with torch.autocast(heatmaps.device.type, enabled=False):
-            finite = _finite(heatmaps) & _finite(displacements)
-            roots = torch.where(
-                finite[:, None, None], heatmaps[:, -1].float(), 0.0
-            )
+            finite = _finite(heatmaps, displacements)
             root_scores, cells = find_root_peaks(
-                roots, self.decode_nms_kernel, self.decode_max_instances
+                heatmaps[:, -1].float(),
+                self.decode_nms_kernel,
+                self.decode_max_instances,
             )
+            root_scores = torch.where(finite[:, None], root_scores, 0.0)
             keypoints = self._read(displacements, cells)
             has_keypoint_heatmaps = heatmaps.shape[1] == num_joints + 1
             if snap_thr is not None:
@@ -586,9 +586,13 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         return keypoints, (root_scores, keypoint_scores)
 
 
-def _finite(maps: Tensor) -> Tensor:
+def _finite(heatmaps: Tensor, displacements: Tensor) -> Tensor:
     """Whether each image's maps (B, C, H, W) are finite, (B,) bool.
 
     A sum is finite only if all its terms are, and needs no copy of the maps.
     """
-    return torch.isfinite(maps.sum(dim=(1, 2, 3), dtype=torch.float32))
+    total, more = (
+        maps.sum(dim=(1, 2, 3), dtype=torch.float32)
+        for maps in (heatmaps, displacements)
+    )
+    return torch.isfinite(total + more)

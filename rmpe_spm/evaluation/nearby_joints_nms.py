@@ -4,12 +4,12 @@ import numpy as np
 from mmpose.registry import TASK_UTILS
 
 from .base_pose_nms import BasePoseNMS
-from .functional.greedy_nms import eliminate
+from .functional.greedy_nms import eliminate_pairs
+from .functional.pose_extents import overlapping_blocks, pose_extents
 from .functional.pose_nms_batch import PoseBatch, Selection, clusters_of
 
-# Up to so many poses all pairs are compared at once, which is faster than
-# one kept pose at a time.
-_AT_ONCE = 96
+# pairs of poses in a block whose extents are compared
+_BLOCK = 1 << 15
 
 
 @TASK_UTILS.register_module()
@@ -56,31 +56,26 @@ class NearbyJointsNMS(BasePoseNMS):
                 f'num_nearby_joints={limit} can never be exceeded by poses '
                 f'of {kpts.shape[1]} keypoints'
             )
-        low = np.nanmin(kpts, 1, initial=np.inf)
-        high = np.nanmax(kpts, 1, initial=-np.inf)
-        x = np.ascontiguousarray(kpts[..., 0])
-        y = np.ascontiguousarray(kpts[..., 1])
-        reach = (self.dist_thr * np.linalg.norm(high - low, axis=1)) ** 2
-
-        def near(picks: np.ndarray, others: np.ndarray) -> np.ndarray:
-            squared = (x[others] - x[picks]) ** 2
-            squared += (y[others] - y[picks]) ** 2
-            found = squared < reach[picks][..., None]
-            return np.count_nonzero(found, axis=-1) > limit
-
-        if len(kpts) <= _AT_ONCE:
-            every = np.arange(len(kpts))
-            table = near(every[:, None], every)
-
-            def redundant(pick: int, others: np.ndarray) -> np.ndarray:
-                return table[pick, others]
-        else:
-
-            def redundant(pick: int, others: np.ndarray) -> np.ndarray:
-                return near(np.array([pick]), others)
-
         order = poses.ranking(poses.person_scores)
-        owners = eliminate(order, poses.images, redundant)
+        x, y = np.ascontiguousarray(kpts[order].transpose(2, 0, 1))
+        extents = pose_extents(x, y)
+        x_low, x_high, y_low, y_high = extents
+        diagonals = np.sqrt((x_high - x_low) ** 2 + (y_high - y_low) ** 2)
+        reach = self.dist_thr * diagonals
+        squared_reach = reach**2
+        ends = np.repeat(poses.sizes.cumsum(), poses.sizes)
+        owners = np.arange(len(order))
+        alive = np.ones(len(order), dtype=bool)
+        # a little more, so that rounding leaves out no pair
+        blocks = overlapping_blocks(
+            extents, reach * (1 + 1e-9), ends, alive, _BLOCK
+        )
+        for i, j in blocks:
+            squared = (x.take(j, axis=0) - x.take(i, axis=0)) ** 2
+            squared += (y.take(j, axis=0) - y.take(i, axis=0)) ** 2
+            near = squared < squared_reach[i][:, None]
+            redundant = near.sum(axis=1) > limit
+            eliminate_pairs(i[redundant], j[redundant], owners, alive)
         selection = clusters_of(poses, order, owners)
         if self.max_dets is not None:
             # clusters are sorted by image and score

@@ -48,17 +48,55 @@ def test_keeps_what_mmpose_keeps():
     assert images[1].keep.tolist() == whole.keep[:3].tolist()
 
 
-def test_many_poses_are_treated_as_few(monkeypatch):
-    """All pairs at once, or one kept pose after another."""
+def looped_clusters(kpts, scores, dist_thr, limit):
+    """The rule written out, one pose and one joint after another."""
+    left = np.argsort(-scores, kind='stable').tolist()
+    clusters = []
+    while left:
+        pick = left[0]
+        span = np.nanmax(kpts[pick], 0) - np.nanmin(kpts[pick], 0)
+        reach = dist_thr * np.hypot(*span)
+        cluster = [pick]
+        for other in left[1:]:
+            near = np.hypot(*(kpts[other] - kpts[pick]).T) < reach
+            if near.sum() > limit:
+                cluster.append(other)
+        clusters.append(cluster)
+        left = [pose for pose in left if pose not in cluster]
+    return clusters
+
+
+@pytest.mark.parametrize('block', [1, 256 * 20, 1 << 15])
+@pytest.mark.parametrize('limit', [0, 8, 16])
+def test_clusters_are_those_of_the_loops(block, limit, monkeypatch):
+    """In blocks of any size, with ties and missing joints, image by image."""
+    monkeypatch.setattr(nearby_joints_nms_module, '_BLOCK', block)
     rng = np.random.default_rng(1)
-    base = rng.uniform(0, 99, (8, 17, 2))
-    kpts = base[rng.integers(0, 8, 60)] + rng.normal(size=(60, 17, 2)) * 3
-    args = kpts, rng.random((60, 17)), np.zeros((60, 4))
-    few = NearbyJointsNMS()(*args)
-    monkeypatch.setattr(nearby_joints_nms_module, '_AT_ONCE', 0)
-    many = NearbyJointsNMS()(*args)
-    assert 8 <= len(few) < 60
-    assert many.keep.tolist() == few.keep.tolist()
+    base = rng.uniform(0, 99, (8, 17, 2)) + rng.uniform(0, 200, (8, 1, 2))
+    kpts = base[rng.integers(0, 8, 90)] + rng.normal(size=(90, 17, 2)) * 4
+    kpts[rng.random((90, 17)) < 0.05] = np.nan
+    scores = rng.integers(0, 30, 90) / 30
+    parts = slice(0, 60), slice(60, 60), slice(60, 90)
+    results = NearbyJointsNMS(num_nearby_joints=limit).batch(
+        [kpts[part] for part in parts],
+        [np.ones((90, 17))[part] for part in parts],
+        [np.zeros((90, 4))[part] for part in parts],
+        scores=[scores[part] for part in parts],
+    )
+    for part, result in zip(parts, results, strict=True):
+        expected = looped_clusters(kpts[part], scores[part], 0.05, limit)
+        assert [c.tolist() for c in result.clusters] == expected
+        assert result.keep.tolist() == [cluster[0] for cluster in expected]
+    assert 8 <= len(results[0]) < 60 or limit == 16
+
+
+def test_poses_side_by_side():
+    """Upright lines 100 high, whose extents don't meet, 4.9 and 5.1 apart."""
+    line = np.stack((np.zeros(4), np.array([0, 30, 60, 100.0])), axis=-1)
+    kpts = np.stack([line, line + [4.9, 0], line - [5.1, 0]])
+    for poses in (kpts, kpts[..., ::-1]):
+        result = NearbyJointsNMS()(poses, np.ones((3, 4)), np.zeros((3, 4)))
+        assert [c.tolist() for c in result.clusters] == [[0, 1], [2]]
 
 
 def test_missing_joints_are_not_near():

@@ -1,4 +1,4 @@
-"""Greedy elimination with any criterion, one reference at a time."""
+"""Greedy elimination with any criterion."""
 
 from collections.abc import Callable
 
@@ -36,3 +36,34 @@ def eliminate(
             owners[gone] = place
             alive[gone] = False
     return owners
+
+
+def eliminate_pairs(
+    references: np.ndarray,
+    candidates: np.ndarray,
+    owners: np.ndarray,
+    alive: np.ndarray,
+) -> None:
+    """Let the references, in order, take what is left of their candidates.
+
+    Args:
+        references (np.ndarray): For P redundant pairs the better pose, (P,);
+            ascending, as the best pose is the first.
+        candidates (np.ndarray): The other pose of each pair, (P,).
+        owners (np.ndarray): For every pose the pose that eliminated it or
+            its own index, (N,); updated in place.
+        alive (np.ndarray): Poses not yet eliminated, (N,); updated in place.
+    """
+    if len(references) == 0:
+        return
+    first = np.ones(len(references), dtype=bool)
+    np.not_equal(references[1:], references[:-1], out=first[1:])
+    starts = first.nonzero()[0].tolist()
+    stops = [*starts[1:], len(references)]
+    for start, stop in zip(starts, stops, strict=True):
+        reference = references[start]
+        if alive[reference]:
+            taken = candidates[start:stop]
+            taken = taken[alive[taken]]
+            owners[taken] = reference
+            alive[taken] = False

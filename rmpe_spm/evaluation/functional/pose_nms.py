@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from .crowd_pairs import crowd_pairs
+from .greedy_nms import eliminate_pairs
+from .pose_extents import Pairs, overlapping_pairs, pose_extents
 from .pose_nms_rule import PoseNMSRule
 from .pose_similarity import PoseTerms, redundant_pairs
 
@@ -20,8 +22,6 @@ _FEW = 1 << 12
 _BLOCK = 1 << 17
 # poses of one image from which on neighbours are looked up in trees
 _CROWD = 2048
-
-Pairs = tuple[np.ndarray, np.ndarray]
 
 
 def greedy_owners(
@@ -53,30 +53,8 @@ def greedy_owners(
     else:
         blocks = pairs_in_blocks(terms, ends, rule, alive)
     for references, candidates in blocks:
-        _eliminate(references, candidates, owners, alive)
+        eliminate_pairs(references, candidates, owners, alive)
     return owners
-
-
-def _eliminate(
-    references: np.ndarray,
-    candidates: np.ndarray,
-    owners: np.ndarray,
-    alive: np.ndarray,
-) -> None:
-    """Let the references, in order, take what is left of their candidates."""
-    if len(references) == 0:
-        return
-    first = np.ones(len(references), dtype=bool)
-    np.not_equal(references[1:], references[:-1], out=first[1:])
-    starts = first.nonzero()[0].tolist()
-    stops = [*starts[1:], len(references)]
-    for start, stop in zip(starts, stops, strict=True):
-        reference = references[start]
-        if alive[reference]:
-            taken = candidates[start:stop]
-            taken = taken[alive[taken]]
-            owners[taken] = reference
-            alive[taken] = False
 
 
 def pairs_in_blocks(
@@ -107,7 +85,7 @@ def pairs_in_blocks(
         match = np.minimum(terms.reference, rule.match_cap)
         reach = np.maximum(reach, match * (1 + 1e-9))
     needed = np.maximum(terms.num_joints * fraction, 1)
-    extents = _extents(terms)
+    extents = pose_extents(terms.x, terms.y)
     start, block = 0, 64
     while start < len(ends):
         left = np.flatnonzero(alive[start:]) + start
@@ -123,44 +101,9 @@ def pairs_in_blocks(
             # only whole images, so that a crowd after them stays apart
             rows = rows[ends[rows] - ends[rows[0]] <= _CROWD]
             columns = left[: np.searchsorted(left, ends[rows[-1]])]
-            i, j = _overlapping(extents, rows, columns, reach, ends)
+            i, j = overlapping_pairs(extents, rows, columns, reach, ends)
         yield _check_pairs(terms, i, j, reach, needed, rule)
         start = rows[-1] + 1
-
-
-def _extents(terms: PoseTerms) -> tuple[np.ndarray, ...]:
-    """Smallest and largest x and y of every pose's joints."""
-    known = terms.x == terms.x
-    if known.all():
-        x_low = x_high = terms.x
-        y_low = y_high = terms.y
-    else:
-        x_low = np.where(known, terms.x, np.inf)
-        x_high = np.where(known, terms.x, -np.inf)
-        y_low = np.where(known, terms.y, np.inf)
-        y_high = np.where(known, terms.y, -np.inf)
-    return x_low.min(1), x_high.max(1), y_low.min(1), y_high.max(1)
-
-
-def _overlapping(
-    extents: tuple[np.ndarray, ...],
-    rows: np.ndarray,
-    columns: np.ndarray,
-    reach: np.ndarray,
-    ends: np.ndarray,
-) -> Pairs:
-    """Pairs in one image whose extents come within the row's reach."""
-    x_low, x_high, y_low, y_high = extents
-    margin = reach[rows]
-    near = columns > rows[:, None]
-    if ends[rows[0]] != ends[rows[-1]]:
-        near &= columns < ends[rows][:, None]
-    near &= x_low[columns] <= (x_high[rows] + margin)[:, None]
-    near &= x_high[columns] >= (x_low[rows] - margin)[:, None]
-    near &= y_low[columns] <= (y_high[rows] + margin)[:, None]
-    near &= y_high[columns] >= (y_low[rows] - margin)[:, None]
-    i, j = np.nonzero(near)
-    return rows[i], columns[j]
 
 
 def _check_pairs(

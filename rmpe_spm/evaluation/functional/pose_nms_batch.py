@@ -178,10 +178,12 @@ def flatten_poses(
             columns['scores'], nan=0.0, posinf=0.0, neginf=0.0
         )
     else:
-        box_scores = clean_scores(
-            columns.get('bbox_scores', np.ones(len(points)))
-        )
-        person_scores = box_scores * mean_scores(joint_scores)
+        person_scores = mean_scores(joint_scores)
+        if bbox_scores is None:
+            box_scores = np.ones(len(points))
+        else:
+            box_scores = clean_scores(columns['bbox_scores'])
+            person_scores = box_scores * person_scores
     positions = np.arange(len(points))
     if len(sizes) > 1:
         positions -= np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -276,13 +278,17 @@ def clusters_of(
         Selection: The poses kept, not merged.
     """
     kept = owners == np.arange(len(owners))
-    number = np.cumsum(kept) - 1
-    cluster = number[owners]
-    by_cluster = np.argsort(cluster, kind='stable')
-    picks = order[kept]
+    if kept.all():
+        picks = members = order
+        sizes = np.ones(len(order), dtype=np.intp)
+    else:
+        picks = order[kept]
+        cluster = (kept.cumsum() - 1)[owners]
+        members = order[np.argsort(cluster, kind='stable')]
+        sizes = np.bincount(cluster, minlength=len(picks))
     return Selection(
-        members=order[by_cluster],
-        sizes=np.bincount(cluster, minlength=len(picks)),
+        members=members,
+        sizes=sizes,
         keypoints=poses.keypoints[picks],
         keypoint_scores=poses.keypoint_scores[picks],
         scores=poses.person_scores[picks],

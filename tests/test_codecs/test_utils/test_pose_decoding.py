@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
 from rmpe_spm.codecs.kinematics import build_kinematic_tree
 from rmpe_spm.codecs.utils import (
@@ -25,6 +26,26 @@ def test_peaks_are_sorted_and_equal_neighbours_count_once():
     )
     assert cells[0, :2].tolist() == [6 * 10 + 8, 11]
     assert cells[1, 0].item() in {34, 35, 44, 45} and cells[1, 1] == 70
+
+
+@pytest.mark.parametrize('nms_kernel', [1, 3, 5, 9, 11])
+@pytest.mark.parametrize('size', [(1, 1), (3, 20), (20, 3), (24, 40)])
+def test_peaks_are_those_of_max_pooling(nms_kernel, size):
+    """Of distinct values, on several maps at once, which stay as they are."""
+    generator = torch.Generator().manual_seed(nms_kernel)
+    maps = torch.rand(3, *size, generator=generator)
+    # also a batch and maps that are not contiguous
+    for part in (maps, maps[::2], maps.transpose(1, 2)):
+        before = part.clone()
+        pooled = F.max_pool2d(part, nms_kernel, 1, nms_kernel // 2)
+        expected = torch.where(pooled == part, part, 0).flatten(1)
+        count = min(30, expected.shape[1])
+        expected = expected.sort(dim=1, descending=True)[0][:, :count]
+        scores, cells = find_root_peaks(part, nms_kernel, 30)
+        assert torch.equal(part, before)
+        assert torch.equal(scores, expected)
+        found = part.flatten(1).gather(1, cells)
+        assert torch.equal(torch.where(scores > 0, found, 0), scores)
 
 
 def test_peaks_of_a_map_with_fewer_cells():

@@ -2,7 +2,10 @@
 
 import numpy as np
 
-from rmpe_spm.evaluation.functional.greedy_nms import eliminate
+from rmpe_spm.evaluation.functional.greedy_nms import (
+    eliminate,
+    eliminate_pairs,
+)
 
 
 def test_a_pose_that_is_gone_eliminates_none():
@@ -24,3 +27,13 @@ def test_a_pose_that_is_gone_eliminates_none():
 def test_nothing():
     nothing = np.zeros(0, dtype=int)
     assert eliminate(nothing, nothing, None).tolist() == []
+
+
+def test_pairs_in_two_blocks():
+    """0 takes 1 and 3, so 1 can't take 2, which takes 4 after all."""
+    owners, alive = np.arange(6), np.ones(6, dtype=bool)
+    pairs = np.array([[0, 1], [0, 3], [1, 2], [2, 3], [2, 4], [4, 5]])
+    for block in (pairs[:4], pairs[:0], pairs[4:]):
+        eliminate_pairs(*block.T, owners, alive)
+    assert owners.tolist() == [0, 0, 2, 0, 2, 5]
+    assert alive.tolist() == [True, False, True, False, False, True]
