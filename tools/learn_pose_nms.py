@@ -206,6 +206,12 @@ def fit(
             flush=True,
         )
     name = max(found, key=found.get)
+    if found[name] == 0:
+        raise ConfigError(
+            f'no pose in {args.result_file} is near an annotated person (AP '
+            'is 0 with every start), so there is nothing to learn: are the '
+            'results in the pixels of the annotated images?'
+        )
     problem = PoseNMSProblem(poses, sigmas, starts[name])
     print(
         f'from {name}: AP {problem.evaluate(**problem.start):.4f}, '

@@ -259,3 +259,19 @@ def test_results_that_passed_an_nms(tool, tmp_path, capsys):
         tool, capsys, ann_file, result_file, '--starts', 'mpii', '--folds', '2'
     )
     assert 'no two poses of an image are alike' in message
+
+
+def test_results_far_from_everybody(tool, tmp_path, capsys):
+    ann_file, result_file = write_data(tmp_path, 0, images=6)
+
+    def move(results):
+        for result in results:
+            result['keypoints'][::3] = [
+                x + 5000 for x in result['keypoints'][::3]
+            ]
+
+    edited(result_file, move)
+    message = refused(
+        tool, capsys, ann_file, result_file, '--starts', 'mpii', '--folds', '2'
+    )
+    assert f'no pose in {result_file} is near an annotated person' in message
