@@ -41,7 +41,7 @@ import numpy as np  # noqa: E402
 from matplotlib.ticker import FixedLocator, NullLocator  # noqa: E402
 from mmpose.datasets.datasets.utils import parse_pose_metainfo  # noqa: E402
 
-from rmpe_spm.apis import told_plainly  # noqa: E402
+from rmpe_spm.apis import ConfigError, told_plainly  # noqa: E402
 from rmpe_spm.evaluation import (  # noqa: E402
     OKSNMS,
     NearbyJointsNMS,
@@ -67,6 +67,11 @@ from rmpe_spm.evaluation.functional.pose_nms_rule import (  # noqa: E402
     PRESETS,
     PoseNMSRule,
     make_rule,
+)
+
+SPLIT_HINT = (
+    ': give annotations of more images, another --held-out-fraction or --seed'
+    ', or --held-out-ann and --held-out-results'
 )
 
 
@@ -170,6 +175,12 @@ def load(args: argparse.Namespace, sigmas: np.ndarray) -> list[PoseSet]:
                 else ''
             )
         )
+        if all(truth.ignored.all() for truth in part.truths):
+            split = '' if args.held_out_ann else SPLIT_HINT
+            raise ConfigError(
+                f'nobody is annotated in the {len(part.image_ids)} images to '
+                f'{name}, and without people there is no AP{split}'
+            )
     return sets
 
 
@@ -195,6 +206,12 @@ def fit(
             flush=True,
         )
     name = max(found, key=found.get)
+    if found[name] == 0:
+        raise ConfigError(
+            f'no pose in {args.result_file} is near an annotated person (AP '
+            'is 0 with every start), so there is nothing to learn: are the '
+            'results in the pixels of the annotated images?'
+        )
     problem = PoseNMSProblem(poses, sigmas, starts[name])
     print(
         f'from {name}: AP {problem.evaluate(**problem.start):.4f}, '
@@ -270,7 +287,12 @@ def draw(planes: list[Plane], path: Path) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    meta = parse_pose_metainfo(dict(from_file=args.metainfo))
+    try:
+        meta = parse_pose_metainfo(dict(from_file=args.metainfo))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f'--metainfo: there is no file {args.metainfo}, here or in mmpose'
+        ) from error
     sigmas = np.asarray(meta['sigmas'], dtype=np.float64)
     train, held_out = load(args, sigmas)
     rule, planes = fit(train, sigmas, args)

@@ -83,3 +83,96 @@ def test_every_nms_keeps_a_subset(kind, seed, count, num_joints, bad):
     if kind != 'SoftOKSNMS':  # decayed scores do not go in again
         again = nms(*(array[keep] for array in arrays)).keep
         assert again.tolist() == list(range(len(keep)))
+
+
+KINDS = ['ParametricPoseNMS', 'OKSNMS', 'SoftOKSNMS', 'NearbyJointsNMS']
+
+
+def build_nms(kind, num_joints=17):
+    cfg = dict(type=kind)
+    if 'OKS' in kind:
+        cfg['sigmas'] = [0.05] * num_joints
+    if kind == 'SoftOKSNMS':
+        cfg['min_score'] = 0.5  # so that it drops the second of a pair
+    return TASK_UTILS.build(cfg)
+
+
+def two_alike(num_joints=17):
+    """Two poses that are nearly the same and one that is far away."""
+    pose = np.random.default_rng(0).uniform(0, 100, (num_joints, 2))
+    kpts = np.stack((pose, pose + 0.1, pose + 500))
+    scores = np.array([[0.9], [0.8], [0.7]]).repeat(num_joints, 1)
+    boxes = np.array([[0.0, 0, 100, 100]] * 2 + [[500, 500, 600, 600]])
+    return kpts, scores, boxes
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_no_pose_one_pose_and_two_alike(kind):
+    arrays = two_alike()
+    nms = build_nms(kind)
+    assert nms(*(a[:0] for a in arrays)).keep.tolist() == []
+    alone = nms(*(a[1:2] for a in arrays))
+    assert alone.keep.tolist() == [0]
+    np.testing.assert_array_equal(alone.keypoints, arrays[0][1:2])
+    assert alone.scores.tolist() == pytest.approx([0.8])
+    assert nms(*arrays).keep.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize('kind', KINDS[:3])
+def test_one_joint(kind):
+    """NearbyJointsNMS needs a diagonal, which one joint does not have."""
+    nms = build_nms(kind, 1)
+    assert nms(*two_alike(1)).keep.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_missing_joints(kind):
+    kpts, scores, boxes = two_alike()
+    nms = build_nms(kind)
+    kpts[0, 3] = np.nan
+    result = nms(kpts, scores, boxes)
+    assert result.keep.tolist() == [0, 2]
+    # A pose without any is nobody's twin, and the last of all.
+    kpts[0] = np.nan
+    result = nms(kpts, scores, boxes)
+    kept = [1, 2] if kind == 'SoftOKSNMS' else [1, 2, 0]
+    assert result.keep.tolist() == kept
+    assert result.scores[:2].tolist() == pytest.approx([0.8, 0.7])
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize(
+    'box',
+    [
+        [50, 50, 50, 50],
+        [100, 100, 0, 0],
+        [np.nan, 0, 100, 100],
+        [0, 0, np.inf, 100],
+    ],
+)
+def test_boxes_without_a_size(kind, box):
+    """The poses are 0.14 pixels apart: less than the pixel that is left.
+
+    Rules that use OKS have no area then, and take nobody for another.
+    """
+    kpts, scores, boxes = two_alike()
+    boxes[:2] = box
+    result = build_nms(kind)(kpts, scores, boxes)
+    assert result.keep.tolist() == ([0, 1, 2] if 'OKS' in kind else [0, 2])
+    assert np.isfinite(result.scores).all()
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
+def test_given_scores_that_are_no_numbers(kind, bad):
+    """They count as 0, here the lowest."""
+    kpts, joint_scores, boxes = two_alike()
+    scores = np.array([bad, 0.6, 0.7])
+    nms = build_nms(kind)
+    result = nms(kpts, joint_scores, boxes, scores=scores)
+    if kind == 'ParametricPoseNMS':  # ranked by the joints
+        assert result.keep.tolist() == [2, 0]
+        assert result.scores.tolist() == [0.7, 0.0]
+    else:
+        assert result.keep.tolist() == [2, 1]
+        assert result.scores.tolist() == [0.7, 0.6]

@@ -86,8 +86,9 @@ def codec_input_size(model: nn.Module) -> tuple[int, int] | None:
     """
     model = getattr(model, 'module', model)
     head = getattr(model, 'head', None)
-    # An outer head (SSTNHead) holds the one with the codec.
-    for module in (head, getattr(head, 'head', None)):
+    # An outer head (SSTNHead, VisPredictHead) holds the one with the codec.
+    inner = (getattr(head, name, None) for name in ('head', 'pose_head'))
+    for module in (head, *inner):
         size = getattr(getattr(module, 'decoder', None), 'input_size', None)
         if size is not None and len(size) == 2:
             return int(size[0]), int(size[1])

@@ -81,8 +81,8 @@ def read_pose_set(
 
     Raises:
         FileNotFoundError: If a file doesn't exist.
-        ValueError: If a file isn't of this format, or no pose is in an
-            image of the annotations.
+        ValueError: If a file isn't of this format, no pose is in an image
+            of the annotations, or no joint has a score.
     """
     annotations = load_json(ann_file)
     check_annotations(
@@ -97,6 +97,11 @@ def read_pose_set(
         raise ValueError(
             f'none of the results in {result_file} is for an image that '
             f'{ann_file} lists'
+        )
+    if poses.num_poses == 0:
+        raise ValueError(
+            f'no joint in {result_file} has a score above 0: poses are ranked '
+            'and compared by the scores of their joints'
         )
     return poses
 

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from ..utils.sdtn import (
     CropFrame,
     check_sdtn_mode,
+    forward_in_crop,
+    keypoint_head,
     predict_in_crop,
     sdtn_on_forward,
-    sdtn_outputs,
 )
 from ..utils.spatial_transformer import (
     guard_theta,
@@ -122,7 +123,7 @@ class SSTNHead(BaseHead):
     @property
     def decoder(self) -> Any:
         """The inner head's codec, None without an inner head."""
-        return getattr(self.head, 'decoder', None)
+        return getattr(keypoint_head(self.head), 'decoder', None)
 
     def init_weights(self) -> None:
         """Initialise the layers; theta begins at the identity."""
@@ -230,8 +231,8 @@ class SSTNHead(BaseHead):
         """
         self._check_head()
         theta = self.guard(self._regress(feats), warn=False)
-        outputs = self.head.forward(self._stn(feats, theta))
-        return sdtn_outputs(outputs, theta, self.frame)
+        feats = self._stn(feats, theta)
+        return forward_in_crop(self.head, feats, theta, self.frame)
 
     def loss(
         self,
@@ -318,6 +319,7 @@ def check_transform(head: nn.Module, transform: str) -> None:
     Raises:
         ValueError: If a SimCC head is given a transform that mixes axes.
     """
+    head = keypoint_head(head)
     if transform != 'scale_shift' and hasattr(head, 'simcc_split_ratio'):
         raise ValueError(
             f'{type(head).__name__} predicts one distribution per axis, which '

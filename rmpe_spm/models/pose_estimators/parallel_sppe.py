@@ -25,9 +25,10 @@ from ..heads.sstn_head import check_transform
 from ..utils.sdtn import (
     CropFrame,
     check_sdtn_mode,
+    forward_in_crop,
+    keypoint_head,
     predict_in_crop,
     sdtn_on_forward,
-    sdtn_outputs,
 )
 from ..utils.spatial_transformer import mirror_theta, warp
 
@@ -135,7 +136,7 @@ class ParallelSPPE(TopdownPoseEstimator):
             )
         check_transform(self.head, self.sstn.transform)
         self.localizer_size = localizer_size
-        self.frame = CropFrame.of_decoder(self.head.decoder)
+        self.frame = CropFrame.of_decoder(keypoint_head(self.head).decoder)
         self.parallel_cfg = _check_parallel(parallel)
         self._parallel_state: dict[str, Tensor] = {}
         self._register_load_state_dict_pre_hook(self._stash_parallel)
@@ -251,7 +252,7 @@ class ParallelSPPE(TopdownPoseEstimator):
         """Return the head's outputs in the crop's frame."""
         theta = self.sstn.guard(self.regress_theta(inputs), warn=False)
         feats = self.extract_feat(self.stn(inputs, theta))
-        return sdtn_outputs(self.head.forward(feats), theta, self.frame)
+        return forward_in_crop(self.head, feats, theta, self.frame)
 
     def _make_parallel(self, device: torch.device) -> None:
         """Make the frozen twin, from a resumed run's weights if there are."""
@@ -294,7 +295,8 @@ class ParallelSPPE(TopdownPoseEstimator):
         feats = branch.backbone(warped)
         if 'neck' in branch._modules:
             feats = branch.neck(feats)
-        losses = branch.head.loss(
+        # A visible joint stays visible however its person is centred.
+        losses = keypoint_head(branch.head).loss(
             feats, samples, train_cfg=dict(compute_acc=False)
         )
         weight, named = self.parallel_cfg['loss_weight'], {}

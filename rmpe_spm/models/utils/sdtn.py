@@ -99,6 +99,41 @@ class CropFrame:
         )
 
 
+def keypoint_head(head: nn.Module) -> nn.Module:
+    """Return the head that predicts keypoints.
+
+    Args:
+        head (nn.Module): A head of mmpose.
+
+    Returns:
+        nn.Module: The head inside mmpose's ``VisPredictHead``, which adds
+        the joints' visibility to it; any other head itself.
+    """
+    return getattr(head, 'pose_head', head)
+
+
+def forward_in_crop(
+    head: nn.Module, feats: Any, theta: Tensor, frame: CropFrame
+) -> Any:
+    """Return a head's outputs from features of the STN's crop.
+
+    Args:
+        head (nn.Module): A head of mmpose.
+        feats (Any): Its features.
+        theta (Tensor): Transforms ``(B, 2, 3)``, invertible.
+        frame (CropFrame): The crop.
+
+    Returns:
+        Any: What ``head.forward`` returns, in the crop's frame; visibility
+        is the same in every frame.
+    """
+    outputs = head.forward(feats)
+    if keypoint_head(head) is head:
+        return sdtn_outputs(outputs, theta, frame)
+    keypoints, visibility = outputs
+    return sdtn_outputs(keypoints, theta, frame), visibility
+
+
 def sdtn_outputs(outputs: Any, theta: Tensor, frame: CropFrame) -> Any:
     """Bring the outputs of a head's ``forward`` back to the crop's frame.
 
@@ -217,7 +252,8 @@ def sdtn_on_forward(
     that went through the SDTN, so any head works without a change.
 
     Args:
-        head (nn.Module): The head.
+        head (nn.Module): The head, or the one around it that predicts
+            visibility too.
         thetas (Sequence[Tensor]): Transforms ``(B, 2, 3)`` of the first,
             second, ... call of ``forward``; a flip test makes two.
         frame (CropFrame): The crop.
@@ -225,6 +261,7 @@ def sdtn_on_forward(
     Yields:
         None: The context.
     """
+    head = keypoint_head(head)
     forward, remaining = head.forward, iter(thetas)
     shadowed = head.__dict__.get('forward')
 

@@ -65,3 +65,7 @@ def test_says_what_is_not_counted(model):
 def test_input_size_of_the_codec(model):
     assert codec_input_size(model) == (48, 64)
     assert codec_input_size(model.backbone) is None
+    outer = torch.nn.Module()
+    outer.pose_head = model.head
+    model.head = outer  # as in VisPredictHead
+    assert codec_input_size(model) == (48, 64)

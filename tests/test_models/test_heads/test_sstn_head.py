@@ -92,6 +92,15 @@ def test_degenerate_theta_warns_once():
         head.guard(theta)
 
 
+def test_a_flip_test_whose_mean_theta_is_degenerate():
+    """Both can be inverted, their mean can not."""
+    head = SSTNHead(8)
+    thetas = {'crop': EYE[None] * 0.9, 'flipped': EYE[None] * -0.9}
+    with pytest.warns(UserWarning, match='cannot be inverted'):
+        theta = head.test_theta(thetas.get, 'crop', 'flipped')
+    torch.testing.assert_close(theta, EYE[None])
+
+
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('sdtn', ['coordinates', 'heatmaps'])
 @pytest.mark.parametrize('flip_test', [False, True])

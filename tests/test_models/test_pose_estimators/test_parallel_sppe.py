@@ -350,6 +350,25 @@ def test_degenerate_theta_warns_once_and_is_the_identity(tiny):
         predict(model, inputs, samples)
 
 
+@pytest.mark.parametrize('bad', [0.0, float('nan'), float('inf')])
+def test_training_survives_a_degenerate_theta(tiny, bad):
+    model, plain = tiny.rmpe(parallel=dict()), tiny.plain().train()
+    tiny.set_theta(model.sstn, torch.full((6,), bad))
+    inputs, samples = tiny.batch()
+    expected = plain.loss(inputs, samples)['loss_kpt']
+    with pytest.warns(UserWarning, match='cannot be inverted'):
+        losses = model.train().loss(inputs, samples)
+    torch.testing.assert_close(
+        losses['loss_kpt'], expected, rtol=1e-4, atol=1e-6
+    )
+    (losses['loss_kpt'] + losses['loss_center']).backward()
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            assert parameter.grad.isfinite().all(), name
+    assert (model.sstn.theta_fc.bias.grad == 0).all()
+    assert (model.head.final_layer.weight.grad != 0).any()
+
+
 def test_output_heatmaps_are_in_the_crops_frame(tiny):
     outputs = {}
     inputs, samples = tiny.batch()

@@ -1,0 +1,91 @@
+"""Pose NMS on what mmpose's inference functions return."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from mmpose.registry import TASK_UTILS
+from mmpose.structures import PoseDataSample, merge_data_samples
+
+from ..evaluation.base_pose_nms import BasePoseNMS
+
+
+def suppress_redundant_poses(
+    data_samples: Sequence[PoseDataSample], nms: BasePoseNMS | dict
+) -> PoseDataSample:
+    """Leave one pose a person among the poses of one image.
+
+    Takes what ``mmpose.apis.inference_topdown`` returns, one sample a box, or
+    samples that hold several poses already. Of the result's
+    ``pred_instances``, best person first, ``keypoints`` and
+    ``keypoint_scores`` are merged where the NMS merges, ``bboxes`` and
+    ``bbox_scores`` are those of the pose that is kept, and ``scores`` (M,) is
+    new: of the persons, as the NMS says. ``gt_instances`` still has every
+    box.
+
+    Args:
+        data_samples (Sequence[PoseDataSample]): Samples of one image, with
+            ``pred_instances`` in its pixels. Poses without ``bboxes`` get the
+            extents of their joints.
+        nms (BasePoseNMS | dict): A pose NMS or its config, for example
+            ``dict(type='ParametricPoseNMS', preset='coco')``.
+
+    Returns:
+        PoseDataSample: One sample with the poses that are kept.
+
+    Raises:
+        ValueError: If there is no sample, one without predictions, or
+            samples of more than one image.
+    """
+    data_samples = list(data_samples)
+    _check_samples(data_samples)
+    if isinstance(nms, dict):
+        nms = TASK_UTILS.build(nms)
+    merged = merge_data_samples(data_samples)
+    poses = merged.pred_instances
+    boxes = poses.get('bboxes')
+    if boxes is None:
+        joints = poses.keypoints[..., :2]
+        boxes = np.concatenate((joints.min(1), joints.max(1)), 1)
+    kept = nms(
+        poses.keypoints[..., :2],
+        poses.keypoint_scores,
+        boxes,
+        poses.get('bbox_scores'),
+    )
+    # mmpose copies the scores of joints where no head predicts visibility,
+    # and draws by that copy.
+    visible = poses.get('keypoints_visible')
+    is_copy = visible is not None and np.array_equal(
+        visible, poses.keypoint_scores, equal_nan=True
+    )
+    poses = poses[kept.keep]
+    poses.keypoints = np.concatenate(
+        (kept.keypoints, poses.keypoints[..., 2:]), -1
+    ).astype(poses.keypoints.dtype)
+    poses.keypoint_scores = kept.keypoint_scores.astype(
+        poses.keypoint_scores.dtype
+    )
+    if is_copy:
+        poses.keypoints_visible = poses.keypoint_scores
+    poses.scores = kept.scores
+    merged.pred_instances = poses
+    return merged
+
+
+def _check_samples(data_samples: list[PoseDataSample]) -> None:
+    """Check that there are predictions, all for one image."""
+    if not data_samples:
+        raise ValueError('suppress_redundant_poses: there is no data sample')
+    for index, sample in enumerate(data_samples):
+        if 'pred_instances' not in sample:
+            raise ValueError(
+                f'suppress_redundant_poses: data sample {index} has no '
+                "pred_instances: give it a model's predictions"
+            )
+    paths = [sample.metainfo.get('img_path') for sample in data_samples]
+    for path in paths[1:]:
+        if path != paths[0]:
+            raise ValueError(
+                'suppress_redundant_poses takes the samples of one image, '
+                f'got those of {paths[0]} and {path}'
+            )

@@ -1,0 +1,110 @@
+"""SSTNHead's whole path has the gradients of what it computes, in float64."""
+
+import pytest
+import torch
+from mmpose.registry import MODELS
+from torch.autograd import gradcheck
+from torch.func import functional_call
+
+SIZE, MAP, CHANNELS, JOINTS = (16, 20), (4, 5), 3, 2
+# No cell of either warp falls on a cell of its source, where bilinear
+# sampling has a kink.
+PARAMS = {
+    'affine': [0.83, 0.07, 0.11, -0.06, 0.91, -0.13],
+    'similarity': [0.86, 0.09, 0.11, -0.13],
+    'scale_shift': [0.83, 0.11, -0.13],
+}
+
+
+def inner_head(kind):
+    """Config of a small head and of the neck that it needs."""
+    neck = None
+    codec = dict(type='MSRAHeatmap', input_size=SIZE, sigma=1)
+    if kind == 'simcc':
+        codec = dict(type='SimCCLabel', input_size=SIZE, sigma=4.0)
+        head = dict(
+            type='RTMCCHead',
+            out_channels=JOINTS,
+            input_size=SIZE,
+            in_featuremap_size=MAP,
+            final_layer_kernel_size=1,
+            gau_cfg=dict(
+                hidden_dims=4,
+                s=4,
+                expansion_factor=1,
+                dropout_rate=0.0,
+                drop_path=0.0,
+                act_fn='SiLU',
+                use_rel_bias=False,
+                pos_enc=False,
+            ),
+        )
+    elif kind == 'coordinates':
+        codec = dict(type='RegressionLabel', input_size=SIZE)
+        neck = dict(type='GlobalAveragePooling')
+        head = dict(type='RegressionHead', num_joints=JOINTS)
+    else:
+        codec['heatmap_size'] = MAP
+        channels = JOINTS
+        if kind == 'offset maps':
+            codec.update(type='UDPHeatmap', heatmap_type='combined')
+            channels *= 3
+        head = dict(
+            type='HeatmapHead', out_channels=channels, deconv_out_channels=None
+        )
+    return neck, {**head, 'in_channels': CHANNELS, 'decoder': codec}
+
+
+def an_sstn_head(kind, transform):
+    """A head with a theta that depends on the features."""
+    torch.manual_seed(0)
+    neck, head = inner_head(kind)
+    model = MODELS.build(
+        dict(
+            type='SSTNHead',
+            in_channels=CHANNELS,
+            transform=transform,
+            pool_size=(2, 2),
+            hidden_channels=4,
+            neck=neck,
+            head=head,
+        )
+    ).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.5)
+        model.theta_fc.weight.normal_(0, 0.02)
+        model.theta_fc.bias.copy_(torch.tensor(PARAMS[transform]))
+    return model.eval()
+
+
+@pytest.mark.parametrize(
+    ('kind', 'transform'),
+    [
+        *[('heatmaps', t) for t in PARAMS],
+        *[('offset maps', t) for t in PARAMS],
+        *[('coordinates', t) for t in PARAMS],
+        ('simcc', 'scale_shift'),
+    ],
+)
+def test_gradients_of_the_whole_path(kind, transform):
+    """theta, the STN, the inner head and the SDTN, all inputs at once."""
+    model = an_sstn_head(kind, transform)
+    names = [n for n, _ in model.named_parameters() if n.startswith('theta')]
+    own = dict(model.named_parameters())
+    feats = torch.rand(1, CHANNELS, MAP[1], MAP[0], dtype=torch.float64)
+
+    def run(feats, *parameters):
+        replaced = dict(zip(names, parameters, strict=True))
+        out = functional_call(model, replaced, ([feats],))
+        return tuple(out) if isinstance(out, (tuple, list)) else out
+
+    inputs = [feats, *(own[name].detach() for name in names)]
+    for tensor in inputs:
+        tensor.requires_grad_()
+    assert gradcheck(run, inputs)
+    # Each of theta's parameters moves the result.
+    out = run(*inputs)
+    total = sum(o.square().sum() for o in (out if kind == 'simcc' else [out]))
+    total.backward()
+    assert (inputs[-1].grad.abs() > 1e-6).all()

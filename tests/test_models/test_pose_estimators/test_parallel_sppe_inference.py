@@ -1,0 +1,132 @@
+"""Nothing of the parallel branch is computed, exported or published."""
+
+import importlib.util
+
+import pytest
+import torch
+from mmengine.analysis import FlopAnalyzer, get_model_complexity_info
+
+THETA = [[0.8, 0.0, 0.1], [0.0, 0.8, -0.2]]
+
+
+def for_export(model):
+    """The model in tensor mode, as mmpose's own tools count and export."""
+    model.forward = model._forward
+    return model.eval()
+
+
+def trained(tiny, kind='heatmap', seed=0):
+    """A model that has its parallel branch from a training step."""
+    model = tiny.rmpe(kind, seed, parallel=dict())
+    model.train().loss(*tiny.batch(kind))
+    assert model.with_parallel
+    return model
+
+
+def after_training(tiny, kind='heatmap'):
+    """A model for inference that loaded a training checkpoint."""
+    model = tiny.rmpe(kind, seed=7, parallel=dict())
+    model.load_state_dict(trained(tiny, kind).state_dict())
+    return model
+
+
+def complexity(model, inputs):
+    return get_model_complexity_info(
+        for_export(model),
+        inputs=(inputs,),
+        show_table=False,
+        show_arch=False,
+    )
+
+
+def test_the_branch_costs_nothing_at_test(tiny):
+    inputs, _ = tiny.batch(count=1)
+    without = complexity(tiny.rmpe(), inputs)
+    for model in (tiny.rmpe(parallel=dict()), after_training(tiny)):
+        found = complexity(model, inputs)
+        assert found['flops'] == without['flops']
+        assert found['params'] == without['params']
+    # Where training goes on, the branch is there but is not computed.
+    model = trained(tiny)
+    found = complexity(model, inputs)
+    assert found['flops'] == without['flops']
+    branch = sum(p.numel() for p in model.parallel_sppe.parameters())
+    assert found['params'] == without['params'] + branch
+
+
+def test_what_rmpe_costs_is_the_localizer_and_the_warps(tiny):
+    inputs, _ = tiny.batch(count=1)
+    plain = complexity(tiny.plain(), inputs)
+    model = trained(tiny)
+    found = complexity(model, inputs)
+    count = FlopAnalyzer(model, (inputs,))
+    count.unsupported_ops_warnings(False)
+    count.uncalled_modules_warnings(False)
+    parts = count.by_module()
+    assert parts['backbone'] + parts['head'] == plain['flops']
+    assert parts['localizer'] == parts['backbone']  # the same network here
+    # The STN on 3 maps and the SDTN on one a joint, 4 operations a value;
+    # pooling 8 maps; a linear layer from 8 values to 6.
+    (w, h), (map_w, map_h) = tiny.size, tiny.map
+    warps = 4 * (3 * w * h + tiny.joints * map_w * map_h)
+    rest = warps + 8 * map_w * map_h + 8 * 6
+    total = plain['flops'] + parts['localizer'] + rest
+    assert found['flops'] == total
+
+
+def expected_names(tiny, kind):
+    return {name for name, _ in tiny.rmpe(kind).named_parameters()}
+
+
+@pytest.mark.parametrize('kind', ['heatmap', 'simcc', 'RegressionHead'])
+def test_a_trace_has_no_branch(tiny, kind):
+    model = for_export(after_training(tiny, kind))
+    tiny.set_theta(model.sstn, [0.8, 0.1, -0.2] if kind == 'simcc' else THETA)
+    inputs, _ = tiny.batch(kind)
+    with torch.no_grad():
+        traced = torch.jit.trace(model, (inputs,), check_trace=False)
+        expected, found = model(inputs), traced(inputs)
+    names = {name for name, _ in traced.named_parameters()}
+    assert names == expected_names(tiny, kind)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_an_exported_program_has_no_branch(tiny):
+    export = pytest.importorskip('torch.export').export
+    model = for_export(after_training(tiny))
+    tiny.set_theta(model.sstn, THETA)
+    inputs, _ = tiny.batch()
+    program = export(model, (inputs,))
+    names = set(program.graph_signature.parameters)
+    assert names == expected_names(tiny, 'heatmap')
+    assert not any('parallel' in name for name in program.state_dict)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            program.module()(inputs), model(inputs), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_the_branch_can_be_deleted_after_training(tiny):
+    model = for_export(trained(tiny))
+    del model.parallel_sppe
+    inputs, samples = tiny.batch()
+    traced = torch.jit.trace(model, (inputs,), check_trace=False)
+    names = {name for name, _ in traced.named_parameters()}
+    assert names == expected_names(tiny, 'heatmap')
+    assert 'loss_center' in model.train().loss(inputs, samples)
+
+
+def test_a_published_checkpoint_has_no_branch(tiny, repo_root):
+    path = repo_root / 'tools' / 'publish_rmpe.py'
+    spec = importlib.util.spec_from_file_location('publish_rmpe', path)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    weights = trained(tiny).state_dict()
+    assert any(key.startswith('parallel_sppe.') for key in weights)
+    published = tool.publish(dict(state_dict=weights))['state_dict']
+    plain = tiny.rmpe(seed=3)
+    assert set(published) == set(plain.state_dict())
+    plain.load_state_dict(published)
+    torch.testing.assert_close(
+        plain.head.final_layer.weight, weights['head.final_layer.weight']
+    )
