@@ -72,6 +72,7 @@ def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
         Record: The record; only the first process's is complete.
     """
     metrics = jsonable(runner.test())
+    metrics.pop('boxes', None)  # a config's BoxSourceHook; rows have their own
     meter = next(h for h in runner.hooks if isinstance(h, SpeedMeter))
     measured = meter.summary()
     dataset = runner.test_dataloader.dataset

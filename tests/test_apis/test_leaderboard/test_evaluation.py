@@ -53,6 +53,13 @@ def test_what_a_run_records(write_model, evaluate):
     assert len(list((folder / 'pictures').glob('*.jpg'))) == 4
 
 
+def test_config_that_names_its_boxes_itself(write_model, evaluate):
+    hooks = [dict(type='BoxSourceHook')]
+    _, _, record = evaluate(*write_model(), custom_hooks=hooks)
+    assert record.metrics['coco/AP'] > 0
+    assert 'boxes' not in record.metrics
+
+
 def _weights(prepared):
     import torch
 
