@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -47,23 +48,26 @@ class PoseNMSCocoMetric(CocoMetric):
             ``dict(type='OKSNMS', thr=0.9)``, ``dict(type='SoftOKSNMS')`` or
             ``dict(type='NearbyJointsNMS')``. Sigmas, where it needs some,
             are the data set's. Defaults to None, no NMS.
-        **kwargs: Arguments of ``mmpose.evaluation.CocoMetric`` but for
-            ``nms_mode`` and ``nms_thr``.
+        nms_mode (str, optional): mmpose's name of an NMS in place of
+            ``nms``: ``'oks_nms'``, ``'soft_oks_nms'`` or ``'none'``, with
+            the numbers of ``CocoMetric``. Defaults to None.
+        nms_thr (float, optional): Of ``nms_mode``. Defaults to None: 0.9,
+            mmpose's.
+        **kwargs: Other arguments of ``mmpose.evaluation.CocoMetric``.
 
     Raises:
-        TypeError: If ``nms_mode`` or ``nms_thr`` is given.
-        ValueError: If ``iou_type`` is unknown or the annotations can't be
-            evaluated.
+        ValueError: If ``iou_type`` is unknown, the NMS is given twice or
+            the annotations can't be evaluated.
     """
 
-    def __init__(self, nms: dict | None = None, **kwargs: Any) -> None:
-        for name in ('nms_mode', 'nms_thr'):
-            if name in kwargs:
-                raise TypeError(
-                    f'PoseNMSCocoMetric has no {name}: choose the NMS by '
-                    "nms=dict(type='OKSNMS', thr=0.9) or another, or none by "
-                    'nms=None'
-                )
+    def __init__(
+        self,
+        nms: dict | None = None,
+        nms_mode: str | None = None,
+        nms_thr: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        nms = _choose_nms(nms, nms_mode, nms_thr)
         super().__init__(nms_mode='none', **kwargs)
         if self.iou_type not in IOU_TYPES:
             raise ValueError(
@@ -279,6 +283,43 @@ class PoseNMSCocoMetric(CocoMetric):
                     }
                 )
         return kept
+
+
+def _choose_nms(
+    nms: dict | None, mode: str | None, thr: float | None
+) -> dict | None:
+    """The NMS that the arguments, ours or mmpose's, ask for."""
+    if mode is None:
+        if thr is not None:
+            raise ValueError(
+                f"nms_thr={thr} belongs to nms_mode: add nms_mode='oks_nms', "
+                "or choose the NMS by nms=dict(type='OKSNMS', "
+                f'thr={thr})'
+            )
+        return nms
+    if nms is not None:
+        raise ValueError(
+            f'both nms={nms} and nms_mode={mode!r} choose an NMS: leave one '
+            'of them out'
+        )
+    thr = 0.9 if thr is None else thr
+    found = dict(
+        oks_nms=dict(type='OKSNMS', thr=thr),
+        # mmpose's keeps 20 poses, and the scores as they were
+        soft_oks_nms=dict(
+            type='SoftOKSNMS',
+            sigma=thr,
+            min_score=-math.inf,
+            max_dets=20,
+            keep_scores=True,
+        ),
+        none=None,
+    )
+    if mode not in found:
+        raise ValueError(
+            f'nms_mode must be one of {", ".join(found)}: {mode!r}'
+        )
+    return found[mode]
 
 
 def _boxes(instances: list[dict], poses: np.ndarray) -> np.ndarray:
