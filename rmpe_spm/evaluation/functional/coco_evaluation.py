@@ -8,7 +8,12 @@ from faster_coco_eval import COCO
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 
 from .annotated_people import pairs_within
-from .coco_checks import check_annotations, check_results
+from .coco_checks import (
+    LISTS,
+    check_annotations,
+    check_layout,
+    check_results,
+)
 from .coco_poses import load_json
 from .keypoint_ap import MAX_POSES
 from .oks import annotated_oks
@@ -54,6 +59,7 @@ def evaluate_files(
         ValueError: Names the first entry that can't be evaluated.
     """
     annotations = load_json(ann_file)
+    check_layout(annotations, LISTS, str(ann_file))
     check_annotations(
         annotations, len(sigmas), use_area, iou_type, str(ann_file)
     )

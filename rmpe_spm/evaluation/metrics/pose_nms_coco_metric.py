@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -15,10 +14,13 @@ from mmpose.registry import METRICS, TASK_UTILS
 
 from ..functional.coco_checks import (
     IOU_TYPES,
+    LISTS,
     check_annotations,
+    check_layout,
     check_results,
 )
 from ..functional.coco_evaluation import evaluate_keypoints
+from ..functional.nms_choice import choose_nms
 from ..functional.person_score import person_score
 
 
@@ -67,7 +69,12 @@ class PoseNMSCocoMetric(CocoMetric):
         nms_thr: float | None = None,
         **kwargs: Any,
     ) -> None:
-        nms = _choose_nms(nms, nms_mode, nms_thr)
+        nms = choose_nms(nms, nms_mode, nms_thr)
+        if kwargs.get('ann_file') is not None:
+            # before xtcocotools, which says nothing but the key
+            needed = LISTS[:1] if kwargs.get('format_only') else LISTS
+            path = kwargs['ann_file']
+            check_layout(_load(path), needed, str(path))
         super().__init__(nms_mode='none', **kwargs)
         if self.iou_type not in IOU_TYPES:
             raise ValueError(
@@ -140,7 +147,11 @@ class PoseNMSCocoMetric(CocoMetric):
 
         Returns:
             dict[str, float]: The numbers by name.
+
+        Raises:
+            ValueError: Names the first sample that came twice.
         """
+        _check_samples([prediction for prediction, _ in results])
         annotations = self.coco
         if self.gt_converter is not None and annotations is not None:
             # CocoMetric converts in place, once more at each evaluation
@@ -285,41 +296,29 @@ class PoseNMSCocoMetric(CocoMetric):
         return kept
 
 
-def _choose_nms(
-    nms: dict | None, mode: str | None, thr: float | None
-) -> dict | None:
-    """The NMS that the arguments, ours or mmpose's, ask for."""
-    if mode is None:
-        if thr is not None:
+def _check_samples(predictions: list[dict]) -> None:
+    """Refuse two predictions for a sample; mmpose would drop some."""
+    seen = set()
+    for each in predictions:
+        if len(each['keypoints']) == 0:
+            continue
+        name = each['id']
+        name = tuple(name) if isinstance(name, list) else name
+        if (each['img_id'], name) in seen:
             raise ValueError(
-                f"nms_thr={thr} belongs to nms_mode: add nms_mode='oks_nms', "
-                "or choose the NMS by nms=dict(type='OKSNMS', "
-                f'thr={thr})'
+                f'image {each["img_id"]}: the predictions for the sample '
+                f'{each["id"]} came twice: every person (of a top-down '
+                'data set) or image needs an id of its own'
             )
-        return nms
-    if nms is not None:
-        raise ValueError(
-            f'both nms={nms} and nms_mode={mode!r} choose an NMS: leave one '
-            'of them out'
-        )
-    thr = 0.9 if thr is None else thr
-    found = dict(
-        oks_nms=dict(type='OKSNMS', thr=thr),
-        # mmpose's keeps 20 poses, and the scores as they were
-        soft_oks_nms=dict(
-            type='SoftOKSNMS',
-            sigma=thr,
-            min_score=-math.inf,
-            max_dets=20,
-            keep_scores=True,
-        ),
-        none=None,
-    )
-    if mode not in found:
-        raise ValueError(
-            f'nms_mode must be one of {", ".join(found)}: {mode!r}'
-        )
-    return found[mode]
+        seen.add((each['img_id'], name))
+
+
+def _load(path: str) -> Any:
+    """The content of a JSON file, of any backend."""
+    try:
+        return load(path, file_format='json')
+    except ValueError as error:
+        raise ValueError(f'{path} is not a JSON file: {error}') from error
 
 
 def _boxes(instances: list[dict], poses: np.ndarray) -> np.ndarray:

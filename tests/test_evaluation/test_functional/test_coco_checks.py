@@ -6,7 +6,9 @@ import math
 import pytest
 
 from rmpe_spm.evaluation.functional.coco_checks import (
+    LISTS,
     check_annotations,
+    check_layout,
     check_results,
 )
 
@@ -107,6 +109,43 @@ def test_crowdpose_fields():
         annotations['images'][1]['crowdIndex'] = 1.0
     with pytest.raises(ValueError, match="iou_type must be .*'bbox'"):
         check_annotations(annotations, 2, iou_type='bbox')
+
+
+@pytest.mark.parametrize(
+    'key,name,message',
+    [
+        ('images', 'id', 'image number 1 has no id'),
+        ('annotations', 'id', r'annotation number 1 \(image 6\) has no id'),
+        ('annotations', 'image_id', 'annotation number 1 has no image_id'),
+        (
+            'annotations',
+            'category_id',
+            r'number 1 \(image 6\) has no category',
+        ),
+        ('categories', 'id', 'category number 1 has no id'),
+    ],
+)
+def test_entries_without_names(key, name, message):
+    content = dict(PEOPLE, categories=[dict(id=1), dict(id=2)])
+    content = copy.deepcopy(content)
+    check_layout(content, LISTS)
+    for entry in content[key][1:]:
+        del entry[name]
+    with pytest.raises(ValueError, match='^file: .*' + message):
+        check_layout(content, LISTS, 'file')
+    content[key][0] = 3
+    with pytest.raises(ValueError, match='number 0 is 3, not an object'):
+        check_layout(content, LISTS)
+
+
+def test_ids_of_results():
+    results = [dict(each, id=i) for i, each in enumerate(POSES)]
+    check_results(results, 2)
+    results[2]['id'] = 0
+    with pytest.raises(
+        ValueError, match=r'result 2 \(image 6\) has the id 0 of result 0'
+    ):
+        check_results(results, 2)
 
 
 @pytest.mark.parametrize('content', [[], {}, dict(images=[]), None])

@@ -176,6 +176,10 @@ def test_files(crowded, tmp_path):
     results = []
     with pytest.raises(ValueError, match='results.json: empty'):
         evaluate()
+    del annotations['categories']
+    with pytest.raises(ValueError, match=r"ann.json: .* no list 'categories'"):
+        evaluate()
+    annotations['categories'] = [dict(id=1)]
     annotations['annotations'][1]['id'] = 1
     with pytest.raises(ValueError, match=r'ann.json: annotation 1 of image'):
         evaluate()
