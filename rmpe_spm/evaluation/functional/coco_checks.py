@@ -1,8 +1,11 @@
 """What is wrong with annotations and results in COCO's layout."""
 
+import logging
 import math
 from collections.abc import Container, Iterable
 from typing import Any
+
+from mmengine.logging import print_log
 
 IOU_TYPES = ('keypoints', 'keypoints_crowd')
 # What an annotation file has.
@@ -150,6 +153,39 @@ def check_results(
             raise ValueError(
                 f'{source}: result {index} (image {image}) {problem}'
             )
+
+
+def check_scored(
+    results: list[dict], source: str = 'the results', strict: bool = True
+) -> None:
+    """Warn of poses that COCO's evaluation leaves out without a word.
+
+    Args:
+        results (list[dict]): Checked by :func:`check_results`.
+        source (str): Where they come from, for the messages.
+        strict (bool): Whether it is an error if all are left out. Defaults
+            to True.
+
+    Raises:
+        ValueError: If no pose has a joint of a positive score.
+    """
+    unscored = [
+        index
+        for index, result in enumerate(results)
+        if max(result['keypoints'][2::3]) <= 0
+    ]
+    if not unscored:
+        return
+    text = (
+        f'{source}: {len(unscored)} of {len(results)} poses have no joint '
+        'with a score above 0 and do not count (the first: result '
+        f'{unscored[0]}, image {results[unscored[0]]["image_id"]})'
+    )
+    if len(unscored) == len(results):
+        text += ': no pose is left, and AP would be 0'
+        if strict:
+            raise ValueError(text)
+    print_log(text, 'current', level=logging.WARNING)
 
 
 def _problem_of_person(

@@ -13,6 +13,7 @@ from .coco_checks import (
     check_annotations,
     check_layout,
     check_results,
+    check_scored,
 )
 from .coco_poses import load_json
 from .keypoint_ap import MAX_POSES
@@ -56,7 +57,8 @@ def evaluate_files(
 
     Raises:
         FileNotFoundError: If a file doesn't exist.
-        ValueError: Names the first entry that can't be evaluated.
+        ValueError: Names the first entry that can't be evaluated, or says
+            that no pose has a joint of a positive score.
     """
     annotations = load_json(ann_file)
     check_layout(annotations, LISTS, str(ann_file))
@@ -71,6 +73,7 @@ def evaluate_files(
         {category['id'] for category in annotations['categories']},
         str(result_file),
     )
+    check_scored(results, str(result_file))
     return evaluate_keypoints(annotations, results, sigmas, iou_type, use_area)
 
 

@@ -18,6 +18,7 @@ from ..functional.coco_checks import (
     check_annotations,
     check_layout,
     check_results,
+    check_scored,
 )
 from ..functional.coco_evaluation import evaluate_keypoints
 from ..functional.nms_choice import choose_nms
@@ -191,6 +192,8 @@ class PoseNMSCocoMetric(CocoMetric):
                 self.coco.cats or None,
                 source='the predictions',
             )
+            # an untrained model is no reason to end its training
+            check_scored(results, 'the predictions', strict=False)
             if self.nms is not None:
                 results = self.to_results(self.suppress(keypoints))
         put_text(

@@ -9,6 +9,7 @@ import pytest
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.metrics import CocoMetric
 
+from rmpe_spm.evaluation.functional import coco_checks
 from rmpe_spm.evaluation.metrics import PoseNMSCocoMetric
 
 _spec = importlib.util.spec_from_file_location(
@@ -235,6 +236,23 @@ def test_samples_that_come_twice(example, bottom_up):
         ValueError, match=f'image {first["img_id"]}: .* came twice'
     ):
         evaluate(PoseNMSCocoMetric(ann_file=ann_file), [*samples, first])
+
+
+@pytest.mark.parametrize('score', [0.0, -1.0])
+def test_no_positive_score_is_warned_of(example, monkeypatch, score):
+    said = []
+    monkeypatch.setattr(
+        coco_checks, 'print_log', lambda text, *_, **__: said.append(text)
+    )
+    ann_file, results = example
+    samples = samples_of(results)
+    for sample in samples:
+        sample['pred_instances']['keypoint_scores'][:] = score
+    metric = PoseNMSCocoMetric(ann_file=ann_file, score_mode='bbox')
+    assert evaluate(metric, samples)['coco/AP'] == 0
+    (text,) = said
+    image = samples[0]['img_id']
+    assert f'result 0, image {image}): no pose is left' in text
 
 
 def test_empty_predictions_beside_others(example):
