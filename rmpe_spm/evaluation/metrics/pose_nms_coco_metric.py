@@ -21,6 +21,7 @@ from ..functional.coco_checks import (
     check_scored,
 )
 from ..functional.coco_evaluation import evaluate_keypoints
+from ..functional.coco_sample_checks import check_sample, check_unique
 from ..functional.nms_choice import choose_nms
 from ..functional.person_score import person_score
 
@@ -119,25 +120,9 @@ class PoseNMSCocoMetric(CocoMetric):
                 joints of another skeleton.
         """
         needed = self.dataset_meta['num_keypoints']
+        converted = (self.pred_converter or {}).get('num_keypoints')
         for sample in data_samples:
-            poses = sample.get('pred_instances', {})
-            if len(poses.get('keypoints', ())) == 0:
-                continue
-            if poses.get('keypoint_scores') is None:
-                raise ValueError(
-                    f'the predictions for image {sample["img_id"]} have no '
-                    'keypoint_scores, without which they cannot be ranked'
-                )
-            found = poses['keypoints'].shape[1]
-            if self.pred_converter is not None:
-                found = self.pred_converter['num_keypoints']
-            if found != needed:
-                raise ValueError(
-                    f'the predictions for image {sample["img_id"]} have '
-                    f'{found} joints, but the data set has {needed}: convert '
-                    'them with pred_converter, or evaluate on the data set '
-                    'that the model was trained for'
-                )
+            check_sample(sample, needed, converted)
         super().process(data_batch, data_samples)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
@@ -152,7 +137,7 @@ class PoseNMSCocoMetric(CocoMetric):
         Raises:
             ValueError: Names the first sample that came twice.
         """
-        _check_samples([prediction for prediction, _ in results])
+        check_unique([prediction for prediction, _ in results])
         annotations = self.coco
         if self.gt_converter is not None and annotations is not None:
             # CocoMetric converts in place, once more at each evaluation
@@ -297,23 +282,6 @@ class PoseNMSCocoMetric(CocoMetric):
                     }
                 )
         return kept
-
-
-def _check_samples(predictions: list[dict]) -> None:
-    """Refuse two predictions for a sample; mmpose would drop some."""
-    seen = set()
-    for each in predictions:
-        if len(each['keypoints']) == 0:
-            continue
-        name = each['id']
-        name = tuple(name) if isinstance(name, list) else name
-        if (each['img_id'], name) in seen:
-            raise ValueError(
-                f'image {each["img_id"]}: the predictions for the sample '
-                f'{each["id"]} came twice: every person (of a top-down '
-                'data set) or image needs an id of its own'
-            )
-        seen.add((each['img_id'], name))
 
 
 def _load(path: str) -> Any:
