@@ -32,11 +32,14 @@ class Outcome:
         prepared (PreparedEntry, optional): None where it could not be
             prepared.
         cached (bool): Whether the result was there already.
+        rank_by (str, optional): The metric that ranks on its data set.
+            Defaults to None: that of the whole list.
     """
 
     row: Row
     prepared: PreparedEntry | None
     cached: bool = False
+    rank_by: str | None = None
 
 
 def evaluate_all(
@@ -103,7 +106,7 @@ def build_tables(
     Args:
         outcomes (sequence): Of :func:`evaluate_all`.
         work_dir (Path): Where results are kept.
-        rank_by (str): The metric that ranks.
+        rank_by (str): The metric that ranks where a data set names none.
         num_resamples (int): Of the bootstrap.
         pictures (bool): Whether rows have their example pictures. Defaults
             to True.
@@ -122,8 +125,9 @@ def build_tables(
     names = dict.fromkeys(outcome.row.data_set for outcome in outcomes)
     tables = []
     for name in names:
-        rows = [o.row for o in outcomes if o.row.data_set == name]
-        table = make_table(name, rows, rank_by)
+        own = [o for o in outcomes if o.row.data_set == name]
+        metric = next((o.rank_by for o in own if o.rank_by), rank_by)
+        table = make_table(name, [outcome.row for outcome in own], metric)
         poses, folders = [], []
         for row in table.rows:
             prepared = by_row[id(row)]
@@ -190,7 +194,9 @@ def _prepare(entry: Entry, args: Namespace, folder: Path) -> Outcome:
                 row.failure = _reason(error)
         barrier()
     row.failure = _from_first(row.failure)
-    return Outcome(row, None if row.failure else prepared)
+    rank_by = entry.data_set.rank_by if entry.data_set else None
+    prepared = None if row.failure else prepared
+    return Outcome(row, prepared, rank_by=rank_by)
 
 
 def _run(outcome: Outcome, cache: ResultCache) -> Record | None:

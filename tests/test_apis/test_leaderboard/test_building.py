@@ -4,13 +4,18 @@ import shutil
 import pytest
 
 from rmpe_spm.apis.leaderboard import building, entries
-from rmpe_spm.apis.leaderboard.box_sources import WITHOUT_BOXES
+from rmpe_spm.apis.leaderboard.box_sources import WITHOUT_BOXES, BoxSource
 from rmpe_spm.apis.leaderboard.building import (
     build_tables,
     evaluate_all,
     write_tables,
 )
-from rmpe_spm.apis.leaderboard.listing import listing_of_pairs
+from rmpe_spm.apis.leaderboard.listing import (
+    DataSetSpec,
+    Listing,
+    ModelSpec,
+    listing_of_pairs,
+)
 
 
 @pytest.fixture
@@ -172,6 +177,25 @@ def test_tables_of_two_models(write_model, evaluate, tmp_path):
     for path in paths:
         text = path.read_text()
         assert 'one' in text and 'two' in text
+
+
+def test_data_sets_are_ranked_by_their_own_metrics(
+    write_model, easy_annotations, run_args, tmp_path
+):
+    path = {'ann_file': str(easy_annotations)}
+    truth = (BoxSource('ground_truth'),)
+    listing = Listing(
+        (ModelSpec('one', *write_model()), ModelSpec('two', 'no.py', 'w')),
+        (
+            DataSetSpec('a', path, {}, truth),
+            DataSetSpec('b', path, {}, truth, 'AR'),
+        ),
+    )
+    outcomes = evaluate_all(listing, run_args, tmp_path / 'work', _quiet)
+    tables = build_tables(outcomes, tmp_path / 'work', 'AP75', 50)
+    assert [table.rank_by for table in tables] == ['AP75', 'AR']
+    assert [table.metric_names[0] for table in tables] == ['AP75', 'AR']
+    assert [len(table.rows) for table in tables] == [2, 2]
 
 
 def test_data_sets_of_one_name_are_told_apart(
