@@ -73,22 +73,3 @@ def count_gflops(
     finally:
         for module in training:
             module.training = True
-
-
-def codec_input_size(model: nn.Module) -> tuple[int, int] | None:
-    """Input size (w, h) of a model's codec.
-
-    Args:
-        model (nn.Module): An mmpose estimator.
-
-    Returns:
-        tuple | None: The size in pixels; None if the model does not tell.
-    """
-    model = getattr(model, 'module', model)
-    head = getattr(model, 'head', None)
-    # An outer head (SSTNHead) holds the one with the codec.
-    for module in (head, getattr(head, 'head', None)):
-        size = getattr(getattr(module, 'decoder', None), 'input_size', None)
-        if size is not None and len(size) == 2:
-            return int(size[0]), int(size[1])
-    return None
