@@ -9,12 +9,24 @@ from pathlib import Path
 from mmengine.dist import barrier, broadcast_object_list, get_rank
 from mmengine.dist import get_world_size as world_size
 
+from ..preflight import check_data
 from ..tool_errors import explain
 from .box_sources import WITHOUT_BOXES
-from .cache import PICTURES, Record, ResultCache, write_atomically
+from .cache import (
+    PICTURES,
+    Record,
+    ResultCache,
+    write_atomically,
+)
 from .entries import Entry, PreparedEntry, identify, list_entries, prepare
 from .evaluation import evaluated_poses, make_runner, run
 from .html_page import to_html
+from .joint_failures import (
+    end,
+    first_failure,
+    open_side_channel,
+    wait_for_all,
+)
 from .listing import Listing
 from .statistics import add_statistics
 from .tables import Row, Table, make_table
@@ -51,8 +63,9 @@ def evaluate_all(
     """Run every entry whose result is not there yet.
 
     One that fails is reported, and the others go on. Under a launcher that
-    holds for what fails before the model runs, in all processes alike; an
-    error of one process alone ends them all, and what was finished is kept.
+    holds for what fails before the model runs, be it in one process only. An
+    error within a run, and one before it that the others cannot hear of,
+    ends all processes; what was finished is kept.
 
     Args:
         listing (Listing): What to evaluate.
@@ -64,6 +77,7 @@ def evaluate_all(
     Returns:
         list[Outcome]: What became of each, in order.
     """
+    open_side_channel()
     cache = ResultCache(work_dir / 'runs')
     entries = list_entries(listing)
     outcomes = []
@@ -193,7 +207,7 @@ def _prepare(entry: Entry, args: Namespace, folder: Path) -> Outcome:
             except Exception as error:
                 row.failure = _reason(error)
         barrier()
-    row.failure = _from_first(row.failure)
+    row.failure = first_failure(row.failure)
     rank_by = entry.data_set.rank_by if entry.data_set else None
     prepared = None if row.failure else prepared
     return Outcome(row, prepared, rank_by=rank_by)
@@ -206,20 +220,31 @@ def _run(outcome: Outcome, cache: ResultCache) -> Record | None:
     if get_rank() == 0:
         cache.clear(prepared.key)
     barrier()
+    failure = ''
+    try:
+        if world_size() > 1:
+            # before the runners meet, which a missing file must not hinder
+            check_data(prepared.cfg, 'test')
+    except Exception as error:
+        failure = _reason(error)
+    outcome.row.failure = first_failure(failure)
+    if outcome.row.failure:
+        return None
     try:
         runner = make_runner(prepared, folder)
-        ready = True
     except Exception as error:
-        outcome.row.failure = _reason(error)
-        ready = False
-    if not ready:
+        failure = _reason(error)
+    wait_for_all(failure)
+    outcome.row.failure = first_failure(failure)
+    if outcome.row.failure:
         return None
     try:
         record = run(prepared, runner, folder)
     except Exception as error:
+        failure = _reason(error)
         if world_size() > 1:
-            raise  # the other processes wait for this one
-        outcome.row.failure = _reason(error)
+            end(failure)  # the other processes wait for this one
+        outcome.row.failure = failure
         return None
     if get_rank() == 0:
         cache.keep(prepared.key, record)
