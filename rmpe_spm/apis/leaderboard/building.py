@@ -9,10 +9,12 @@ from pathlib import Path
 from mmengine.dist import barrier, broadcast_object_list, get_rank
 from mmengine.dist import get_world_size as world_size
 
+from ...evaluation.functional.mpii_resampling import MpiiMatches
 from ..preflight import check_data
 from ..tool_errors import explain
 from .box_sources import WITHOUT_BOXES
 from .cache import (
+    MPII_MATCHES,
     PICTURES,
     Record,
     ResultCache,
@@ -151,7 +153,9 @@ def build_tables(
             if row.record is not None:
                 if pictures:
                     row.pictures = sorted((folder / PICTURES).glob('*.jpg'))
-                if row.record.sigmas:
+                if (folder / MPII_MATCHES).is_file():
+                    poses[-1] = MpiiMatches.load(folder / MPII_MATCHES)
+                elif row.record.sigmas:
                     poses[-1] = evaluated_poses(
                         prepared, folder, len(row.record.sigmas)
                     )

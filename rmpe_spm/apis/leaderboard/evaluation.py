@@ -18,9 +18,10 @@ from ...evaluation.functional.coco_poses import (
     make_pose_set,
 )
 from ...evaluation.functional.joint_pck import joint_pck
+from ...evaluation.metrics import MpiiMultiPersonAP
 from ..preflight import check_data, check_model
 from .box_sources import is_single_stage
-from .cache import PICTURES, RESULTS, Record, jsonable
+from .cache import MPII_MATCHES, PICTURES, RESULTS, Record, jsonable
 from .entries import PreparedEntry, coco_evaluator
 from .model_cost import count_gflops, count_parameters
 from .pictures import draw_pictures
@@ -72,7 +73,6 @@ def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
         Record: The record; only the first process's is complete.
     """
     metrics = jsonable(runner.test())
-    metrics.pop('boxes', None)  # a config's BoxSourceHook; rows have their own
     meter = next(h for h in runner.hooks if isinstance(h, SpeedMeter))
     measured = meter.summary()
     dataset = runner.test_dataloader.dataset
@@ -102,6 +102,9 @@ def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
             record.gflops_input += f', the first of {len(sizes)} sizes'
         if uncounted:
             record.gflops_input += f', without {", ".join(uncounted)}'
+    for metric in runner.test_evaluator.metrics:
+        if isinstance(metric, MpiiMultiPersonAP) and metric.matches:
+            metric.matches.save(folder / MPII_MATCHES)
     meta = dataset.metainfo
     poses = evaluated_poses(prepared, folder, meta['num_keypoints'])
     if poses is not None:
