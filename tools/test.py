@@ -21,6 +21,7 @@ from rmpe_spm.apis.command_line import (
     load_config,
     require_hook,
 )
+from rmpe_spm.engine.hooks import BoxSourceHook
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -28,7 +29,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('config', help='config of the model and the data')
     parser.add_argument('checkpoint', help='the trained weights')
-    parser.add_argument('--out', help='file for the metrics (.json, .yml)')
+    parser.add_argument(
+        '--out',
+        help='file for the metrics and the source of boxes (.json, .yml)',
+    )
     parser.add_argument('--dump', help='file for the predictions (.pkl)')
     parser.add_argument(
         '--badcase', action='store_true', help='collect the worst samples'
@@ -91,6 +95,7 @@ def main(argv: list[str] | None = None) -> None:
         for note in notes:
             runner.logger.warning(note)
         check_model(runner.model, num_keypoints)
+        runner.register_hook(BoxSourceHook())
         metrics = runner.test()
         if args.out and runner.rank == 0:
             dump(metrics, args.out)

@@ -51,11 +51,12 @@ def main(argv: list[str] | None = None) -> None:
             cfg_options=args.cfg_options,
         )
     names = [key for key in points[0].metrics if key.endswith('AP')]
-    print(f'| error | size | {" | ".join(names)} |')
-    print('|---|---|' + '---|' * len(names))
+    print(f'| boxes | error | size | {" | ".join(names)} |')
+    print('|---|---|---|' + '---|' * len(names))
     for point in points:
         values = [f'{point.metrics[name]:.3f}' for name in names]
-        print(f'| {point.kind} | {point.size:g} | {" | ".join(values)} |')
+        cells = [point.boxes, point.kind, f'{point.size:g}', *values]
+        print(f'| {" | ".join(cells)} |')
 
 
 if __name__ == '__main__':

@@ -19,6 +19,7 @@ from rmpe_spm.apis.command_line import (
     join_cpu_processes,
     load_config,
 )
+from rmpe_spm.engine.hooks import BoxSourceHook
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -91,6 +92,7 @@ def main(argv: list[str] | None = None) -> None:
         for note in notes:
             runner.logger.warning(note)
         check_model(runner.model, num_keypoints)
+        runner.register_hook(BoxSourceHook())
         runner.train()
 
 

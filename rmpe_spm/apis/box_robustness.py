@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from ..structures.box_source_names import GROUND_TRUTH
 from .annotation_check import ConfigError
 from .perturbed_boxes import AMPLIFICATION, write_perturbed_boxes
 from .run_inputs import find_inputs, read_config
@@ -39,6 +40,11 @@ class CurvePoint:
     kind: str
     size: float
     metrics: dict[str, float]
+
+    @property
+    def boxes(self) -> str:
+        """What the errors were given to."""
+        return 'detections' if self.kind == AMPLIFICATION else GROUND_TRUTH
 
 
 def evaluate_on_boxes(

@@ -39,7 +39,8 @@ class TestRun:
     """A finished test.
 
     Attributes:
-        metrics (dict): What the config's evaluators found.
+        metrics (dict): What the config's evaluators found, and ``boxes``,
+            where people's boxes came from.
         results_file (Path, optional): The keypoints as COCO results; None if
             no evaluator writes them.
         log (Path): What the run printed.
@@ -48,7 +49,7 @@ class TestRun:
 
     __test__ = False  # not for pytest
 
-    metrics: dict[str, float]
+    metrics: dict[str, float | str]
     results_file: Path | None
     log: Path
     seconds: float

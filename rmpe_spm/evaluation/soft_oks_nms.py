@@ -16,7 +16,8 @@ class SoftOKSNMS(BasePoseNMS):
 
     The best person is taken, the scores of all others fall by
     :math:`\exp(-OKS^2/\sigma)`, the best of them is taken next. The decayed
-    scores are the result's; mmpose's function of that name drops them.
+    scores are the result's; mmpose's function of that name drops them, and so
+    does ``keep_scores=True``.
 
     .. _Soft-NMS: https://arxiv.org/abs/1704.04503
 
@@ -27,6 +28,8 @@ class SoftOKSNMS(BasePoseNMS):
             Defaults to 0.001.
         max_dets (int, optional): How many persons to keep of an image.
             Defaults to None, any number.
+        keep_scores (bool): Whether the scores given are the result's, and
+            their decay only tells who is kept. Defaults to False.
         sigmas (sequence, optional): The data set's sigma of each keypoint.
             Defaults to None: COCO's, or inside of a metric its data set's.
     """
@@ -36,6 +39,7 @@ class SoftOKSNMS(BasePoseNMS):
         sigma: float = 0.9,
         min_score: float = 0.001,
         max_dets: int | None = None,
+        keep_scores: bool = False,
         sigmas: Sequence[float] | None = None,
     ) -> None:
         if not sigma > 0:
@@ -45,6 +49,7 @@ class SoftOKSNMS(BasePoseNMS):
         self.sigma = sigma
         self.min_score = min_score
         self.max_dets = max_dets
+        self.keep_scores = keep_scores
         self.sigmas = sigmas
 
     def select(self, poses: PoseBatch) -> Selection:
@@ -74,6 +79,8 @@ class SoftOKSNMS(BasePoseNMS):
                 )
                 scores[left] *= np.exp(-(oks**2) / self.sigma)
         taken = np.array(taken, dtype=np.intp)
+        if self.keep_scores:
+            scores = poses.person_scores
         return Selection(
             members=taken,
             sizes=np.ones_like(taken),

@@ -83,7 +83,9 @@ def test_metrics_are_those_of_the_test_tool(
             [config, str(weights), '--out', str(out), '--cfg-options']
             + options
         )
-        assert metrics == pytest.approx(json.loads(out.read_text()))
+        expected = json.loads(out.read_text())
+        assert expected.pop('boxes') == f'detections {path.name}'
+        assert metrics == pytest.approx(expected)
     sums = [metrics['sum/keypoints'] for metrics in several]
     assert len(set(sums)) == 4
     assert all(metrics['sum/instances'] == 8 for metrics in several)
@@ -142,3 +144,12 @@ def test_curves_are_evaluated_once(config, weights, tmp_path, monkeypatch):
 def test_detections_are_needed_to_amplify(tiny_config, tmp_path):
     with pytest.raises(ConfigError, match='bbox_file is not set'):
         write_box_sets(tiny_config, tmp_path)
+
+
+def test_points_say_whose_boxes_have_errors():
+    found = {
+        kind: box_robustness.CurvePoint(kind, 1.0, {}).boxes
+        for kind in box_robustness.CURVES
+    }
+    assert found.pop('amplification') == 'detections'
+    assert set(found.values()) == {'ground truth'}

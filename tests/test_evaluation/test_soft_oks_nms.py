@@ -45,6 +45,9 @@ def test_equals_the_loops(sigma, min_score):
     assert (len(expected) < 20) == (min_score > 0.1)
     few = SoftOKSNMS(sigma, min_score, max_dets=3)(*args, scores=scores)
     assert few.keep.tolist() == result.keep[:3].tolist()
+    kept = SoftOKSNMS(sigma, min_score, keep_scores=True)(*args, scores=scores)
+    assert set(kept.keep) == set(result.keep)
+    np.testing.assert_array_equal(kept.scores, scores[kept.keep])
     first, second = nms.batch(
         *([a[:7], a[7:]] for a in args), scores=[scores[:7], scores[7:]]
     )

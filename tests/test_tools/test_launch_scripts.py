@@ -98,6 +98,31 @@ def test_slurm(run, repo_root, tool):
     assert lines[at + 1 : -1] == ['c.py', fourth, '--launcher=slurm', '--amp']
 
 
+def test_slurm_leaderboard(run, repo_root):
+    result = run(
+        'slurm_leaderboard.sh',
+        *('part', 'job', 'c.py', 'a b', '--rerun'),
+        GPUS='16',
+        GPUS_PER_NODE='4',
+        SRUN_ARGS='--quotatype=spot  --nodes=4',
+    )
+    lines = result.stdout.splitlines()
+    assert lines[0] == 'srun'
+    assert {
+        '--partition=part',
+        '--job-name=job',
+        '--gres=gpu:4',
+        '--ntasks=16',
+        '--ntasks-per-node=4',
+        '--cpus-per-task=5',
+        '--kill-on-bad-exit=1',
+        '--quotatype=spot',
+        '--nodes=4',
+    } <= set(lines)
+    at = lines.index(str(repo_root / 'tools' / 'leaderboard.py'))
+    assert lines[at + 1 : -1] == ['c.py', 'a b', '--rerun', '--launcher=slurm']
+
+
 @pytest.mark.parametrize(
     'script',
     [
@@ -106,6 +131,7 @@ def test_slurm(run, repo_root, tool):
         'dist_leaderboard.sh',
         'slurm_train.sh',
         'slurm_test.sh',
+        'slurm_leaderboard.sh',
     ],
 )
 def test_too_few_arguments(run, script):

@@ -2,6 +2,7 @@ import csv
 import importlib.util
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -134,26 +135,120 @@ def test_interruption_is_no_error_and_writes_no_tables(
     assert not (tmp_path / 'board').exists()
 
 
-def test_two_processes_find_what_one_does(tool, files, tmp_path, repo_root):
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = str(probe.getsockname()[1])
+@pytest.fixture
+def two_processes(repo_root):
+    """Run the tool in two processes."""
+
+    def two_processes(*argv, **environ):
+        with socket.socket() as probe:
+            probe.bind(('127.0.0.1', 0))
+            port = str(probe.getsockname()[1])
+        environ = dict(
+            OMP_NUM_THREADS='1',
+            CUDA_VISIBLE_DEVICES='',
+            PYTHON=sys.executable,
+            PYTHONWARNINGS='ignore',
+            PORT=port,
+            **environ,
+        )
+        return subprocess.run(
+            [repo_root / 'tools' / 'dist_leaderboard.sh', '2', *argv],
+            env={**os.environ, **environ},
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+
+    return two_processes
+
+
+# Components that fail in the second process.
+FAILING = """
+import os
+from mmengine.hooks import Hook
+from mmpose.models.backbones import MobileNetV2
+from mmpose.registry import HOOKS, MODELS
+
+ALONE = os.environ.get('RANK') == '1'
+
+@HOOKS.register_module()
+class FailingHook(Hook):
+    def before_test_iter(self, *args, **kwargs):
+        if ALONE:
+            raise RuntimeError('the second broke')
+
+@MODELS.register_module()
+class FailingBackbone(MobileNetV2):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        if ALONE:
+            raise RuntimeError('the second broke')
+"""
+
+
+@pytest.fixture
+def run_with(files, two_processes, tmp_path):
+    """Run a config, some that were changed, and it again."""
+
+    def run_with(*changes):
+        config, weights = files
+        argv = [config, weights]
+        (tmp_path / 'failing.py').write_text(FAILING)
+        for number, change in enumerate(changes):
+            path = tmp_path / f'bad{number}.py'
+            path.write_text(
+                (tmp_path / 'tiny.py').read_text()
+                + f"custom_imports['imports'] += ['failing']\n{change}\n"
+            )
+            argv += [str(path), weights]
+        argv += [config, weights, '--work-dir', str(tmp_path / 'two')]
+        return two_processes(
+            *argv, '--resamples', '20', PYTHONPATH=str(tmp_path)
+        )
+
+    return run_with
+
+
+def test_failure_of_one_process_before_its_run_is_a_row(
+    files, run_with, tmp_path
+):
+    shutil.copy(tmp_path / 'easy.json', tmp_path / 'only0.json')
+    result = run_with(
+        "if '{{$RANK:0}}' == '1':\n    raise OSError('the second broke')",
+        "test_dataloader['dataset']['ann_file'] = "
+        f"'{tmp_path}/only{{{{$RANK:0}}}}.json'",
+    )
+    assert result.returncode == 1, result.stderr[-3000:]
+    first, last, bad, worse = read_csv(tmp_path / 'two')
+    assert first['AP'] == last['AP'] != ''
+    assert bad['failure'].startswith('process 1: ')
+    assert 'the second broke' in bad['failure']
+    assert worse['failure'].startswith('process 1: test_dataloader.')
+    assert 'only1.json does not exist' in worse['failure']
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        "model['backbone']['type'] = 'FailingBackbone'",
+        "custom_hooks = [dict(type='FailingHook')]",
+    ],
+)
+def test_failure_of_one_process_later_ends_all(run_with, tmp_path, change):
+    result = run_with(change)
+    assert result.returncode == 1, result.stderr[-3000:]
+    said = 'process 1 failed: RuntimeError: the second broke (failing.py:'
+    assert said in result.stderr
+    assert not (tmp_path / 'two' / 'leaderboard.csv').exists()
+    assert len(list((tmp_path / 'two').glob('runs/*/record.json'))) == 1
+
+
+def test_two_processes_find_what_one_does(
+    tool, files, tmp_path, two_processes
+):
     argv = [*files, files[0], 'no.pth', '--boxes', 'shift:0.1']
     argv += ['--resamples', '20']
-    command = [
-        repo_root / 'tools' / 'dist_leaderboard.sh',
-        *('2', *argv, '--work-dir', str(tmp_path / 'two')),
-    ]
-    environ = dict(
-        OMP_NUM_THREADS='1',
-        CUDA_VISIBLE_DEVICES='',
-        PYTHON=sys.executable,
-        PYTHONWARNINGS='ignore',
-        PORT=port,
-    )
-    result = subprocess.run(
-        command, env={**os.environ, **environ}, capture_output=True, text=True
-    )
+    result = two_processes(*argv, '--work-dir', str(tmp_path / 'two'))
     # torchrun ends so where a process returned 1
     assert result.returncode == 1, result.stderr[-3000:]
     assert tool.main([*argv, '--work-dir', str(tmp_path / 'one')]) == 1

@@ -34,10 +34,31 @@ def files(tiny_config, tmp_path):
 def test_evaluates_and_writes(tool, files, tmp_path):
     out, dump = tmp_path / 'metrics.json', tmp_path / 'predictions.pkl'
     tool.main([*files(), '--out', str(out), '--dump', str(dump)])
-    assert 'coco/AP' in json.loads(out.read_text())
+    metrics = json.loads(out.read_text())
+    assert 0 <= metrics['coco/AP'] <= 1
+    assert metrics['boxes'] == 'ground truth'
     predictions = pickle.loads(dump.read_bytes())
     assert len(predictions) == 8
     assert predictions[0]['pred_instances']['keypoints'].shape == (1, 17, 2)
+
+
+def test_names_the_detections_beside_the_numbers(
+    tool, files, tiny_detections, tmp_path
+):
+    dataset = 'test_dataloader.dataset'
+    argv = files(
+        **{
+            f'{dataset}.bbox_file': str(tiny_detections),
+            f'{dataset}.filter_cfg': dict(bbox_score_thr=0.5),
+            'log_level': 'INFO',
+        }
+    )
+    tool.main(argv)
+    (log,) = tmp_path.glob('*/*.log')
+    (line,) = [t for t in log.read_text().splitlines() if 'coco/AP:' in t]
+    assert 'boxes: detections detections.json (score >= 0.5)' in line
+    (numbers,) = tmp_path.glob('*/*.json')
+    assert 'detections.json' in json.loads(numbers.read_text())['boxes']
 
 
 def test_image_without_people_is_evaluated(

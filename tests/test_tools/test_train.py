@@ -57,10 +57,12 @@ def applied(train, config_file):
 
 
 def test_trains_and_resumes(train, config_file, tmp_path):
-    path = config_file()
+    path = config_file(log_level='INFO')
     work_dir = tmp_path / 'run'
     train.main([path, '--work-dir', str(work_dir)])
     assert (work_dir / 'epoch_1.pth').is_file()
+    (log,) = work_dir.glob('*/*.log')
+    assert 'boxes: ground truth' in log.read_text()
     # Another name: mmengine keeps global state by it.
     more = ['train_cfg.max_epochs=2', f'experiment_name=r_{tmp_path.name}']
     train.main(

@@ -11,6 +11,12 @@ from mmengine.config import Config
 from mmpose.registry import TRANSFORMS
 
 from ...datasets.transforms import GroupAffine
+from ...structures.box_source_names import (
+    GROUND_TRUTH,
+    GROUPS,
+    SINGLE_STAGE,
+    detections_name,
+)
 from ..annotation_check import ConfigError, check_detections
 from ..perturbed_boxes import (
     AMPLIFICATION,
@@ -20,8 +26,6 @@ from ..perturbed_boxes import (
 from .mappings import check_keys, take
 
 KINDS = ('config', 'ground_truth', 'detections', 'perturbed')
-SINGLE_STAGE = 'none (single stage)'
-GROUPS = "group's place and scale (annotated)"
 # What a source of boxes changes nothing of.
 WITHOUT_BOXES = (SINGLE_STAGE, GROUPS)
 
@@ -176,7 +180,7 @@ def apply_box_source(
     dataset = cfg.test_dataloader.dataset
     if source.kind == 'config':
         file = dataset.get('bbox_file')
-        return _detections_label(cfg, file) if file else 'ground truth'
+        return _detections_label(cfg, file) if file else GROUND_TRUTH
     if 'dataset' in dataset or 'datasets' in dataset:
         raise ConfigError(
             f'test_dataloader.dataset is a {dataset.get("type")} of other '
@@ -185,7 +189,7 @@ def apply_box_source(
         )
     dataset.pop('bbox_file', None)
     if source.kind == 'ground_truth':
-        return 'ground truth'
+        return GROUND_TRUTH
     if source.file is not None:
         check_detections(Path(source.file))
     if source.score_thr is not None:
@@ -200,7 +204,7 @@ def apply_box_source(
     if source.error == AMPLIFICATION:
         name = _detections_label(cfg, source.file)
         return f'{name}, errors x {source.size:g}'
-    label = f'ground truth, {source.error} {source.size:g}'
+    label = f'{GROUND_TRUTH}, {source.error} {source.size:g}'
     return f'{label}, seed {source.seed}'
 
 
@@ -216,9 +220,7 @@ def _crops_groups(cfg: Config) -> bool:
 
 def _detections_label(cfg: Config, file: str) -> str:
     filters = cfg.test_dataloader.dataset.get('filter_cfg') or {}
-    threshold = filters.get('bbox_score_thr')
-    chosen = '' if threshold is None else f' (score >= {threshold:g})'
-    return f'detections {Path(file).name}{chosen}'
+    return detections_name(file, filters.get('bbox_score_thr'))
 
 
 def _perturbed_file(

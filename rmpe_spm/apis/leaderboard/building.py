@@ -9,12 +9,26 @@ from pathlib import Path
 from mmengine.dist import barrier, broadcast_object_list, get_rank
 from mmengine.dist import get_world_size as world_size
 
+from ...evaluation.functional.mpii_resampling import MpiiMatches
+from ..preflight import check_data
 from ..tool_errors import explain
 from .box_sources import WITHOUT_BOXES
-from .cache import PICTURES, Record, ResultCache, write_atomically
+from .cache import (
+    MPII_MATCHES,
+    PICTURES,
+    Record,
+    ResultCache,
+    write_atomically,
+)
 from .entries import Entry, PreparedEntry, identify, list_entries, prepare
 from .evaluation import evaluated_poses, make_runner, run
 from .html_page import to_html
+from .joint_failures import (
+    end,
+    first_failure,
+    open_side_channel,
+    wait_for_all,
+)
 from .listing import Listing
 from .statistics import add_statistics
 from .tables import Row, Table, make_table
@@ -32,11 +46,14 @@ class Outcome:
         prepared (PreparedEntry, optional): None where it could not be
             prepared.
         cached (bool): Whether the result was there already.
+        rank_by (str, optional): The metric that ranks on its data set.
+            Defaults to None: that of the whole list.
     """
 
     row: Row
     prepared: PreparedEntry | None
     cached: bool = False
+    rank_by: str | None = None
 
 
 def evaluate_all(
@@ -48,8 +65,9 @@ def evaluate_all(
     """Run every entry whose result is not there yet.
 
     One that fails is reported, and the others go on. Under a launcher that
-    holds for what fails before the model runs, in all processes alike; an
-    error of one process alone ends them all, and what was finished is kept.
+    holds for what fails before the model runs, be it in one process only. An
+    error within a run, and one before it that the others cannot hear of,
+    ends all processes; what was finished is kept.
 
     Args:
         listing (Listing): What to evaluate.
@@ -61,6 +79,7 @@ def evaluate_all(
     Returns:
         list[Outcome]: What became of each, in order.
     """
+    open_side_channel()
     cache = ResultCache(work_dir / 'runs')
     entries = list_entries(listing)
     outcomes = []
@@ -103,7 +122,7 @@ def build_tables(
     Args:
         outcomes (sequence): Of :func:`evaluate_all`.
         work_dir (Path): Where results are kept.
-        rank_by (str): The metric that ranks.
+        rank_by (str): The metric that ranks where a data set names none.
         num_resamples (int): Of the bootstrap.
         pictures (bool): Whether rows have their example pictures. Defaults
             to True.
@@ -122,8 +141,9 @@ def build_tables(
     names = dict.fromkeys(outcome.row.data_set for outcome in outcomes)
     tables = []
     for name in names:
-        rows = [o.row for o in outcomes if o.row.data_set == name]
-        table = make_table(name, rows, rank_by)
+        own = [o for o in outcomes if o.row.data_set == name]
+        metric = next((o.rank_by for o in own if o.rank_by), rank_by)
+        table = make_table(name, [outcome.row for outcome in own], metric)
         poses, folders = [], []
         for row in table.rows:
             prepared = by_row[id(row)]
@@ -133,7 +153,9 @@ def build_tables(
             if row.record is not None:
                 if pictures:
                     row.pictures = sorted((folder / PICTURES).glob('*.jpg'))
-                if row.record.sigmas:
+                if (folder / MPII_MATCHES).is_file():
+                    poses[-1] = MpiiMatches.load(folder / MPII_MATCHES)
+                elif row.record.sigmas:
                     poses[-1] = evaluated_poses(
                         prepared, folder, len(row.record.sigmas)
                     )
@@ -189,8 +211,10 @@ def _prepare(entry: Entry, args: Namespace, folder: Path) -> Outcome:
             except Exception as error:
                 row.failure = _reason(error)
         barrier()
-    row.failure = _from_first(row.failure)
-    return Outcome(row, None if row.failure else prepared)
+    row.failure = first_failure(row.failure)
+    rank_by = entry.data_set.rank_by if entry.data_set else None
+    prepared = None if row.failure else prepared
+    return Outcome(row, prepared, rank_by=rank_by)
 
 
 def _run(outcome: Outcome, cache: ResultCache) -> Record | None:
@@ -200,20 +224,31 @@ def _run(outcome: Outcome, cache: ResultCache) -> Record | None:
     if get_rank() == 0:
         cache.clear(prepared.key)
     barrier()
+    failure = ''
+    try:
+        if world_size() > 1:
+            # before the runners meet, which a missing file must not hinder
+            check_data(prepared.cfg, 'test')
+    except Exception as error:
+        failure = _reason(error)
+    outcome.row.failure = first_failure(failure)
+    if outcome.row.failure:
+        return None
     try:
         runner = make_runner(prepared, folder)
-        ready = True
     except Exception as error:
-        outcome.row.failure = _reason(error)
-        ready = False
-    if not ready:
+        failure = _reason(error)
+    wait_for_all(failure)
+    outcome.row.failure = first_failure(failure)
+    if outcome.row.failure:
         return None
     try:
         record = run(prepared, runner, folder)
     except Exception as error:
+        failure = _reason(error)
         if world_size() > 1:
-            raise  # the other processes wait for this one
-        outcome.row.failure = _reason(error)
+            end(failure)  # the other processes wait for this one
+        outcome.row.failure = failure
         return None
     if get_rank() == 0:
         cache.keep(prepared.key, record)

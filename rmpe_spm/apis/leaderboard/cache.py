@@ -9,6 +9,7 @@ from typing import Any
 
 RECORD = 'record.json'
 RESULTS = 'results.keypoints.json'
+MPII_MATCHES = 'mpii_matches.npz'
 PICTURES = 'pictures'
 
 

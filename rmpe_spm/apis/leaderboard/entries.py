@@ -28,7 +28,7 @@ from .box_sources import BoxSource, apply_box_source
 from .listing import DataSetSpec, Listing, ModelSpec
 
 # Raised where what is recorded of an evaluation changes.
-FORMAT = 1
+FORMAT = 2
 # What an evaluation depends on.
 SETTINGS = (
     'default_scope',

@@ -18,11 +18,12 @@ from ...evaluation.functional.coco_poses import (
     make_pose_set,
 )
 from ...evaluation.functional.joint_pck import joint_pck
+from ...evaluation.metrics import MpiiMultiPersonAP
 from ..preflight import check_data, check_model
 from .box_sources import is_single_stage
-from .cache import PICTURES, RESULTS, Record, jsonable
+from .cache import MPII_MATCHES, PICTURES, RESULTS, Record, jsonable
 from .entries import PreparedEntry, coco_evaluator
-from .model_cost import codec_input_size, count_gflops, count_parameters
+from .model_cost import count_gflops, count_parameters
 from .pictures import draw_pictures
 from .speed_meter import SpeedMeter
 
@@ -92,13 +93,18 @@ def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
     )
     if get_rank() != 0:
         return record
-    size = codec_input_size(runner.model)
-    if size is not None:
+    sizes = list(meter.input_sizes)
+    if sizes:
         what = 'image' if is_single_stage(prepared.cfg) else "person's crop"
-        record.gflops, uncounted = count_gflops(runner.model, size)
-        record.gflops_input = f'one {what} of {size[0]}x{size[1]}'
+        record.gflops, uncounted = count_gflops(runner.model, sizes[0])
+        record.gflops_input = f'one {what} of {sizes[0][0]}x{sizes[0][1]}'
+        if len(sizes) > 1:
+            record.gflops_input += f', the first of {len(sizes)} sizes'
         if uncounted:
             record.gflops_input += f', without {", ".join(uncounted)}'
+    for metric in runner.test_evaluator.metrics:
+        if isinstance(metric, MpiiMultiPersonAP) and metric.matches:
+            metric.matches.save(folder / MPII_MATCHES)
     meta = dataset.metainfo
     poses = evaluated_poses(prepared, folder, meta['num_keypoints'])
     if poses is not None:

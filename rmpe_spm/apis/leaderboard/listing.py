@@ -43,12 +43,15 @@ class DataSetSpec:
         evaluator (dict): With a ``type`` it replaces the config's evaluator;
             without, these keys of it.
         box_sources (tuple): The sources of boxes on this data set.
+        rank_by (str, optional): The metric that ranks on it. Defaults to
+            None: that of the listing.
     """
 
     name: str
     dataset: dict[str, Any]
     evaluator: dict[str, Any]
     box_sources: tuple[BoxSource, ...]
+    rank_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,8 @@ def _model(entry: Any, where: str) -> ModelSpec:
 def _data_set(
     entry: Any, where: str, given: tuple[BoxSource, ...] | None
 ) -> DataSetSpec:
-    check_keys(entry, ('name', 'dataset', 'evaluator', 'box_sources'), where)
+    optional = ('evaluator', 'box_sources', 'rank_by')
+    check_keys(entry, ('name', 'dataset', *optional), where)
     dataset = take(entry, 'dataset', dict, where)
     if 'ann_file' not in dataset:
         raise ConfigError(f"{where}.dataset lacks 'ann_file'")
@@ -199,6 +203,7 @@ def _data_set(
         dataset=dataset,
         evaluator=take(entry, 'evaluator', dict, where, {}),
         box_sources=sources,
+        rank_by=take(entry, 'rank_by', str, where, None),
     )
 
 

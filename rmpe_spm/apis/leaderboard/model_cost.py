@@ -73,6 +73,7 @@ def count_gflops(
     finally:
         for module in training:
             module.training = True
+<<<<<<< HEAD
 
 
 def codec_input_size(model: nn.Module) -> tuple[int, int] | None:
@@ -93,3 +94,5 @@ def codec_input_size(model: nn.Module) -> tuple[int, int] | None:
         if size is not None and len(size) == 2:
             return int(size[0]), int(size[1])
     return None
+=======
+>>>>>>> wt_i5

@@ -5,12 +5,14 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpose.structures import PoseDataSample
+from torch import nn
 
 _STATUS = Path('/proc/self/status')
 _CLEAR = Path('/proc/self/clear_refs')
@@ -33,9 +35,11 @@ class SpeedMeter(Hook):
         self.cuda = torch.cuda.is_available()
         self.batches: list[tuple[int, float]] = []
         self.image_ids: set = set()
+        # (w, h) of what the model was given, in the order of the test
+        self.input_sizes: dict[tuple[int, int], None] = {}
         self._ended = 0.0
         model = getattr(runner.model, 'module', runner.model)
-        self._watch = model.register_forward_hook(self._stop)
+        self._watch = model.register_forward_hook(self._stop, with_kwargs=True)
         _reset_peak(self.cuda)
 
     def before_test_iter(
@@ -92,8 +96,14 @@ class SpeedMeter(Hook):
             peak_memory_mib=max(peaks, default=None),
         )
 
-    def _stop(self, *_: object) -> None:
+    def _stop(
+        self, model: nn.Module, args: tuple, kwargs: dict, output: Any
+    ) -> None:
         self._ended = self._clock()
+        if kwargs.get('inputs') is not None:
+            # a batch, or a list with one for each scale of a multi-scale test
+            h, w = kwargs['inputs'][0].shape[-2:]
+            self.input_sizes[int(w), int(h)] = None
 
     def _clock(self) -> float:
         if self.cuda:

@@ -15,6 +15,7 @@ from ...evaluation.functional.bootstrap import (
     paired_bootstrap,
 )
 from ...evaluation.functional.coco_poses import PoseSet
+from ...evaluation.functional.mpii_resampling import MpiiMatches
 from ...evaluation.functional.pose_matches import PoseMatches, match_poses
 from .cache import write_atomically
 from .tables import Comparison, Row, Table
@@ -31,11 +32,14 @@ class ResampledRow:
     computed is kept in a file.
 
     Args:
-        matches (PoseMatches): The row's poses and whom they found.
+        matches (PoseMatches | MpiiMatches): The row's poses and whom they
+            found.
         folder (Path): Where the file is kept.
     """
 
-    def __init__(self, matches: PoseMatches, folder: Path) -> None:
+    def __init__(
+        self, matches: PoseMatches | MpiiMatches, folder: Path
+    ) -> None:
         self.image_ids = matches.image_ids
         self._matches = matches
         self._folder = folder
@@ -66,7 +70,7 @@ class ResampledRow:
 
 def add_statistics(
     table: Table,
-    poses: Sequence[PoseSet | None],
+    poses: Sequence[PoseSet | MpiiMatches | None],
     folders: Sequence[Path],
     num_resamples: int = 1000,
 ) -> None:
@@ -118,19 +122,27 @@ def _read(path: Path, number: int) -> np.ndarray | None:
 
 
 def _resampled(
-    row: Row, rank_by: str, poses: PoseSet | None, folder: Path
+    row: Row,
+    rank_by: str,
+    poses: PoseSet | MpiiMatches | None,
+    folder: Path,
 ) -> ResampledRow | None:
-    if poses is None or rank_by != 'AP' or 'AP' not in row.metrics:
+    mpii = isinstance(poses, MpiiMatches)
+    name, protocol = ('Total', 'MPII') if mpii else ('AP', 'COCO')
+    if poses is None or rank_by != name or name not in row.metrics:
         return None
     try:
-        matches = match_poses(poses, np.array(row.record.sigmas))
+        matches = poses
+        if not mpii:
+            matches = match_poses(poses, np.array(row.record.sigmas))
     except NobodyToFind:
         return None
     value = float(matches.ap()[0])
-    if abs(value - row.metrics['AP']) > _ROUNDING:
+    if abs(value - row.metrics[name]) > _ROUNDING:
         print_log(
             f'{row.model} ({row.boxes}): no interval, for its evaluator gives '
-            f"AP {row.metrics['AP']:.4f} and COCO's protocol {value:.4f}",
+            f"{name} {row.metrics[name]:.4f} and {protocol}'s protocol "
+            f'{value:.4f}',
             'current',
             level=logging.WARNING,
         )

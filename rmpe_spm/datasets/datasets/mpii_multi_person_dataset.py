@@ -78,7 +78,8 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
         **kwargs: Arguments of ``BaseCocoStyleDataset``: ``data_mode``,
             ``data_root``, ``data_prefix``, ``bbox_file`` (COCO results
             JSON), ``filter_cfg``, ``pipeline``, ``test_mode`` and others,
-            but no ``sample_interval``: a ``group_file`` chooses images.
+            but no ``sample_interval``, nor ``indices`` with ``bbox_file``:
+            a ``group_file`` chooses images.
 
     Raises:
         ValueError: If an argument is unknown, or a file not of its form, or
@@ -109,6 +110,12 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
                 f'sample_interval={kwargs["sample_interval"]}: '
                 'MpiiMultiPersonDataset leaves out no images; name those to '
                 'take in a group_file'
+            )
+        if kwargs.get('bbox_file') and kwargs.get('indices') is not None:
+            raise ValueError(
+                f'indices={kwargs["indices"]} would choose among the '
+                'detections of bbox_file, and lose people whom these miss: '
+                'name the images to take in a group_file'
             )
         self.protocol = protocol
         self.split = split

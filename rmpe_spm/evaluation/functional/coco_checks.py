@@ -1,10 +1,55 @@
 """What is wrong with annotations and results in COCO's layout."""
 
+import logging
 import math
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import Any
 
+from mmengine.logging import print_log
+
 IOU_TYPES = ('keypoints', 'keypoints_crowd')
+# What an annotation file has.
+LISTS = ('images', 'annotations', 'categories')
+
+
+def check_layout(
+    content: Any, keys: Iterable[str], source: str = 'the annotations'
+) -> None:
+    """Check that all is there by which annotations are found.
+
+    Args:
+        content (dict): Content of the annotation file.
+        keys (iterable): Which of ``'images'``, ``'annotations'`` and
+            ``'categories'`` are needed.
+        source (str): Where it comes from, for the messages.
+
+    Raises:
+        ValueError: Names the first list that is missing, or the first entry
+            that lacks something.
+    """
+    for key in keys:
+        if not isinstance(content, dict) or not isinstance(
+            content.get(key), list
+        ):
+            raise ValueError(
+                f"{source}: no COCO annotations, there is no list '{key}'"
+            )
+    needed = dict(images=['id'], annotations=['id', 'image_id'])
+    needed['categories'] = ['id']
+    if 'categories' in content:
+        needed['annotations'].append('category_id')
+    names = dict(images='image', annotations='annotation')
+    names['categories'] = 'category'
+    for key in keys:
+        for index, entry in enumerate(content[key]):
+            where = f'{source}: {names[key]} number {index}'
+            if not isinstance(entry, dict):
+                raise ValueError(f'{where} is {entry!r}, not an object')
+            for name in needed[key]:
+                if entry.get(name) is None:
+                    image = entry.get('image_id')
+                    image = '' if image is None else f' (image {image})'
+                    raise ValueError(f'{where}{image} has no {name}')
 
 
 def check_annotations(
@@ -33,13 +78,7 @@ def check_annotations(
     """
     if iou_type not in IOU_TYPES:
         raise ValueError(f'iou_type must be one of {IOU_TYPES}: {iou_type!r}')
-    for key in ('images', 'annotations'):
-        if not isinstance(annotations, dict) or not isinstance(
-            annotations.get(key), list
-        ):
-            raise ValueError(
-                f"{source}: no COCO annotations, there is no list '{key}'"
-            )
+    check_layout(annotations, ('images', 'annotations'), source)
     crowd = iou_type == 'keypoints_crowd'
     images = set()
     for image in annotations['images']:
@@ -51,15 +90,10 @@ def check_annotations(
             )
     seen = {}
     for index, person in enumerate(annotations['annotations']):
-        if person.get('image_id') not in images:
+        if person['image_id'] not in images:
             continue
-        name = person.get('id')
+        name = person['id']
         where = f'{source}: annotation {name} of image {person["image_id"]}'
-        if name is None:
-            raise ValueError(
-                f'{source}: annotation number {index} (image '
-                f'{person["image_id"]}) has no id'
-            )
         if name in seen:
             raise ValueError(
                 f'{where} has the same id as number {seen[name]} in the '
@@ -83,7 +117,8 @@ def check_results(
 
     Args:
         results (list[dict]): ``image_id``, ``keypoints`` (x, y and score of
-            each joint), ``score`` and maybe ``category_id`` and ``bbox``.
+            each joint), ``score`` and maybe ``category_id``, ``bbox`` and
+            ``id``, each of which may be there once.
         num_keypoints (int): K.
         image_ids (container, optional): Images that may have results.
             Defaults to None: any.
@@ -104,15 +139,53 @@ def check_results(
         raise ValueError(
             f'{source}: empty, there is not a single pose to evaluate'
         )
+    seen = {}
     for index, result in enumerate(results):
         problem = _problem_of_result(
             result, num_keypoints, image_ids, category_ids
         )
+        if not problem and 'id' in result:
+            first = seen.setdefault(result['id'], index)
+            if first != index:
+                problem = f'has the id {result["id"]} of result {first}'
         if problem:
             image = result.get('image_id') if isinstance(result, dict) else '?'
             raise ValueError(
                 f'{source}: result {index} (image {image}) {problem}'
             )
+
+
+def check_scored(
+    results: list[dict], source: str = 'the results', strict: bool = True
+) -> None:
+    """Warn of poses that COCO's evaluation leaves out without a word.
+
+    Args:
+        results (list[dict]): Checked by :func:`check_results`.
+        source (str): Where they come from, for the messages.
+        strict (bool): Whether it is an error if all are left out. Defaults
+            to True.
+
+    Raises:
+        ValueError: If no pose has a joint of a positive score.
+    """
+    unscored = [
+        index
+        for index, result in enumerate(results)
+        if max(result['keypoints'][2::3]) <= 0
+    ]
+    if not unscored:
+        return
+    text = (
+        f'{source}: {len(unscored)} of {len(results)} poses have no joint '
+        'with a score above 0 and do not count (the first: result '
+        f'{unscored[0]}, image {results[unscored[0]]["image_id"]})'
+    )
+    if len(unscored) == len(results):
+        text += ': no pose is left, and AP would be 0'
+        if strict:
+            raise ValueError(text)
+    print_log(text, 'current', level=logging.WARNING)
 
 
 def _problem_of_person(

@@ -8,7 +8,13 @@ from faster_coco_eval import COCO
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 
 from .annotated_people import pairs_within
-from .coco_checks import check_annotations, check_results
+from .coco_checks import (
+    LISTS,
+    check_annotations,
+    check_layout,
+    check_results,
+    check_scored,
+)
 from .coco_poses import load_json
 from .keypoint_ap import MAX_POSES
 from .oks import annotated_oks
@@ -51,9 +57,11 @@ def evaluate_files(
 
     Raises:
         FileNotFoundError: If a file doesn't exist.
-        ValueError: Names the first entry that can't be evaluated.
+        ValueError: Names the first entry that can't be evaluated, or says
+            that no pose has a joint of a positive score.
     """
     annotations = load_json(ann_file)
+    check_layout(annotations, LISTS, str(ann_file))
     check_annotations(
         annotations, len(sigmas), use_area, iou_type, str(ann_file)
     )
@@ -65,6 +73,7 @@ def evaluate_files(
         {category['id'] for category in annotations['categories']},
         str(result_file),
     )
+    check_scored(results, str(result_file))
     return evaluate_keypoints(annotations, results, sigmas, iou_type, use_area)
 
 

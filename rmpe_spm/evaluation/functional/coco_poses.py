@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .annotated_people import ImageTruth
-from .coco_checks import check_annotations, check_results
+from .coco_checks import check_annotations, check_results, check_scored
 
 
 @dataclass
@@ -81,8 +81,8 @@ def read_pose_set(
 
     Raises:
         FileNotFoundError: If a file doesn't exist.
-        ValueError: If a file isn't of this format, no pose is in an image
-            of the annotations, or no joint has a score.
+        ValueError: If a file isn't of this format, or no pose is in an
+            image of the annotations or has a joint of a positive score.
     """
     annotations = load_json(ann_file)
     check_annotations(
@@ -90,6 +90,7 @@ def read_pose_set(
     )
     results = load_json(result_file)
     check_results(results, num_keypoints, source=str(result_file))
+    check_scored(results, str(result_file))
     poses = make_pose_set(
         annotations, results, num_keypoints, use_area, iou_type
     )
@@ -97,11 +98,6 @@ def read_pose_set(
         raise ValueError(
             f'none of the results in {result_file} is for an image that '
             f'{ann_file} lists'
-        )
-    if poses.num_poses == 0:
-        raise ValueError(
-            f'no joint in {result_file} has a score above 0: poses are ranked '
-            'and compared by the scores of their joints'
         )
     return poses
 

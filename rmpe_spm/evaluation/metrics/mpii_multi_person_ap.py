@@ -9,17 +9,18 @@ from mmengine.logging import print_log
 from mmpose.registry import METRICS, TASK_UTILS
 
 from ...structures.mpii_joints import evaluated_joints
-from ..functional.mpii_ap import multi_person_ap
+from ..functional.mpii_ap import average_precision, tabulate
 from ..functional.mpii_grouping import (
     EvaluationUnit,
     annotated_poses,
     gather_units,
 )
-from ..functional.mpii_matching import PredictedPoses
+from ..functional.mpii_matching import PredictedPoses, match_poses
 from ..functional.mpii_prediction_file import (
     UnitPredictions,
     write_predictions,
 )
+from ..functional.mpii_resampling import MpiiMatches, matches_by_image
 from ..functional.mpii_samples import SamplePoses, read_sample
 
 SCORE_MODES = ('keypoint', 'bbox', 'bbox_keypoint')
@@ -50,6 +51,9 @@ class MpiiMultiPersonAP(BaseMetric):
     The NMS ranks persons by b times the mean of their c, negative ones
     counted as 0. Where it lowers a person's score (``SoftOKSNMS``), the
     scores of the joints fall by the same factor.
+
+    After an evaluation ``matches`` has what intervals over images need, in
+    the process that computes the metrics.
 
     Args:
         nms (dict, optional): Config of the NMS that each unit's poses pass,
@@ -113,6 +117,7 @@ class MpiiMultiPersonAP(BaseMetric):
         self.unannotated = unannotated
         self.format_only = format_only
         self.outfile_prefix = outfile_prefix
+        self.matches: MpiiMatches | None = None
 
     def process(
         self, data_batch: Sequence[dict], data_samples: Sequence[dict]
@@ -168,12 +173,12 @@ class MpiiMultiPersonAP(BaseMetric):
             )
         if self.format_only:
             return {}
-        return multi_person_ap(
-            [annotated_poses(unit.people.values()) for unit in units],
-            predicted,
-            self.thr,
-            self.unannotated,
+        annotated = [annotated_poses(unit.people.values()) for unit in units]
+        matched = match_poses(annotated, predicted, self.thr, self.unannotated)
+        self.matches = matches_by_image(
+            matched, annotated, predicted, [unit.img_id for unit in units]
         )
+        return tabulate(average_precision(matched))
 
     def predictions(
         self, units: Sequence[EvaluationUnit], samples: Sequence[SamplePoses]

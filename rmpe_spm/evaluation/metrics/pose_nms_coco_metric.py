@@ -14,10 +14,15 @@ from mmpose.registry import METRICS, TASK_UTILS
 
 from ..functional.coco_checks import (
     IOU_TYPES,
+    LISTS,
     check_annotations,
+    check_layout,
     check_results,
+    check_scored,
 )
 from ..functional.coco_evaluation import evaluate_keypoints
+from ..functional.coco_sample_checks import check_sample, check_unique
+from ..functional.nms_choice import choose_nms
 from ..functional.person_score import person_score
 
 
@@ -47,23 +52,31 @@ class PoseNMSCocoMetric(CocoMetric):
             ``dict(type='OKSNMS', thr=0.9)``, ``dict(type='SoftOKSNMS')`` or
             ``dict(type='NearbyJointsNMS')``. Sigmas, where it needs some,
             are the data set's. Defaults to None, no NMS.
-        **kwargs: Arguments of ``mmpose.evaluation.CocoMetric`` but for
-            ``nms_mode`` and ``nms_thr``.
+        nms_mode (str, optional): mmpose's name of an NMS in place of
+            ``nms``: ``'oks_nms'``, ``'soft_oks_nms'`` or ``'none'``, with
+            the numbers of ``CocoMetric``. Defaults to None.
+        nms_thr (float, optional): Of ``nms_mode``. Defaults to None: 0.9,
+            mmpose's.
+        **kwargs: Other arguments of ``mmpose.evaluation.CocoMetric``.
 
     Raises:
-        TypeError: If ``nms_mode`` or ``nms_thr`` is given.
-        ValueError: If ``iou_type`` is unknown or the annotations can't be
-            evaluated.
+        ValueError: If ``iou_type`` is unknown, the NMS is given twice or
+            the annotations can't be evaluated.
     """
 
-    def __init__(self, nms: dict | None = None, **kwargs: Any) -> None:
-        for name in ('nms_mode', 'nms_thr'):
-            if name in kwargs:
-                raise TypeError(
-                    f'PoseNMSCocoMetric has no {name}: choose the NMS by '
-                    "nms=dict(type='OKSNMS', thr=0.9) or another, or none by "
-                    'nms=None'
-                )
+    def __init__(
+        self,
+        nms: dict | None = None,
+        nms_mode: str | None = None,
+        nms_thr: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        nms = choose_nms(nms, nms_mode, nms_thr)
+        if kwargs.get('ann_file') is not None:
+            # before xtcocotools, which says nothing but the key
+            needed = LISTS[:1] if kwargs.get('format_only') else LISTS
+            path = kwargs['ann_file']
+            check_layout(_load(path), needed, str(path))
         super().__init__(nms_mode='none', **kwargs)
         if self.iou_type not in IOU_TYPES:
             raise ValueError(
@@ -107,25 +120,9 @@ class PoseNMSCocoMetric(CocoMetric):
                 joints of another skeleton.
         """
         needed = self.dataset_meta['num_keypoints']
+        converted = (self.pred_converter or {}).get('num_keypoints')
         for sample in data_samples:
-            poses = sample.get('pred_instances', {})
-            if len(poses.get('keypoints', ())) == 0:
-                continue
-            if poses.get('keypoint_scores') is None:
-                raise ValueError(
-                    f'the predictions for image {sample["img_id"]} have no '
-                    'keypoint_scores, without which they cannot be ranked'
-                )
-            found = poses['keypoints'].shape[1]
-            if self.pred_converter is not None:
-                found = self.pred_converter['num_keypoints']
-            if found != needed:
-                raise ValueError(
-                    f'the predictions for image {sample["img_id"]} have '
-                    f'{found} joints, but the data set has {needed}: convert '
-                    'them with pred_converter, or evaluate on the data set '
-                    'that the model was trained for'
-                )
+            check_sample(sample, needed, converted)
         super().process(data_batch, data_samples)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
@@ -136,7 +133,11 @@ class PoseNMSCocoMetric(CocoMetric):
 
         Returns:
             dict[str, float]: The numbers by name.
+
+        Raises:
+            ValueError: Names the first sample that came twice.
         """
+        check_unique([prediction for prediction, _ in results])
         annotations = self.coco
         if self.gt_converter is not None and annotations is not None:
             # CocoMetric converts in place, once more at each evaluation
@@ -176,6 +177,8 @@ class PoseNMSCocoMetric(CocoMetric):
                 self.coco.cats or None,
                 source='the predictions',
             )
+            # an untrained model is no reason to end its training
+            check_scored(results, 'the predictions', strict=False)
             if self.nms is not None:
                 results = self.to_results(self.suppress(keypoints))
         put_text(
@@ -279,6 +282,14 @@ class PoseNMSCocoMetric(CocoMetric):
                     }
                 )
         return kept
+
+
+def _load(path: str) -> Any:
+    """The content of a JSON file, of any backend."""
+    try:
+        return load(path, file_format='json')
+    except ValueError as error:
+        raise ValueError(f'{path} is not a JSON file: {error}') from error
 
 
 def _boxes(instances: list[dict], poses: np.ndarray) -> np.ndarray:

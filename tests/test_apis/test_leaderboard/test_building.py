@@ -1,16 +1,31 @@
+import importlib.util
 import json
 import shutil
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from rmpe_spm.apis.leaderboard import building, entries
-from rmpe_spm.apis.leaderboard.box_sources import WITHOUT_BOXES
+from rmpe_spm.apis.leaderboard.box_sources import WITHOUT_BOXES, BoxSource
 from rmpe_spm.apis.leaderboard.building import (
     build_tables,
     evaluate_all,
     write_tables,
 )
-from rmpe_spm.apis.leaderboard.listing import listing_of_pairs
+from rmpe_spm.apis.leaderboard.listing import (
+    DataSetSpec,
+    Listing,
+    ModelSpec,
+    listing_of_pairs,
+)
+
+_spec = importlib.util.spec_from_file_location(
+    'mpii_files', Path(__file__).parents[2] / 'test_datasets/mpii_files.py'
+)
+mpii_files = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(mpii_files)
 
 
 @pytest.fixture
@@ -172,6 +187,65 @@ def test_tables_of_two_models(write_model, evaluate, tmp_path):
     for path in paths:
         text = path.read_text()
         assert 'one' in text and 'two' in text
+
+
+def test_data_sets_are_ranked_by_their_own_metrics(
+    write_model, easy_annotations, run_args, tmp_path
+):
+    path = {'ann_file': str(easy_annotations)}
+    truth = (BoxSource('ground_truth'),)
+    listing = Listing(
+        (ModelSpec('one', *write_model()), ModelSpec('two', 'no.py', 'w')),
+        (
+            DataSetSpec('a', path, {}, truth),
+            DataSetSpec('b', path, {}, truth, 'AR'),
+        ),
+    )
+    outcomes = evaluate_all(listing, run_args, tmp_path / 'work', _quiet)
+    tables = build_tables(outcomes, tmp_path / 'work', 'AP75', 50)
+    assert [table.rank_by for table in tables] == ['AP75', 'AR']
+    assert [table.metric_names[0] for table in tables] == ['AP75', 'AR']
+    assert [len(table.rows) for table in tables] == [2, 2]
+
+
+def test_mpii_has_intervals(write_model, run_args, tmp_path):
+    people = {
+        f'00000000{i}.jpg': [
+            mpii_files.standing_person(100, 120),
+            mpii_files.standing_person(170 + i, 130),
+        ]
+        for i in range(1, 5)
+    }
+    mpii_files.write_release(tmp_path / 'mpii.mat', people)
+    for name in people:
+        cv2.imwrite(str(tmp_path / name), np.zeros((240, 320, 3), np.uint8))
+    model = {'model.head.out_channels': 16}
+    data = DataSetSpec(
+        'MPII',
+        dict(
+            type='MpiiMultiPersonDataset',
+            data_root=str(tmp_path),
+            ann_file='mpii.mat',
+            data_prefix={'img': ''},
+        ),
+        dict(type='MpiiMultiPersonAP', thr=4.0),
+        (BoxSource('ground_truth'),),
+        'Total',
+    )
+    listing = Listing(
+        tuple(
+            ModelSpec(f'm{seed}', *write_model(f'm{seed}', seed, **model))
+            for seed in (0, 1)
+        ),
+        (data,),
+    )
+    outcomes = evaluate_all(listing, run_args, tmp_path / 'work', _quiet)
+    (table,) = build_tables(outcomes, tmp_path / 'work', 'AP', 50)
+    for row in table.rows:
+        assert row.failure == ''
+        assert row.interval[0] <= row.metrics['Total'] <= row.interval[1]
+        assert 0 < row.metrics['Total'] < 100
+    assert table.compare(0, 1).difference >= 0
 
 
 def test_data_sets_of_one_name_are_told_apart(

@@ -53,6 +53,27 @@ def test_what_a_run_records(write_model, evaluate):
     assert len(list((folder / 'pictures').glob('*.jpg'))) == 4
 
 
+def test_gflops_are_of_what_the_test_gives_to_the_model(write_model, evaluate):
+    config, weights = write_model()
+    cfg = Config.fromfile(config)
+    crop = cfg.test_dataloader.dataset.pipeline[2]
+    crop.input_size = (96, 64)  # the codec's is 48x64
+    cfg.dump(config)
+    _, _, wide = evaluate(config, weights)
+    assert wide.gflops_input == "one person's crop of 96x64"
+    crop.input_size = (48, 64)
+    cfg.dump(config)
+    _, _, record = evaluate(config, weights)
+    assert wide.gflops == pytest.approx(2 * record.gflops)
+
+
+def test_config_that_names_its_boxes_itself(write_model, evaluate):
+    hooks = [dict(type='BoxSourceHook')]
+    _, _, record = evaluate(*write_model(), custom_hooks=hooks)
+    assert record.metrics['coco/AP'] > 0
+    assert 'boxes' not in record.metrics
+
+
 def _weights(prepared):
     import torch
 

@@ -21,6 +21,7 @@ data_sets:
   - name: crowd
     dataset: {type: CrowdPoseDataset, ann_file: crowd.json}
     evaluator: {iou_type: keypoints_crowd}
+    rank_by: AP hard
     box_sources:
       - boxes.json
       - {perturbed: scale, size: 1, seed: 3}
@@ -64,6 +65,7 @@ def test_reads_all(write):
                 BoxSource('detections', file='boxes.json'),
                 BoxSource('perturbed', error='scale', size=1.0, seed=3),
             ),
+            'AP hard',
         ),
     )
 

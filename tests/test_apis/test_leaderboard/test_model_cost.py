@@ -3,7 +3,6 @@ import torch
 from mmpose.models import build_pose_estimator
 
 from rmpe_spm.apis.leaderboard.model_cost import (
-    codec_input_size,
     count_gflops,
     count_parameters,
 )
@@ -60,6 +59,7 @@ def test_says_what_is_not_counted(model):
     after, names = count_gflops(model, (48, 64))
     assert names == ['Double']
     assert after == pytest.approx(before)
+<<<<<<< HEAD
 
 
 def test_input_size_of_the_codec(model):
@@ -69,3 +69,5 @@ def test_input_size_of_the_codec(model):
     outer.pose_head = model.head
     model.head = outer  # as in VisPredictHead
     assert codec_input_size(model) == (48, 64)
+=======
+>>>>>>> wt_i5

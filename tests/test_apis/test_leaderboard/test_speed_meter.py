@@ -64,6 +64,20 @@ def test_watches_the_model_within_a_wrapper_and_lets_go(clock):
     assert not wrapper.module._forward_hooks
 
 
+def test_sizes_of_what_the_model_is_given(clock):
+    class Model(torch.nn.Module):
+        def forward(self, inputs, data_samples=None):
+            return inputs
+
+    model, meter = Model(), SpeedMeter()
+    meter.before_test(SimpleNamespace(model=model))
+    image = torch.zeros(2, 3, 64, 48)
+    model(inputs=image)
+    model(inputs=torch.zeros(1, 3, 32, 96))
+    model(inputs=[image, torch.zeros(2, 3, 8, 8)])
+    assert list(meter.input_sizes) == [(48, 64), (96, 32)]
+
+
 def test_processes_add_up(clock, monkeypatch):
     def gather(mine):
         other = dict(mine, images={7, 8}, rate=3.0, samples=2, peak=5.0)

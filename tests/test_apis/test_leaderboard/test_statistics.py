@@ -10,12 +10,18 @@ from rmpe_spm.apis.leaderboard.statistics import (
     add_statistics,
 )
 from rmpe_spm.apis.leaderboard.tables import Comparison, make_table
+from rmpe_spm.evaluation.functional import mpii_matching
 from rmpe_spm.evaluation.functional.annotated_people import ImageTruth
 from rmpe_spm.evaluation.functional.bootstrap import (
     bootstrap_ap,
     paired_bootstrap,
 )
 from rmpe_spm.evaluation.functional.coco_poses import PoseSet
+from rmpe_spm.evaluation.functional.mpii_matching import (
+    AnnotatedPoses,
+    PredictedPoses,
+)
+from rmpe_spm.evaluation.functional.mpii_resampling import matches_by_image
 from rmpe_spm.evaluation.functional.pose_matches import match_poses
 
 SIGMAS = np.full(5, 0.1)
@@ -88,6 +94,48 @@ def test_intervals_and_tests_are_those_of_the_bootstrap(ranked):
         )
     }
     assert table.comparisons[0, 1].difference > 0
+
+
+def mpii_matches(noise, num_images=9):
+    """Two people an image, and poses that are off by some noise."""
+    rng = np.random.default_rng(5)
+    annotated, predicted = [], []
+    for _ in range(num_images):
+        points = rng.uniform(0, 300, (2, 14, 2))
+        annotated.append(
+            AnnotatedPoses(points, np.ones((2, 14), bool), np.full(2, 20.0))
+        )
+        off = rng.normal(0, noise, points.shape)
+        predicted.append(PredictedPoses(points + off, rng.random((2, 14))))
+    matched = mpii_matching.match_poses(annotated, predicted)
+    return matches_by_image(matched, annotated, predicted, range(num_images))
+
+
+def test_mpii_has_intervals_and_tests_of_its_total(make_row, tmp_path):
+    matches = {'good': mpii_matches(5.0), 'bad': mpii_matches(7.0)}
+    rows = []
+    for name, each in matches.items():
+        row = make_row(name)
+        row.record.metrics = {'mpii/Total': float(each.ap()[0])}
+        rows.append(row)
+    table = make_table('mpii', rows, 'Total')
+    folders = [tmp_path / row.model for row in table.rows]
+    add_statistics(table, list(matches.values()), folders, 200)
+    for row, each in zip(table.rows, matches.values(), strict=True):
+        rng = np.random.default_rng(SEED)
+        expected = bootstrap_ap(each, rng, 200)
+        assert row.interval == (expected.low, expected.high)
+        assert 10 < row.interval[0] < row.metrics['Total'] < 100
+    rng = np.random.default_rng(SEED)
+    expected = paired_bootstrap(*matches.values(), rng, 200)
+    found = table.comparisons[0, 1]
+    assert found.difference == expected.difference > 0
+    assert found.p_value == expected.p_value
+    # ranked by something else, there is none
+    table = make_table('mpii', rows, 'Head')
+    rows[0].interval = None
+    add_statistics(table, list(matches.values()), folders, 200)
+    assert rows[0].interval is None and not table.comparisons
 
 
 def test_resampled_once_and_kept(ranked, monkeypatch):

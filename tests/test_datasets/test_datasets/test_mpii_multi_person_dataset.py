@@ -306,4 +306,8 @@ def test_errors_name_the_file(release):
     with pytest.raises(ValueError, match='sample_interval=2: .* group_file'):
         build(release, sample_interval=2)
     assert len(build(release, sample_interval=1)) == 4
+    for indices in (0, 1, [1]):
+        with pytest.raises(ValueError, match='indices=.* group_file'):
+            build(release, indices=indices, bbox_file='found.json')
+    assert len(build(release, indices=[1], bbox_file=None)) == 1
     assert MpiiMultiPersonDataset.METAINFO['from_file'].endswith('mpii.py')

@@ -5,9 +5,13 @@ import math
 
 import pytest
 
+from rmpe_spm.evaluation.functional import coco_checks
 from rmpe_spm.evaluation.functional.coco_checks import (
+    LISTS,
     check_annotations,
+    check_layout,
     check_results,
+    check_scored,
 )
 
 PEOPLE = dict(
@@ -107,6 +111,64 @@ def test_crowdpose_fields():
         annotations['images'][1]['crowdIndex'] = 1.0
     with pytest.raises(ValueError, match="iou_type must be .*'bbox'"):
         check_annotations(annotations, 2, iou_type='bbox')
+
+
+@pytest.mark.parametrize(
+    'key,name,message',
+    [
+        ('images', 'id', 'image number 1 has no id'),
+        ('annotations', 'id', r'annotation number 1 \(image 6\) has no id'),
+        ('annotations', 'image_id', 'annotation number 1 has no image_id'),
+        (
+            'annotations',
+            'category_id',
+            r'number 1 \(image 6\) has no category',
+        ),
+        ('categories', 'id', 'category number 1 has no id'),
+    ],
+)
+def test_entries_without_names(key, name, message):
+    content = dict(PEOPLE, categories=[dict(id=1), dict(id=2)])
+    content = copy.deepcopy(content)
+    check_layout(content, LISTS)
+    for entry in content[key][1:]:
+        del entry[name]
+    with pytest.raises(ValueError, match='^file: .*' + message):
+        check_layout(content, LISTS, 'file')
+    content[key][0] = 3
+    with pytest.raises(ValueError, match='number 0 is 3, not an object'):
+        check_layout(content, LISTS)
+
+
+def test_poses_without_a_positive_score(monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        coco_checks, 'print_log', lambda text, *_, **__: said.append(text)
+    )
+    results = copy.deepcopy(POSES)
+    check_scored(results)
+    assert said == []
+    results[1]['keypoints'][2::3] = [0, 0]
+    results[2]['keypoints'][2::3] = [0, -0.5]
+    check_scored(results, 'file')
+    (text,) = said
+    assert text.startswith('file: 2 of 3 poses have no joint with a score')
+    assert 'result 1, image 6' in text
+    results[0]['keypoints'][2::3] = [0, 0]
+    with pytest.raises(ValueError, match='3 of 3 .* image 5.*no pose is left'):
+        check_scored(results)
+    check_scored(results, strict=False)
+    assert 'no pose is left, and AP would be 0' in said[1]
+
+
+def test_ids_of_results():
+    results = [dict(each, id=i) for i, each in enumerate(POSES)]
+    check_results(results, 2)
+    results[2]['id'] = 0
+    with pytest.raises(
+        ValueError, match=r'result 2 \(image 6\) has the id 0 of result 0'
+    ):
+        check_results(results, 2)
 
 
 @pytest.mark.parametrize('content', [[], {}, dict(images=[]), None])

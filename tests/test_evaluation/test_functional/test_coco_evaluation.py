@@ -170,12 +170,23 @@ def test_files(crowded, tmp_path):
 
     expected = evaluate_keypoints(annotations, results, SIGMAS)
     assert evaluate() == expected
+    kept = [result['keypoints'][2::3] for result in results]
+    for result in results:
+        result['keypoints'][2::3] = [0] * 17
+    with pytest.raises(ValueError, match='results.json: .*no pose is left'):
+        evaluate()
+    for result, scores in zip(results, kept, strict=True):
+        result['keypoints'][2::3] = scores
     results[3]['image_id'] = 99
     with pytest.raises(ValueError, match=r'results.json: result 3 \(image 99'):
         evaluate()
     results = []
     with pytest.raises(ValueError, match='results.json: empty'):
         evaluate()
+    del annotations['categories']
+    with pytest.raises(ValueError, match=r"ann.json: .* no list 'categories'"):
+        evaluate()
+    annotations['categories'] = [dict(id=1)]
     annotations['annotations'][1]['id'] = 1
     with pytest.raises(ValueError, match=r'ann.json: annotation 1 of image'):
         evaluate()

@@ -80,7 +80,7 @@ def test_files_that_are_refused(write, tmp_path):
         (good, {}, 'not a list of results'),
         (good, [dict(POSE, image_id=6)], 'none of the results'),
         (good, [], 'results.json: empty'),
-        (good, [dict(POSE, keypoints=[1, 2, 0] * 2)], 'a score above 0'),
+        (good, [dict(POSE, keypoints=[1, 8, 0] * 2)], 'no pose is left'),
         (good, [POSE, dict(POSE, keypoints=[1])], r'result 1 \(image 5\)'),
         (good, [dict(image_id=5, keypoints=[0] * 6)], 'has no score'),
         (

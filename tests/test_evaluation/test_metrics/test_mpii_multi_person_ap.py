@@ -95,6 +95,26 @@ def evaluate(data, poses_of, **options):
     return metric.evaluate(len(samples))
 
 
+def test_matches_are_of_the_images(root):
+    """All but the person of one image are found."""
+    data = build(root, protocol='group', data_mode='bottomup')
+    metric = METRICS.build(dict(type='MpiiMultiPersonAP'))
+    metric.dataset_meta = data.metainfo
+    samples = samples_of(
+        data, lambda s: truth(s) if s['img_id'] == 15 else truth(s)[:0]
+    )
+    assert metric.matches is None
+    metric.process({}, samples)
+    total = metric.evaluate(len(samples))['mpii/Total']
+    matches = metric.matches
+    assert matches.image_ids == (7, 15)
+    assert matches.positives.sum(1).tolist() == [14, 42]
+    assert matches.image.tolist() == [1, 1, 1]
+    np.testing.assert_allclose(matches.ap(), total)
+    found = matches.ap(np.array([[0, 1], [2, 0], [2, 2], [5, 1]]))
+    np.testing.assert_allclose(found, [100, 0, 75, 100 * 3 / 8])
+
+
 def truth(sample):
     return sample['keypoints'].astype(np.float64)
 

@@ -65,6 +65,41 @@ def test_none_and_oks_equal_mmpose(example, bottom_up, score_mode):
         assert found['coco/AP'] > 0.4
 
 
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(nms_mode='oks_nms', nms_thr=0.3),
+        dict(nms_mode='oks_nms'),
+        dict(nms_mode='soft_oks_nms', nms_thr=0.3),
+        dict(nms_mode='soft_oks_nms'),
+        dict(nms_mode='none', nms_thr=0.3),
+    ],
+)
+def test_mmposes_names_of_nms(example, tmp_path, options):
+    """So many poses an image that more than 20 compete."""
+    ann_file, results = example
+    rng = np.random.default_rng(0)
+    more = []
+    for result in results * 9:
+        pose = np.array(result['keypoints']).reshape(-1, 3)
+        pose[:, :2] += rng.normal(size=(17, 2)) * rng.choice([1, 9, 30])
+        pose[:, 2] = rng.random(17)
+        more.append(
+            dict(result, keypoints=pose.ravel().tolist(), score=rng.random())
+        )
+    samples = samples_of(more, bottom_up=False)
+    found = []
+    for kind in (PoseNMSCocoMetric, CocoMetric):
+        prefix = tmp_path / kind.__name__
+        metric = kind(ann_file=ann_file, outfile_prefix=str(prefix), **options)
+        numbers = evaluate(metric, samples)
+        poses = json.loads(Path(f'{prefix}.keypoints.json').read_text())
+        poses = {(p['image_id'], p['score'], *p['keypoints']) for p in poses}
+        found.append((numbers, poses))
+    assert found[0] == found[1]
+    assert len(found[0][1]) < len(more) or options['nms_mode'] == 'none'
+
+
 def test_real_bottom_up_results(shared_dir):
     folder = shared_dir / 'data' / 'evaluator_fixtures'
     results = json.loads(
@@ -179,8 +214,12 @@ def test_no_poses_at_all(example, monkeypatch):
 def test_built_by_name_and_wrong_arguments():
     metric = METRICS.build(dict(type='PoseNMSCocoMetric', nms=None))
     assert metric.nms is None and metric.nms_mode == 'none'
-    with pytest.raises(TypeError, match='has no nms_mode'):
-        PoseNMSCocoMetric(nms_mode='oks_nms')
+    with pytest.raises(ValueError, match='both nms=.*OKSNMS.* and nms_mode='):
+        PoseNMSCocoMetric(nms=dict(type='OKSNMS'), nms_mode='none')
+    with pytest.raises(ValueError, match='nms_thr=0.5 belongs to nms_mode'):
+        PoseNMSCocoMetric(nms_thr=0.5)
+    with pytest.raises(ValueError, match='nms_mode must be one of .*soft'):
+        PoseNMSCocoMetric(nms_mode='soft')
     with pytest.raises(ValueError, match='score_mode'):
         PoseNMSCocoMetric(score_mode='sum')
     with pytest.raises(ValueError, match="iou_type must be .*'bbox'"):

@@ -9,6 +9,7 @@ import pytest
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.metrics import CocoMetric
 
+from rmpe_spm.evaluation.functional import coco_checks
 from rmpe_spm.evaluation.metrics import PoseNMSCocoMetric
 
 _spec = importlib.util.spec_from_file_location(
@@ -195,6 +196,63 @@ def test_bad_annotations_are_found_before_the_test(example, tmp_path):
     metric(use_area=False)
     with pytest.raises(ValueError, match='has no crowdIndex'):
         metric(use_area=False, iou_type='keypoints_crowd')
+
+
+@pytest.mark.parametrize(
+    'spoil,message',
+    [
+        (lambda content: content.clear(), "there is no list 'images'"),
+        (lambda content: content.pop('annotations'), "no list 'annotations'"),
+        (lambda content: content.pop('categories'), "no list 'categories'"),
+        (
+            lambda content: content['annotations'][2].pop('image_id'),
+            'annotation number 2 has no image_id',
+        ),
+        (
+            lambda content: content['annotations'][2].pop('keypoints'),
+            "annotation .* of image .* no list of finite numbers 'keypoints'",
+        ),
+        (lambda content: content['images'][1].pop('id'), 'image number 1 has'),
+    ],
+)
+def test_malformed_annotation_files(example, tmp_path, spoil, message):
+    content = json.loads(Path(example[0]).read_text())
+    spoil(content)
+    path = tmp_path / 'annotations.json'
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f'^{path}: .*{message}'):
+        PoseNMSCocoMetric(ann_file=str(path))
+    path.write_text('{')
+    with pytest.raises(ValueError, match='annotations.json is not a JSON'):
+        PoseNMSCocoMetric(ann_file=str(path))
+
+
+@pytest.mark.parametrize('bottom_up', [True, False])
+def test_samples_that_come_twice(example, bottom_up):
+    ann_file, results = example
+    samples = samples_of(results, bottom_up)
+    first = samples[0]
+    with pytest.raises(
+        ValueError, match=f'image {first["img_id"]}: .* came twice'
+    ):
+        evaluate(PoseNMSCocoMetric(ann_file=ann_file), [*samples, first])
+
+
+@pytest.mark.parametrize('score', [0.0, -1.0])
+def test_no_positive_score_is_warned_of(example, monkeypatch, score):
+    said = []
+    monkeypatch.setattr(
+        coco_checks, 'print_log', lambda text, *_, **__: said.append(text)
+    )
+    ann_file, results = example
+    samples = samples_of(results)
+    for sample in samples:
+        sample['pred_instances']['keypoint_scores'][:] = score
+    metric = PoseNMSCocoMetric(ann_file=ann_file, score_mode='bbox')
+    assert evaluate(metric, samples)['coco/AP'] == 0
+    (text,) = said
+    image = samples[0]['img_id']
+    assert f'result 0, image {image}): no pose is left' in text
 
 
 def test_empty_predictions_beside_others(example):
