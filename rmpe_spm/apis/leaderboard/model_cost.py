@@ -73,26 +73,3 @@ def count_gflops(
     finally:
         for module in training:
             module.training = True
-<<<<<<< HEAD
-
-
-def codec_input_size(model: nn.Module) -> tuple[int, int] | None:
-    """Input size (w, h) of a model's codec.
-
-    Args:
-        model (nn.Module): An mmpose estimator.
-
-    Returns:
-        tuple | None: The size in pixels; None if the model does not tell.
-    """
-    model = getattr(model, 'module', model)
-    head = getattr(model, 'head', None)
-    # An outer head (SSTNHead, VisPredictHead) holds the one with the codec.
-    inner = (getattr(head, name, None) for name in ('head', 'pose_head'))
-    for module in (head, *inner):
-        size = getattr(getattr(module, 'decoder', None), 'input_size', None)
-        if size is not None and len(size) == 2:
-            return int(size[0]), int(size[1])
-    return None
-=======
->>>>>>> wt_i5

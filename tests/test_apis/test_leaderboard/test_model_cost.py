@@ -59,15 +59,3 @@ def test_says_what_is_not_counted(model):
     after, names = count_gflops(model, (48, 64))
     assert names == ['Double']
     assert after == pytest.approx(before)
-<<<<<<< HEAD
-
-
-def test_input_size_of_the_codec(model):
-    assert codec_input_size(model) == (48, 64)
-    assert codec_input_size(model.backbone) is None
-    outer = torch.nn.Module()
-    outer.pose_head = model.head
-    model.head = outer  # as in VisPredictHead
-    assert codec_input_size(model) == (48, 64)
-=======
->>>>>>> wt_i5
