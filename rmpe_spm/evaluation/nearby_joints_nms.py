@@ -8,8 +8,9 @@ from .functional.greedy_nms import eliminate_pairs
 from .functional.pose_extents import overlapping_blocks, pose_extents
 from .functional.pose_nms_batch import PoseBatch, Selection, clusters_of
 
-# pairs of poses in a block whose extents are compared
-_BLOCK = 1 << 15
+# pairs of poses in a block whose extents are compared: the fewer, the fewer
+# poses of a crowd are compared that the block itself eliminates
+_BLOCK = 1 << 13
 
 
 @TASK_UTILS.register_module()
