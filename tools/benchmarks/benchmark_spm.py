@@ -29,7 +29,7 @@ def parse_args() -> argparse.Namespace:
         '--repeats',
         type=int,
         default=5,
-        help='runs of the slow side, the fast one has 20 times as many '
+        help='runs of SPR, all others have 20 times as many '
         '(default: %(default)s)',
     )
     parser.add_argument(
@@ -148,7 +148,7 @@ def benchmark_decoding(repeats: int, device: str) -> None:
             raise RuntimeError(f'{len(head.keypoints)} of 30 people decoded')
     title = f'decode 30 people, ms, {device}'
     print(f'\n{title:38s}{"SPM":>10s}{"DEKR":>12s}{"ratio":>10s}')
-    dekr = fastest(decode_theirs, 4 * repeats, device)
+    dekr = fastest(decode_theirs, 20 * repeats, device)
     for name, config in (
         ('no NMS beside DEKR with NMS', dict()),
         ('both with nearby joints NMS', nms),
