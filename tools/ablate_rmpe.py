@@ -13,6 +13,7 @@ import argparse
 import datetime
 import platform
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -86,4 +87,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    # kill, timeout and schedulers: end the trainings too, as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

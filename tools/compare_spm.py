@@ -14,6 +14,7 @@ another seed or config only adds its own runs.
 """
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -78,6 +79,8 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
+    # kill, timeout and schedulers: end the trainings too, as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(main())
     except KeyboardInterrupt:

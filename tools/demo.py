@@ -10,6 +10,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import signal
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -147,11 +148,22 @@ def run_side_by_side(runs: list[tuple[str, Path, int]]) -> list[Row]:
     """
     # spawned: reading configs is not safe in threads, nor torch after a fork
     context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(len(runs), context) as pool:
+    with ProcessPoolExecutor(
+        len(runs),
+        context,
+        initializer=signal.signal,
+        initargs=(signal.SIGTERM, signal.default_int_handler),
+    ) as pool:
         methods = {pool.submit(train_and_test, *run): run[0] for run in runs}
-        for future in as_completed(methods):
-            ended = 'failed' if future.exception() else 'is done'
-            print(f'{methods[future]} {ended}.', flush=True)
+        try:
+            for future in as_completed(methods):
+                ended = 'failed' if future.exception() else 'is done'
+                print(f'{methods[future]} {ended}.', flush=True)
+        except KeyboardInterrupt:
+            # Ctrl-C reaches them too, SIGTERM does not.
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
         return [future.result() for future in methods]
 
 
@@ -218,6 +230,8 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
+    # kill, timeout and schedulers: end the trainings too, as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with told_plainly('demo.py'):
             main()

@@ -6,6 +6,7 @@ and an interrupted command continues where it stopped.
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -91,4 +92,6 @@ def option(setting: str, command: list[str]) -> list[str]:
 
 
 if __name__ == '__main__':
+    # kill, timeout and schedulers: end the trainings too, as Ctrl-C does
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

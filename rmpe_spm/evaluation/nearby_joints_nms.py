@@ -19,7 +19,8 @@ class NearbyJointsNMS(BasePoseNMS):
 
     The person with the highest score is kept and eliminates all that have
     more than ``num_nearby_joints`` joints nearer to its own than
-    ``dist_thr`` times the diagonal of its pose.
+    ``dist_thr`` times the diagonal of its pose. A pose of one joint has no
+    diagonal and eliminates nobody.
 
     .. _DEKR: https://arxiv.org/abs/2104.02300
 

@@ -3,6 +3,10 @@
 import importlib
 import importlib.util
 import json
+import os
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -103,6 +107,61 @@ def test_a_method_that_fails_side_by_side_is_told(
     with pytest.raises(KeyError, match='NONE'):
         demo.run_side_by_side([('NONE', tmp_path, 0)])
     assert 'NONE failed.' in capsys.readouterr().out
+
+
+ENDED = """
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, {tools!r})
+import demo
+from rmpe_spm.apis import run_folder
+
+run_folder.TOOLS = Path({folder!r})
+
+
+def wait(method, folder, seed):
+    folder = folder / method / 'train'
+    folder.mkdir(parents=True)
+    run_folder._run_tool('wait.py', [], folder / 'train.log')
+
+
+if __name__ == '__main__':
+    demo.train_and_test = wait
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    demo.run_side_by_side([(m, Path({folder!r}), 0) for m in 'ab'])
+"""
+WAIT = """
+import os
+import time
+from pathlib import Path
+
+Path(__file__).with_name(f'{os.getpid()}.pid').touch()
+time.sleep(100)
+"""
+
+
+def test_trainings_end_with_the_demo(repo_root, tmp_path):
+    script = tmp_path / 'ended.py'
+    tools = str(repo_root / 'tools')
+    script.write_text(ENDED.format(tools=tools, folder=str(tmp_path)))
+    (tmp_path / 'wait.py').write_text(WAIT)
+    demo = subprocess.Popen([sys.executable, str(script)], cwd=repo_root)
+    try:
+        for _ in range(600):
+            trainings = [int(p.stem) for p in tmp_path.glob('*.pid')]
+            if len(trainings) == 2 or demo.poll() is not None:
+                break
+            time.sleep(0.2)
+        assert len(trainings) == 2
+        demo.terminate()  # which only this process hears of
+        assert demo.wait(60) != 0
+    finally:
+        demo.kill()
+    for process in trainings:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
 
 
 def test_every_schedule_ends_in_its_method(tool):
