@@ -80,14 +80,15 @@ class SeedResult:
 
     Attributes:
         seed (int): The seed.
-        metrics (dict): The metrics of each test, by its name.
+        metrics (dict): The metrics of each test, by its name, and their
+            ``boxes``.
         curves (dict): The curve of each of ``CURVE_MODELS``.
         commands (dict): The command of each run, by its name.
         seconds (dict): How long each run took, but for the curves.
     """
 
     seed: int
-    metrics: dict[str, dict[str, float]]
+    metrics: dict[str, dict[str, float | str]]
     curves: dict[str, list[CurvePoint]]
     commands: dict[str, str]
     seconds: dict[str, float]

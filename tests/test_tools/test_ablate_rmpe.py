@@ -90,6 +90,9 @@ def test_from_configs_to_report(tool, tiny_stages, tmp_path, monkeypatch):
         for point in points
     }
     metrics = seed['metrics']
+    boxes = {name: metrics[name].pop('boxes') for name in metrics}
+    assert boxes.pop('test_oracle') == 'ground truth'
+    assert all(name.startswith('detections') for name in boxes.values())
     for model in ('plain', 'parallel'):
         assert curves[model, 'amplification', 1] == pytest.approx(
             metrics[f'test_{model}']
