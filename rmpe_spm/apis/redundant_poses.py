@@ -7,6 +7,7 @@ from mmpose.registry import TASK_UTILS
 from mmpose.structures import PoseDataSample, merge_data_samples
 
 from ..evaluation.base_pose_nms import BasePoseNMS
+from ..structures.pose_boxes import bboxes_around
 
 
 def suppress_redundant_poses(
@@ -44,8 +45,7 @@ def suppress_redundant_poses(
     poses = merged.pred_instances
     boxes = poses.get('bboxes')
     if boxes is None:
-        joints = poses.keypoints[..., :2]
-        boxes = np.concatenate((joints.min(1), joints.max(1)), 1)
+        boxes = bboxes_around(poses.keypoints[..., :2])
     kept = nms(
         poses.keypoints[..., :2],
         poses.keypoint_scores,

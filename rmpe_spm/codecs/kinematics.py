@@ -123,7 +123,31 @@ class KinematicTree:
                 and its mirror image hang on joints that don't mirror each
                 other. The message names the joint.
         """
-        _check_symmetry(self, flip_indices)
+        parents, flips = self.parents, flip_indices
+        if sorted(flips) != list(range(self.num_joints)):
+            raise ValueError(
+                f'flip_indices must hold each of the {self.num_joints} joints '
+                f'once, got {list(flips)}'
+            )
+        for joint, other in enumerate(flips):
+            if flips[other] != joint:
+                raise ValueError(
+                    f'flip_indices send joint {self.describe(joint)} to '
+                    f'{self.describe(other)}, but that one to '
+                    f'{self.describe(flips[other])}'
+                )
+            expected = -1 if parents[joint] < 0 else flips[parents[joint]]
+            if parents[other] != expected:
+                where = (
+                    'the root'
+                    if expected < 0
+                    else f'{self.describe(expected)}'
+                )
+                raise ValueError(
+                    f'the tree is not symmetric: joint {self.describe(other)} '
+                    f'mirrors joint {self.describe(joint)} and must hang on '
+                    f'{where}, not on {parents[other]}'
+                )
 
     def flat(self) -> 'KinematicTree':
         """The star over the same joints: every joint hangs on the root."""
@@ -294,29 +318,3 @@ def _validate(tree: KinematicTree) -> None:
             )
     if flips is not None:
         tree.check_symmetry(flips)
-
-
-def _check_symmetry(tree: KinematicTree, flips: Sequence[int]) -> None:
-    parents = tree.parents
-    if sorted(flips) != list(range(tree.num_joints)):
-        raise ValueError(
-            f'flip_indices must hold each of the {tree.num_joints} joints '
-            f'once, got {list(flips)}'
-        )
-    for joint, other in enumerate(flips):
-        if flips[other] != joint:
-            raise ValueError(
-                f'flip_indices send joint {tree.describe(joint)} to '
-                f'{tree.describe(other)}, but that one to '
-                f'{tree.describe(flips[other])}'
-            )
-        expected = -1 if parents[joint] < 0 else flips[parents[joint]]
-        if parents[other] != expected:
-            where = (
-                'the root' if expected < 0 else f'{tree.describe(expected)}'
-            )
-            raise ValueError(
-                f'the tree is not symmetric: joint {tree.describe(other)} '
-                f'mirrors joint {tree.describe(joint)} and must hang on '
-                f'{where}, not on {parents[other]}'
-            )

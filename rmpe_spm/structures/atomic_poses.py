@@ -87,8 +87,7 @@ def align_pose(
     lower_x = sum([x for x, _ in lower]) / len(lower)
     lower_y = sum([y for _, y in lower]) / len(lower)
     length = math.hypot(upper_x - lower_x, upper_y - lower_y)
-    kept = list(itertools.compress(points, shown))
-    xs, ys = zip(*kept, strict=True)
+    xs, ys = zip(*itertools.compress(points, shown), strict=True)
     extent = max(max(xs) - min(xs), max(ys) - min(ys))
     if length <= 0 or length < MIN_TORSO_TO_EXTENT * extent:
         return None

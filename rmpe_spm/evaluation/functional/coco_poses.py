@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...structures.pose_boxes import bboxes_around
 from .annotated_people import ImageTruth
 from .coco_checks import check_annotations, check_results, check_scored
 
@@ -174,7 +175,7 @@ def _poses_of(results: list[dict], num_keypoints: int) -> tuple:
     joints = np.array([r['keypoints'] for r in results], dtype=np.float64)
     joints = joints.reshape(len(results), num_keypoints, 3)
     points = joints[..., :2]
-    boxes = np.concatenate([points.min(1), points.max(1)], 1)
+    boxes = bboxes_around(points)
     for index, result in enumerate(results):
         if result.get('bbox'):
             x, y, width, height = result['bbox']

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ...structures.pose_boxes import bboxes_around
+
 _NEEDED = (
     'id',
     'image_id',
@@ -85,7 +87,7 @@ def read_sample(data_sample: dict, num_keypoints: int) -> SamplePoses:
     if 'bboxes' in poses:
         boxes = _array(poses['bboxes'])
     elif len(keypoints):
-        boxes = np.concatenate([keypoints.min(1), keypoints.max(1)], 1)
+        boxes = bboxes_around(keypoints)
     else:
         boxes = np.zeros((0, 4))
     scores = np.ones(len(keypoints))

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS, TASK_UTILS
 
+from ...structures.pose_boxes import bboxes_around
 from ..functional.coco_checks import (
     IOU_TYPES,
     LISTS,
@@ -299,4 +300,4 @@ def _boxes(instances: list[dict], poses: np.ndarray) -> np.ndarray:
         boxes = boxes.reshape(len(instances), 4).astype(np.float64)
         boxes[:, 2:] += boxes[:, :2]
         return boxes
-    return np.concatenate([poses[..., :2].min(1), poses[..., :2].max(1)], 1)
+    return bboxes_around(poses[..., :2])

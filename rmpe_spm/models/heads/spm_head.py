@@ -20,6 +20,7 @@ from mmpose.utils.typing import (
 )
 from torch import Tensor
 
+from ...structures.pose_boxes import bboxes_around
 from ..utils.feature_levels import upsample_level
 from ..utils.pose_map_merging import (
     merge_scales,
@@ -458,7 +459,7 @@ class SPMHead(BaseHead):
                 for image in zip(keypoints, scores, strict=True)
             ]
         # all images at once
-        boxes = [_boxes_around(image) for image in keypoints]
+        boxes = [bboxes_around(image) for image in keypoints]
         return [
             _to_instances(
                 kept.keypoints[:limit],
@@ -508,16 +509,9 @@ def _to_instances(
     return InstanceData(
         keypoints=keypoints,
         keypoint_scores=scores,
-        bboxes=_boxes_around(keypoints),
+        bboxes=bboxes_around(keypoints),
         bbox_scores=instance_scores,
     )
-
-
-def _boxes_around(keypoints: np.ndarray) -> np.ndarray:
-    """Boxes (N, 4) in xyxy format around joints (N, K, 2)."""
-    # numpy is several times slower along an axis between two others
-    joints = np.ascontiguousarray(keypoints.swapaxes(0, 1))
-    return np.concatenate((joints.min(axis=0), joints.max(axis=0)), axis=1)
 
 
 def _warn_not_finite(metainfo: Mapping) -> None:
