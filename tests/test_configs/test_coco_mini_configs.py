@@ -29,7 +29,11 @@ def read(repo_root):
 @pytest.fixture
 def top_down(read):
     """The plain config and RMPE's two stages."""
-    return [read(RMPE + name) for name in ('td-hm', 'pgpg', 'rmpe')]
+    schedules = {'td-hm': '5e', 'pgpg': '4e', 'rmpe': '1e'}
+    return [
+        read(f'{RMPE}{name}_mobilenetv2_1xb16-{epochs}')
+        for name, epochs in schedules.items()
+    ]
 
 
 def test_rmpe_and_plain_see_the_same(top_down):

@@ -20,6 +20,7 @@ from mmpose.structures.bbox import (
 from mmpose.utils.typing import MultiConfig
 
 PREFIX = 'center_'
+THETA = 'center_theta'
 
 
 @TRANSFORMS.register_module()
@@ -45,6 +46,8 @@ class GenerateCenterTarget(BaseTransform):
         - keypoints_visible
         - img_shape
         - input_size
+        - input_center
+        - input_scale
         - flip (optional)
         - flip_direction (optional)
         - bbox_rotation (optional)
@@ -54,6 +57,10 @@ class GenerateCenterTarget(BaseTransform):
         - The encoder's keys with the prefix ``center_``, e.g.
           ``center_heatmaps`` and ``center_keypoint_weights``, packed under
           the same names.
+        - ``center_theta`` (1, 2, 3), float32: the transform that the STN is
+          to find, from the clean box's frame to the crop, in normalised
+          units with ``align_corners=True`` (:class:`SSTNHead`). Packed under
+          the same name; used by a ``theta_loss`` only.
 
     Args:
         encoder (dict | list[dict]): The codec, as in :class:`GenerateTarget`.
@@ -112,6 +119,7 @@ class GenerateCenterTarget(BaseTransform):
                     f'{results.get("img_path")})'
                 )
         matrix = self._center_warp(results)
+        theta = self._theta(matrix, results)
         keypoints = results['keypoints'].copy()
         keypoints[..., :2] = cv2.transform(keypoints[..., :2], matrix)
         encoded = self.generate.transform(
@@ -128,6 +136,8 @@ class GenerateCenterTarget(BaseTransform):
             # The table may be an attribute of the codec's class: copy it.
             old = results.get(table, getattr(PackPoseInputs, table))
             results[table] = {**old, **added}
+        results[THETA] = theta
+        results['label_mapping_table'][THETA] = THETA
         return results
 
     def _center_warp(self, results: dict) -> np.ndarray:
@@ -151,9 +161,31 @@ class GenerateCenterTarget(BaseTransform):
                 direction=results['flip_direction'],
             )
         scale = TopdownAffine._fix_aspect_ratio(scale, aspect_ratio=w / h)
+        return self._warp(center[0], scale[0], results)
+
+    def _warp(
+        self, center: np.ndarray, scale: np.ndarray, results: dict
+    ) -> np.ndarray:
+        """Return the matrix from the image to a frame, as TopdownAffine."""
         rotation = results.get('bbox_rotation', np.zeros(1))[0]
         make = get_udp_warp_matrix if self.use_udp else get_warp_matrix
-        return make(center[0], scale[0], rotation, output_size=(w, h))
+        return make(center, scale, rotation, output_size=results['input_size'])
+
+    def _theta(self, center_warp: np.ndarray, results: dict) -> np.ndarray:
+        """Return the transform (1, 2, 3) from the centre frame to the crop."""
+        crop_warp = self._warp(
+            results['input_center'], results['input_scale'], results
+        )
+        to_crop = np.vstack((crop_warp, (0, 0, 1)))
+        to_center = np.vstack((center_warp, (0, 0, 1)))
+        w, h = results['input_size']
+        # pixel = (normalised + 1) / 2 * (w - 1)
+        x, y = (w - 1) / 2, (h - 1) / 2
+        to_pixels = np.array([[x, 0, x], [0, y, y], [0, 0, 1]])
+        theta = np.linalg.solve(
+            to_pixels, to_crop @ np.linalg.solve(to_center, to_pixels)
+        )
+        return theta[None, :2].astype(np.float32)
 
     def __repr__(self) -> str:
         """Return the transform's settings as a string."""

@@ -13,6 +13,7 @@ from mmpose.utils.typing import (
     OptConfigType,
     OptSampleList,
     Predictions,
+    SampleList,
 )
 from torch import Tensor, nn
 
@@ -77,6 +78,11 @@ class SSTNHead(BaseHead):
             for heads whose neck pools the space away. Defaults to None.
         head (dict, optional): Config of the inner head. None at the image
             level. Defaults to None.
+        theta_loss (dict, optional): Config of a loss on theta itself, for
+            example ``dict(type='ThetaCornerLoss')``, whose target is the
+            transform that the clean box asks for
+            (:class:`GenerateCenterTarget`). It is not in the paper, which
+            has theta learnt from the pose alone. Defaults to None.
         init_cfg (dict, optional): Initialisation of layers other than the
             last. Defaults to None.
 
@@ -92,6 +98,7 @@ class SSTNHead(BaseHead):
         min_det: float = 1e-4,
         neck: OptConfigType = None,
         head: OptConfigType = None,
+        theta_loss: OptConfigType = None,
         init_cfg: OptConfigType = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -115,6 +122,9 @@ class SSTNHead(BaseHead):
         self._init_identity()
         self.neck = None if neck is None else MODELS.build(neck)
         self.head = None if head is None else MODELS.build(head)
+        self.theta_loss = None
+        if theta_loss is not None:
+            self.theta_loss = MODELS.build(theta_loss)
         if self.head is not None:
             self.frame = CropFrame.of_decoder(self.decoder)
             check_transform(self.head, transform)
@@ -176,6 +186,38 @@ class SSTNHead(BaseHead):
                 'the SSTN if this happens in training.'
             )
         return theta
+
+    def loss_by_theta(
+        self, theta: Tensor, data_samples: SampleList
+    ) -> dict[str, Tensor]:
+        """Return the loss on theta itself, if there is one.
+
+        Args:
+            theta (Tensor): Transforms ``(B, 2, 3)``.
+            data_samples (list[PoseDataSample]): Their data samples, with
+                ``center_theta`` ``(1, 2, 3)`` in ``gt_instance_labels``.
+
+        Returns:
+            dict: ``loss_theta``; empty without ``theta_loss``.
+
+        Raises:
+            KeyError: If a sample has no ``center_theta``.
+        """
+        if self.theta_loss is None:
+            return {}
+        targets = []
+        for sample in data_samples:
+            labels = sample.gt_instance_labels
+            if 'center_theta' not in labels:
+                raise KeyError(
+                    'SSTNHead: theta_loss needs center_theta, which the '
+                    f'sample of {sample.get("img_path")} has not: put '
+                    'GenerateCenterTarget between GenerateTarget and '
+                    'PackPoseInputs'
+                )
+            targets.append(labels.center_theta)
+        target = torch.cat(targets).to(theta)
+        return dict(loss_theta=self.theta_loss(theta, target))
 
     def test_theta(
         self, regress: Callable[[Any], Tensor], inputs: Any, flipped: Any
@@ -248,15 +290,16 @@ class SSTNHead(BaseHead):
             train_cfg (dict, optional): Passed on. Defaults to None.
 
         Returns:
-            dict: The losses.
+            dict: The losses; with ``theta_loss`` also ``loss_theta``.
         """
         self._check_head()
         theta = self.guard(self._regress(feats))
         feats = self._stn(feats, theta)
         with sdtn_on_forward(self.head, [theta], self.frame):
-            return self.head.loss(
+            losses = self.head.loss(
                 feats, batch_data_samples, train_cfg=train_cfg or {}
             )
+        return {**losses, **self.loss_by_theta(theta, batch_data_samples)}
 
     def predict(
         self,

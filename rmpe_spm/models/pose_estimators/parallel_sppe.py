@@ -202,8 +202,9 @@ class ParallelSPPE(TopdownPoseEstimator):
                 centre-located targets where there is a parallel branch.
 
         Returns:
-            dict: The head's losses, and ``loss_center`` (``loss_kpt`` of
-            the parallel branch; its other losses alike).
+            dict: The head's losses, ``loss_center`` (``loss_kpt`` of the
+            parallel branch; its other losses alike), and ``loss_theta``
+            where the SSTN has a ``theta_loss``.
         """
         if self.parallel_cfg is not None and not self.with_parallel:
             self._make_parallel(inputs.device)
@@ -216,6 +217,7 @@ class ParallelSPPE(TopdownPoseEstimator):
             )
         if self.with_parallel:
             losses.update(self._parallel_loss(warped, data_samples))
+        losses.update(self.sstn.loss_by_theta(theta, data_samples))
         return losses
 
     def predict(self, inputs: Tensor, data_samples: SampleList) -> SampleList:

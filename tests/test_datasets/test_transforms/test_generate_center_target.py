@@ -81,6 +81,26 @@ def test_values_by_hand():
     assert peak(out['center_heatmaps'][0]) == (6, 8)
 
 
+def test_theta_by_hand():
+    # UDP: a frame spans the pixel centres. The clean frame lies 16 of 48 left
+    # and 8 of 64 above the proposal's, in halves of its sides.
+    out = run(sample(proposal=(46, 28, 94, 92)), 'udp', pack=False)
+    expected = [[[1, 0, -16 / 24], [0, 1, -8 / 32]]]
+    np.testing.assert_allclose(out['center_theta'], expected, atol=1e-6)
+    # A proposal of twice the size about the same centre.
+    out = run(sample(proposal=(6, -12, 102, 116)), 'udp', pack=False)
+    expected = [[[0.5, 0, 0], [0, 0.5, 0]]]
+    np.testing.assert_allclose(out['center_theta'], expected, atol=1e-6)
+    assert out['center_theta'].dtype == np.float32
+
+
+def test_theta_is_packed():
+    packed = run(sample(proposal=(46, 28, 94, 92)), 'udp')['data_samples']
+    theta = packed.gt_instance_labels.center_theta
+    assert theta.shape == (1, 2, 3)
+    assert theta[0, 0, 2].item() == pytest.approx(-16 / 24, abs=1e-6)
+
+
 def test_padding_and_aspect_ratio_by_hand():
     # A box of 24 x 64, padded by 1.25 to 30 x 80; the ratio 3:4 widens it
     # to 60 x 80 about (42, 52): x from 12, y from 12, 1.25 pixels a pixel.
@@ -130,9 +150,12 @@ def test_equals_the_main_target_where_the_proposal_is_clean(
     out = run(results, codec, padding=1.25, extra=extra, pack=False, seed=seed)
     assert out['bbox_rotation'][0] != 0
     compared = 0
-    for key in [k for k in out if k.startswith('center_')]:
+    encoded = {k for k in out if k.startswith('center_')} - {'center_theta'}
+    for key in encoded:
         np.testing.assert_array_equal(out[key], out[key[7:]])
         compared += 1
+    identity = [[[1, 0, 0], [0, 1, 0]]]
+    np.testing.assert_allclose(out['center_theta'], identity, atol=1e-6)
     assert compared == {'simcc': 3}.get(codec, 2)
 
 
@@ -242,12 +265,15 @@ def test_one_theta_leads_from_the_centre_frame_to_the_crop(codec):
         ]
     )
     shift = turned / (np.array([49.0, 49 * 4 / 3]) * 1.25 / 2)
-    theta = torch.tensor([[[scale, 0, shift[0]], [0, scale, shift[1]]]])
-    theta = normalized_to_pixel_theta(theta.float(), SIZE)
-    moved = transform_points(theta, torch.from_numpy(center)[None])[0]
+    by_boxes = torch.tensor([[[scale, 0, shift[0]], [0, scale, shift[1]]]])
+    by_boxes = by_boxes.float()
+    given = torch.from_numpy(out['center_theta'])
     # Without UDP a frame's centre is w / 2 and not the middle pixel, and w
     # pixels wide and not w - 1: a quarter of a pixel here.
-    atol = 1e-3 if udp else 0.3
-    np.testing.assert_allclose(
-        moved, out['transformed_keypoints'][0], atol=atol
-    )
+    for theta, atol in ((by_boxes, 1e-3 if udp else 0.3), (given, 1e-3)):
+        theta = normalized_to_pixel_theta(theta, SIZE)
+        moved = transform_points(theta, torch.from_numpy(center)[None])[0]
+        np.testing.assert_allclose(
+            moved, out['transformed_keypoints'][0], atol=atol
+        )
+    np.testing.assert_allclose(given, by_boxes, atol=1e-5 if udp else 0.02)

@@ -149,6 +149,48 @@ def test_the_loss_reaches_theta(tiny, kind):
     assert (model.head.theta_fc.bias.grad != 0).all()
 
 
+def with_theta(samples, targets):
+    for sample, target in zip(samples, targets, strict=True):
+        sample.gt_instance_labels.center_theta = target[None]
+    return samples
+
+
+def told(tiny, level):
+    """A model with a loss on theta: the SSTN, the model."""
+    loss = dict(type='ThetaCornerLoss', smooth=0.0)
+    if level == 'image':
+        model = tiny.rmpe(sstn=dict(theta_loss=loss))
+        return model.sstn, model
+    model = feature_level(tiny)
+    model.head.theta_loss = MODELS.build(loss)
+    return model.head, model
+
+
+@pytest.mark.parametrize('level', ['image', 'feature'])
+def test_the_loss_on_theta_by_hand(tiny, level):
+    sstn, model = told(tiny, level)
+    tiny.set_theta(sstn, THETA)
+    inputs, samples = tiny.batch()
+    # The first sample's theta is right, the other's 0.4 off to the right:
+    # half the coordinates of half the samples.
+    targets = torch.tensor([THETA, THETA])
+    targets[1, 0, 2] -= 0.4
+    losses = model.loss(inputs, with_theta(samples, targets))
+    assert losses['loss_theta'].item() == pytest.approx(0.1)
+    losses['loss_theta'].backward()
+    assert sstn.theta_fc.bias.grad[2].item() == pytest.approx(0.25)
+    sstn.theta_loss = None
+    assert 'loss_theta' not in model.loss(inputs, samples)
+
+
+@pytest.mark.parametrize('level', ['image', 'feature'])
+def test_the_loss_on_theta_needs_its_target(tiny, level):
+    _, model = told(tiny, level)
+    inputs, samples = tiny.batch()
+    with pytest.raises(KeyError, match='an image.*GenerateCenterTarget'):
+        model.loss(inputs, samples)
+
+
 def test_both_modes_agree_on_a_smooth_map(tiny):
     """A dot decoded in the STN's frame, or after the SDTN: the same place."""
     y, x = torch.meshgrid(
