@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ..structures.box_source_names import GROUND_TRUTH
+from .data_set_people import read_people
 from .annotation_check import ConfigError
 from .perturbed_boxes import AMPLIFICATION, write_perturbed_boxes
 from .run_inputs import find_inputs, read_config
@@ -168,16 +169,17 @@ def write_box_sets(
         one file for all kinds that start from them.
 
     Raises:
-        ConfigError: The config names no detections where they are needed.
+        ConfigError: The config names no detections where they are needed, or
+            there are no annotations.
     """
     dataset = cfg.test_dataloader.dataset
-    ann_file = Path(dataset.get('data_root') or '') / dataset.ann_file
     detections = dataset.get('bbox_file')
     if AMPLIFICATION in curves and not detections:
         raise ConfigError(
             'test_dataloader.dataset.bbox_file is not set: the curve that '
             "amplifies a detector's errors needs its boxes"
         )
+    people = read_people(dataset)
     files = {}
     for kind, sizes in curves.items():
         source = detections if kind == AMPLIFICATION else None
@@ -187,6 +189,6 @@ def write_box_sets(
                 name = 'annotated.json'
             path = Path(folder) / name
             if path not in files.values():
-                write_perturbed_boxes(path, ann_file, kind, size, source, seed)
+                write_perturbed_boxes(path, people, kind, size, source, seed)
             files[kind, float(size)] = path
     return files

@@ -2,7 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def perturb_boxes(
     The rest, false positives, stay. Order and scores stay, too.
 
     Detections of images that the annotations do not list, and boxes that are
-    empty, not finite or outside their image are left out.
+    empty, not finite or outside their image are left out. An image without a
+    width and height clips nothing.
 
     Args:
         annotations (Mapping): The content of a COCO keypoint file.
@@ -86,11 +88,11 @@ def perturb_boxes(
             f'kind is {kind!r}'
         )
     sizes = {
-        image['id']: (image['width'], image['height'])
+        image['id']: (image.get('width', inf), image.get('height', inf))
         for image in annotations['images']
     }
     people = [
-        (person, clip_to_image(person['bbox'], sizes[person['image_id']]))
+        (person, _clipped(person['bbox'], sizes[person['image_id']]))
         for person in annotations['annotations']
         if not person.get('iscrowd', 0) and person['image_id'] in sizes
     ]
@@ -114,18 +116,18 @@ def perturb_boxes(
 
 def write_perturbed_boxes(
     out_file: str | Path,
-    ann_file: str | Path,
+    annotations: Mapping[str, Any],
     kind: str,
     size: float,
     bbox_file: str | Path | None = None,
     seed: int = 0,
     min_iou: float = 0.5,
 ) -> Path:
-    """Write what :func:`perturb_boxes` makes of two files.
+    """Write what :func:`perturb_boxes` makes.
 
     Args:
         out_file (str | Path): The file to write; its folder is made.
-        ann_file (str | Path): COCO keypoint annotations.
+        annotations (Mapping): The content of a COCO keypoint file.
         kind (str): One of ``ERROR_KINDS``.
         size (float): The size of the error.
         bbox_file (str | Path, optional): Person detections, COCO results;
@@ -139,13 +141,22 @@ def write_perturbed_boxes(
     Raises:
         ValueError: As :func:`perturb_boxes`.
     """
-    annotations = json.loads(Path(ann_file).read_bytes())
     detections = bbox_file and json.loads(Path(bbox_file).read_bytes())
     boxes = perturb_boxes(annotations, kind, size, detections, seed, min_iou)
     out_file = Path(out_file)
     out_file.parent.mkdir(parents=True, exist_ok=True)
     out_file.write_text(json.dumps(boxes), encoding='utf-8')
     return out_file
+
+
+def _clipped(
+    bbox_xywh: Sequence[float], image_size: tuple[float, float]
+) -> tuple[float, ...]:
+    """The box as xyxy, within its image if that has a size."""
+    if inf in image_size:
+        x, y, w, h = bbox_xywh
+        return x, y, x + w, y + h
+    return clip_to_image(bbox_xywh, image_size)
 
 
 def _is_evaluated(person: Mapping[str, Any]) -> bool:

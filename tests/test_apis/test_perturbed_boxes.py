@@ -146,15 +146,28 @@ def test_refusals(annotations):
         perturb_boxes(annotations, 'shift', 0.1, [])
 
 
+def test_images_without_a_size_clip_nothing(annotations):
+    annotations['images'][1] = dict(id=2)
+    entries = perturb_boxes(annotations, 'scale', 0)
+    expected = [[10, 20, 50, 100], [100, 20, 140, 100], [180, 0, 230, 100]]
+    np.testing.assert_allclose(xyxy(entries), expected)
+    bad = [
+        detection(2, [1, 1, 0, 5], 0.9),
+        detection(2, [float('nan'), 1, 5, 5], 0.9),
+    ]
+    far = detection(2, [5000, 1, 5, 5], 0.9)
+    doubled = perturb_boxes(annotations, 'amplification', 2, [*bad, far])
+    assert doubled == [far]
+
+
 def test_files(annotations, tmp_path):
-    people, boxes = tmp_path / 'people.json', tmp_path / 'boxes.json'
-    people.write_text(json.dumps(annotations))
+    boxes = tmp_path / 'boxes.json'
     boxes.write_text(json.dumps([detection(1, [14, 20, 40, 80], 0.9)]))
     out = write_perturbed_boxes(
-        tmp_path / 'new' / 'out.json', people, 'amplification', 2, boxes
+        tmp_path / 'new' / 'out.json', annotations, 'amplification', 2, boxes
     )
     (entry,) = json.loads(out.read_text())
     np.testing.assert_allclose(entry['bbox'], [18, 20, 40, 80])
-    write_perturbed_boxes(out, people, 'shift', 0.1, seed=3)
+    write_perturbed_boxes(out, annotations, 'shift', 0.1, seed=3)
     expected = perturb_boxes(annotations, 'shift', 0.1, seed=3)
     assert json.loads(out.read_text()) == expected

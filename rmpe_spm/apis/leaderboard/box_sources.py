@@ -17,6 +17,7 @@ from ...structures.box_source_names import (
     SINGLE_STAGE,
     detections_name,
 )
+from ..data_set_people import read_people
 from ..annotation_check import ConfigError, check_detections
 from ..perturbed_boxes import (
     AMPLIFICATION,
@@ -228,24 +229,22 @@ def _perturbed_file(
 ) -> Path:
     """The file of perturbed boxes, made anew: its making is quick."""
     ann_file = Path(dataset.get('data_root') or '') / dataset['ann_file']
-    origin = f'{ann_file.resolve()} {source.file}'.encode()
+    choice = [dataset.get(name) for name in ('protocol', 'split', 'group_file')]
+    origin = f'{ann_file.resolve()} {source.file} {choice}'.encode()
     name = f'{ann_file.stem}-{source.error}-{source.size:g}-{source.seed}'
     path = folder / f'{name}-{hashlib.sha256(origin).hexdigest()[:8]}.json'
     if not write:
         return path
-    if not ann_file.is_file():
-        raise ConfigError(
-            f'test_dataloader.dataset.ann_file: {ann_file} does not exist'
-        )
+    people = read_people(dataset)
     part = path.with_suffix('.part')
     try:
         write_perturbed_boxes(
-            part, ann_file, source.error, source.size, source.file, source.seed
+            part, people, source.error, source.size, source.file, source.seed
         )
     except (KeyError, TypeError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"{ann_file}: box errors need annotations in COCO's layout, as "
-            f'JSON ({type(error).__name__}: {error})'
+            f"{ann_file}: box errors need annotations in COCO's layout or "
+            f"MPII's ({type(error).__name__}: {error})"
         ) from error
     part.replace(path)
     return path

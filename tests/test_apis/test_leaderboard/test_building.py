@@ -208,7 +208,9 @@ def test_data_sets_are_ranked_by_their_own_metrics(
     assert [len(table.rows) for table in tables] == [2, 2]
 
 
-def test_mpii_has_intervals(write_model, run_args, tmp_path):
+@pytest.fixture
+def mpii(tmp_path):
+    """Four images of two people, one who reaches out of the image."""
     people = {
         f'00000000{i}.jpg': [
             mpii_files.standing_person(100, 120),
@@ -219,25 +221,32 @@ def test_mpii_has_intervals(write_model, run_args, tmp_path):
     mpii_files.write_release(tmp_path / 'mpii.mat', people)
     for name in people:
         cv2.imwrite(str(tmp_path / name), np.zeros((240, 320, 3), np.uint8))
+
+    def spec(*sources):
+        return DataSetSpec(
+            'MPII',
+            dict(
+                type='MpiiMultiPersonDataset',
+                data_root=str(tmp_path),
+                ann_file='mpii.mat',
+                data_prefix={'img': ''},
+            ),
+            dict(type='MpiiMultiPersonAP', thr=4.0),
+            sources,
+            'Total',
+        )
+
+    return spec
+
+
+def test_mpii_has_intervals(write_model, mpii, run_args, tmp_path):
     model = {'model.head.out_channels': 16}
-    data = DataSetSpec(
-        'MPII',
-        dict(
-            type='MpiiMultiPersonDataset',
-            data_root=str(tmp_path),
-            ann_file='mpii.mat',
-            data_prefix={'img': ''},
-        ),
-        dict(type='MpiiMultiPersonAP', thr=4.0),
-        (BoxSource('ground_truth'),),
-        'Total',
-    )
     listing = Listing(
         tuple(
             ModelSpec(f'm{seed}', *write_model(f'm{seed}', seed, **model))
             for seed in (0, 1)
         ),
-        (data,),
+        (mpii(BoxSource('ground_truth')),),
     )
     outcomes = evaluate_all(listing, run_args, tmp_path / 'work', _quiet)
     (table,) = build_tables(outcomes, tmp_path / 'work', 'AP', 50)
@@ -246,6 +255,44 @@ def test_mpii_has_intervals(write_model, run_args, tmp_path):
         assert row.interval[0] <= row.metrics['Total'] <= row.interval[1]
         assert 0 < row.metrics['Total'] < 100
     assert table.compare(0, 1).difference >= 0
+
+
+def test_perturbed_boxes_of_mpii(write_model, mpii, run_args, tmp_path):
+    found = tmp_path / 'found.json'
+    entry = dict(category_id=1, score=0.9)
+    found.write_text(
+        json.dumps(
+            [
+                dict(entry, image_id=i, bbox=[5.0, 25.0, 190.0, 210.0])
+                for i in range(1, 5)
+            ]
+        )
+    )
+    sources = [BoxSource('ground_truth'), BoxSource('detections', str(found))]
+    sources += [
+        BoxSource('perturbed', error=kind, size=size)
+        for kind, size in (('shift', 0.0), ('truncation', 0.3))
+    ]
+    sources += [
+        BoxSource('perturbed', str(found), error='amplification', size=size)
+        for size in (0.0, 1.0, 2.0)
+    ]
+    model = write_model('m', **{'model.head.out_channels': 16})
+    listing = Listing((ModelSpec('m', *model),), (mpii(*sources),))
+    outcomes = evaluate_all(listing, run_args, tmp_path / 'work', _quiet)
+    assert [outcome.row.failure for outcome in outcomes] == [''] * 7
+    values = [outcome.row.record.metrics for outcome in outcomes]
+    truth, detected, shift, truncation, _, same, _ = values
+    assert shift == truth != truncation
+    assert same == detected
+    # the square of 200 x scale about the first person is (20, 52, 160, 160)
+    for factor, bbox in (
+        (0, [20, 52, 160, 160]),
+        (1, [5, 25, 190, 210]),
+        (2, [-10, -2, 220, 260]),
+    ):
+        (path,) = tmp_path.glob(f'work/boxes/mpii-amplification-{factor}-*')
+        assert json.loads(path.read_text())[0]['bbox'] == pytest.approx(bbox)
 
 
 def test_data_sets_of_one_name_are_told_apart(
