@@ -22,11 +22,13 @@ from rmpe_spm.apis.command_line import (
 )
 from rmpe_spm.apis.leaderboard import (
     Listing,
+    Outcome,
     build_tables,
     evaluate_all,
     listing_of_pairs,
     make_notes,
     read_listing,
+    retry,
     write_tables,
 )
 
@@ -101,21 +103,25 @@ def main(argv: list[str] | None = None) -> int:
             if first:
                 print(text, flush=True)
 
+        def write(outcomes: list[Outcome]) -> None:
+            if not first:
+                return
+            tables = build_tables(
+                outcomes,
+                work_dir,
+                listing.rank_by,
+                args.resamples,
+                listing.pictures,
+            )
+            notes = make_notes(tables, args.resamples)
+            for path in write_tables(tables, work_dir, listing.title, notes):
+                say(f'written: {path}')
+
         try:
             outcomes = evaluate_all(listing, args, work_dir, say)
-            if first:
-                tables = build_tables(
-                    outcomes,
-                    work_dir,
-                    listing.rank_by,
-                    args.resamples,
-                    listing.pictures,
-                )
-                notes = make_notes(tables, args.resamples)
-                for path in write_tables(
-                    tables, work_dir, listing.title, notes
-                ):
-                    say(f'written: {path}')
+            write(outcomes)
+            if retry(outcomes, work_dir, say):
+                write(outcomes)
         except KeyboardInterrupt:
             say(
                 'interrupted: finished entries are kept; the same command '

@@ -12,8 +12,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ..structures.box_source_names import GROUND_TRUTH
-from .data_set_people import read_people
 from .annotation_check import ConfigError
+from .data_set_people import read_people
 from .perturbed_boxes import AMPLIFICATION, write_perturbed_boxes
 from .run_inputs import find_inputs, read_config
 

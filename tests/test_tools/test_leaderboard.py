@@ -243,6 +243,18 @@ def test_failure_of_one_process_later_ends_all(run_with, tmp_path, change):
     assert len(list((tmp_path / 'two').glob('runs/*/record.json'))) == 1
 
 
+def test_what_ended_all_is_a_row_next_time(run_with, tmp_path):
+    change = "custom_hooks = [dict(type='FailingHook')]"
+    run_with(change)
+    result = run_with(change)
+    # it ran again, after the tables were written
+    assert 'process 1 failed: RuntimeError' in result.stderr
+    first, last, bad = read_csv(tmp_path / 'two')
+    assert first['AP'] == last['AP'] != ''
+    expected = 'the processes ended when it ran last: RuntimeError: the second'
+    assert bad['failure'].startswith(expected)
+
+
 def test_two_processes_find_what_one_does(
     tool, files, tmp_path, two_processes
 ):

@@ -17,8 +17,8 @@ from ...structures.box_source_names import (
     SINGLE_STAGE,
     detections_name,
 )
-from ..data_set_people import read_people
 from ..annotation_check import ConfigError, check_detections
+from ..data_set_people import read_people
 from ..perturbed_boxes import (
     AMPLIFICATION,
     ERROR_KINDS,
@@ -229,17 +229,24 @@ def _perturbed_file(
 ) -> Path:
     """The file of perturbed boxes, made anew: its making is quick."""
     ann_file = Path(dataset.get('data_root') or '') / dataset['ann_file']
-    choice = [dataset.get(name) for name in ('protocol', 'split', 'group_file')]
+    choice = [
+        dataset.get(name) for name in ('protocol', 'split', 'group_file')
+    ]
     origin = f'{ann_file.resolve()} {source.file} {choice}'.encode()
     name = f'{ann_file.stem}-{source.error}-{source.size:g}-{source.seed}'
     path = folder / f'{name}-{hashlib.sha256(origin).hexdigest()[:8]}.json'
     if not write:
         return path
-    people = read_people(dataset)
+    annotations = read_people(dataset)
     part = path.with_suffix('.part')
     try:
         write_perturbed_boxes(
-            part, people, source.error, source.size, source.file, source.seed
+            part,
+            annotations,
+            source.error,
+            source.size,
+            source.file,
+            source.seed,
         )
     except (KeyError, TypeError, UnicodeDecodeError) as error:
         raise ConfigError(

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ RECORD = 'record.json'
 RESULTS = 'results.keypoints.json'
 MPII_MATCHES = 'mpii_matches.npz'
 PICTURES = 'pictures'
+UNFINISHED = 'unfinished.txt'
 
 
 @dataclass
@@ -116,6 +119,48 @@ class ResultCache:
         """
         text = json.dumps(asdict(record), indent=1)
         write_atomically(self.folder(key) / RECORD, text)
+
+    @contextmanager
+    def attempt(self, key: str) -> Iterator[None]:
+        """Leave a note for the case that the process does not live on.
+
+        The note is there while the body runs, and is taken away when it
+        ends in any way that Python can see, a Ctrl-C among them. The folder
+        must not be cleared within.
+
+        Args:
+            key (str): The key.
+        """
+        self.note(key, 'no reason was written')
+        try:
+            yield
+        finally:
+            (self.folder(key) / UNFINISHED).unlink(missing_ok=True)
+
+    def note(self, key: str, reason: str) -> None:
+        """Write why an attempt is about to end the process.
+
+        Args:
+            key (str): The key.
+            reason (str): The reason.
+        """
+        write_atomically(self.folder(key) / UNFINISHED, reason)
+
+    def unfinished(self, key: str) -> str:
+        """Tell what the last attempt ended the process with.
+
+        Args:
+            key (str): The key.
+
+        Returns:
+            str: The note; empty if the last attempt came to an end, or if
+            there was none.
+        """
+        try:
+            path = self.folder(key) / UNFINISHED
+            return path.read_text(encoding='utf-8')
+        except (FileNotFoundError, ValueError):
+            return ''
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:

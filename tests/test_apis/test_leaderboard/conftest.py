@@ -1,14 +1,26 @@
 """Models and data that a leaderboard is made of."""
 
+import importlib.util
 import json
 from argparse import Namespace
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmpose.models import build_pose_estimator
 
 from rmpe_spm.apis.leaderboard.cache import Record
+from rmpe_spm.apis.leaderboard.listing import DataSetSpec, listing_of_pairs
+from rmpe_spm.apis.leaderboard.running import evaluate_all
 from rmpe_spm.apis.leaderboard.tables import Row
+
+_spec = importlib.util.spec_from_file_location(
+    'mpii_files', Path(__file__).parents[2] / 'test_datasets/mpii_files.py'
+)
+mpii_files = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(mpii_files)
 
 
 @pytest.fixture
@@ -81,3 +93,49 @@ def make_row():
 @pytest.fixture
 def failed_row(make_row):
     return make_row('broken', record=None, failure='no <checkpoint> | there')
+
+
+@pytest.fixture
+def evaluate(run_args, tmp_path):
+    """Evaluate a list, or configs with their checkpoints."""
+
+    def evaluate(*what, boxes=None):
+        (listing,) = (
+            what if len(what) == 1 else [listing_of_pairs(what, boxes)]
+        )
+        return evaluate_all(
+            listing, run_args, tmp_path / 'work', lambda _: None
+        )
+
+    return evaluate
+
+
+@pytest.fixture
+def mpii(tmp_path):
+    """Four images of two people, one who reaches out of the image."""
+    people = {
+        f'00000000{i}.jpg': [
+            mpii_files.standing_person(100, 120),
+            mpii_files.standing_person(170 + i, 130),
+        ]
+        for i in range(1, 5)
+    }
+    mpii_files.write_release(tmp_path / 'mpii.mat', people)
+    for name in people:
+        cv2.imwrite(str(tmp_path / name), np.zeros((240, 320, 3), np.uint8))
+
+    def spec(*sources):
+        return DataSetSpec(
+            'MPII',
+            dict(
+                type='MpiiMultiPersonDataset',
+                data_root=str(tmp_path),
+                ann_file='mpii.mat',
+                data_prefix={'img': ''},
+            ),
+            dict(type='MpiiMultiPersonAP', thr=4.0),
+            sources,
+            'Total',
+        )
+
+    return spec

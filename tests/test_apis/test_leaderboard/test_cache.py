@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -28,6 +30,22 @@ def test_clearing_takes_the_result_away(tmp_path, make_row):
     folder = cache.clear('key')
     assert cache.find('key') is None
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize('error', [None, ValueError, KeyboardInterrupt])
+def test_an_attempt_that_ends_leaves_no_note(tmp_path, error):
+    cache = ResultCache(tmp_path)
+    cache.clear('key')
+    assert cache.unfinished('key') == ''
+    expected = pytest.raises(error) if error else nullcontext()
+    with expected, cache.attempt('key'):
+        assert cache.unfinished('key') == 'no reason was written'
+        cache.note('key', 'out of memory')
+        assert ResultCache(tmp_path).unfinished('key') == 'out of memory'
+        if error:
+            raise error
+    assert cache.unfinished('key') == ''
+    assert list(cache.folder('key').iterdir()) == []
 
 
 @pytest.mark.parametrize('text', ['', '{"metrics": ', '{"metrics": {}}', '[]'])
