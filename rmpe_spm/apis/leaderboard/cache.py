@@ -14,6 +14,7 @@ RESULTS = 'results.keypoints.json'
 MPII_MATCHES = 'mpii_matches.npz'
 PICTURES = 'pictures'
 UNFINISHED = 'unfinished.txt'
+NO_REASON = 'no reason was written'
 
 
 @dataclass
@@ -131,7 +132,7 @@ class ResultCache:
         Args:
             key (str): The key.
         """
-        self.note(key, 'no reason was written')
+        self.note(key, NO_REASON)
         try:
             yield
         finally:
@@ -140,11 +141,14 @@ class ResultCache:
     def note(self, key: str, reason: str) -> None:
         """Write why an attempt is about to end the process.
 
+        The first reason stays: what ends the other processes follows of it.
+
         Args:
             key (str): The key.
             reason (str): The reason.
         """
-        write_atomically(self.folder(key) / UNFINISHED, reason)
+        if self.unfinished(key) in ('', NO_REASON):
+            write_atomically(self.folder(key) / UNFINISHED, reason)
 
     def unfinished(self, key: str) -> str:
         """Tell what the last attempt ended the process with.

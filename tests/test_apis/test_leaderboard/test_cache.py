@@ -41,6 +41,7 @@ def test_an_attempt_that_ends_leaves_no_note(tmp_path, error):
     with expected, cache.attempt('key'):
         assert cache.unfinished('key') == 'no reason was written'
         cache.note('key', 'out of memory')
+        cache.note('key', 'connection lost')
         assert ResultCache(tmp_path).unfinished('key') == 'out of memory'
         if error:
             raise error
