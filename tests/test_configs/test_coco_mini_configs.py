@@ -88,12 +88,29 @@ def test_the_localizer_sees_as_many_cells_as_the_sstn_pools(top_down):
     assert maps[-1].shape[1:] == (model.sstn.in_channels, pool[1], pool[0])
 
 
-def test_spm_and_dekr_see_the_same(read):
-    spm, dekr = read(SPM + 'spm_mobilenetv2_1xb16'), read(SPM + 'dekr')
+DEKR = SPM + 'dekr_mobilenetv2_1xb16'
+# The names of SPM's config and of its counterpart but for the method.
+PAIRS = pytest.mark.parametrize(
+    'folder, name, batch_size',
+    [
+        (SPM, 'mobilenetv2_1xb16', 16),
+        (SPM, 'mobilenetv2_windows_1xb8', 8),
+        ('configs/spm/generated/', 'mobilenetv2_1xb8', 8),
+    ],
+)
+
+
+@PAIRS
+def test_spm_and_dekr_see_the_same(read, folder, name, batch_size):
+    spm, dekr = (
+        read(f'{folder}{method}_{name}') for method in ('spm', 'dekr')
+    )
     for key in ('train_cfg', 'optim_wrapper', 'param_scheduler'):
         assert spm[key] == dekr[key], key
-    for key in ('val_dataloader', 'val_evaluator', 'randomness'):
+    for key in ('val_evaluator', 'randomness'):
         assert spm[key] == dekr[key], key
+    assert spm.val_dataloader.dataset == dekr.val_dataloader.dataset
+    assert dekr.val_dataloader.batch_size == 1  # all that it takes
     for key in ('backbone', 'data_preprocessor', 'type'):
         assert spm.model[key] == dekr.model[key], key
     for key in ('input_size', 'heatmap_size'):
@@ -107,14 +124,16 @@ def test_spm_and_dekr_see_the_same(read):
     ]
     assert pipelines[0] == pipelines[1]
     for cfg in (spm, dekr):
-        assert cfg.train_dataloader.batch_size == 16
+        assert cfg.train_dataloader.batch_size == batch_size
+        assert cfg.find_unused_parameters
         test = cfg.model.test_cfg
         assert test.flip_test and test.nms_dist_thr == 0.05
 
 
 @pytest.mark.skipif(import_mmcv_ops(), reason='DEKR needs mmcv with operators')
-def test_dekr_trains_and_predicts(read):
-    cfg = read(SPM + 'dekr')
+@PAIRS
+def test_dekr_trains_and_predicts(read, folder, name, batch_size):
+    cfg = read(f'{folder}dekr_{name}')
     shrink(cfg._cfg_dict)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model).train()
@@ -126,7 +145,6 @@ def test_dekr_trains_and_predicts(read):
     optimizer.update_params(parsed)
     assert parsed.isfinite()
     data = batch(cfg, cfg.test_dataloader)
-    # mmpose's DEKR takes one image at a time.
     data = {key: values[:1] for key, values in data.items()}
     data = model.data_preprocessor(data, False)
     model.eval()
@@ -135,7 +153,9 @@ def test_dekr_trains_and_predicts(read):
     assert result.pred_instances.keypoints.shape[1:] == (17, 2)
 
 
-@pytest.mark.parametrize('name', [RMPE + 'td-hm', SPM + 'dekr'])
+@pytest.mark.parametrize(
+    'name', [RMPE + 'td-hm', SPM + 'dekr_mobilenetv2_1xb16']
+)
 def test_data_come_from_the_environment(read, monkeypatch, name):
     assert read(name).val_dataloader.dataset.data_root == 'data/coco_mini/'
     monkeypatch.setenv('COCO_MINI', '/elsewhere/')

@@ -1,55 +1,45 @@
 # The plain bottom-up counterpart of spm_mobilenetv2_1xb8-12e_generated-320x256:
-# mmpose's DEKR with the same backbone, windows, schedule and augmentation. Its
-# deformable convolutions by grid_sample: a step takes a fifth of the time.
-_base_ = ['./spm_mobilenetv2_1xb8-12e_generated-320x256.py']
+# mmpose's DEKR with the same backbone, windows, schedule and augmentation.
+_base_ = [
+    '../coco_mini/dekr_mobilenetv2_windows_1xb8-16e_coco_mini-256x256.py'
+]
 
-# hooks
-# the backbone's last layer, which feeds its classifier, is not used
-find_unused_parameters = True
+# runtime
+train_cfg = dict(max_epochs=12, val_interval=12)
 
-# codec settings: sigma as in mmpose's DEKR for COCO, scaled to the grid
-codec = dict(
-    type='SPR',
-    input_size=(128, 128),
-    heatmap_size=(32, 32),
-    sigma=(2, 1),
-    minimal_diagonal_length=8**0.5,
-    generate_keypoint_heatmaps=True,
-    decode_max_instances=30)
+# learning policy
+param_scheduler = [
+    _base_.param_scheduler[0],
+    dict(_base_.param_scheduler[1], end=12),
+]
 
-# model settings
-model = dict(
-    neck=dict(_delete_=True, type='FeatureMapProcessor', concat=True),
-    head=dict(
-        _delete_=True,
-        type='GridSampleDEKRHead',
-        in_channels=472,
-        num_keypoints=17,
-        heatmap_loss=dict(type='KeypointMSELoss', use_target_weight=True),
-        displacement_loss=dict(
-            type='SoftWeightSmoothL1Loss',
-            use_target_weight=True,
-            supervise_empty=False,
-            beta=1 / 9,
-            loss_weight=0.002),
-        decoder=codec),
-    test_cfg=dict(
-        _delete_=True,
-        multiscale_test=False,
-        flip_test=True,
-        nms_dist_thr=0.05,
-        shift_heatmap=True,
-        align_corners=False))
+# A whole picture as a test shows it.
+picture_size = (320, 256)
+
+# base dataset settings
+# the folder is given by the environment variable GENERATED
+data_root = '{{$GENERATED:data/generated/}}'
 
 # pipelines
-train_pipeline = list(_base_.train_pipeline)
-train_pipeline[3] = dict(type='GenerateTarget', encoder=codec)
-val_pipeline = list(_base_.val_pipeline)
+train_pipeline = [
+    dict(type='LoadImage'),
+    *_base_.train_pipeline[2:],
+]
+train_pipeline[2] = dict(train_pipeline[2], picture_size=picture_size)
+val_pipeline = [
+    _base_.val_pipeline[0],
+    dict(_base_.val_pipeline[1], input_size=picture_size),
+    _base_.val_pipeline[2],
+]
 
 # data loaders
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-# DEKR takes one image at a time
-val_dataloader = dict(batch_size=1)
+train_dataloader = dict(
+    dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = dict(
+    dataset=dict(data_root=data_root, pipeline=val_pipeline))
 test_dataloader = val_dataloader
 
-codec = dict(codec, _delete_=True)
+# evaluators
+val_evaluator = dict(
+    ann_file=data_root + 'annotations/person_keypoints_val2017.json')
+test_evaluator = val_evaluator
