@@ -50,7 +50,10 @@ def main(argv: list[str] | None = None) -> None:
             seed=args.seed,
             cfg_options=args.cfg_options,
         )
-    names = [key for key in points[0].metrics if key.endswith('AP')]
+    # COCO's AP, MPII's Total
+    names = [
+        key for key in points[0].metrics if key.endswith(('AP', '/Total'))
+    ]
     print(f'| boxes | error | size | {" | ".join(names)} |')
     print('|---|---|---|' + '---|' * len(names))
     for point in points:

@@ -78,8 +78,16 @@ def test_what_rmpe_adds(top_down):
     assert stage_2.test_evaluator.ann_file == plain.test_evaluator.ann_file
 
 
-def test_the_localizer_sees_as_many_cells_as_the_sstn_pools(top_down):
-    model = top_down[2].model
+@pytest.mark.parametrize(
+    'name',
+    [
+        RMPE + 'rmpe_mobilenetv2_1xb16-1e',
+        RMPE + 'rmpe_mobilenetv2_theta-loss',
+        'configs/rmpe/generated/rmpe_mobilenetv2_theta-loss',
+    ],
+)
+def test_the_localizer_sees_as_many_cells_as_the_sstn_pools(read, name):
+    model = read(name).model
     width, height = model.localizer_size
     localizer = MODELS.build(model.localizer)
     with torch.no_grad():

@@ -229,10 +229,13 @@ def _perturbed_file(
 ) -> Path:
     """The file of perturbed boxes, made anew: its making is quick."""
     ann_file = Path(dataset.get('data_root') or '') / dataset['ann_file']
-    choice = [
-        dataset.get(name) for name in ('protocol', 'split', 'group_file')
-    ]
-    origin = f'{ann_file.resolve()} {source.file} {choice}'.encode()
+    # whatever decides whose boxes they are
+    settings = sorted(
+        f'{key}: {value}'
+        for key, value in dataset.items()
+        if key not in ('pipeline', 'bbox_file')
+    )
+    origin = f'{ann_file.resolve()} {source.file} {settings}'.encode()
     name = f'{ann_file.stem}-{source.error}-{source.size:g}-{source.seed}'
     path = folder / f'{name}-{hashlib.sha256(origin).hexdigest()[:8]}.json'
     if not write:

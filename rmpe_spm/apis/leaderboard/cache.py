@@ -123,20 +123,28 @@ class ResultCache:
 
     @contextmanager
     def attempt(self, key: str) -> Iterator[None]:
-        """Leave a note for the case that the process does not live on.
+        """Leave a note in case this is the end of the process.
 
-        The note is there while the body runs, and is taken away when it
-        ends in any way that Python can see, a Ctrl-C among them. The folder
-        must not be cleared within.
+        The note is there while the body runs. It is taken away when the body
+        comes to its end or is interrupted by Ctrl-C, and stays where an
+        error leaves it or the process is killed.
 
         Args:
-            key (str): The key.
+            key (str): The key; its folder must not be cleared within.
         """
         self.note(key, NO_REASON)
         try:
             yield
-        finally:
-            (self.folder(key) / UNFINISHED).unlink(missing_ok=True)
+        except Exception as error:
+            self.note(key, f'{type(error).__name__}: {error}')
+            raise
+        except KeyboardInterrupt:
+            self._forget(key)
+            raise
+        self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        (self.folder(key) / UNFINISHED).unlink(missing_ok=True)
 
     def note(self, key: str, reason: str) -> None:
         """Write why an attempt is about to end the process.
@@ -165,6 +173,20 @@ class ResultCache:
             return path.read_text(encoding='utf-8')
         except (FileNotFoundError, ValueError):
             return ''
+
+    def last_attempt(self, key: str) -> float:
+        """Tell when the attempt was that left a note.
+
+        Args:
+            key (str): The key.
+
+        Returns:
+            float: Seconds, as of ``time.time``; 0 without a note.
+        """
+        try:
+            return (self.folder(key) / UNFINISHED).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> None:

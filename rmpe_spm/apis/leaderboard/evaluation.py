@@ -5,6 +5,7 @@ import logging
 import platform
 from datetime import date
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -46,7 +47,8 @@ def make_runner(prepared: PreparedEntry, folder: Path) -> Runner:
     cfg = prepared.cfg
     cfg.work_dir = str(folder)
     # mmengine keeps global state by this name
-    cfg.experiment_name = f'leaderboard_{prepared.key}'
+    # two runs of one name within a second would share a visualizer
+    cfg.experiment_name = f'leaderboard_{prepared.key}_{uuid4().hex}'
     evaluator = coco_evaluator(cfg)
     if evaluator is not None:
         evaluator['outfile_prefix'] = str(

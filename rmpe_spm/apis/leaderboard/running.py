@@ -35,8 +35,8 @@ class Outcome:
         prepared (PreparedEntry, optional): None where it could not be
             prepared.
         cached (bool): Whether the result was there already.
-        postponed (bool): Whether :func:`retry` is to run it, because it
-            ended the processes when it ran last.
+        postponed (float): When it ran last, if that ended the processes:
+            :func:`retry` is to run it. 0 otherwise.
         rank_by (str, optional): The metric that ranks on its data set.
             Defaults to None: that of the whole list.
         name (str): What it is called in messages.
@@ -45,7 +45,7 @@ class Outcome:
     row: Row
     prepared: PreparedEntry | None
     cached: bool = False
-    postponed: bool = False
+    postponed: float = 0.0
     rank_by: str | None = None
     name: str = ''
 
@@ -108,6 +108,9 @@ def retry(
 ) -> bool:
     """Run the entries that ended the processes when they ran last.
 
+    The one whose turn was longest ago is the first, so that one that always
+    ends them does not keep the others from their turn.
+
     Args:
         outcomes (sequence): Of :func:`evaluate_all`; changed in place.
         work_dir (Path): Where results are kept.
@@ -118,10 +121,18 @@ def retry(
     """
     cache = ResultCache(work_dir / 'runs')
     postponed = [outcome for outcome in outcomes if outcome.postponed]
+    postponed.sort(key=lambda outcome: outcome.postponed)
+    done: dict[str, Row] = {}
     for outcome in postponed:
-        say(f'{outcome.name}: running again')
-        outcome.postponed = False
-        _run(outcome, cache)
+        outcome.postponed = 0.0
+        key = outcome.prepared.key
+        if key in done:
+            outcome.row.record = done[key].record
+            outcome.row.failure = done[key].failure
+        else:
+            say(f'{outcome.name}: running again')
+            _run(outcome, cache)
+            done[key] = outcome.row
         say(f'{outcome.name}: {_told(outcome)}')
     return bool(postponed)
 
@@ -131,11 +142,12 @@ def _find(outcome: Outcome, cache: ResultCache, rerun: bool) -> None:
     key = outcome.prepared.key
     record = None if rerun else cache.find(key)
     unfinished = '' if record else cache.unfinished(key)
-    record, unfinished = _from_first([record, unfinished])
+    record, unfinished, outcome.postponed = _from_first(
+        [record, unfinished, cache.last_attempt(key) if unfinished else 0.0]
+    )
     outcome.row.record = record
     outcome.cached = record is not None
     if unfinished:
-        outcome.postponed = True
         outcome.row.failure = (
             f'the processes ended when it ran last: {unfinished}'
         )

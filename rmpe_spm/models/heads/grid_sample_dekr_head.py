@@ -3,6 +3,9 @@
 from typing import Any
 
 from mmpose.models.heads import DEKRHead
+from mmpose.models.heads.hybrid_heads.dekr_head import (
+    AdaptiveActivationBlock,
+)
 from mmpose.registry import MODELS
 
 from ..utils.grid_deform_conv import GridDeformConv2d
@@ -29,7 +32,7 @@ class GridSampleDEKRHead(DEKRHead):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         for block in self.displacement_conv_layers.children():
-            if hasattr(block, 'adapt_conv'):
+            if isinstance(block, AdaptiveActivationBlock):
                 block.adapt_conv = GridDeformConv2d(
                     block.adapt_conv.weight, block.groups
                 )

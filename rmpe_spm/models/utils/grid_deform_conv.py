@@ -48,13 +48,15 @@ def deform_conv2d(
             f'weight of shape {tuple(weight.shape)} for {channels} channels '
             f'in {groups} groups; kernels have an odd size'
         )
-    like = dict(dtype=inputs.dtype, device=inputs.device)
+    # half precision would round places by parts of a cell
+    dtype = torch.promote_types(inputs.dtype, torch.float32)
+    like = dict(dtype=dtype, device=inputs.device)
     tap = torch.arange(kernel, **like) - kernel // 2
     rows = torch.arange(height, **like)[:, None] + tap.repeat_interleave(
         kernel
     ).view(taps, 1, 1)
     columns = torch.arange(width, **like) + tap.repeat(kernel).view(taps, 1, 1)
-    offsets = offsets.reshape(num * groups, taps, 2, height, width)
+    offsets = offsets.to(dtype).reshape(num * groups, taps, 2, height, width)
     # grid_sample's -1 and 1 are the outer edges of the border cells
     grid = torch.stack(
         [
@@ -63,12 +65,13 @@ def deform_conv2d(
         ],
         dim=-1,
     ).view(num * groups, taps * height, width, 2)
-    sampled = F.grid_sample(
-        inputs.reshape(num * groups, -1, height, width),
-        grid,
-        padding_mode='zeros',
-        align_corners=False,
-    )
+    with torch.autocast(inputs.device.type, enabled=False):
+        sampled = F.grid_sample(
+            inputs.reshape(num * groups, -1, height, width).to(dtype),
+            grid,
+            padding_mode='zeros',
+            align_corners=False,
+        ).to(inputs.dtype)
     per_group = weight.shape[1]
     outputs = torch.matmul(
         weight.reshape(groups, -1, per_group * taps),

@@ -1,3 +1,4 @@
+import time
 from contextlib import nullcontext
 
 import numpy as np
@@ -32,14 +33,16 @@ def test_clearing_takes_the_result_away(tmp_path, make_row):
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize('error', [None, ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize('error', [None, KeyboardInterrupt])
 def test_an_attempt_that_ends_leaves_no_note(tmp_path, error):
     cache = ResultCache(tmp_path)
     cache.clear('key')
     assert cache.unfinished('key') == ''
+    assert cache.last_attempt('key') == 0
     expected = pytest.raises(error) if error else nullcontext()
     with expected, cache.attempt('key'):
         assert cache.unfinished('key') == 'no reason was written'
+        assert abs(cache.last_attempt('key') - time.time()) < 60
         cache.note('key', 'out of memory')
         cache.note('key', 'connection lost')
         assert ResultCache(tmp_path).unfinished('key') == 'out of memory'
@@ -47,6 +50,14 @@ def test_an_attempt_that_ends_leaves_no_note(tmp_path, error):
             raise error
     assert cache.unfinished('key') == ''
     assert list(cache.folder('key').iterdir()) == []
+
+
+def test_an_error_that_nobody_handles_is_the_note(tmp_path):
+    cache = ResultCache(tmp_path)
+    cache.clear('key')
+    with pytest.raises(OSError), cache.attempt('key'):
+        raise OSError('no space left')
+    assert cache.unfinished('key') == 'OSError: no space left'
 
 
 @pytest.mark.parametrize('text', ['', '{"metrics": ', '{"metrics": {}}', '[]'])

@@ -1,5 +1,7 @@
 import json
+import os
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -178,24 +180,34 @@ def test_perturbed_boxes_of_mpii(write_model, mpii, evaluate, tmp_path):
         assert json.loads(path.read_text())[0]['bbox'] == pytest.approx(bbox)
 
 
-def test_what_ended_the_processes_is_run_last(
-    write_model, evaluate, runs, monkeypatch, tmp_path
-):
-    one, two = write_model('one'), write_model('two', seed=1)
-    folder = tmp_path / 'work'
+@pytest.fixture
+def kill(monkeypatch, evaluate):
+    """Evaluate entries one by one, each killed while it runs."""
 
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    # as one that is killed leaves its files
-    with monkeypatch.context() as patch:
-        patch.setattr(running, 'run', interrupt)
-        patch.setattr('pathlib.Path.unlink', lambda *_, **__: None)
-        with pytest.raises(KeyboardInterrupt):
-            evaluate(*one, *two)
+    def kill(*models):
+        # a process that is killed leaves its files
+        with monkeypatch.context() as patch:
+            patch.setattr(running, 'run', interrupt)
+            patch.setattr('pathlib.Path.unlink', lambda *_, **__: None)
+            for model in models:
+                with pytest.raises(KeyboardInterrupt):
+                    evaluate(*model)
+
+    return kill
+
+
+def test_what_ended_the_processes_is_run_last(
+    write_model, evaluate, runs, kill, tmp_path
+):
+    one, two = write_model('one'), write_model('two', seed=1)
+    folder = tmp_path / 'work'
+    kill(one)
     outcomes = evaluate(*one, *two)
     assert runs == [two[1]]
-    assert [outcome.postponed for outcome in outcomes] == [True, False]
+    assert [bool(outcome.postponed) for outcome in outcomes] == [True, False]
     failure = 'the processes ended when it ran last: no reason was written'
     assert outcomes[0].row.failure == failure
     build_tables(outcomes, folder, 'AP', 50)
@@ -205,3 +217,34 @@ def test_what_ended_the_processes_is_run_last(
     assert outcomes[0].row.record.metrics != outcomes[1].row.record.metrics
     assert not retry(outcomes, folder, lambda _: None)
     assert [outcome.cached for outcome in evaluate(*one, *two)] == [True] * 2
+
+
+def test_retries_begin_with_the_oldest_and_run_equal_entries_once(
+    write_model, evaluate, runs, kill, tmp_path
+):
+    one, two = write_model('one'), write_model('two', seed=1)
+    kill(two, one)
+    notes = sorted(
+        tmp_path.glob('work/runs/*/unfinished.txt'),
+        key=lambda path: path.stat().st_mtime_ns,
+    )
+    for age, path in enumerate(reversed(notes)):
+        os.utime(path, (1000 - age, 1000 - age))
+    outcomes = evaluate(*one, *two, *one)
+    assert runs == []
+    assert retry(outcomes, tmp_path / 'work', lambda _: None)
+    assert runs == [two[1], one[1]]
+    first, _, last = (outcome.row for outcome in outcomes)
+    assert first.record == last.record is not None
+    assert first.failure == last.failure == ''
+
+
+def test_data_sets_of_other_people_have_other_boxes(
+    write_model, mpii, evaluate, tmp_path
+):
+    """The boxes of one are not written over those of another."""
+    model = write_model('m', **{'model.head.out_channels': 16})
+    spec = mpii(BoxSource('perturbed', error='shift', size=0.1))
+    few = replace(spec, dataset=dict(spec.dataset, split='train'))
+    evaluate(Listing((ModelSpec('m', *model),), (spec, few)))
+    assert len(list(tmp_path.glob('work/boxes/*.json'))) == 2

@@ -3,6 +3,7 @@ import torch
 from mmpose.models.heads import DEKRHead
 
 from rmpe_spm.models.heads import GridSampleDEKRHead
+from rmpe_spm.models.utils.grid_deform_conv import GridDeformConv2d
 
 CFG = dict(
     in_channels=8,
@@ -26,4 +27,7 @@ def test_is_dekr_with_the_same_parameters():
     for one, two in zip(ours(features), theirs(features), strict=True):
         assert one.abs().max() > 0.01
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
+    kinds = [type(module) for module in ours.modules()]
+    assert kinds.count(GridDeformConv2d) == 2
+    assert 'DeformConv2d' not in [kind.__name__ for kind in kinds]
     assert sorted(ours.state_dict()) == sorted(theirs.state_dict())

@@ -97,6 +97,17 @@ def test_the_memory_format_makes_no_difference():
     torch.testing.assert_close(found, expected)
 
 
+def test_half_precision_rounds_values_and_not_places():
+    inputs, offsets, weight = make(1, 1, 96, 96, per_group=8)
+    # places that half precision can tell from whole cells only near 0
+    offsets = (offsets * 4).round() / 4
+    half = [tensor.bfloat16() for tensor in (inputs, offsets, weight)]
+    found = deform_conv2d(*half).double()
+    expected = deform_conv2d(*[tensor.double() for tensor in half])
+    error = (found - expected).abs().mean() / expected.abs().mean()
+    assert found.dtype == torch.float64 and error < 0.01
+
+
 def test_gradients():
     tensors = [tensor.requires_grad_() for tensor in make(1, 2, 3, 4)]
     torch.autograd.gradcheck(
