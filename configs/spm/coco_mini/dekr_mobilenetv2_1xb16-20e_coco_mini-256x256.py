@@ -27,7 +27,7 @@ default_hooks = dict(
     checkpoint=dict(interval=1, max_keep_ckpts=1),
     logger=dict(interval=50))
 # mmcv's deformable convolution takes 5 s a picture on a CPU core, 50 times
-# SPM's step: train this one on a GPU
+# SPM's step: train this one on a GPU, or the one on windows
 # no ChannelsLastHook: mmcv's deformable convolution refuses that format
 custom_hooks = [dict(type='SyncBuffersHook')]
 # the backbone's last layer, which feeds its classifier, is not used
