@@ -10,7 +10,8 @@ from mmpose.registry import DATASETS
 from ..datasets.datasets import MpiiMultiPersonDataset
 from .annotation_check import ConfigError
 
-_BOX_SETTINGS = ('bbox_file', 'filter_cfg', 'pipeline')
+# Settings of a data set that do not decide who its people are.
+OTHER_SETTINGS = ('bbox_file', 'filter_cfg', 'pipeline')
 
 
 def read_people(dataset: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def read_people(dataset: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _mpii_people(kind: type, dataset: Mapping[str, Any]) -> dict[str, Any]:
-    left_out = ('type', 'data_mode', *_BOX_SETTINGS)
+    left_out = ('type', 'data_mode', *OTHER_SETTINGS)
     settings = {k: v for k, v in dataset.items() if k not in left_out}
     try:
         data = kind(**settings, data_mode='topdown')

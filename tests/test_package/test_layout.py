@@ -1,3 +1,6 @@
+import re
+
+
 def test_every_module_has_a_test(repo_root):
     """``x.py`` of the package has a ``test_x.py`` somewhere."""
     tested = {
@@ -18,5 +21,7 @@ def test_no_registry_is_named(repo_root):
     files += [*repo_root.glob('tools/*.py'), *repo_root.glob('.ci/*')]
     for path in files:
         text = path.read_text(encoding='utf-8')
-        for word in ('index-url', 'find-links', 'pypi.org', 'trusted-host'):
+        for word in ('index-url', 'find-links', 'trusted-host', '://'):
             assert word not in text, (path, word)
+        host = re.search(r'[\w-]\.(org|com|net)\b', text)
+        assert host is None, (path, host)

@@ -1,6 +1,5 @@
 """The command from end to end, in one process."""
 
-import importlib.util
 import json
 from functools import partial
 
@@ -18,21 +17,10 @@ CURVES = {
 }
 
 
-def load_tool(repo_root, name):
-    spec = importlib.util.spec_from_file_location(
-        f'tools_{name}', repo_root / 'tools' / f'{name}.py'
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def tool(repo_root, monkeypatch):
+def tool(load_tool, monkeypatch):
     """The tool; its runs take place in this process, and are noted."""
-    tools = {
-        f'{name}.py': load_tool(repo_root, name) for name in ('train', 'test')
-    }
+    tools = {f'{name}.py': load_tool(name) for name in ('train', 'test')}
     calls = []
 
     def run(name, arguments, log_file):
@@ -50,7 +38,7 @@ def tool(repo_root, monkeypatch):
     monkeypatch.setattr(plain, lambda text, **kwargs: (text, True))
     curves = partial(box_robustness.box_curves, curves=CURVES)
     monkeypatch.setattr(rmpe_ablation, 'box_curves', curves)
-    tool = load_tool(repo_root, 'ablate_rmpe')
+    tool = load_tool('ablate_rmpe')
     tool.calls = calls
     return tool
 

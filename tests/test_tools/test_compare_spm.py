@@ -1,19 +1,13 @@
 """From the command line through the real tools to the report."""
 
-import importlib.util
-
 import pytest
 
 from rmpe_spm.apis import run_folder
 
 
 @pytest.fixture
-def tool(repo_root):
-    path = repo_root / 'tools' / 'compare_spm.py'
-    spec = importlib.util.spec_from_file_location('compare_spm', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('compare_spm')
 
 
 def test_compares_and_goes_on(tool, tiny_config, tmp_path, capsys):

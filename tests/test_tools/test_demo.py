@@ -31,12 +31,8 @@ test_dataloader = val_dataloader
 
 
 @pytest.fixture
-def tool(repo_root):
-    path = repo_root / 'tools' / 'demo.py'
-    spec = importlib.util.spec_from_file_location('demo', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('demo')
 
 
 def test_whole_demo(tool, repo_root, tmp_path, monkeypatch, capfd):

@@ -1,18 +1,13 @@
 """What the description of a data set counts, by hand."""
 
-import importlib.util
 import json
 
 import pytest
 
 
 @pytest.fixture
-def tool(repo_root):
-    path = repo_root / 'tools' / 'describe_dataset.py'
-    spec = importlib.util.spec_from_file_location('describe_dataset', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('describe_dataset')
 
 
 def person(area, flags, iscrowd=0, image_id=1):

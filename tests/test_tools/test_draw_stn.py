@@ -1,6 +1,5 @@
 """Pictures of the STN show the region that it takes."""
 
-import importlib.util
 import json
 
 import cv2
@@ -50,13 +49,8 @@ val_dataloader = dict(
 
 
 @pytest.fixture(scope='module')
-def tool(repo_root):
-    spec = importlib.util.spec_from_file_location(
-        'draw_stn', repo_root / 'tools' / 'draw_stn.py'
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('draw_stn')
 
 
 @pytest.fixture

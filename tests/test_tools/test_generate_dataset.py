@@ -1,16 +1,11 @@
-import importlib.util
 import json
 
 import pytest
 
 
 @pytest.fixture
-def tool(repo_root):
-    path = repo_root / 'tools' / 'generate_dataset.py'
-    spec = importlib.util.spec_from_file_location('generate_dataset', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('generate_dataset')
 
 
 def test_writes_what_is_asked_for(tool, tmp_path, capsys):

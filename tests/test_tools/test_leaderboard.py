@@ -1,5 +1,4 @@
 import csv
-import importlib.util
 import json
 import os
 import shutil
@@ -13,20 +12,8 @@ from mmpose.models import build_pose_estimator
 
 
 @pytest.fixture
-def load(repo_root):
-    def load(name):
-        path = repo_root / 'tools' / f'{name}.py'
-        spec = importlib.util.spec_from_file_location(f'tools_{name}', path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    return load
-
-
-@pytest.fixture
-def tool(load):
-    return load('leaderboard')
+def tool(load_tool):
+    return load_tool('leaderboard')
 
 
 @pytest.fixture
@@ -51,10 +38,10 @@ def read_csv(folder):
 
 
 def test_numbers_are_those_of_the_test_tool(
-    load, tool, files, tmp_path, capsys
+    load_tool, tool, files, tmp_path, capsys
 ):
     out, work_dir = tmp_path / 'metrics.json', tmp_path / 'board'
-    load('test').main([*files, '--out', str(out)])
+    load_tool('test').main([*files, '--out', str(out)])
     expected = json.loads(out.read_text())
     argv = [*files, '--work-dir', str(work_dir), '--resamples', '20']
     assert tool.main(argv) == 0

@@ -1,6 +1,5 @@
 """The tool from files to files."""
 
-import importlib.util
 import json
 
 import numpy as np
@@ -11,12 +10,8 @@ from rmpe_spm.evaluation import ParametricPoseNMS
 
 
 @pytest.fixture(scope='module')
-def tool(repo_root):
-    path = repo_root / 'tools' / 'learn_pose_nms.py'
-    spec = importlib.util.spec_from_file_location('learn_pose_nms', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('learn_pose_nms')
 
 
 def write_data(folder, seed, images=10):

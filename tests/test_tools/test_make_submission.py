@@ -1,19 +1,13 @@
 """The tool, as users call it."""
 
-import importlib.util
 import json
 
 import pytest
 
 
 @pytest.fixture(scope='module')
-def tool(repo_root):
-    spec = importlib.util.spec_from_file_location(
-        'make_submission', repo_root / 'tools' / 'make_submission.py'
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('make_submission')
 
 
 def test_writes_and_says_what(tool, tmp_path, capsys):

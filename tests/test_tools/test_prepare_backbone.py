@@ -1,5 +1,3 @@
-import importlib.util
-
 import pytest
 import torch
 from mmpose.models import build_backbone
@@ -8,12 +6,8 @@ from rmpe_spm.engine.pretrained import find_mobilenet_v2_file
 
 
 @pytest.fixture
-def tool(repo_root):
-    path = repo_root / 'tools' / 'prepare_backbone.py'
-    spec = importlib.util.spec_from_file_location('prepare_backbone', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('prepare_backbone')
 
 
 def test_writes_what_a_config_loads(tool, tmp_path, capsys):

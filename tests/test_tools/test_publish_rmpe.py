@@ -1,19 +1,12 @@
 """Inference checkpoints hold no parallel branch."""
 
-import importlib.util
-
 import pytest
 import torch
 
 
 @pytest.fixture(scope='module')
-def tool(repo_root):
-    spec = importlib.util.spec_from_file_location(
-        'publish_rmpe', repo_root / 'tools' / 'publish_rmpe.py'
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('publish_rmpe')
 
 
 def test_publish(tool, tmp_path, capsys):

@@ -1,4 +1,3 @@
-import importlib.util
 import re
 import subprocess
 import sys
@@ -8,12 +7,8 @@ import pytest
 
 
 @pytest.fixture
-def setup(repo_root):
-    path = repo_root / 'tools' / 'setup_environment.py'
-    spec = importlib.util.spec_from_file_location('setup_environment', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def setup(load_tool):
+    return load_tool('setup_environment')
 
 
 @pytest.fixture

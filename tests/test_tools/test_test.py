@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import pickle
 
@@ -8,12 +7,8 @@ from mmpose.models import build_pose_estimator
 
 
 @pytest.fixture
-def tool(repo_root):
-    path = repo_root / 'tools' / 'test.py'
-    spec = importlib.util.spec_from_file_location('tools_test', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('test')
 
 
 @pytest.fixture

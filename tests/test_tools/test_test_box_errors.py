@@ -1,4 +1,3 @@
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -8,13 +7,8 @@ from rmpe_spm.apis.box_robustness import CurvePoint
 
 
 @pytest.fixture
-def tool(repo_root):
-    spec = importlib.util.spec_from_file_location(
-        'tools_test_box_errors', repo_root / 'tools' / 'test_box_errors.py'
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('test_box_errors')
 
 
 @pytest.mark.parametrize(

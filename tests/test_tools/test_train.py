@@ -1,4 +1,3 @@
-import importlib.util
 import json
 from copy import deepcopy
 
@@ -24,12 +23,8 @@ HOURGLASS = dict(
 
 
 @pytest.fixture
-def train(repo_root):
-    path = repo_root / 'tools' / 'train.py'
-    spec = importlib.util.spec_from_file_location('tools_train', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def train(load_tool):
+    return load_tool('train')
 
 
 @pytest.fixture

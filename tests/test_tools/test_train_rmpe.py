@@ -1,19 +1,14 @@
 """The two stages follow one another, and an interrupted run goes on."""
 
-import importlib.util
 from types import SimpleNamespace
 
 import pytest
 
 
 @pytest.fixture
-def tool(repo_root, tmp_path, monkeypatch):
+def tool(load_tool, tmp_path, monkeypatch):
     """The tool, with training replaced by a note of its arguments."""
-    spec = importlib.util.spec_from_file_location(
-        'train_rmpe', repo_root / 'tools' / 'train_rmpe.py'
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_tool('train_rmpe')
     for name, epochs in (('one', 3), ('two', 2)):
         config = f'train_cfg = dict(max_epochs={epochs})'
         (tmp_path / f'{name}.py').write_text(config)

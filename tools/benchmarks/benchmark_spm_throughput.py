@@ -176,9 +176,9 @@ def main() -> None:
         SPM=build(Config.fromfile(config), args),
         DEKR=build(get_config(DEKR), args),
     )
-    config = get_config(DEKR)
-    config.model.head.type = 'GridSampleDEKRHead'
-    models[GRID] = build(config, args)
+    quicker = get_config(DEKR)
+    quicker.model.head.type = 'GridSampleDEKRHead'
+    models[GRID] = build(quicker, args)
     samples = {name: make_samples(m, args) for name, m in models.items()}
     memory = {
         name: training_memory(model, samples[name], args)
@@ -188,10 +188,13 @@ def main() -> None:
         args.batch_size, 3, args.size, args.size, device=args.device
     )
 
-    def predict(name, step):
+    # DEKR takes one image at a time
+    steps = {'SPM': args.batch_size, 'DEKR': 1, GRID: 1}
+
+    def predict(name):
         def run():
-            for i in range(0, args.batch_size, step):
-                part = slice(i, i + step)
+            for i in range(0, args.batch_size, steps[name]):
+                part = slice(i, i + steps[name])
                 models[name](image[part], samples[name][part], mode='predict')
 
         return run
@@ -200,13 +203,9 @@ def main() -> None:
         'cuda' if args.device != 'cpu' else 'cpu', enabled=args.amp
     )
     with torch.inference_mode(), autocast:
-        for name, step in (
-            ('SPM', args.batch_size),
-            ('DEKR', 1),
-            (GRID, 1),
-        ):
+        for name in models:
             models[name].eval()
-            predict(name, step)()
+            predict(name)()
             found = len(samples[name][0].pred_instances.keypoints)
             print(f'{name}: {found} poses in an image')
         backbone = fastest(lambda: models['SPM'].backbone(image), args)
@@ -219,9 +218,7 @@ def main() -> None:
             )
 
         rest = fastest(after_backbone, args)
-        spm = fastest(predict('SPM', args.batch_size), args)
-        dekr = fastest(predict('DEKR', 1), args)
-        grid = fastest(predict(GRID, 1), args)
+        times = {name: fastest(predict(name), args) for name in models}
 
     print(
         f'\n{args.backbone} {args.size}x{args.size}, batch '
@@ -229,21 +226,17 @@ def main() -> None:
         f'{" autocast" if args.amp else f", {args.threads} thread(s)"}'
     )
     print(f'{"":16s}{"ms/batch":>10s}{"images/s":>10s}{"training MiB":>14s}')
-    for name, time in (
-        ('backbone', backbone),
-        ('SPM', spm),
-        ('DEKR', dekr),
-        (GRID, grid),
-    ):
+    for name, time in {'backbone': backbone, **times}.items():
         rate = args.batch_size * 1e3 / time
         extra = f'{memory[name]:14.0f}' if name in memory else ''
         print(f'{name:16s}{time:10.1f}{rate:10.2f}{extra}')
     kept = memory['SPM'] / memory['DEKR']
+    ours = times['SPM']
     print(
         f'Neck, head, decoding and NMS add {100 * rest / backbone:.1f}% to '
-        f'the backbone.\nSPM has {dekr / spm:.2f}x the rate of DEKR, '
-        f'{grid / spm:.2f}x with the quicker convolution, and its training '
-        f'step keeps {kept:.2f}x the memory.'
+        f'the backbone.\nSPM has {times["DEKR"] / ours:.2f}x the rate of '
+        f'DEKR, {times[GRID] / ours:.2f}x with the quicker convolution, and '
+        f'its training step keeps {kept:.2f}x the memory.'
     )
 
 

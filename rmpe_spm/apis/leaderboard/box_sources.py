@@ -18,7 +18,7 @@ from ...structures.box_source_names import (
     detections_name,
 )
 from ..annotation_check import ConfigError, check_detections
-from ..data_set_people import read_people
+from ..data_set_people import OTHER_SETTINGS, read_people
 from ..perturbed_boxes import (
     AMPLIFICATION,
     ERROR_KINDS,
@@ -229,11 +229,10 @@ def _perturbed_file(
 ) -> Path:
     """The file of perturbed boxes, made anew: its making is quick."""
     ann_file = Path(dataset.get('data_root') or '') / dataset['ann_file']
-    # whatever decides whose boxes they are
     settings = sorted(
         f'{key}: {value}'
         for key, value in dataset.items()
-        if key not in ('pipeline', 'bbox_file')
+        if key not in OTHER_SETTINGS
     )
     origin = f'{ann_file.resolve()} {source.file} {settings}'.encode()
     name = f'{ann_file.stem}-{source.error}-{source.size:g}-{source.seed}'
