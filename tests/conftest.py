@@ -1,5 +1,6 @@
 """Fixtures shared by the whole suite."""
 
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -30,6 +31,20 @@ def _registered():
 def repo_root() -> Path:
     """The root of the checkout."""
     return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope='session')
+def load_tool(repo_root):
+    """Import a file of ``tools/``, which is no package, by its name."""
+
+    def load(name):
+        path = repo_root / 'tools' / f'{name}.py'
+        spec = importlib.util.spec_from_file_location(f'tools_{name}', path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope='session')

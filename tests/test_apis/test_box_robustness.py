@@ -1,4 +1,3 @@
-import importlib.util
 import json
 
 import pytest
@@ -64,14 +63,10 @@ def weights(tiny_config, tmp_path):
 
 
 def test_metrics_are_those_of_the_test_tool(
-    config, tiny_config, weights, repo_root, tmp_path
+    config, tiny_config, weights, load_tool, tmp_path
 ):
     """One load for three sets of boxes, against a start of the tool each."""
-    spec = importlib.util.spec_from_file_location(
-        'tools_test', repo_root / 'tools' / 'test.py'
-    )
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = load_tool('test')
     files = write_box_sets(tiny_config, tmp_path / 'boxes', SOME)
     files = list(dict.fromkeys(files.values()))
     assert len(files) == 4

@@ -1,7 +1,5 @@
 """Nothing of the parallel branch is computed, exported or published."""
 
-import importlib.util
-
 import pytest
 import torch
 from mmengine.analysis import FlopAnalyzer, get_model_complexity_info
@@ -116,11 +114,8 @@ def test_the_branch_can_be_deleted_after_training(tiny):
     assert 'loss_center' in model.train().loss(inputs, samples)
 
 
-def test_a_published_checkpoint_has_no_branch(tiny, repo_root):
-    path = repo_root / 'tools' / 'publish_rmpe.py'
-    spec = importlib.util.spec_from_file_location('publish_rmpe', path)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+def test_a_published_checkpoint_has_no_branch(tiny, load_tool):
+    tool = load_tool('publish_rmpe')
     weights = trained(tiny).state_dict()
     assert any(key.startswith('parallel_sppe.') for key in weights)
     published = tool.publish(dict(state_dict=weights))['state_dict']
