@@ -1,6 +1,7 @@
 """The (hierarchical) structured pose representation of SPM as a codec."""
 
 import warnings
+from collections.abc import Callable, Sequence
 from numbers import Number
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from .kinematics import build_kinematic_tree
 from .utils import (
     displacement_maps,
+    find_joint_peaks,
     find_root_peaks,
     gaussian_maps,
     instance_diagonals,
@@ -442,7 +444,9 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             heatmaps (Tensor): (B, 1, H, W) or (B, K+1, H, W), root last.
             displacements (Tensor): (B, 2K, H, W).
             snap_thr (float, optional): Move joints to peaks of their own
-                heatmaps above this score. Defaults to ``None``: don't.
+                heatmaps above this score; with displacements around parents
+                level by level, so that the next level is read where the peak
+                is. Defaults to ``None``: don't.
             snap_distance (float): The furthest that a joint may move, as a
                 fraction of the diagonal of its person's joints. Defaults to
                 0.1.
@@ -473,13 +477,11 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
                         'HierarchicalSPRCodec: joints can snap to peaks only '
                         'with keypoint heatmaps'
                     )
-                extent = keypoints.amax(dim=2) - keypoints.amin(dim=2)
-                keypoints = snap_to_peaks(
-                    heatmaps[:, :-1],
-                    keypoints,
-                    snap_distance * extent.norm(dim=-1),
-                    snap_thr,
-                    self.decode_nms_kernel,
+                peaks = find_joint_peaks(
+                    heatmaps[:, :-1], snap_thr, self.decode_nms_kernel
+                )
+                keypoints = self._snap(
+                    keypoints, peaks, snap_distance, displacements, cells
                 )
             if has_keypoint_heatmaps:
                 keypoint_scores = sample_keypoint_scores(
@@ -514,7 +516,12 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
                 f'{tuple(heatmaps.shape)} and {tuple(displacements.shape)}'
             )
 
-    def _read(self, displacements: Tensor, cells: Tensor) -> Tensor:
+    def _read(
+        self,
+        displacements: Tensor,
+        cells: Tensor,
+        snap: Callable[[Tensor, Sequence[int]], Tensor] | None = None,
+    ) -> Tensor:
         if self.displacement_location == 'parent':
             return read_parent_located(
                 displacements,
@@ -522,6 +529,7 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
                 self.tree.joints_by_level,
                 self.tree.parents,
                 self.normalizer,
+                snap,
             )
         ancestors = torch.from_numpy(self.tree.ancestor_matrix)
         return read_root_located(
@@ -529,6 +537,26 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             cells,
             ancestors.to(displacements.device),
             self.normalizer,
+        )
+
+    def _snap(
+        self,
+        keypoints: Tensor,
+        peaks: Tensor,
+        snap_distance: float,
+        displacements: Tensor,
+        cells: Tensor,
+    ) -> Tensor:
+        extent = keypoints.amax(dim=2) - keypoints.amin(dim=2)
+        reach = snap_distance * extent.norm(dim=-1)
+        if self.displacement_location == 'root':
+            return snap_to_peaks(keypoints, peaks, reach)
+        return self._read(
+            displacements,
+            cells,
+            lambda joints, level: snap_to_peaks(
+                joints, peaks[:, list(level)], reach
+            ),
         )
 
     def decode(

@@ -405,6 +405,39 @@ def test_keypoint_scores_are_read_at_the_joints():
     assert roots.tolist() == pytest.approx([0.7])
 
 
+@pytest.mark.parametrize('location', ['root', 'parent'])
+def test_snapping_a_parent_puts_its_child_right(location):
+    """Around parents: a child is read where its parent's peak is."""
+    codec = HierarchicalSPRCodec(
+        (128, 128),
+        (32, 32),
+        kinematics=[-1, 0, -1],
+        tau=2,
+        displacement_location=location,
+        generate_keypoint_heatmaps=True,
+        keypoint_sigma=1.5,
+    )
+    # root at cell (12, 13), joints at cells (8, 8), (16, 10) and (12, 21)
+    pose = np.array([[[32.0, 32.0], [64.0, 40.0], [48.0, 84.0]]])
+    encoded = codec.encode(pose)
+    heatmaps = torch.from_numpy(encoded['heatmaps'])[None]
+    heatmaps[:, 1] = 0  # the child has no peak of its own
+    displacements = torch.from_numpy(encoded['displacements'])[None]
+    displacements[:, 0] += 3 / codec.normalizer  # its parent: 3 cells right
+    off = codec.decode_padded(heatmaps, displacements)
+    snapped = codec.decode_padded(heatmaps, displacements, 0.1, 0.5)
+    assert off.keypoints[0, 0, 0].tolist() == pytest.approx([44, 32])
+    assert snapped.keypoints[0, 0, 0].tolist() == pytest.approx([32, 32])
+    child = snapped.keypoints[0, 0, 1].tolist()
+    if location == 'parent':
+        assert child == pytest.approx(pose[0, 1])
+        # 3 cells off the parent is outside of the window, where nothing is
+        assert off.keypoints[0, 0, 1].tolist() == pytest.approx([44, 32])
+    else:
+        assert child == off.keypoints[0, 0, 1].tolist()
+        assert child == pytest.approx([76, 40])
+
+
 # ---- bad input
 
 

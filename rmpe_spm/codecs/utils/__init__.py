@@ -1,6 +1,7 @@
 """Pure functions behind the codec: roots, target maps, decoding."""
 
 from .pose_decoding import (
+    find_joint_peaks,
     find_root_peaks,
     gather_at_cells,
     read_parent_located,
@@ -13,6 +14,7 @@ from .target_maps import displacement_maps, gaussian_maps, window_mask
 
 __all__ = [
     'displacement_maps',
+    'find_joint_peaks',
     'find_root_peaks',
     'gather_at_cells',
     'gaussian_maps',

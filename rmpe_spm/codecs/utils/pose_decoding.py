@@ -4,6 +4,8 @@ Everything has a fixed shape (B images, M candidates each), so nothing here
 waits for the device. A map cell is at integer coordinates (x, y).
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -113,11 +115,14 @@ def read_parent_located(
     joints_by_level: tuple[tuple[int, ...], ...],
     parents: tuple[int, ...],
     normalizer: float,
+    snap: Callable[[Tensor, Sequence[int]], Tensor] | None = None,
 ) -> Tensor:
     """Read poses whose displacements lie around each joint's parent.
 
     Level by level: at the cell ``q`` nearest to the joint's parent (the root
-    cell for level 2) the joint is ``q + Z * D(q)``.
+    cell for level 2) the joint is ``q + Z * D(q)``. With ``snap`` the joints
+    of a level are moved before the next level is read at them, so that an
+    error does not go on down the chain.
 
     Args:
         displacements (Tensor): Maps (B, 2K, H, W).
@@ -125,6 +130,9 @@ def read_parent_located(
         joints_by_level (tuple): The joints of each level, parents first.
         parents (tuple[int]): Each joint's parent, -1 for the root.
         normalizer (float): Z, in cells.
+        snap (Callable, optional): Takes joints (B, M, L, 2) in cells and
+            the L indices of these joints, and gives them back moved. Defaults
+            to ``None``: they stay.
 
     Returns:
         Tensor: Joints (B, M, K, 2) in cells, float32.
@@ -148,6 +156,8 @@ def read_parent_located(
         index = (y * width + x)[:, :, None].expand(-1, -1, 2, -1)
         vectors = maps[:, list(level)].gather(3, index).float()
         found = torch.stack((x, y), dim=2) + vectors * normalizer
+        if snap is not None:
+            found = snap(found.permute(0, 3, 1, 2), level).permute(0, 2, 3, 1)
         for i, joint in enumerate(level):
             joints[joint] = found[:, i]
     return torch.stack(joints, dim=1).permute(0, 3, 1, 2)
@@ -178,28 +188,21 @@ def sample_keypoint_scores(heatmaps: Tensor, keypoints: Tensor) -> Tensor:
     return scores.transpose(1, 2)
 
 
-def snap_to_peaks(
-    heatmaps: Tensor,
-    keypoints: Tensor,
-    max_distance: Tensor,
-    score_thr: float,
-    nms_kernel: int,
-    max_peaks: int = 40,
+def find_joint_peaks(
+    heatmaps: Tensor, score_thr: float, nms_kernel: int, max_peaks: int = 40
 ) -> Tensor:
-    """Move each joint to the nearest peak of its own heatmap.
+    """Find the peaks of the joints' heatmaps to which joints can snap.
 
     Args:
         heatmaps (Tensor): Keypoint heatmaps (B, K, H, W).
-        keypoints (Tensor): Joints (B, M, K, 2) in cells.
-        max_distance (Tensor): How far a joint may move, (B, M) in cells.
         score_thr (float): A lower peak attracts nothing.
         nms_kernel (int): As in :func:`find_root_peaks`.
-        max_peaks (int): Peaks looked at per heatmap. Defaults to 40.
+        max_peaks (int): P, peaks looked at per heatmap. Defaults to 40.
 
     Returns:
-        Tensor: Joints (B, M, K, 2) in cells; a joint without a peak in
-        reach stays. A peak's place is refined by a quarter cell towards its
-        higher neighbour.
+        Tensor: Peaks (B, K, P, 2) in cells, float32, infinite where there is
+        none. A peak's place is refined by a quarter cell towards its higher
+        neighbour.
     """
     batch, num_joints, height, width = heatmaps.shape
     heatmaps = heatmaps.float()
@@ -216,13 +219,29 @@ def snap_to_peaks(
     step_x = (value(x + 1, y) - value(x - 1, y)).sign() * 0.25
     step_y = (value(x, y + 1) - value(x, y - 1)).sign() * 0.25
     peaks = torch.stack((x + step_x, y + step_y), dim=-1)
-    peaks = peaks.reshape(batch, 1, num_joints, -1, 2)
-    usable = scores.reshape(batch, 1, num_joints, -1) > score_thr
+    peaks = torch.where(scores[..., None] > score_thr, peaks, float('inf'))
+    return peaks.reshape(batch, num_joints, -1, 2)
+
+
+def snap_to_peaks(
+    keypoints: Tensor, peaks: Tensor, max_distance: Tensor
+) -> Tensor:
+    """Move each joint to the nearest peak of its own heatmap.
+
+    Args:
+        keypoints (Tensor): Joints (B, M, K, 2) in cells.
+        peaks (Tensor): Their peaks (B, K, P, 2) in cells, infinite where
+            there is none.
+        max_distance (Tensor): How far a joint may move, (B, M) in cells.
+
+    Returns:
+        Tensor: Joints (B, M, K, 2) in cells; a joint without a peak in
+        reach stays.
+    """
+    peaks = peaks[:, None].expand(-1, keypoints.shape[1], -1, -1, -1)
     distance = (peaks - keypoints[:, :, :, None]).norm(dim=-1)
-    distance = torch.where(usable, distance, float('inf'))
     nearest, index = distance.min(dim=-1, keepdim=True)
     index = index[..., None].expand(-1, -1, -1, -1, 2)
-    peaks = peaks.expand(-1, keypoints.shape[1], -1, -1, -1)
     snapped = peaks.gather(3, index)[:, :, :, 0]
     in_reach = nearest <= max_distance[:, :, None, None]
     return torch.where(in_reach, snapped, keypoints)

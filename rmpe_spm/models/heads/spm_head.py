@@ -113,7 +113,8 @@ class SPMHead(BaseHead):
     - ``max_num_people`` (int, default 30), ``output_heatmaps`` (bool);
     - ``snap_thr`` (float) and ``snap_distance`` (float, default 0.1): move
       joints to peaks of their own heatmaps above the score, by up to this
-      fraction of the pose's diagonal.
+      fraction of the pose's diagonal, parents before their children are read
+      with displacements around parents.
 
     Predicted ``keypoint_scores`` are the root's score, times the joint's
     heatmap where it is predicted; ``bbox_scores`` are their means and

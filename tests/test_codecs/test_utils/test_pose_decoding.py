@@ -4,6 +4,7 @@ import torch.nn.functional as F
 
 from rmpe_spm.codecs.kinematics import build_kinematic_tree
 from rmpe_spm.codecs.utils import (
+    find_joint_peaks,
     find_root_peaks,
     gather_at_cells,
     read_parent_located,
@@ -85,6 +86,33 @@ def test_parent_located_reads_a_chain_and_stays_on_the_map():
     )
 
 
+def test_parent_located_reads_children_where_a_snapped_joint_is():
+    tree = build_kinematic_tree([-1, 0, 1])
+    maps = torch.zeros(1, 6, 8, 8)
+    maps[0, :2, 2, 5] = torch.tensor([-2.0, 1.0])  # to (3, 3), a cell left
+    maps[0, 2:4, 3, 4] = torch.tensor([0.0, 2.0])  # its child, from the peak
+    maps[0, 4:, 5, 4] = torch.tensor([1.0, 0.5])
+    peaks = torch.full((1, 3, 1, 2), float('inf'))
+    peaks[0, 0, 0] = torch.tensor([4.25, 3.0])
+    reach = torch.full((1, 1), 1.5)
+    levels = []
+
+    def snap(joints, level):
+        levels.append(tuple(level))
+        return snap_to_peaks(joints, peaks[:, list(level)], reach)
+
+    joints = read_parent_located(
+        maps,
+        torch.tensor([[21]]),
+        tree.joints_by_level,
+        tree.parents,
+        1.0,
+        snap,
+    )
+    assert levels == [(0,), (1,), (2,)]
+    assert joints[0, 0].tolist() == [[4.25, 3], [4, 5], [5, 5.5]]
+
+
 def test_scores_of_many_images_and_joints():
     heatmaps = torch.rand(2, 3, 6, 7)
     keypoints = torch.tensor([[4.0, 1.0], [2.0, 5.0], [6.0, 0.0]])
@@ -110,9 +138,8 @@ def test_snapping(max_distance, score_thr, expected):
     heatmaps[0, 0, 4, 4:7] = torch.tensor([0.2, 0.5, 0.3])
     heatmaps[0, 1, 4, 7] = 1  # another joint's peak attracts nothing
     keypoints = torch.tensor([[[[7.0, 4.0], [0.0, 9.0]]]])
-    snapped = snap_to_peaks(
-        heatmaps, keypoints, torch.tensor([[max_distance]]), score_thr, 3
-    )
+    peaks = find_joint_peaks(heatmaps, score_thr, 3)
+    snapped = snap_to_peaks(keypoints, peaks, torch.tensor([[max_distance]]))
     assert snapped[0, 0, 0].tolist() == expected
     assert snapped[0, 0, 1].tolist() == [0, 9]
 
@@ -121,7 +148,7 @@ def test_snapping_takes_the_nearest_peak_of_each_candidate():
     heatmaps = torch.zeros(1, 1, 9, 20)
     heatmaps[0, 0, 4, 3], heatmaps[0, 0, 4, 15] = 0.5, 0.9
     keypoints = torch.tensor([[[[5.0, 4.0]], [[14.0, 4.0]]]])
-    snapped = snap_to_peaks(
-        heatmaps, keypoints, torch.full((1, 2), 9.0), 0.1, 3
-    )
+    peaks = find_joint_peaks(heatmaps, 0.1, 3)
+    assert peaks.shape == (1, 1, 40, 2)
+    snapped = snap_to_peaks(keypoints, peaks, torch.full((1, 2), 9.0))
     assert snapped[0, :, 0].tolist() == [[3, 4], [15, 4]]
