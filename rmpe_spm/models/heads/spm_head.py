@@ -1,13 +1,11 @@
 """The head of SPM: roots and displacements, and from them poses."""
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import numpy as np
 import torch
 import torch.nn as nn
 from mmengine.model import ModuleList
-from mmengine.structures import InstanceData, PixelData
+from mmengine.structures import PixelData
 from mmpose.models.heads.base_head import BaseHead
 from mmpose.registry import KEYPOINT_CODECS, MODELS, TASK_UTILS
 from mmpose.utils.typing import (
@@ -20,8 +18,8 @@ from mmpose.utils.typing import (
 )
 from torch import Tensor
 
-from ...structures.pose_boxes import bboxes_around
 from ..utils.feature_levels import upsample_level
+from ..utils.pose_instances import best_instances, unpad_poses
 from ..utils.pose_map_merging import (
     merge_scales,
     unflip_displacements,
@@ -427,48 +425,16 @@ class SPMHead(BaseHead):
             if key in test_cfg
         }
         poses = self.decoder.decode_padded(*maps, **snap)
-        keypoint_scores = poses.keypoint_scores
         if self.keypoint_heatmaps:
             # a regressed heatmap may be slightly negative
-            keypoint_scores = keypoint_scores.clamp(min=0)
-            keypoint_scores = keypoint_scores * poses.root_scores[..., None]
-        flags = torch.stack(
-            (poses.valid, poses.finite[:, None].expand_as(poses.valid)), dim=-1
+            scores = poses.keypoint_scores.clamp(min=0)
+            scores = scores * poses.root_scores[..., None]
+            poses = poses._replace(keypoint_scores=scores)
+        return best_instances(
+            unpad_poses(poses, [sample.metainfo for sample in samples]),
+            test_cfg.get('max_num_people', 30),
+            self._pose_nms(test_cfg),
         )
-        # one array, so that there is one wait for the device in all
-        packed = torch.cat(
-            (poses.keypoints.flatten(2), keypoint_scores, flags.float()),
-            dim=-1,
-        )
-        packed = packed.cpu().numpy()
-        num_joints = self.num_keypoints
-        keypoints, scores = [], []
-        for sample, image in zip(samples, packed, strict=True):
-            if not image[0, -1]:
-                _warn_not_finite(sample.metainfo)
-            # root scores descend, so the poses come first
-            image = image[: np.count_nonzero(image[:, -2])]
-            keypoints.append(
-                image[:, : 2 * num_joints].reshape(-1, num_joints, 2)
-            )
-            scores.append(image[:, 2 * num_joints : 3 * num_joints])
-        limit = test_cfg.get('max_num_people', 30)
-        nms = self._pose_nms(test_cfg)
-        if nms is None:
-            return [
-                _best_people(*image, limit)
-                for image in zip(keypoints, scores, strict=True)
-            ]
-        # all images at once
-        boxes = [bboxes_around(image) for image in keypoints]
-        return [
-            _to_instances(
-                kept.keypoints[:limit],
-                kept.keypoint_scores[:limit],
-                kept.scores[:limit],
-            )
-            for kept in nms.batch(keypoints, scores, boxes)
-        ]
 
     def _pose_nms(self, test_cfg: ConfigType):
         """The pose NMS that ``test_cfg`` asks for, or None."""
@@ -493,32 +459,3 @@ def _add_levels(feats: Sequence[Tensor]) -> Tensor:
     for feature in feats[1:]:
         total = total + upsample_level(feature, total.shape[2:], 'SPMHead')
     return total
-
-
-def _best_people(
-    keypoints: np.ndarray, scores: np.ndarray, limit: int
-) -> InstanceData:
-    """The instances of one image, those of the highest mean score first."""
-    instance_scores = scores.mean(axis=1)
-    best = np.argsort(-instance_scores, kind='stable')[:limit]
-    return _to_instances(keypoints[best], scores[best], instance_scores[best])
-
-
-def _to_instances(
-    keypoints: np.ndarray, scores: np.ndarray, instance_scores: np.ndarray
-) -> InstanceData:
-    return InstanceData(
-        keypoints=keypoints,
-        keypoint_scores=scores,
-        bboxes=bboxes_around(keypoints),
-        bbox_scores=instance_scores,
-    )
-
-
-def _warn_not_finite(metainfo: Mapping) -> None:
-    name = metainfo.get('img_path', metainfo.get('img_id', 'unknown'))
-    warnings.warn(
-        f'SPMHead: the predicted maps of image {name} hold NaN or infinity; '
-        'it yields no poses',
-        RuntimeWarning,
-    )
