@@ -31,9 +31,13 @@ custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ChannelsLastHook')]
 # the backbone's last layer, which feeds its classifier, is not used
 find_unused_parameters = True
 
-# codec settings
+# codec settings: mmpose's blur before a peak is refined, 11 cells, suits sigma=2
 codec = dict(
-    type='UDPHeatmap', input_size=(96, 128), heatmap_size=(24, 32), sigma=1)
+    type='UDPHeatmap',
+    input_size=(96, 128),
+    heatmap_size=(24, 32),
+    sigma=1,
+    blur_kernel_size=3)
 
 # model settings
 model = dict(

@@ -51,5 +51,6 @@ val_evaluator = dict(
     _delete_=True,
     type='PoseNMSCocoMetric',
     ann_file=_base_.val_evaluator.ann_file,
+    keypoint_score_thr=0.0,
     nms=dict(type='ParametricPoseNMS', preset='coco'))
 test_evaluator = val_evaluator

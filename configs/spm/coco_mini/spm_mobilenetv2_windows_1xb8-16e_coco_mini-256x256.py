@@ -29,7 +29,10 @@ codec = dict(
     heatmap_size=(32, 32),
     displacement_location='parent',
     generate_keypoint_heatmaps=True,
-    keypoint_sigma=1.5)
+    keypoint_sigma=1.5,
+    # as in DEKR; with 1 the few cells of a peak hardly count in so few steps:
+    # docs/results/demo.md
+    background_weight=0.1)
 
 # model settings
 model = dict(
@@ -42,7 +45,7 @@ model = dict(
         # more than the paper's: in few steps the root map would take it all
         beta=0.5,
         decoder=codec),
-    test_cfg=dict(snap_thr=0.1))
+    test_cfg=dict(snap_thr=0.1, snap_distance=0.15))
 
 # pipelines
 train_pipeline = [
