@@ -51,6 +51,6 @@ val_evaluator = dict(
     _delete_=True,
     type='PoseNMSCocoMetric',
     ann_file=_base_.val_evaluator.ann_file,
-    keypoint_score_thr=0.0,
+    keypoint_score_thr=_base_.val_evaluator.keypoint_score_thr,
     nms=dict(type='ParametricPoseNMS', preset='coco'))
 test_evaluator = val_evaluator

@@ -430,10 +430,11 @@ class SPMHead(BaseHead):
             scores = poses.keypoint_scores.clamp(min=0)
             scores = scores * poses.root_scores[..., None]
             poses = poses._replace(keypoint_scores=scores)
+        nms = self._pose_nms(test_cfg)
         return best_instances(
             unpad_poses(poses, [sample.metainfo for sample in samples]),
             test_cfg.get('max_num_people', 30),
-            self._pose_nms(test_cfg),
+            None if nms is None else nms.batch,
         )
 
     def _pose_nms(self, test_cfg: ConfigType):

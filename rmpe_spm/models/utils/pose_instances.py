@@ -56,22 +56,23 @@ def unpad_poses(
 
 
 def best_instances(
-    poses: ImagePoses, limit: int, nms: Callable | None = None
+    poses: ImagePoses, limit: int, nms_batch: Callable | None = None
 ) -> list[InstanceData]:
     """Choose the poses of each image that are its people.
 
     Args:
         poses (tuple): Keypoints (N, K, 2) and scores (N, K) of each image.
         limit (int): The most people of an image.
-        nms (Callable, optional): A pose NMS from ``TASK_UTILS``, which sees
-            all images at once. Defaults to ``None``: nothing is suppressed.
+        nms_batch (Callable, optional): ``batch`` of a pose NMS from
+            ``TASK_UTILS``, which takes all images at once. Defaults to
+            ``None``: nothing is suppressed.
 
     Returns:
         list[InstanceData]: ``keypoints``, ``keypoint_scores``, ``bboxes`` (in
         xyxy format, around the joints) and ``bbox_scores`` (without an NMS
         the mean of the joints') of each image, best first.
     """
-    if nms is None:
+    if nms_batch is None:
         return [
             _best_people(*image, limit) for image in zip(*poses, strict=True)
         ]
@@ -82,7 +83,7 @@ def best_instances(
             kept.keypoint_scores[:limit],
             kept.scores[:limit],
         )
-        for kept in nms.batch(*poses, boxes)
+        for kept in nms_batch(*poses, boxes)
     ]
 
 

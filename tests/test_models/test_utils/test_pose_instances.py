@@ -70,8 +70,8 @@ def test_nms_sees_each_image_alone():
     close = np.stack((pose, pose + 1, pose + 50))
     scores = np.float32([[0.5] * 3, [0.7] * 3, [0.6] * 3])
     poses = ([close, pose[None]], [scores, scores[:1]])
-    first, second = best_instances(poses, 30, nms)
+    first, second = best_instances(poses, 30, nms.batch)
     assert first.keypoints[:, 0, 0].tolist() == [1, 50]
     np.testing.assert_allclose(first.bbox_scores, [0.7, 0.6], rtol=1e-6)
     assert second.keypoints[:, 0, 0].tolist() == [0]
-    assert len(best_instances(poses, 1, nms)[0]) == 1
+    assert len(best_instances(poses, 1, nms.batch)[0]) == 1
