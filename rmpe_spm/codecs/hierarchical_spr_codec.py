@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Sequence
 from numbers import Number
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from mmpose.codecs.base import BaseKeypointCodec
 from mmpose.registry import KEYPOINT_CODECS
 from torch import Tensor
 
+from ..structures.padded_poses import PaddedPoses
 from .kinematics import build_kinematic_tree
 from .utils import (
     displacement_maps,
@@ -38,25 +38,6 @@ _CHOICES = {
     'displacement_location': ('root', 'parent'),
     'missing_parent': ('skip', 'ancestor'),
 }
-
-
-class PaddedPoses(NamedTuple):
-    """Decoded candidates of a batch, ``M`` for each image.
-
-    Attributes:
-        keypoints (Tensor): (B, M, K, 2) in input pixels, float32.
-        root_scores (Tensor): (B, M), descending, float32.
-        keypoint_scores (Tensor): (B, M, K), float32.
-        valid (Tensor): (B, M) bool, the candidates that are poses.
-        finite (Tensor): (B,) bool, whether the image's maps had neither NaN
-            nor infinity. An image that is not finite has no valid pose.
-    """
-
-    keypoints: Tensor
-    root_scores: Tensor
-    keypoint_scores: Tensor
-    valid: Tensor
-    finite: Tensor
 
 
 @KEYPOINT_CODECS.register_module()

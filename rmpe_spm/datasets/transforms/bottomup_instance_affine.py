@@ -16,11 +16,15 @@ class BottomupInstanceAffine(BottomupRandomAffine):
     are smaller and have people in them. Everybody in the window is trained,
     not only the person that it was laid around.
 
-    A pixel of the window is a pixel of the picture as a test shows it,
-    resized into ``picture_size``, times a factor drawn from
-    ``scale_factor``, or less where the person would not fit. The window's
-    centre is the centre of the person's box, shifted at random. In a picture
-    without labelled people it lies anywhere.
+    The window shows the picture as it is when resized into ``picture_size``,
+    or smaller where the person would not fit, and that times a factor drawn
+    from ``scale_factor``. With a ``picture_size`` that makes most people as
+    large as the window they are all trained at one range of sizes, as `SNIP`_
+    has it, and the test reads each of them from a size of the picture that
+    shows them so (``pose_size_range`` of
+    :class:`~rmpe_spm.models.heads.SPMHead`). The window's centre is the
+    centre of the person's box, shifted at random. In a picture without
+    labelled people it lies anywhere.
 
     ``RandomFlip`` comes before it; after it the window would have to be
     square. The mirroring is taken into ``warp_mat``, which then leads from
@@ -33,19 +37,22 @@ class BottomupInstanceAffine(BottomupRandomAffine):
 
     Args:
         input_size (tuple): (w, h) of the window.
-        picture_size (tuple): (w, h) that a whole picture is resized into at
-            test, with its aspect ratio.
+        picture_size (tuple): (w, h) that a whole picture would be resized
+            into, with its aspect ratio: the test's, the largest if it has
+            several.
         scale_factor (tuple): Bounds of the uniform random scale. Defaults to
             (0.75, 1.25).
         shift_factor (float): The largest shift on each axis, as a share of the
             window. Defaults to 0.15.
         padding (float): How many times the person's box must fit into the
-            window. Defaults to 1.15.
+            window at a scale of 1. Defaults to 1.15.
         **kwargs (Any): Other arguments of ``BottomupRandomAffine``, rotation
             among them. ``distribution`` and ``scale_type`` are given.
 
     Raises:
         ValueError: If a size, the scale or the padding is not positive.
+
+    .. _SNIP: https://arxiv.org/abs/1711.08189
     """
 
     def __init__(
@@ -114,7 +121,7 @@ class BottomupInstanceAffine(BottomupRandomAffine):
         shift, scale, rotation, shear = super()._get_transform_params()
         picture, window = self._picture, np.array(self.input_size, float)
         # window pixels for one of the picture
-        factor = float(scale[0]) * (self.picture_size / picture).min()
+        factor = (self.picture_size / picture).min()
         if self._box is None:
             center = np.random.rand(2) * picture  # noqa: NPY002
         else:
@@ -122,7 +129,7 @@ class BottomupInstanceAffine(BottomupRandomAffine):
             center = (low + high) / 2
             extent = self.padding * np.maximum(high - low, 1)
             factor = min(factor, (window / extent).min())
-        view = window / factor
+        view = window / (factor * float(scale[0]))
         offset = (center + shift * view) / picture - 0.5
         # the parent extends the picture to the window's ratio, then scales it
         whole = max(picture[0], picture[1] * window[0] / window[1])

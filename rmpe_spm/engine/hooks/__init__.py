@@ -2,5 +2,6 @@
 
 from .box_source_hook import BoxSourceHook
 from .channels_last_hook import ChannelsLastHook
+from .reuse_memory_hook import ReuseMemoryHook
 
-__all__ = ['BoxSourceHook', 'ChannelsLastHook']
+__all__ = ['BoxSourceHook', 'ChannelsLastHook', 'ReuseMemoryHook']

@@ -18,6 +18,7 @@ from mmpose.utils.typing import (
 )
 from torch import Tensor
 
+from ...structures.padded_poses import PaddedPoses
 from ..utils.feature_levels import upsample_level
 from ..utils.pose_instances import best_instances, unpad_poses
 from ..utils.pose_map_merging import (
@@ -25,6 +26,7 @@ from ..utils.pose_map_merging import (
     unflip_displacements,
     unflip_heatmaps,
 )
+from ..utils.pose_merging import merge_poses
 from .spm_stage import SPMStage
 
 # A map of predictions: heatmaps and displacements
@@ -104,7 +106,11 @@ class SPMHead(BaseHead):
     - ``flip_test`` (bool), ``shift_heatmap`` (bool, default True: resample
       the mirrored heatmaps by the exact part of a cell);
     - ``multiscale_test`` (bool), see
-      :class:`~rmpe_spm.models.MultiscaleBottomupPoseEstimator`;
+      :class:`~rmpe_spm.models.MultiscaleBottomupPoseEstimator`: the maps of
+      all sizes are averaged, or with ``pose_size_range`` (lowest, highest)
+      each pose is taken from the inputs where the longer side of its joints'
+      box is in that range of pixels
+      (:func:`~rmpe_spm.models.utils.pose_merging.merge_poses`);
     - ``nms`` (dict): a pose NMS from ``TASK_UTILS``, for example
       ``dict(type='ParametricPoseNMS', preset='coco')``; or ``nms_dist_thr``,
       ``nms_joints_thr`` (nearby joints NMS, off by default);
@@ -355,7 +361,8 @@ class SPMHead(BaseHead):
             xyxy format) in input pixels, ``keypoint_scores`` (N, K) and
             ``bbox_scores`` (N,), all numpy float32, best first; with
             ``output_heatmaps`` also the merged ``heatmaps`` and
-            ``displacements``.
+            ``displacements``, or with ``pose_size_range`` those of the first
+            size.
         """
         test_cfg = test_cfg or {}
         if self.decoder is None:
@@ -363,22 +370,13 @@ class SPMHead(BaseHead):
                 'SPMHead needs `decoder` (the codec) in its config to predict'
             )
         if test_cfg.get('multiscale_test', False):
-            meta = batch_data_samples[0].metainfo
-            maps = merge_scales(
-                [
-                    self._forward_flip(f, batch_data_samples, test_cfg)
-                    for f in feats
-                ],
-                [meta['input_size'], *meta['aug_input_sizes']],
-                [meta['input_scale'], *meta['aug_input_scales']],
-                self.decoder.starts_from_cell,
-                self.decoder.scale_factor,
-                self.decoder.normalizer,
+            preds, maps = self._predict_scales(
+                feats, batch_data_samples, test_cfg
             )
         else:
             maps = self._forward_flip(feats, batch_data_samples, test_cfg)
-
-        preds = self._decode_maps(maps, batch_data_samples, test_cfg)
+            preds = self._decode_maps(maps, test_cfg)
+        preds = self._choose(preds, batch_data_samples, test_cfg)
         if test_cfg.get('output_heatmaps', False):
             fields = [
                 PixelData(heatmaps=h.detach(), displacements=d.detach())
@@ -386,6 +384,29 @@ class SPMHead(BaseHead):
             ]
             return preds, fields
         return preds
+
+    def _predict_scales(
+        self, feats: Features, samples: OptSampleList, test_cfg: ConfigType
+    ) -> tuple[PaddedPoses, Maps]:
+        """Poses and merged maps of images in several sizes."""
+        maps = [self._forward_flip(f, samples, test_cfg) for f in feats]
+        meta = samples[0].metainfo
+        frames = (
+            [meta['input_size'], *meta['aug_input_sizes']],
+            [meta['input_scale'], *meta['aug_input_scales']],
+        )
+        size_range = test_cfg.get('pose_size_range', None)
+        if size_range is not None:
+            poses = [self._decode_maps(own, test_cfg) for own in maps]
+            return merge_poses(poses, *frames, size_range), maps[0]
+        merged = merge_scales(
+            maps,
+            *frames,
+            self.decoder.starts_from_cell,
+            self.decoder.scale_factor,
+            self.decoder.normalizer,
+        )
+        return self._decode_maps(merged, test_cfg), merged
 
     def _forward_flip(
         self, feats: Features, samples: OptSampleList, test_cfg: ConfigType
@@ -416,9 +437,7 @@ class SPMHead(BaseHead):
             (displacements + displacements_back) / 2,
         )
 
-    def _decode_maps(
-        self, maps: Maps, samples: OptSampleList, test_cfg: ConfigType
-    ) -> InstanceList:
+    def _decode_maps(self, maps: Maps, test_cfg: ConfigType) -> PaddedPoses:
         snap = {
             key: test_cfg[key]
             for key in ('snap_thr', 'snap_distance')
@@ -430,6 +449,11 @@ class SPMHead(BaseHead):
             scores = poses.keypoint_scores.clamp(min=0)
             scores = scores * poses.root_scores[..., None]
             poses = poses._replace(keypoint_scores=scores)
+        return poses
+
+    def _choose(
+        self, poses: PaddedPoses, samples: OptSampleList, test_cfg: ConfigType
+    ) -> InstanceList:
         nms = self._pose_nms(test_cfg)
         return best_instances(
             unpad_poses(poses, [sample.metainfo for sample in samples]),

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from mmengine.structures import InstanceData
 
-from ...codecs.hierarchical_spr_codec import PaddedPoses
+from ...structures.padded_poses import PaddedPoses
 from ...structures.pose_boxes import bboxes_around
 
 # Keypoints (N, K, 2) and their scores (N, K) of each image

@@ -57,6 +57,14 @@ def test_who_does_not_fit_is_made_smaller():
     np.testing.assert_allclose((low + high) / 2, [32, 24], atol=1e-4)
 
 
+def test_who_does_not_fit_varies_in_size_too():
+    results = transform(padding=1.2, scale_factor=(0.5, 0.5))(
+        sample(visible=(0, 1))
+    )
+    low, high = results['keypoints'][1]
+    np.testing.assert_allclose(high - low, [80 / 6, 20], rtol=1e-5)
+
+
 def test_shift_and_scale_stay_in_their_bounds():
     draw = transform(scale_factor=(0.5, 0.8), shift_factor=0.25)
     np.random.seed(0)  # noqa: NPY002

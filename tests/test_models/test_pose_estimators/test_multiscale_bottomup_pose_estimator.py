@@ -149,3 +149,21 @@ def test_single_scale_is_the_parents():
     model = make_model()
     with pytest.raises(ValueError, match='MultiscaleBottomupResize'):
         model.test_step(single)
+
+
+@pytest.mark.parametrize('flip_test', [False, True])
+def test_each_person_from_the_size_that_suits_it(flip_test):
+    """Perfect maps at both sizes, so that each person would be there twice."""
+    pipeline = make_pipeline([0.5], size_factor=64)
+    model = make_model(flip_test=flip_test, pose_size_range=(20, 60))
+    rng = np.random.RandomState(2)
+    small = np.array([30, 40]) + rng.uniform(-8, 8, (1, 17, 2))
+    large = np.array([95, 60]) + rng.uniform(-45, 45, (1, 17, 2))
+    people = np.concatenate((large, small))
+    packed = see_perfectly(model, people, [0.5], pipeline)
+    with torch.no_grad():
+        result = model.test_step(pseudo_collate([packed]))[0]
+    found = result.pred_instances.keypoints
+    assert len(found) == 2
+    order = found[:, :, 0].mean(axis=1).argsort()[::-1]
+    np.testing.assert_allclose(found[order], people, atol=1e-2)

@@ -3,8 +3,8 @@ import pytest
 import torch
 from mmpose.registry import TASK_UTILS
 
-from rmpe_spm.codecs.hierarchical_spr_codec import PaddedPoses
 from rmpe_spm.models.utils.pose_instances import best_instances, unpad_poses
+from rmpe_spm.structures.padded_poses import PaddedPoses
 
 
 def padded(counts, finite, num_candidates=3):

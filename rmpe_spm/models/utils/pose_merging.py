@@ -1,0 +1,118 @@
+"""Merging the poses that SPM reads from an image in several sizes.
+
+A network knows people of the sizes at which it was trained. Which size of
+the image shows a person at one of them depends on the person, so that each
+pose is taken from the sizes where it is neither too small nor too large, as
+`SNIP`_ does with boxes.
+
+.. _SNIP: https://arxiv.org/abs/1711.08189
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...structures.padded_poses import PaddedPoses
+
+
+def merge_poses(
+    poses: Sequence[PaddedPoses],
+    input_sizes: Sequence[tuple[int, int]],
+    input_scales: Sequence[np.ndarray],
+    size_range: tuple[float, float],
+) -> PaddedPoses:
+    """Join the poses of an image's sizes, each from where its size is right.
+
+    A pose counts where the longer side of the box around its joints, in
+    pixels of the input that it was read from, is in ``size_range``. In the
+    input that shows the image largest smaller people count too, in the one
+    that shows it smallest larger people. A person of a size that suits
+    several inputs is there several times: a pose NMS comes next.
+
+    Pixel x of an input lies at ``x / input_size * input_scale -
+    input_scale / 2`` from the image's centre, in pixels of the image.
+
+    Args:
+        poses (Sequence[PaddedPoses]): Those of each size, in input pixels.
+        input_sizes (Sequence[tuple[int, int]]): The inputs' sizes [w, h].
+        input_scales (Sequence[np.ndarray]): The regions (w, h) of the image
+            that they show, in its pixels.
+        size_range (tuple[float, float]): The sizes, both included, at which
+            a pose counts, in input pixels.
+
+    Returns:
+        PaddedPoses: All candidates, in pixels of the first input, those that
+        count first. An image whose maps were not finite at one of the sizes
+        has no valid pose.
+
+    Raises:
+        ValueError: If ``size_range`` is so narrow, for these sizes of the
+            image, that somebody would be too large in one and too small in
+            the next.
+    """
+    magnification = [
+        float(np.max(np.asarray(size) / scale))
+        for size, scale in zip(input_sizes, input_scales, strict=True)
+    ]
+    _check_range(size_range, magnification)
+    base_size, base_scale = np.asarray(input_sizes[0]), input_scales[0]
+    keypoints, valid = [], []
+    for own, size, scale, factor in zip(
+        poses, input_sizes, input_scales, magnification, strict=True
+    ):
+        sides = own.keypoints.amax(dim=2) - own.keypoints.amin(dim=2)
+        longer = sides.amax(dim=-1)
+        counts = own.valid
+        if factor < max(magnification):
+            counts = counts & (longer >= size_range[0])
+        if factor > min(magnification):
+            counts = counts & (longer <= size_range[1])
+        valid.append(counts)
+        ratio = np.asarray(scale) / size * base_size / base_scale
+        shift = (base_size - np.asarray(size) * ratio) / 2
+        keypoints.append(
+            own.keypoints * own.keypoints.new_tensor(ratio)
+            + own.keypoints.new_tensor(shift)
+        )
+    finite = torch.stack([own.finite for own in poses]).all(dim=0)
+    return _valid_first(
+        PaddedPoses(
+            torch.cat(keypoints, dim=1),
+            torch.cat([own.root_scores for own in poses], dim=1),
+            torch.cat([own.keypoint_scores for own in poses], dim=1),
+            torch.cat(valid, dim=1) & finite[:, None],
+            finite,
+        )
+    )
+
+
+def _check_range(
+    size_range: tuple[float, float], magnification: list[float]
+) -> None:
+    low, high = size_range
+    steps = sorted(magnification)
+    widest = max(b / a for a, b in zip(steps[:-1], steps[1:], strict=True))
+    if low * widest > high:
+        raise ValueError(
+            f'test_cfg.pose_size_range={tuple(size_range)} leaves a gap: its '
+            'second number must be at least the first times the largest '
+            f'ratio between sizes of the image, here {widest:.2f}'
+        )
+
+
+def _valid_first(poses: PaddedPoses) -> PaddedPoses:
+    """Sort each image's candidates: valid ones first, best first."""
+    # scores are at least 0 for poses that a codec calls valid
+    keys = torch.where(poses.valid, poses.root_scores, -1.0)
+    order = keys.argsort(dim=1, descending=True, stable=True)
+
+    def take(values: Tensor) -> Tensor:
+        index = order.reshape(*order.shape, *[1] * (values.dim() - 2))
+        return values.take_along_dim(index, dim=1)
+
+    keypoints, root_scores, keypoint_scores, valid = map(take, poses[:4])
+    return PaddedPoses(
+        keypoints, root_scores, keypoint_scores, valid, poses.finite
+    )
