@@ -45,6 +45,17 @@ SCHEDULES = {
     ],
     'SPM': ['spm/generated/spm_mobilenetv2_1xb8-12e_generated-320x256.py'],
 }
+# method -> the configs that test its weights, by what the table calls them
+TESTS = {
+    'RMPE': {'RMPE': SCHEDULES['RMPE'][-1]},
+    'SPM': {
+        'SPM': SCHEDULES['SPM'][-1],
+        'SPM, four sizes of a picture': (
+            'spm/generated/'
+            'spm_mobilenetv2_multiscale_1xb8-12e_generated-320x256.py'
+        ),
+    },
+}
 # of the pictures, (w, h): a network that learns in minutes sees no more
 PICTURE_SIZE = (320, 240)
 BOX_SOURCE = {'RMPE': 'generated detections', 'SPM': 'none (single stage)'}
@@ -109,8 +120,13 @@ def share_cores(num_methods: int) -> bool:
     return True
 
 
-def train_and_test(method: str, work_dir: Path, seed: int) -> Row:
-    """Train one method's schedule and test the result."""
+def test_folder(method: str, work_dir: Path, index: int) -> Path:
+    """Where the test of this number keeps its results."""
+    return work_dir / method.lower() / f'test{index}'
+
+
+def train_and_test(method: str, work_dir: Path, seed: int) -> list[Row]:
+    """Train one method's schedule and test its weights in each way."""
     folder = work_dir / method.lower()
     checkpoint, seconds = None, 0.0
     for stage, name in enumerate(SCHEDULES[method], start=1):
@@ -123,27 +139,36 @@ def train_and_test(method: str, work_dir: Path, seed: int) -> Row:
         )
         checkpoint = training.checkpoint
         seconds += training.seconds
-    test = run_test(CONFIGS / name, checkpoint, folder / 'test')
-    return Row(
-        method=method,
-        boxes=BOX_SOURCE[method],
-        ap=test.metrics['coco/AP'],
-        ap50=test.metrics['coco/AP .5'],
-        ar=test.metrics['coco/AR'],
-        train_seconds=seconds,
-        test_seconds=test.seconds,
-        parameters_million=count_parameters(CONFIGS / name),
-    )
+    rows = []
+    for index, (title, name) in enumerate(TESTS[method].items(), start=1):
+        test = run_test(
+            CONFIGS / name, checkpoint, test_folder(method, work_dir, index)
+        )
+        rows.append(
+            Row(
+                method=title,
+                boxes=BOX_SOURCE[method],
+                ap=test.metrics['coco/AP'],
+                ap50=test.metrics['coco/AP .5'],
+                ar=test.metrics['coco/AR'],
+                train_seconds=seconds,
+                test_seconds=test.seconds,
+                parameters_million=count_parameters(CONFIGS / name),
+            )
+        )
+    return rows
 
 
-def run_side_by_side(runs: list[tuple[str, Path, int]]) -> list[Row]:
+def run_side_by_side(
+    runs: list[tuple[str, Path, int]],
+) -> list[list[Row]]:
     """Train and test each method in a process of its own.
 
     Args:
         runs: The arguments of :func:`train_and_test`.
 
     Returns:
-        The rows, in the order of the runs. Where one fails the others come
+        The rows of each run, in their order. Where one fails the others come
         to their end first, and are not repeated the next time.
     """
     # spawned: reading configs is not safe in threads, nor torch after a fork
@@ -168,13 +193,14 @@ def run_side_by_side(runs: list[tuple[str, Path, int]]) -> list[Row]:
 
 
 def draw(method: str, data_root: Path, work_dir: Path) -> Path:
-    """Draw one method's predictions beside the ground truth."""
+    """Draw the predictions of its last test beside the ground truth."""
     meta = parse_pose_metainfo(
         dict(from_file='configs/_base_/datasets/coco.py')
     )
     pictures = draw_results(
         data_root / 'annotations' / 'person_keypoints_val2017.json',
-        work_dir / method.lower() / 'test' / 'results.keypoints.json',
+        test_folder(method, work_dir, len(TESTS[method]))
+        / 'results.keypoints.json',
         data_root / 'val2017',
         work_dir / 'pictures' / method.lower(),
         meta,
@@ -217,9 +243,10 @@ def main(argv: list[str] | None = None) -> None:
     os.environ['GENERATED'] = f'{data_root}/'
     runs = [(method, work_dir, args.seed) for method in args.methods]
     if share_cores(len(runs)):
-        rows = run_side_by_side(runs)
+        tested = run_side_by_side(runs)
     else:
-        rows = [train_and_test(*run) for run in runs]
+        tested = [train_and_test(*run) for run in runs]
+    rows = [row for own in tested for row in own]
     for method in args.methods:
         sheet = draw(method, data_root, work_dir)
         print(f'{method}: pictures in {sheet}', flush=True)

@@ -135,10 +135,13 @@ def test_config(path):
     assert bool(unused) == cfg.get('find_unused_parameters', False), unused
     optimizer.step()
 
-    data = model.data_preprocessor(batch(cfg, cfg.test_dataloader), False)
+    data = batch(cfg, cfg.test_dataloader)
+    if '_multiscale_' in path:
+        # packed as the data loader does it
+        data['inputs'] = [list(scale) for scale in data['inputs']]
     model.eval()
     with torch.no_grad():
-        results = model(**data, mode='predict')
+        results = model.test_step(data)
     joints = people(cfg)['keypoints'].shape[1]
     assert len(results) == 2
     for result in results:
@@ -177,9 +180,12 @@ def test_config_is_consistent(path):
             8 * cfg.train_dataloader.batch_size
         )
     codec = cfg.codec
-    window = window_of(cfg)
-    test_size = window.picture_size if window else codec.input_size
+    test_size = cfg.get('picture_size', codec.input_size)
     assert path.endswith('-{}x{}.py'.format(*test_size))
+    window = window_of(cfg)
+    assert ('picture_size' in cfg) == (window is not None)
+    if window is not None:
+        assert window.picture_size == tuple(2 * side for side in test_size)
     pipeline = cfg.train_dataloader.dataset.pipeline
     encoders = [t.encoder for t in pipeline if 'encoder' in t]
     assert encoders == [codec] and cfg.model.head.decoder == codec
@@ -201,6 +207,28 @@ def test_config_is_consistent(path):
     else:
         factors = [t.size_factor for t in test_pipeline if 'size_factor' in t]
         assert factors == [divisor]
+
+
+@pytest.mark.parametrize(
+    'path', [path for path in CONFIGS if '_multiscale_' in path]
+)
+def test_multiscale_configs_test_what_the_single_scale_ones_train(path):
+    cfg = Config.fromfile(ROOT / path)
+    single = Config.fromfile(ROOT / path.replace('_multiscale', ''))
+    assert cfg.train_dataloader == single.train_dataloader
+    assert cfg.model.head == single.model.head
+    # the windows are cut from the largest size
+    resize = cfg.test_dataloader.dataset.pipeline[1]
+    window = window_of(cfg)
+    largest = [max(resize.aug_scales) * side for side in resize.input_size]
+    assert largest == list(window.picture_size)
+    # who fills a window in the training counts in the test
+    low, high = cfg.model.test_cfg.pose_size_range
+    people = [
+        min(window.input_size) / 1.15 * factor
+        for factor in window.scale_factor
+    ]
+    assert low < sum(people) / 2 and people[1] < high
 
 
 def test_the_documented_config(tmp_path):

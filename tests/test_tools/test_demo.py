@@ -43,14 +43,23 @@ def test_whole_demo(tool, repo_root, tmp_path, monkeypatch, capfd):
     config.write_text(TINY.format(base=base))
     monkeypatch.setattr(tool, 'WEIGHTS', tmp_path / 'weights.pth')
     monkeypatch.setattr(tool, 'SCHEDULES', {'SPM': [str(config)]})
+    second = tmp_path / 'second.py'
+    second.write_text(
+        f"_base_ = ['{config}']\nmodel = dict(test_cfg=dict())\n"
+    )
+    tests = {'SPM': {'SPM': str(config), 'SPM again': str(second)}}
+    monkeypatch.setattr(tool, 'TESTS', tests)
     work_dir = tmp_path / 'demo'
     arguments = ['--work-dir', str(work_dir), '--methods', 'SPM']
     arguments += ['--num-train', '10', '--num-val', '4']
     tool.main(arguments)
     assert tool.WEIGHTS.is_file()
     out = capfd.readouterr().out
-    (row,) = json.loads((work_dir / 'results.json').read_text())
-    metrics = json.loads((work_dir / 'spm/test/metrics.json').read_text())
+    row, again = json.loads((work_dir / 'results.json').read_text())
+    metrics = json.loads((work_dir / 'spm/test1/metrics.json').read_text())
+    assert again['method'] == 'SPM again'
+    assert again['train_seconds'] == row['train_seconds']
+    assert (work_dir / 'spm/test2/results.keypoints.json').is_file()
     assert row['method'] == 'SPM' and row['boxes'] == 'none (single stage)'
     assert (row['ap'], row['ap50'], row['ar']) == (
         metrics['coco/AP'],
@@ -165,6 +174,9 @@ def test_every_schedule_ends_in_its_method(tool):
         assert all((tool.CONFIGS / name).is_file() for name in names)
         assert names[-1].split('/')[-1].startswith(method.lower())
         assert method in tool.BOX_SOURCE
+        assert names[-1] in tool.TESTS[method].values()
+        for name in tool.TESTS[method].values():
+            assert (tool.CONFIGS / name).is_file()
 
 
 def test_parameters_are_those_of_the_net_at_test(tool):

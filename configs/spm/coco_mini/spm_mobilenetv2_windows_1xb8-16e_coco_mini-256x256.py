@@ -17,8 +17,11 @@ param_scheduler = [
 # hooks
 default_hooks = dict(logger=dict(interval=20))
 
-# A whole picture as a test shows it, and the window that a training step sees.
+# A whole picture as a test shows it, and the window that a training step sees. It
+# shows the picture larger: its people are to be as large as the window, whatever
+# their size in the picture, as the multi-scale test reads them.
 picture_size = (256, 256)
+largest_size = (512, 512)
 window_size = (128, 128)
 
 # codec settings: a displacement is read at the joint's parent, and joints snap to
@@ -55,7 +58,7 @@ train_pipeline = [
     dict(
         type='BottomupInstanceAffine',
         input_size=window_size,
-        picture_size=picture_size,
+        picture_size=largest_size,
         scale_factor=(0.6, 1.2),
         rotate_prob=0.0),
     dict(type='GenerateTarget', encoder=codec),

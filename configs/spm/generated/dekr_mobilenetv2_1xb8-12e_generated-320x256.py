@@ -13,8 +13,9 @@ param_scheduler = [
     dict(_base_.param_scheduler[1], end=12),
 ]
 
-# A whole picture as a test shows it.
+# A whole picture as a test shows it, and the size that windows are cut from.
 picture_size = (320, 256)
+largest_size = (640, 512)
 
 # base dataset settings
 # the folder is given by the environment variable GENERATED
@@ -25,7 +26,7 @@ train_pipeline = [
     dict(type='LoadImage'),
     *_base_.train_pipeline[2:],
 ]
-train_pipeline[2] = dict(train_pipeline[2], picture_size=picture_size)
+train_pipeline[2] = dict(train_pipeline[2], picture_size=largest_size)
 val_pipeline = [
     _base_.val_pipeline[0],
     dict(_base_.val_pipeline[1], input_size=picture_size),

@@ -1,0 +1,24 @@
+# The weights of spm_mobilenetv2_windows_1xb8-16e_coco_mini-256x256,
+# tested on each picture in four sizes: every person is read where it is as large as
+# in training.
+_base_ = ['./spm_mobilenetv2_windows_1xb8-16e_coco_mini-256x256.py']
+
+# model settings
+model = dict(
+    type='MultiscaleBottomupPoseEstimator',
+    # pixels of the input: the windows show people of 67 to 133
+    test_cfg=dict(multiscale_test=True, pose_size_range=(75, 195)))
+
+# pipelines
+val_pipeline = [
+    _base_.val_pipeline[0],
+    dict(
+        _base_.val_pipeline[1],
+        type='MultiscaleBottomupResize',
+        aug_scales=[0.5, 1.5, 2]),
+    dict(_base_.val_pipeline[2], type='PackMultiscalePoseInputs'),
+]
+
+# data loaders
+val_dataloader = dict(batch_size=4, dataset=dict(pipeline=val_pipeline))
+test_dataloader = val_dataloader
