@@ -59,7 +59,7 @@ train_pipeline = [
         type='BottomupInstanceAffine',
         input_size=window_size,
         picture_size=largest_size,
-        scale_factor=(0.6, 1.2),
+        scale_factor=(0.8, 1.5),
         rotate_prob=0.0),
     dict(type='GenerateTarget', encoder=codec),
     dict(type='BottomupGetHeatmapMask'),

@@ -5,8 +5,8 @@ _base_ = ['./spm_mobilenetv2_1xb8-12e_generated-320x256.py']
 # model settings
 model = dict(
     type='MultiscaleBottomupPoseEstimator',
-    # pixels of the input: the windows show people of 67 to 133
-    test_cfg=dict(multiscale_test=True, pose_size_range=(75, 195)))
+    # pixels of the input: the windows show people of 89 to 167
+    test_cfg=dict(multiscale_test=True, pose_size_range=(100, 220)))
 
 # pipelines
 val_pipeline = [
