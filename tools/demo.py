@@ -120,7 +120,7 @@ def share_cores(num_methods: int) -> bool:
     return True
 
 
-def test_folder(method: str, work_dir: Path, index: int) -> Path:
+def folder_of_test(method: str, work_dir: Path, index: int) -> Path:
     """Where the test of this number keeps its results."""
     return work_dir / method.lower() / f'test{index}'
 
@@ -142,7 +142,7 @@ def train_and_test(method: str, work_dir: Path, seed: int) -> list[Row]:
     rows = []
     for index, (title, name) in enumerate(TESTS[method].items(), start=1):
         test = run_test(
-            CONFIGS / name, checkpoint, test_folder(method, work_dir, index)
+            CONFIGS / name, checkpoint, folder_of_test(method, work_dir, index)
         )
         rows.append(
             Row(
@@ -199,7 +199,7 @@ def draw(method: str, data_root: Path, work_dir: Path) -> Path:
     )
     pictures = draw_results(
         data_root / 'annotations' / 'person_keypoints_val2017.json',
-        test_folder(method, work_dir, len(TESTS[method]))
+        folder_of_test(method, work_dir, len(TESTS[method]))
         / 'results.keypoints.json',
         data_root / 'val2017',
         work_dir / 'pictures' / method.lower(),

@@ -10,7 +10,7 @@ class PaddedPoses(NamedTuple):
 
     Attributes:
         keypoints (Tensor): (B, M, K, 2) in input pixels, float32.
-        root_scores (Tensor): (B, M), descending, float32.
+        root_scores (Tensor): (B, M), float32, those of poses descending.
         keypoint_scores (Tensor): (B, M, K), float32.
         valid (Tensor): (B, M) bool, the candidates that are poses. They come
             before the others.

@@ -225,7 +225,7 @@ def test_multiscale_configs_test_what_the_single_scale_ones_train(path):
     # who fills a window in the training counts in the test
     low, high = cfg.model.test_cfg.pose_size_range
     people = [
-        min(window.input_size) / 1.15 * factor
+        min(window.input_size) / window.get('padding', 1.15) * factor
         for factor in window.scale_factor
     ]
     assert low < sum(people) / 2 and people[1] < high

@@ -16,7 +16,7 @@ from rmpe_spm.engine.hooks import ReuseMemoryHook
 def count_faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(5):
-        tensors = [torch.ones(2**size, 2**12) for size in range(8, 12)]
+        tensors = [torch.ones(2**size, 2**12) for size in range(8, 14)]
         del tensors
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 

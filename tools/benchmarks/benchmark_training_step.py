@@ -1,9 +1,9 @@
 """Measure what the hooks for CPUs bring to a training step.
 
 Trains each config's network on one batch of its own data, again and again,
-without any hook, with ``ChannelsLastHook`` and with ``ReuseMemoryHook`` too.
-The variants take turns, each in a process of its own, since the C library
-does not forget, and the least time of each counts::
+without any hook, with ``ChannelsLastHook``, with ``ReuseMemoryHook`` and with
+both. The variants take turns, each in a process of its own, since the C
+library does not forget, and the least time of each counts::
 
     GENERATED=work_dirs/demo/data/ OMP_NUM_THREADS=1 \
         python tools/benchmarks/benchmark_training_step.py
@@ -79,12 +79,10 @@ def measure_apart(config: str, hooks: list[str], steps: int) -> dict:
     """:func:`measure` in a new process."""
     command = [sys.executable, __file__, config, '--steps', str(steps)]
     result = subprocess.run(
-        [*command, '--measure', *hooks],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=True,
+        [*command, '--measure', *hooks], capture_output=True, text=True
     )
+    if result.returncode:
+        raise SystemExit(result.stderr)
     return json.loads(result.stdout.splitlines()[-1])
 
 

@@ -19,9 +19,9 @@ class BottomupInstanceAffine(BottomupRandomAffine):
     The window shows the picture as it is when resized into ``picture_size``,
     or smaller where the person would not fit, and that times a factor drawn
     from ``scale_factor``. With a ``picture_size`` that makes most people as
-    large as the window they are all trained at one range of sizes, as `SNIP`_
-    has it, and the test reads each of them from a size of the picture that
-    shows them so (``pose_size_range`` of
+    large as the window, the person that it is laid around is always of one
+    range of sizes, as in `SNIP`_, and the test can read each person from a
+    size of the picture that shows them so (``pose_size_range`` of
     :class:`~rmpe_spm.models.heads.SPMHead`). The window's centre is the
     centre of the person's box, shifted at random. In a picture without
     labelled people it lies anywhere.
@@ -40,7 +40,8 @@ class BottomupInstanceAffine(BottomupRandomAffine):
         picture_size (tuple): (w, h) that a whole picture would be resized
             into, with its aspect ratio: the test's, the largest if it has
             several.
-        scale_factor (tuple): Bounds of the uniform random scale. Defaults to
+        scale_factor (tuple): Bounds of the uniform random scale. With one
+            above ``padding`` a person may stick out. Defaults to
             (0.75, 1.25).
         shift_factor (float): The largest shift on each axis, as a share of the
             window. Defaults to 0.15.

@@ -17,9 +17,10 @@ class ReuseMemoryHook(Hook):
 
     By default each large tensor on a CPU is memory fresh from the system,
     which has to be cleared page by page, and goes back when the tensor does,
-    many times a step. With this hook the process holds on to its peak. No
-    value changes; ``tools/benchmarks/benchmark_training_step.py`` measures
-    what it brings. Without glibc it does nothing.
+    many times a step. With this hook the process holds on to its peak until
+    it ends, and so do the data loader's workers, which start later. No value
+    changes; ``tools/benchmarks/benchmark_training_step.py`` measures what it
+    brings. Without glibc it does nothing.
     """
 
     priority = 'VERY_HIGH'

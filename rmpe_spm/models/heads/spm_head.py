@@ -109,7 +109,7 @@ class SPMHead(BaseHead):
       :class:`~rmpe_spm.models.MultiscaleBottomupPoseEstimator`: the maps of
       all sizes are averaged, or with ``pose_size_range`` (lowest, highest)
       each pose is taken from the inputs where the longer side of its joints'
-      box is in that range of pixels
+      box is in that range of pixels, which needs an NMS
       (:func:`~rmpe_spm.models.utils.pose_merging.merge_poses`);
     - ``nms`` (dict): a pose NMS from ``TASK_UTILS``, for example
       ``dict(type='ParametricPoseNMS', preset='coco')``; or ``nms_dist_thr``,
@@ -369,7 +369,12 @@ class SPMHead(BaseHead):
             raise RuntimeError(
                 'SPMHead needs `decoder` (the codec) in its config to predict'
             )
-        if test_cfg.get('multiscale_test', False):
+        multiscale_test = test_cfg.get('multiscale_test', False)
+        if 'pose_size_range' in test_cfg and not multiscale_test:
+            raise ValueError(
+                'SPMHead: test_cfg.pose_size_range needs multiscale_test=True'
+            )
+        if multiscale_test:
             preds, maps = self._predict_scales(
                 feats, batch_data_samples, test_cfg
             )
@@ -397,6 +402,11 @@ class SPMHead(BaseHead):
         )
         size_range = test_cfg.get('pose_size_range', None)
         if size_range is not None:
+            if self._pose_nms(test_cfg) is None:
+                raise ValueError(
+                    'SPMHead: test_cfg.pose_size_range may find a person in '
+                    'several sizes: set `nms_dist_thr` (or `nms`) too'
+                )
             poses = [self._decode_maps(own, test_cfg) for own in maps]
             return merge_poses(poses, *frames, size_range), maps[0]
         merged = merge_scales(

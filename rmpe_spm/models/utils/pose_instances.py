@@ -48,7 +48,7 @@ def unpad_poses(
                 'infinity; it yields no poses',
                 RuntimeWarning,
             )
-        # root scores descend, so the poses come first
+        # the poses come before the other candidates
         image = image[: np.count_nonzero(image[:, -2])]
         keypoints.append(image[:, : 2 * num_joints].reshape(-1, num_joints, 2))
         scores.append(image[:, 2 * num_joints : 3 * num_joints])

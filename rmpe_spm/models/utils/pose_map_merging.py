@@ -134,6 +134,32 @@ def resample_maps(
     return sampled[0], vectors.flatten(1, 2)
 
 
+def to_first_input(
+    input_sizes: Sequence[tuple[int, int]],
+    input_scales: Sequence[np.ndarray],
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """How pixels of an image's inputs lie in the first of them.
+
+    Pixel x of an input lies at ``x / input_size * input_scale -
+    input_scale / 2`` from the image's centre, in pixels of the image.
+
+    Args:
+        input_sizes (Sequence[tuple[int, int]]): The inputs' sizes [w, h].
+        input_scales (Sequence[np.ndarray]): The regions (w, h) of the image
+            that they show, in its pixels.
+
+    Returns:
+        list[tuple[np.ndarray, np.ndarray]]: ``a`` and ``b``, (2,) each, for
+        each input: its pixel x lies at pixel ``a * x + b`` of the first.
+    """
+    base_size, base_scale = np.asarray(input_sizes[0]), input_scales[0]
+    frames = []
+    for size, scale in zip(input_sizes, input_scales, strict=True):
+        ratio = np.asarray(scale) / size * base_size / base_scale
+        frames.append((ratio, (base_size - np.asarray(size) * ratio) / 2))
+    return frames
+
+
 def merge_scales(
     maps: Sequence[tuple[Tensor, Tensor]],
     input_sizes: Sequence[tuple[int, int]],
@@ -143,9 +169,6 @@ def merge_scales(
     normalizer: float,
 ) -> tuple[Tensor, Tensor]:
     """Average the maps of an image in several sizes.
-
-    Pixel x of an input lies at ``x / input_size * input_scale -
-    input_scale / 2`` from the image's centre, in pixels of the image.
 
     Args:
         maps (Sequence[tuple[Tensor, Tensor]]): For each size heatmaps
@@ -162,22 +185,17 @@ def merge_scales(
         tuple[Tensor, Tensor]: Heatmaps and displacements in the frame of the
         first size.
     """
-    base_size, base_scale = np.asarray(input_sizes[0]), input_scales[0]
     height, width = maps[0][0].shape[-2:]
+    frames = to_first_input(input_sizes, input_scales)
     merged = [maps[0]]
-    for own_maps, input_size, input_scale in zip(
-        maps[1:], input_sizes[1:], input_scales[1:], strict=True
-    ):
-        image_per_pixel = np.asarray(input_scale) / input_size
-        scale = image_per_pixel * base_size / base_scale
-        shift = (base_size - np.asarray(input_size) * scale) / 2 / stride
+    for own_maps, (scale, shift) in zip(maps[1:], frames[1:], strict=True):
         merged.append(
             resample_maps(
                 *own_maps,
                 from_cell,
                 normalizer,
                 tuple(scale.tolist()),
-                tuple(shift.tolist()),
+                tuple((shift / stride).tolist()),
                 (width, height),
             )
         )

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ...structures.padded_poses import PaddedPoses
+from .pose_map_merging import to_first_input
 
 
 def merge_poses(
@@ -31,9 +32,6 @@ def merge_poses(
     that shows it smallest larger people. A person of a size that suits
     several inputs is there several times: a pose NMS comes next.
 
-    Pixel x of an input lies at ``x / input_size * input_scale -
-    input_scale / 2`` from the image's centre, in pixels of the image.
-
     Args:
         poses (Sequence[PaddedPoses]): Those of each size, in input pixels.
         input_sizes (Sequence[tuple[int, int]]): The inputs' sizes [w, h].
@@ -48,19 +46,19 @@ def merge_poses(
         has no valid pose.
 
     Raises:
-        ValueError: If ``size_range`` is so narrow, for these sizes of the
-            image, that somebody would be too large in one and too small in
-            the next.
+        ValueError: If ``size_range`` is no range, or so narrow, for these
+            sizes of the image, that somebody would be too large in one and
+            too small in the next.
     """
     magnification = [
         float(np.max(np.asarray(size) / scale))
         for size, scale in zip(input_sizes, input_scales, strict=True)
     ]
     _check_range(size_range, magnification)
-    base_size, base_scale = np.asarray(input_sizes[0]), input_scales[0]
+    frames = to_first_input(input_sizes, input_scales)
     keypoints, valid = [], []
-    for own, size, scale, factor in zip(
-        poses, input_sizes, input_scales, magnification, strict=True
+    for own, factor, (ratio, shift) in zip(
+        poses, magnification, frames, strict=True
     ):
         sides = own.keypoints.amax(dim=2) - own.keypoints.amin(dim=2)
         longer = sides.amax(dim=-1)
@@ -70,8 +68,6 @@ def merge_poses(
         if factor > min(magnification):
             counts = counts & (longer <= size_range[1])
         valid.append(counts)
-        ratio = np.asarray(scale) / size * base_size / base_scale
-        shift = (base_size - np.asarray(size) * ratio) / 2
         keypoints.append(
             own.keypoints * own.keypoints.new_tensor(ratio)
             + own.keypoints.new_tensor(shift)
@@ -91,10 +87,19 @@ def merge_poses(
 def _check_range(
     size_range: tuple[float, float], magnification: list[float]
 ) -> None:
+    if np.shape(size_range) != (2,) or not 0 <= size_range[0] < size_range[1]:
+        raise ValueError(
+            'test_cfg.pose_size_range must be two numbers of pixels, the '
+            f'lowest and the highest size, got {size_range!r}'
+        )
     low, high = size_range
     steps = sorted(magnification)
-    widest = max(b / a for a, b in zip(steps[:-1], steps[1:], strict=True))
-    if low * widest > high:
+    widest = max(
+        (b / a for a, b in zip(steps[:-1], steps[1:], strict=True)),
+        default=1.0,
+    )
+    # regions are float32 in mmpose
+    if low * widest > high * (1 + 1e-4):
         raise ValueError(
             f'test_cfg.pose_size_range={tuple(size_range)} leaves a gap: its '
             'second number must be at least the first times the largest '
@@ -104,8 +109,7 @@ def _check_range(
 
 def _valid_first(poses: PaddedPoses) -> PaddedPoses:
     """Sort each image's candidates: valid ones first, best first."""
-    # scores are at least 0 for poses that a codec calls valid
-    keys = torch.where(poses.valid, poses.root_scores, -1.0)
+    keys = poses.root_scores.masked_fill(~poses.valid, -torch.inf)
     order = keys.argsort(dim=1, descending=True, stable=True)
 
     def take(values: Tensor) -> Tensor:

@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -155,7 +157,9 @@ def test_single_scale_is_the_parents():
 def test_each_person_from_the_size_that_suits_it(flip_test):
     """Perfect maps at both sizes, so that each person would be there twice."""
     pipeline = make_pipeline([0.5], size_factor=64)
-    model = make_model(flip_test=flip_test, pose_size_range=(20, 60))
+    model = make_model(
+        flip_test=flip_test, pose_size_range=(20, 60), nms_dist_thr=0.05
+    )
     rng = np.random.RandomState(2)
     small = np.array([30, 40]) + rng.uniform(-8, 8, (1, 17, 2))
     large = np.array([95, 60]) + rng.uniform(-45, 45, (1, 17, 2))
@@ -167,3 +171,46 @@ def test_each_person_from_the_size_that_suits_it(flip_test):
     assert len(found) == 2
     order = found[:, :, 0].mean(axis=1).argsort()[::-1]
     np.testing.assert_allclose(found[order], people, atol=1e-2)
+
+
+def test_who_suits_two_sizes_is_there_once():
+    pipeline = make_pipeline([0.5], size_factor=64)
+    options = dict(pose_size_range=(20, 60))
+    model = make_model(**options, nms_dist_thr=0.05)
+    rng = np.random.RandomState(2)
+    pose = np.array([60, 60]) + rng.uniform(-25, 25, (1, 17, 2))
+    packed = see_perfectly(model, pose, [0.5], pipeline)
+    with torch.no_grad():
+        result = model.test_step(pseudo_collate([packed]))[0]
+    assert len(result.pred_instances.keypoints) == 1
+
+    model = make_model(**options)
+    packed = see_perfectly(model, pose, [0.5], pipeline)
+    with pytest.raises(ValueError, match='nms_dist_thr'):
+        model.test_step(pseudo_collate([packed]))
+
+
+def test_pictures_of_other_shapes_are_the_same_in_a_batch():
+    pipeline = make_pipeline([0.5, 1.5], resize_mode='fit')
+    model = make_model(pose_size_range=(20, 60), nms_dist_thr=0.05)
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    images = [pipeline(an_image(shape)) for shape in ((120, 150), (150, 100))]
+    with torch.no_grad():
+        together = model.test_step(pseudo_collate(deepcopy(images)))
+        alone = [model.test_step(pseudo_collate([one]))[0] for one in images]
+    assert sum(len(one.pred_instances) for one in alone) > 2
+    for one, other in zip(together, alone, strict=True):
+        one, other = one.pred_instances, other.pred_instances
+        np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-2)
+
+
+def test_a_size_range_needs_several_sizes():
+    model = make_model(multiscale_test=False, pose_size_range=(20, 60))
+    packed = make_pipeline([0.5])(an_image())
+    single = dict(
+        inputs=[packed['inputs'][0]], data_samples=[packed['data_samples']]
+    )
+    with pytest.raises(ValueError, match='multiscale_test=True'):
+        model.test_step(single)

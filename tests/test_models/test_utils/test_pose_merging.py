@@ -126,3 +126,30 @@ def test_a_gap_between_the_sizes_is_refused():
         merge_poses(poses, SIZES, scales_of(SIZES), (20, 39))
     merged = merge_poses(poses, SIZES, scales_of(SIZES), (20, 40))
     assert len(merged_boxes(merged)) == 3
+
+
+def test_a_range_just_wide_enough_is_no_gap():
+    """mmpose's regions are float32; these sizes are a factor 2 apart."""
+    sizes = [(320, 256), (160, 128)]
+    scales = [
+        np.array([427, 427 * 256 / 320], np.float32),
+        np.array([427, 427 * 256 / 320]),
+    ]
+    poses = [poses_of([[0, 0, 150, 9]], [0.5])] * 2
+    merged = merge_poses(poses, sizes, scales, (100, 200))
+    assert len(merged_boxes(merged)) == 2
+
+
+@pytest.mark.parametrize(
+    'size_range', [100, (100,), (1, 2, 3), (np.nan, 3), (220, 100), (-1, 9)]
+)
+def test_what_is_no_range_is_refused(size_range):
+    poses = [poses_of([[0, 0, 30, 9]], [0.5])] * 2
+    with pytest.raises(ValueError, match='pose_size_range must be two'):
+        merge_poses(poses, SIZES[:2], scales_of(SIZES[:2]), size_range)
+
+
+def test_in_a_single_size_everybody_counts():
+    poses = poses_of([[0, 0, 3, 9], [0, 0, 300, 9]], [0.5, 0.4])
+    merged = merge_poses([poses], SIZES[:1], scales_of(SIZES[:1]), (10, 20))
+    assert len(merged_boxes(merged)) == 2
