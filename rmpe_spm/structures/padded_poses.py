@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -23,3 +24,25 @@ class PaddedPoses(NamedTuple):
     keypoint_scores: Tensor
     valid: Tensor
     finite: Tensor
+
+
+def valid_first(poses: PaddedPoses) -> PaddedPoses:
+    """Sort each image's candidates: valid ones first, best first.
+
+    Args:
+        poses (PaddedPoses): Candidates in any order.
+
+    Returns:
+        PaddedPoses: The same, those of equal scores in their order.
+    """
+    keys = poses.root_scores.masked_fill(~poses.valid, -torch.inf)
+    order = keys.argsort(dim=1, descending=True, stable=True)
+
+    def take(values: Tensor) -> Tensor:
+        index = order.reshape(*order.shape, *[1] * (values.dim() - 2))
+        return values.take_along_dim(index, dim=1)
+
+    keypoints, root_scores, keypoint_scores, valid = map(take, poses[:4])
+    return PaddedPoses(
+        keypoints, root_scores, keypoint_scores, valid, poses.finite
+    )

@@ -255,6 +255,27 @@ def test_the_documented_skeleton():
     assert tree.parents == (-1, 0, 1)
 
 
+def test_the_documented_windows_and_sizes_are_the_configs():
+    text = (ROOT / 'docs' / 'spm.md').read_text(encoding='utf-8')
+    section = text.split('## Training on windows\n')[1]
+    settings = {}
+    for block in section.split('```python\n')[1:3]:
+        exec(block.split('```')[0], settings)
+    cfg = Config.fromfile(
+        ROOT / 'configs/spm/generated'
+        '/spm_mobilenetv2_multiscale_1xb8-12e_generated-320x256.py'
+    )
+    assert settings['model']['type'] == cfg.model.type
+    documented = [
+        (settings['train_pipeline'][2], window_of(cfg)),
+        (settings['val_pipeline'][1], cfg.test_dataloader.dataset.pipeline[1]),
+        (settings['model']['test_cfg'], cfg.model.test_cfg),
+    ]
+    for said, used in documented:
+        assert said == {key: used[key] for key in said}
+    assert settings['val_pipeline'][2]['type'] == 'PackMultiscalePoseInputs'
+
+
 @pytest.mark.parametrize('path', CONFIGS)
 def test_joints_stay_on_the_picture_when_it_is_mirrored(path):
     """At the config's own input size, which need not be square."""

@@ -45,7 +45,8 @@ def test_whole_demo(tool, repo_root, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(tool, 'SCHEDULES', {'SPM': [str(config)]})
     second = tmp_path / 'second.py'
     second.write_text(
-        f"_base_ = ['{config}']\nmodel = dict(test_cfg=dict())\n"
+        f"_base_ = ['{config}']\n"
+        'model = dict(test_cfg=dict(max_num_people=1))\n'
     )
     tests = {'SPM': {'SPM': str(config), 'SPM again': str(second)}}
     monkeypatch.setattr(tool, 'TESTS', tests)

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ...structures.padded_poses import PaddedPoses
+from ...structures.padded_poses import PaddedPoses, valid_first
 from .pose_map_merging import to_first_input
 
 
@@ -73,7 +72,7 @@ def merge_poses(
             + own.keypoints.new_tensor(shift)
         )
     finite = torch.stack([own.finite for own in poses]).all(dim=0)
-    return _valid_first(
+    return valid_first(
         PaddedPoses(
             torch.cat(keypoints, dim=1),
             torch.cat([own.root_scores for own in poses], dim=1),
@@ -105,18 +104,3 @@ def _check_range(
             'second number must be at least the first times the largest '
             f'ratio between sizes of the image, here {widest:.2f}'
         )
-
-
-def _valid_first(poses: PaddedPoses) -> PaddedPoses:
-    """Sort each image's candidates: valid ones first, best first."""
-    keys = poses.root_scores.masked_fill(~poses.valid, -torch.inf)
-    order = keys.argsort(dim=1, descending=True, stable=True)
-
-    def take(values: Tensor) -> Tensor:
-        index = order.reshape(*order.shape, *[1] * (values.dim() - 2))
-        return values.take_along_dim(index, dim=1)
-
-    keypoints, root_scores, keypoint_scores, valid = map(take, poses[:4])
-    return PaddedPoses(
-        keypoints, root_scores, keypoint_scores, valid, poses.finite
-    )
