@@ -29,10 +29,7 @@ default_hooks = dict(
 # mmcv's deformable convolution takes 5 s a picture on a CPU core, 50 times
 # SPM's step: train this one on a GPU, or the one on windows
 # no ChannelsLastHook: mmcv's deformable convolution refuses that format
-custom_hooks = [
-    dict(type='SyncBuffersHook'),
-    dict(type='ReuseMemoryHook')
-]
+custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ReuseMemoryHook')]
 # the backbone's last layer, which feeds its classifier, is not used
 find_unused_parameters = True
 

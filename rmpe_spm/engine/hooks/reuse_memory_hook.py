@@ -15,12 +15,13 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 class ReuseMemoryHook(Hook):
     """Let glibc keep freed memory for the next step in place of the system.
 
-    By default each large tensor on a CPU is memory fresh from the system,
-    which has to be cleared page by page, and goes back when the tensor does,
-    many times a step. With this hook the process holds on to its peak until
-    it ends, and so do the data loader's workers, which start later. No value
-    changes; ``tools/benchmarks/benchmark_training_step.py`` measures what it
-    brings. Without glibc it does nothing.
+    By default much of a large tensor on a CPU is memory fresh from the
+    system, which has to be cleared page by page, and goes back when the
+    tensor does, many times a step. With this hook the process holds on to
+    its peak until it ends, and so do the data loader's workers, which start
+    later. No value changes. It pays for networks with many large tensors
+    (DEKR's deformable convolutions; ``docs/installation.md`` has times), and
+    without glibc it does nothing.
     """
 
     priority = 'VERY_HIGH'
