@@ -369,19 +369,15 @@ class SPMHead(BaseHead):
             raise RuntimeError(
                 'SPMHead needs `decoder` (the codec) in its config to predict'
             )
-        multiscale_test = test_cfg.get('multiscale_test', False)
-        if 'pose_size_range' in test_cfg and not multiscale_test:
-            raise ValueError(
-                'SPMHead: test_cfg.pose_size_range needs multiscale_test=True'
-            )
-        if multiscale_test:
-            preds, maps = self._predict_scales(
+        self._check_size_range(test_cfg)
+        if test_cfg.get('multiscale_test', False):
+            poses, maps = self._predict_scales(
                 feats, batch_data_samples, test_cfg
             )
         else:
             maps = self._forward_flip(feats, batch_data_samples, test_cfg)
-            preds = self._decode_maps(maps, test_cfg)
-        preds = self._choose(preds, batch_data_samples, test_cfg)
+            poses = self._decode_maps(maps, test_cfg)
+        preds = self._choose(poses, batch_data_samples, test_cfg)
         if test_cfg.get('output_heatmaps', False):
             fields = [
                 PixelData(heatmaps=h.detach(), displacements=d.detach())
@@ -389,6 +385,19 @@ class SPMHead(BaseHead):
             ]
             return preds, fields
         return preds
+
+    def _check_size_range(self, test_cfg: ConfigType) -> None:
+        if test_cfg.get('pose_size_range', None) is None:
+            return
+        if not test_cfg.get('multiscale_test', False):
+            raise ValueError(
+                'SPMHead: test_cfg.pose_size_range needs multiscale_test=True'
+            )
+        if self._pose_nms(test_cfg) is None:
+            raise ValueError(
+                'SPMHead: test_cfg.pose_size_range may find a person in '
+                'several sizes: set `nms_dist_thr` (or `nms`) too'
+            )
 
     def _predict_scales(
         self, feats: Features, samples: OptSampleList, test_cfg: ConfigType
@@ -402,11 +411,6 @@ class SPMHead(BaseHead):
         )
         size_range = test_cfg.get('pose_size_range', None)
         if size_range is not None:
-            if self._pose_nms(test_cfg) is None:
-                raise ValueError(
-                    'SPMHead: test_cfg.pose_size_range may find a person in '
-                    'several sizes: set `nms_dist_thr` (or `nms`) too'
-                )
             poses = [self._decode_maps(own, test_cfg) for own in maps]
             return merge_poses(poses, *frames, size_range), maps[0]
         merged = merge_scales(

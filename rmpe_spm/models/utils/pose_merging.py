@@ -49,22 +49,18 @@ def merge_poses(
             sizes of the image, that somebody would be too large in one and
             too small in the next.
     """
-    magnification = [
-        float(np.max(np.asarray(size) / scale))
-        for size, scale in zip(input_sizes, input_scales, strict=True)
-    ]
-    _check_range(size_range, magnification)
     frames = to_first_input(input_sizes, input_scales)
+    # how large each input shows the image, beside the first
+    zooms = [1 / float(ratio.min()) for ratio, _ in frames]
+    _check_range(size_range, zooms)
     keypoints, valid = [], []
-    for own, factor, (ratio, shift) in zip(
-        poses, magnification, frames, strict=True
-    ):
+    for own, zoom, (ratio, shift) in zip(poses, zooms, frames, strict=True):
         sides = own.keypoints.amax(dim=2) - own.keypoints.amin(dim=2)
         longer = sides.amax(dim=-1)
         counts = own.valid
-        if factor < max(magnification):
+        if zoom < max(zooms):
             counts = counts & (longer >= size_range[0])
-        if factor > min(magnification):
+        if zoom > min(zooms):
             counts = counts & (longer <= size_range[1])
         valid.append(counts)
         keypoints.append(
@@ -83,16 +79,14 @@ def merge_poses(
     )
 
 
-def _check_range(
-    size_range: tuple[float, float], magnification: list[float]
-) -> None:
+def _check_range(size_range: tuple[float, float], zooms: list[float]) -> None:
     if np.shape(size_range) != (2,) or not 0 <= size_range[0] < size_range[1]:
         raise ValueError(
             'test_cfg.pose_size_range must be two numbers of pixels, the '
             f'lowest and the highest size, got {size_range!r}'
         )
     low, high = size_range
-    steps = sorted(magnification)
+    steps = sorted(zooms)
     widest = max(
         (b / a for a, b in zip(steps[:-1], steps[1:], strict=True)),
         default=1.0,
