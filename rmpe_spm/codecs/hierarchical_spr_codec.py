@@ -1,8 +1,6 @@
 """The (hierarchical) structured pose representation of SPM as a codec."""
 
 import warnings
-from collections.abc import Callable, Sequence
-from numbers import Number
 
 import numpy as np
 import torch
@@ -13,31 +11,19 @@ from torch import Tensor
 from ..structures.padded_poses import PaddedPoses
 from .kinematics import build_kinematic_tree
 from .utils import (
+    check_options,
     displacement_maps,
     find_joint_peaks,
     find_root_peaks,
     gaussian_maps,
+    heatmap_weights,
     instance_diagonals,
     instance_roots,
-    read_parent_located,
-    read_root_located,
+    read_poses,
+    read_snapped_poses,
+    resolve_normalizer,
     sample_keypoint_scores,
-    snap_to_peaks,
-    window_mask,
 )
-from .utils.root_location import check_root_type
-
-# what counts as a peak's foreground for `background_weight`
-FOREGROUND_THR = 0.01
-
-_CHOICES = {
-    'unit': ('cells', 'input'),
-    'gaussian': ('paper', 'standard'),
-    'window': ('disc', 'square'),
-    'overlap': ('mean', 'nearest', 'smaller'),
-    'displacement_location': ('root', 'parent'),
-    'missing_parent': ('skip', 'ancestor'),
-}
 
 
 @KEYPOINT_CODECS.register_module()
@@ -211,60 +197,8 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         self._metric = (
             np.ones(2) if self.unit == 'cells' else self.scale_factor
         )
-        self._check_options()
-        self.normalizer = self._resolve_normalizer(normalizer)
-
-    def _check_options(self) -> None:
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f'HierarchicalSPRCodec: {name} must be one of '
-                    f'{", ".join(map(repr, choices))}, got '
-                    f'{getattr(self, name)!r}'
-                )
-        check_root_type(self.root_type, self.tree)
-        for name in ('sigma', 'tau', 'keypoint_sigma', 'decode_max_instances'):
-            if not getattr(self, name) > 0:
-                raise ValueError(
-                    f'HierarchicalSPRCodec: {name} must be positive, got '
-                    f'{getattr(self, name)}'
-                )
-        if not self.decode_thr >= 0:
-            raise ValueError(
-                'HierarchicalSPRCodec: decode_thr must not be negative, got '
-                f'{self.decode_thr}'
-            )
-        if self.tau / self._metric.max() < 0.5**0.5:
-            raise ValueError(
-                f'HierarchicalSPRCodec: tau={self.tau} ({self.unit}) is less '
-                'than half the diagonal of a heatmap cell, so that a window '
-                'may hold no cell at all'
-            )
-        if self.decode_nms_kernel < 1 or self.decode_nms_kernel % 2 == 0:
-            raise ValueError(
-                'HierarchicalSPRCodec: decode_nms_kernel must be odd and '
-                f'positive, got {self.decode_nms_kernel}'
-            )
-        if self.generate_joint_offsets and (
-            self.displacement_location != 'root'
-        ):
-            raise ValueError(
-                'HierarchicalSPRCodec: generate_joint_offsets needs '
-                "displacement_location='root'; displacements around parents "
-                'do not add up at one cell'
-            )
-
-    def _resolve_normalizer(self, normalizer: str | float | None) -> float:
-        if normalizer == 'diagonal':
-            return float(np.hypot(*self.heatmap_size))
-        if normalizer is None:
-            return 1.0
-        if isinstance(normalizer, Number) and normalizer > 0:
-            return float(normalizer)
-        raise ValueError(
-            "HierarchicalSPRCodec: normalizer must be 'diagonal', a positive "
-            f'number or None, got {normalizer!r}'
-        )
+        check_options(vars(self), self.tree, self._metric)
+        self.normalizer = resolve_normalizer(normalizer, self.heatmap_size)
 
     @property
     def starts_from_cell(self) -> tuple[bool, ...]:
@@ -344,8 +278,15 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             heatmaps = np.concatenate((keypoint_heatmaps, heatmaps))
         encoded = dict(
             heatmaps=heatmaps,
-            heatmap_weights=self._heatmap_weights(
-                heatmaps, roots, valid, small
+            heatmap_weights=heatmap_weights(
+                heatmaps,
+                roots,
+                valid,
+                small,
+                self.tau,
+                self._metric,
+                self.window,
+                self.background_weight,
             ),
         )
 
@@ -387,31 +328,6 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             centers, valid, self.heatmap_size, factor * sigma**2, self._metric
         )
 
-    def _heatmap_weights(
-        self,
-        heatmaps: np.ndarray,
-        roots: np.ndarray,
-        valid: np.ndarray,
-        small: np.ndarray,
-    ) -> np.ndarray:
-        weights = np.full_like(heatmaps, self.background_weight)
-        if self.background_weight != 1:
-            weights[heatmaps > FOREGROUND_THR] = 1
-        if small.any():
-            ignored, drawn = (
-                window_mask(
-                    roots,
-                    which,
-                    self.heatmap_size,
-                    self.tau,
-                    self._metric,
-                    self.window,
-                )
-                for which in (small, valid)
-            )
-            weights[:, ignored & ~drawn] = 0
-        return weights
-
     def decode_padded(
         self,
         heatmaps: Tensor,
@@ -450,9 +366,11 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
                 self.decode_max_instances,
             )
             root_scores = torch.where(finite[:, None], root_scores, 0.0)
-            keypoints = self._read(displacements, cells)
+            hierarchy = self.tree, self.normalizer, self.displacement_location
             has_keypoint_heatmaps = heatmaps.shape[1] == num_joints + 1
-            if snap_thr is not None:
+            if snap_thr is None:
+                keypoints = read_poses(displacements, cells, *hierarchy)
+            else:
                 if not has_keypoint_heatmaps:
                     raise ValueError(
                         'HierarchicalSPRCodec: joints can snap to peaks only '
@@ -461,8 +379,8 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
                 peaks = find_joint_peaks(
                     heatmaps[:, :-1], snap_thr, self.decode_nms_kernel
                 )
-                keypoints = self._snap(
-                    keypoints, peaks, snap_distance, displacements, cells
+                keypoints = read_snapped_poses(
+                    displacements, cells, peaks, snap_distance, *hierarchy
                 )
             if has_keypoint_heatmaps:
                 keypoint_scores = sample_keypoint_scores(
@@ -496,49 +414,6 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
                 'channels and the same height and width, got '
                 f'{tuple(heatmaps.shape)} and {tuple(displacements.shape)}'
             )
-
-    def _read(
-        self,
-        displacements: Tensor,
-        cells: Tensor,
-        snap: Callable[[Tensor, Sequence[int]], Tensor] | None = None,
-    ) -> Tensor:
-        if self.displacement_location == 'parent':
-            return read_parent_located(
-                displacements,
-                cells,
-                self.tree.joints_by_level,
-                self.tree.parents,
-                self.normalizer,
-                snap,
-            )
-        ancestors = torch.from_numpy(self.tree.ancestor_matrix)
-        return read_root_located(
-            displacements,
-            cells,
-            ancestors.to(displacements.device),
-            self.normalizer,
-        )
-
-    def _snap(
-        self,
-        keypoints: Tensor,
-        peaks: Tensor,
-        snap_distance: float,
-        displacements: Tensor,
-        cells: Tensor,
-    ) -> Tensor:
-        extent = keypoints.amax(dim=2) - keypoints.amin(dim=2)
-        reach = snap_distance * extent.norm(dim=-1)
-        if self.displacement_location == 'root':
-            return snap_to_peaks(keypoints, peaks, reach)
-        return self._read(
-            displacements,
-            cells,
-            lambda joints, level: snap_to_peaks(
-                joints, peaks[:, list(level)], reach
-            ),
-        )
 
     def decode(
         self, heatmaps: Tensor, displacements: Tensor

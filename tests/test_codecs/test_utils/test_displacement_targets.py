@@ -1,46 +1,9 @@
 import numpy as np
-import pytest
 
 from rmpe_spm.codecs.kinematics import build_kinematic_tree
-from rmpe_spm.codecs.utils import (
-    displacement_maps,
-    gaussian_maps,
-    window_mask,
-)
+from rmpe_spm.codecs.utils import displacement_maps
 
 ONES = np.ones(2)
-
-
-def test_gaussians_take_the_highest_and_follow_the_metric():
-    centers = np.array([[[3.0, 2.0]], [[6.5, 2.0]]])
-    maps = gaussian_maps(
-        centers, np.ones((2, 1), bool), (12, 5), 4.0, np.array([1.0, 2.0])
-    )
-    x, y = np.arange(12), np.arange(5)[:, None]
-    peaks = [
-        np.exp(-((x - cx) ** 2 + 4 * (y - 2.0) ** 2) / 4) for cx in (3.0, 6.5)
-    ]
-    np.testing.assert_allclose(maps[0], np.maximum(*peaks), atol=1e-7)
-    assert maps[0, 2, 3] == 1
-
-
-def test_gaussians_far_away_are_cut_to_zero():
-    maps = gaussian_maps(
-        np.array([[[0.0, 0.0], [1e15, np.pi]]]),
-        np.array([[True, True]]),
-        (64, 64),
-        1.0,
-        ONES,
-    )
-    assert maps[0, 63, 63] == 0 and maps[0].max() == 1
-    assert (maps[1] == 0).all()
-
-
-def test_invalid_peaks_are_not_drawn():
-    centers = np.full((2, 3, 2), 4.0)
-    valid = np.array([[False, True, False]] * 2)
-    maps = gaussian_maps(centers, valid, (8, 8), 1.0, ONES)
-    assert maps.any(axis=(1, 2)).tolist() == [False, True, False]
 
 
 def draw(location='root', **options):
@@ -97,13 +60,3 @@ def test_missing_parents():
     maps, weights = draw(labelled=labelled, missing_parent='ancestor')
     assert weights[2, 5, 2] == 1 and weights[0, 5, 2] == 0
     np.testing.assert_allclose(maps[2:, 5, 2] * 2, [2, -4])
-
-
-@pytest.mark.parametrize(('window', 'count'), [('disc', 5), ('square', 9)])
-def test_window_mask(window, count):
-    centers = np.array([[0.0, 0.0], [5.0, 5.0]])
-    valid = np.array([False, True])
-    mask = window_mask(centers, valid, (8, 8), 1.2, ONES, window)
-    assert mask.sum() == count and mask[5, 5] and not mask[0, 0]
-    corner = window_mask(centers, ~valid, (8, 8), 1.2, ONES, window)
-    assert corner.sum() == {5: 3, 9: 4}[count]

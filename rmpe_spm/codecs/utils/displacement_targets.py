@@ -1,64 +1,12 @@
-"""Training targets as maps, without a loop over pixels, joints or persons.
+"""Displacements to train with, without a loop over pixels, joints or persons.
 
-Convention: a map cell is at integer coordinates (x, y) = (column, row), and
-distances are measured after multiplying cell differences by ``metric``
-(x, y): (1, 1) measures in cells, the stride in input pixels.
+Cells and ``metric`` are those of :mod:`rmpe_spm.codecs.utils.windows`.
 """
 
 import numpy as np
 
 from ..kinematics import KinematicTree
-
-# a Gaussian is cut where it falls below this, the resolution of float32
-GAUSSIAN_FLOOR = 1e-7
-# no cell of a map is further away, and it fits any integer
-_FAR = 1e6
-
-
-def gaussian_maps(
-    centers: np.ndarray,
-    valid: np.ndarray,
-    heatmap_size: tuple[int, int],
-    exponent_scale: float,
-    metric: np.ndarray,
-) -> np.ndarray:
-    r"""Draw Gaussian peaks; where they overlap the highest counts.
-
-    .. math::
-        C_c(p) = \max_n \exp(-\|p - \mu_{n,c}\|^2 / s)
-
-    Args:
-        centers (np.ndarray): Peaks (N, C, 2) in cells.
-        valid (np.ndarray): Which are drawn, (N, C) bool.
-        heatmap_size (tuple[int, int]): Map size (W, H).
-        exponent_scale (float): ``s``, in squared units of the metric:
-            sigma^2 in SPM's form, 2 sigma^2 in the usual one.
-        metric (np.ndarray): Units per cell (x, y).
-
-    Returns:
-        np.ndarray: Maps (C, H, W), float32. Values below 1e-7 are 0.
-    """
-    width, height = heatmap_size
-    num_channels = centers.shape[1]
-    maps = np.zeros((num_channels, height, width), dtype=np.float32)
-    persons, channels = np.nonzero(valid)
-    if len(persons) == 0:
-        return maps
-    centers = centers[persons, channels]
-    reach = np.sqrt(-np.log(GAUSSIAN_FLOOR) * exponent_scale) / metric
-    x, x_inside = _window_axis(centers[:, 0], reach[0], width)
-    y, y_inside = _window_axis(centers[:, 1], reach[1], height)
-    # a Gaussian is the product of one along x and one along y
-    dx = (x - centers[:, :1]) * metric[0]
-    dy = (y - centers[:, 1:]) * metric[1]
-    along_x = np.exp(-(dx**2) / exponent_scale).astype(np.float32) * x_inside
-    along_y = np.exp(-(dy**2) / exponent_scale).astype(np.float32) * y_inside
-    values = along_y[:, :, None] * along_x[:, None, :]
-    rows = channels[:, None] * height + np.clip(y, 0, height - 1)
-    cells = rows[:, :, None] * width + np.clip(x, 0, width - 1)[:, None, :]
-    np.maximum.at(maps.reshape(-1), cells.reshape(-1), values.reshape(-1))
-    maps[maps < GAUSSIAN_FLOOR] = 0
-    return maps
+from .windows import windows
 
 
 def displacement_maps(
@@ -150,7 +98,7 @@ def displacement_maps(
         centers, active = anchor_points, drawn
         from_cell = np.ones_like(on_root)
 
-    x, y, squared, inside = _windows(
+    x, y, squared, inside = windows(
         centers, active, heatmap_size, tau, metric, window
     )
     cells = y * width + x
@@ -169,36 +117,6 @@ def displacement_maps(
     return targets, weights
 
 
-def window_mask(
-    centers: np.ndarray,
-    valid: np.ndarray,
-    heatmap_size: tuple[int, int],
-    tau: float,
-    metric: np.ndarray,
-    window: str = 'disc',
-) -> np.ndarray:
-    """The cells that lie in any of the windows.
-
-    Args:
-        centers (np.ndarray): Window centres (N, 2) in cells.
-        valid (np.ndarray): Which windows count, (N,) bool.
-        heatmap_size (tuple[int, int]): Map size (W, H).
-        tau (float): As in :func:`displacement_maps`.
-        metric (np.ndarray): Units per cell (x, y).
-        window (str): ``'disc'`` or ``'square'``. Defaults to ``'disc'``.
-
-    Returns:
-        np.ndarray: Mask (H, W), bool.
-    """
-    width, height = heatmap_size
-    mask = np.zeros((height, width), dtype=bool)
-    x, y, _, inside = _windows(
-        centers[:, None], valid[:, None], heatmap_size, tau, metric, window
-    )
-    mask[y[inside], x[inside]] = True
-    return mask
-
-
 def _anchor_joints(
     tree: KinematicTree, labelled: np.ndarray, missing_parent: str
 ) -> np.ndarray:
@@ -213,53 +131,6 @@ def _anchor_joints(
             climb = (anchors >= 0) & ~present
             anchors = np.where(climb, parents[anchors], anchors)
     return anchors
-
-
-def _window_axis(
-    centers: np.ndarray, reach: float, size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates (..., P) along one axis and which lie on the map."""
-    radius = int(reach + 0.5)
-    nearest = np.rint(np.clip(centers, -_FAR, _FAR)).astype(np.int64)
-    coordinates = nearest[..., None] + np.arange(-radius, radius + 1)
-    return coordinates, (coordinates >= 0) & (coordinates < size)
-
-
-def _windows(
-    centers: np.ndarray,
-    active: np.ndarray,
-    heatmap_size: tuple[int, int],
-    tau: float,
-    metric: np.ndarray,
-    window: str,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Windows around ``centers`` (N, C, 2).
-
-    Returns x, y (on the map), squared distance to the centre, and whether
-    the cell is in the window and on the map: all (N, C, P).
-    """
-    width, height = heatmap_size
-    x, x_inside = _window_axis(centers[..., 0], tau / metric[0], width)
-    y, y_inside = _window_axis(centers[..., 1], tau / metric[1], height)
-    dx = (x - centers[..., :1]) * metric[0]
-    dy = (y - centers[..., 1:]) * metric[1]
-    squared = dy[..., :, None] ** 2 + dx[..., None, :] ** 2
-    if window == 'square':
-        x_inside = x_inside & (np.abs(dx) <= tau)
-        y_inside = y_inside & (np.abs(dy) <= tau)
-    inside = y_inside[..., :, None] & x_inside[..., None, :]
-    if window == 'disc':
-        inside &= squared <= tau**2
-    inside &= active[..., None, None]
-    shape = (*centers.shape[:-1], -1)
-    x = np.broadcast_to(x[..., None, :], inside.shape).reshape(shape)
-    y = np.broadcast_to(y[..., :, None], inside.shape).reshape(shape)
-    return (
-        np.clip(x, 0, width - 1),
-        np.clip(y, 0, height - 1),
-        squared.reshape(shape),
-        inside.reshape(shape),
-    )
 
 
 def _first_owner(

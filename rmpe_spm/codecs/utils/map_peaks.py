@@ -1,10 +1,8 @@
-"""From predicted maps to poses, on tensors of any device.
+"""Peaks of predicted heatmaps, on tensors of any device.
 
 Everything has a fixed shape (B images, M candidates each), so nothing here
 waits for the device. A map cell is at integer coordinates (x, y).
 """
-
-from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -64,130 +62,6 @@ def _window_maximum(maps: Tensor, radius: int) -> Tensor:
     return best.as_strided(maps.shape, padded.stride())
 
 
-def gather_at_cells(maps: Tensor, cells: Tensor) -> Tensor:
-    """Read maps at cells.
-
-    Args:
-        maps (Tensor): Maps (B, C, H, W).
-        cells (Tensor): Flat cells (B, M), int64.
-
-    Returns:
-        Tensor: Values (B, C, M), float32.
-    """
-    index = cells[:, None].expand(-1, maps.shape[1], -1)
-    return maps.flatten(2).gather(2, index).float()
-
-
-def read_root_located(
-    displacements: Tensor,
-    cells: Tensor,
-    ancestor_matrix: Tensor,
-    normalizer: float,
-) -> Tensor:
-    """Read poses whose displacements all lie at the root.
-
-    One gather and one product: ``p + Z * A @ D(p)`` with ``A`` the ancestor
-    matrix, exact from every cell ``p`` of the window.
-
-    Args:
-        displacements (Tensor): Maps (B, 2K, H, W).
-        cells (Tensor): Flat root cells (B, M), int64.
-        ancestor_matrix (Tensor): ``A`` (K, K), float32.
-        normalizer (float): Z, in cells.
-
-    Returns:
-        Tensor: Joints (B, M, K, 2) in cells, float32.
-    """
-    batch, num_cells = cells.shape
-    num_joints = ancestor_matrix.shape[0]
-    width = displacements.shape[-1]
-    vectors = gather_at_cells(displacements, cells)
-    vectors = vectors.reshape(batch, num_joints, 2 * num_cells)
-    joints = torch.matmul(ancestor_matrix, vectors) * normalizer
-    joints = joints.reshape(batch, num_joints, 2, num_cells)
-    roots = torch.stack((cells % width, cells // width), dim=1)
-    return (joints + roots[:, None]).permute(0, 3, 1, 2)
-
-
-def read_parent_located(
-    displacements: Tensor,
-    cells: Tensor,
-    joints_by_level: tuple[tuple[int, ...], ...],
-    parents: tuple[int, ...],
-    normalizer: float,
-    snap: Callable[[Tensor, Sequence[int]], Tensor] | None = None,
-) -> Tensor:
-    """Read poses whose displacements lie around each joint's parent.
-
-    Level by level: at the cell ``q`` nearest to the joint's parent (the root
-    cell for level 2) the joint is ``q + Z * D(q)``. With ``snap`` the joints
-    of a level are moved before the next level is read at them, so that an
-    error does not go on down the chain.
-
-    Args:
-        displacements (Tensor): Maps (B, 2K, H, W).
-        cells (Tensor): Flat root cells (B, M), int64.
-        joints_by_level (tuple): The joints of each level, parents first.
-        parents (tuple[int]): Each joint's parent, -1 for the root.
-        normalizer (float): Z, in cells.
-        snap (Callable, optional): Takes joints (B, M, L, 2) in cells and
-            the L indices of these joints, and gives them back moved. Defaults
-            to ``None``: they stay.
-
-    Returns:
-        Tensor: Joints (B, M, K, 2) in cells, float32.
-    """
-    batch, num_cells = cells.shape
-    num_joints = len(parents)
-    height, width = displacements.shape[-2:]
-    maps = displacements.reshape(batch, num_joints, 2, height * width)
-    root = torch.stack((cells % width, cells // width), dim=1)
-    joints: list[Tensor | None] = [None] * num_joints
-    for level in joints_by_level:
-        starts = torch.stack(
-            [
-                root if parents[j] < 0 else joints[parents[j]].round().long()
-                for j in level
-            ],
-            dim=1,
-        )
-        x = starts[:, :, 0].clamp(0, width - 1)
-        y = starts[:, :, 1].clamp(0, height - 1)
-        index = (y * width + x)[:, :, None].expand(-1, -1, 2, -1)
-        vectors = maps[:, list(level)].gather(3, index).float()
-        found = torch.stack((x, y), dim=2) + vectors * normalizer
-        if snap is not None:
-            found = snap(found.permute(0, 3, 1, 2), level).permute(0, 2, 3, 1)
-        for i, joint in enumerate(level):
-            joints[joint] = found[:, i]
-    return torch.stack(joints, dim=1).permute(0, 3, 1, 2)
-
-
-def sample_keypoint_scores(heatmaps: Tensor, keypoints: Tensor) -> Tensor:
-    """Read each joint's own heatmap where the joint lies (bilinear).
-
-    Args:
-        heatmaps (Tensor): Keypoint heatmaps (B, K, H, W).
-        keypoints (Tensor): Joints (B, M, K, 2) in cells. Outside of the map
-            its border counts.
-
-    Returns:
-        Tensor: Scores (B, M, K), float32.
-    """
-    batch, num_joints, height, width = heatmaps.shape
-    num_candidates = keypoints.shape[1]
-    half = keypoints.new_tensor([max(width - 1, 1), max(height - 1, 1)]) / 2
-    grid = keypoints.permute(0, 2, 1, 3) / half - 1
-    scores = F.grid_sample(
-        heatmaps.float().reshape(batch * num_joints, 1, height, width),
-        grid.reshape(batch * num_joints, 1, num_candidates, 2),
-        padding_mode='border',
-        align_corners=True,
-    )
-    scores = scores.reshape(batch, num_joints, num_candidates)
-    return scores.transpose(1, 2)
-
-
 def find_joint_peaks(
     heatmaps: Tensor, score_thr: float, nms_kernel: int, max_peaks: int = 40
 ) -> Tensor:
@@ -245,3 +119,28 @@ def snap_to_peaks(
     snapped = peaks.gather(3, index)[:, :, :, 0]
     in_reach = nearest <= max_distance[:, :, None, None]
     return torch.where(in_reach, snapped, keypoints)
+
+
+def sample_keypoint_scores(heatmaps: Tensor, keypoints: Tensor) -> Tensor:
+    """Read each joint's own heatmap where the joint lies (bilinear).
+
+    Args:
+        heatmaps (Tensor): Keypoint heatmaps (B, K, H, W).
+        keypoints (Tensor): Joints (B, M, K, 2) in cells. Outside of the map
+            its border counts.
+
+    Returns:
+        Tensor: Scores (B, M, K), float32.
+    """
+    batch, num_joints, height, width = heatmaps.shape
+    num_candidates = keypoints.shape[1]
+    half = keypoints.new_tensor([max(width - 1, 1), max(height - 1, 1)]) / 2
+    grid = keypoints.permute(0, 2, 1, 3) / half - 1
+    scores = F.grid_sample(
+        heatmaps.float().reshape(batch * num_joints, 1, height, width),
+        grid.reshape(batch * num_joints, 1, num_candidates, 2),
+        padding_mode='border',
+        align_corners=True,
+    )
+    scores = scores.reshape(batch, num_joints, num_candidates)
+    return scores.transpose(1, 2)
