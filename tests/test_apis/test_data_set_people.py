@@ -1,18 +1,11 @@
-import importlib.util
 import json
-from pathlib import Path
 
+import mpii_files
 import pytest
 
 from rmpe_spm.apis import ConfigError
 from rmpe_spm.apis.data_set_people import read_people
 from rmpe_spm.datasets.datasets import MpiiMultiPersonDataset
-
-_spec = importlib.util.spec_from_file_location(
-    'mpii_files', Path(__file__).parents[1] / 'test_datasets/mpii_files.py'
-)
-mpii_files = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(mpii_files)
 
 
 def test_coco_is_read_as_it_is(tiny_config, tiny_coco):

@@ -1,19 +1,13 @@
-import importlib.util
 import json
 from pathlib import Path
 
+import mpii_files
 import pytest
 import torch
 from mmpose.models import build_pose_estimator
 
 from rmpe_spm.apis import preflight
 from rmpe_spm.apis.preflight import ConfigError, check_data, check_model
-
-_spec = importlib.util.spec_from_file_location(
-    'mpii_files', Path(__file__).parents[1] / 'test_datasets' / 'mpii_files.py'
-)
-mpii_files = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(mpii_files)
 
 
 def test_good_set_up(tiny_config):

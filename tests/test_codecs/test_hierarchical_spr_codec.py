@@ -1,7 +1,9 @@
+import brute_force_spr
 import numpy as np
 import pytest
 import torch
 from mmpose.registry import KEYPOINT_CODECS
+from spr_poses import make_poses
 
 from rmpe_spm.codecs import HierarchicalSPRCodec
 
@@ -28,7 +30,7 @@ SMALL = dict(input_size=(96, 80), heatmap_size=(24, 20), sigma=4, tau=3)
     ],
     ids=str,
 )
-def test_encode_agrees_with_brute_force(options, brute_force_spr, make_poses):
+def test_encode_agrees_with_brute_force(options):
     codec = HierarchicalSPRCodec(**(SMALL | options))
     for seed in range(2):
         keypoints = make_poses(5, 17, codec.input_size, seed)
@@ -108,7 +110,7 @@ def test_mean_counts_only_persons_with_the_joint():
     assert codec.encode(keypoints, visible)['heatmaps'].max() > 0.9
 
 
-def test_flat_is_the_star_tree(make_poses):
+def test_flat_is_the_star_tree():
     flat = HierarchicalSPRCodec(**SMALL, kinematics='coco-flat')
     star = HierarchicalSPRCodec(**SMALL, kinematics=[-1] * 17)
     keypoints = make_poses(3, 17, flat.input_size)
@@ -121,14 +123,14 @@ def test_flat_is_the_star_tree(make_poses):
     np.testing.assert_array_equal(three['joint_offsets'], one['displacements'])
 
 
-def test_joint_offsets_are_the_accumulated_displacements(make_poses):
+def test_joint_offsets_are_the_accumulated_displacements():
     codec = HierarchicalSPRCodec(**SMALL, generate_joint_offsets=True)
     encoded = codec.encode(make_poses(4, 17, codec.input_size))
     summed = codec.accumulate(torch.tensor(encoded['displacements'])[None])
     np.testing.assert_allclose(summed[0], encoded['joint_offsets'], atol=1e-5)
 
 
-def test_joint_offsets_need_no_parent(make_poses):
+def test_joint_offsets_need_no_parent():
     codec = HierarchicalSPRCodec(**SMALL, generate_joint_offsets=True)
     visible = np.ones((1, 17))
     visible[0, 5] = 0
@@ -138,7 +140,7 @@ def test_joint_offsets_need_no_parent(make_poses):
     assert encoded['joint_offset_weights'][2 * 5].max() == 0
 
 
-def test_small_persons_are_neither_drawn_nor_background(make_poses):
+def test_small_persons_are_neither_drawn_nor_background():
     codec = HierarchicalSPRCodec(**SMALL, min_diagonal=20)
     keypoints = make_poses(2, 17, codec.input_size, spread=20)
     keypoints[0] = keypoints[0].mean(axis=0) + [[2.0, 0.0]] * 17
@@ -152,7 +154,7 @@ def test_small_persons_are_neither_drawn_nor_background(make_poses):
     assert 0 < (encoded['heatmap_weights'] == 0).sum() <= 29
 
 
-def test_a_small_person_does_not_hide_a_large_one(make_poses):
+def test_a_small_person_does_not_hide_a_large_one():
     codec = HierarchicalSPRCodec(**SMALL, min_diagonal=20)
     keypoints = make_poses(2, 17, codec.input_size, spread=20)
     root = keypoints[1].mean(axis=0)
@@ -163,7 +165,7 @@ def test_a_small_person_does_not_hide_a_large_one(make_poses):
     assert weights[y, x + 4] == 0
 
 
-def test_background_weight(make_poses):
+def test_background_weight():
     codec = HierarchicalSPRCodec(**SMALL, background_weight=0.1)
     encoded = codec.encode(make_poses(1, 17, codec.input_size))
     foreground = encoded['heatmaps'] > 0.01
@@ -172,7 +174,7 @@ def test_background_weight(make_poses):
     )
 
 
-def test_outside_joints_can_be_ignored(make_poses):
+def test_outside_joints_can_be_ignored():
     keypoints = make_poses(1, 17, (96, 80), spread=10)
     keypoints[0, 9] = (-30, 40)
     kept = HierarchicalSPRCodec(**SMALL).encode(keypoints)
@@ -187,7 +189,7 @@ def test_outside_joints_can_be_ignored(make_poses):
     np.testing.assert_array_equal(ignored['heatmaps'], expected['heatmaps'])
 
 
-def test_missing_coordinates_count_as_not_labelled(make_poses):
+def test_missing_coordinates_count_as_not_labelled():
     codec = HierarchicalSPRCodec(**SMALL)
     keypoints = make_poses(2, 17, codec.input_size)
     visible = np.ones((2, 17))

@@ -1,6 +1,8 @@
+import brute_force_spr
 import numpy as np
 import pytest
 import torch
+from spr_poses import make_poses
 
 from rmpe_spm.codecs import HierarchicalSPRCodec
 
@@ -25,7 +27,7 @@ def test_no_people():
 
 
 @pytest.mark.parametrize('overlap', ['mean', 'nearest', 'smaller'])
-def test_two_people_on_the_same_root(overlap, make_poses):
+def test_two_people_on_the_same_root(overlap):
     codec = HierarchicalSPRCodec(**SMALL, overlap=overlap)
     keypoints = make_poses(2, 17, codec.input_size, 2, spread=15)
     keypoints[1] = keypoints[0].mean(axis=0) + 1.5 * (
@@ -42,7 +44,7 @@ def test_two_people_on_the_same_root(overlap, make_poses):
 
 
 @pytest.mark.parametrize('joint', [0, 9])
-def test_one_joint_left(joint, make_poses):
+def test_one_joint_left(joint):
     codec = HierarchicalSPRCodec(**SMALL)
     visible = np.zeros((1, 17))
     visible[0, joint] = 1
@@ -64,7 +66,7 @@ def test_one_joint_left(joint, make_poses):
     ]
 
 
-def test_roots_outside_the_map(brute_force_spr, make_poses):
+def test_roots_outside_the_map():
     codec = HierarchicalSPRCodec(**SMALL)
     keypoints = make_poses(3, 17, codec.input_size, 0, 5)
     keypoints += np.array([[-6, 40], [1000, 40], [1e12, -1e12]])[
@@ -81,7 +83,7 @@ def test_roots_outside_the_map(brute_force_spr, make_poses):
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize('channel', ['heatmaps', 'displacements'])
-def test_output_that_is_not_finite_yields_no_pose(bad, channel, make_poses):
+def test_output_that_is_not_finite_yields_no_pose(bad, channel):
     codec = HierarchicalSPRCodec(**SMALL)
     encoded = codec.encode(make_poses(2, 17, codec.input_size))
     maps = {

@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spr_poses import make_poses
 
 from rmpe_spm.codecs import HierarchicalSPRCodec
 from rmpe_spm.codecs.kinematic_tables import NAMED_TREES
@@ -24,9 +25,7 @@ def decode_from(codec, encoded, cell):
 
 @pytest.mark.parametrize('location', ['root', 'parent'])
 @pytest.mark.parametrize('kinematics', TREES, ids=str)
-def test_round_trip_is_exact_from_any_cell_of_the_window(
-    kinematics, location, make_poses
-):
+def test_round_trip_is_exact_from_any_cell_of_the_window(kinematics, location):
     num_joints = build_kinematic_tree(kinematics).num_joints
     codec = HierarchicalSPRCodec(
         (512, 384),
@@ -49,7 +48,7 @@ def test_round_trip_is_exact_from_any_cell_of_the_window(
 
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_round_trip_property(data, make_poses):
+def test_round_trip_property(data):
     """Any number of people, any joints missing, anywhere: what is decoded
     at a person's root is that person."""
     kinematics = data.draw(st.sampled_from(TREES))
@@ -96,7 +95,7 @@ def test_round_trip_property(data, make_poses):
         assert errors.size == 0 or errors.max(axis=1).min() < 1e-3
 
 
-def test_peaks_give_back_all_persons(make_poses):
+def test_peaks_give_back_all_persons():
     codec = HierarchicalSPRCodec((512, 512), (128, 128))
     centers = np.mgrid[80:500:110, 80:500:110].reshape(2, -1).T[:, None]
     keypoints = make_poses(16, 17, (512, 512), 1, 40)
@@ -113,7 +112,7 @@ def test_peaks_give_back_all_persons(make_poses):
     assert torch.equal(keypoint_scores, root_scores[:, None].expand(-1, 17))
 
 
-def test_maps_of_another_size_decode_with_the_same_stride(make_poses):
+def test_maps_of_another_size_decode_with_the_same_stride():
     codec = HierarchicalSPRCodec((128, 128), (32, 32), sigma=3, tau=3)
     large = HierarchicalSPRCodec(
         (256, 192), (64, 48), sigma=3, tau=3, normalizer=codec.normalizer
@@ -127,7 +126,7 @@ def test_maps_of_another_size_decode_with_the_same_stride(make_poses):
     np.testing.assert_allclose(decoded, keypoints, atol=1e-3)
 
 
-def test_batch_equals_single_and_counts_differ(make_poses):
+def test_batch_equals_single_and_counts_differ():
     codec = HierarchicalSPRCodec(
         **SMALL, generate_keypoint_heatmaps=True, overlap='nearest'
     )
@@ -225,7 +224,7 @@ def test_snapping_a_parent_puts_its_child_right(location):
         assert child == pytest.approx([76, 40])
 
 
-def test_decoding_stays_in_float32_under_autocast(make_poses):
+def test_decoding_stays_in_float32_under_autocast():
     codec = HierarchicalSPRCodec((512, 512), (128, 128))
     encoded = codec.encode(make_poses(1, 17, (512, 512), 4, 100))
     heatmaps = torch.tensor(encoded['heatmaps'])
@@ -236,7 +235,7 @@ def test_decoding_stays_in_float32_under_autocast(make_poses):
     assert torch.equal(decoded, expected)
 
 
-def test_padded_decoding_traces(make_poses):
+def test_padded_decoding_traces():
     """No shape depends on values, so the decoder exports as a graph."""
     codec = HierarchicalSPRCodec(**SMALL)
     encoded = codec.encode(make_poses(2, 17, codec.input_size))

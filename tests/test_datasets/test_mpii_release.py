@@ -1,21 +1,14 @@
 """The release's .mat, as written by the tests in its structure."""
 
-import importlib.util
-from pathlib import Path
 from types import SimpleNamespace
 
+import mpii_files
 import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
 from rmpe_spm.datasets.mpii_release import _read_image, read_release
 from rmpe_spm.datasets.mpii_tables import read_hdf5
-
-_spec = importlib.util.spec_from_file_location(
-    'mpii_files', Path(__file__).with_name('mpii_files.py')
-)
-mpii_files = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(mpii_files)
 
 
 def test_all_that_the_release_has(tmp_path):

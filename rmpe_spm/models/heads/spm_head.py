@@ -19,13 +19,9 @@ from mmpose.utils.typing import (
 from torch import Tensor
 
 from ...structures.padded_poses import PaddedPoses
-from ..utils.feature_levels import upsample_level
+from ..utils.feature_levels import add_levels
 from ..utils.pose_instances import best_instances, unpad_poses
-from ..utils.pose_map_merging import (
-    merge_scales,
-    unflip_displacements,
-    unflip_heatmaps,
-)
+from ..utils.pose_map_merging import merge_flipped, merge_scales
 from ..utils.pose_merging import merge_poses
 from .spm_stage import SPMStage
 
@@ -224,7 +220,7 @@ class SPMHead(BaseHead):
         if self.num_stages == 1:
             if isinstance(self.in_index, int):
                 return [feats[self.in_index]]
-            return [_add_levels([feats[i] for i in self.in_index])]
+            return [add_levels([feats[i] for i in self.in_index], 'SPMHead')]
         if len(feats) < self.num_stages:
             raise ValueError(
                 f'SPMHead: num_stages={self.num_stages}, but the backbone '
@@ -428,27 +424,16 @@ class SPMHead(BaseHead):
         if not test_cfg.get('flip_test', False):
             return self.forward(feats)
         feats, mirrored_feats = feats
-        heatmaps, displacements = self.forward(feats)
-        mirrored = self.forward(mirrored_feats)
         flip_indices = samples[0].metainfo['flip_indices']
         self.decoder.tree.check_symmetry(flip_indices)
-        stride = float(self.decoder.scale_factor[0])
-        heatmaps_back = unflip_heatmaps(
-            mirrored[0],
-            flip_indices,
-            stride,
-            shift=test_cfg.get('shift_heatmap', True),
-        )
-        displacements_back = unflip_displacements(
-            mirrored[1],
+        return merge_flipped(
+            self.forward(feats),
+            self.forward(mirrored_feats),
             flip_indices,
             self.decoder.starts_from_cell,
-            stride,
+            float(self.decoder.scale_factor[0]),
             self.decoder.normalizer,
-        )
-        return (
-            (heatmaps + heatmaps_back) / 2,
-            (displacements + displacements_back) / 2,
+            shift=test_cfg.get('shift_heatmap', True),
         )
 
     def _decode_maps(self, maps: Maps, test_cfg: ConfigType) -> PaddedPoses:
@@ -490,11 +475,3 @@ class SPMHead(BaseHead):
         if self._nms is None or self._nms_config != config:
             self._nms, self._nms_config = TASK_UTILS.build(config), config
         return self._nms
-
-
-def _add_levels(feats: Sequence[Tensor]) -> Tensor:
-    """Add feature maps (B, C, H, W), all resized to the first one's size."""
-    total = feats[0]
-    for feature in feats[1:]:
-        total = total + upsample_level(feature, total.shape[2:], 'SPMHead')
-    return total

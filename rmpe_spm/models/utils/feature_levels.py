@@ -1,5 +1,7 @@
 """Levels of a backbone on one grid."""
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -31,3 +33,22 @@ def upsample_level(
             f"multiples of {ratio} times the first level's stride"
         )
     return F.interpolate(coarse, size=size, mode='bilinear')
+
+
+def add_levels(feats: Sequence[Tensor], owner: str) -> Tensor:
+    """Add levels, all resized to the first one's size.
+
+    Args:
+        feats (Sequence[Tensor]): Features (B, C, h, w), the finest first.
+        owner (str): Who asks, for the message.
+
+    Returns:
+        Tensor: Their sum (B, C, H, W).
+
+    Raises:
+        ValueError: As :func:`upsample_level`.
+    """
+    total = feats[0]
+    for feature in feats[1:]:
+        total = total + upsample_level(feature, total.shape[2:], owner)
+    return total

@@ -81,6 +81,40 @@ def unflip_displacements(
     return maps.reshape(batch, -1, height, width)
 
 
+def merge_flipped(
+    maps: tuple[Tensor, Tensor],
+    mirrored: tuple[Tensor, Tensor],
+    flip_indices: Sequence[int],
+    from_cell: Sequence[bool],
+    stride: float,
+    normalizer: float,
+    shift: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """Average the maps of an image with those of the mirrored image.
+
+    Args:
+        maps (tuple[Tensor, Tensor]): Heatmaps (B, C, H, W) and displacements
+            (B, 2K, H, W) of the image.
+        mirrored (tuple[Tensor, Tensor]): The same of the mirrored image.
+        flip_indices (Sequence[int]): The joint on the other side for each of
+            the K joints.
+        from_cell (Sequence[bool]): Which joints' displacements start from
+            the cell.
+        stride (float): Input pixels per cell along x.
+        normalizer (float): Z in cells, by which displacements are divided.
+        shift (bool): Whether to resample the mirrored heatmaps. Defaults to
+            ``True``.
+
+    Returns:
+        tuple[Tensor, Tensor]: Heatmaps and displacements.
+    """
+    heatmaps = unflip_heatmaps(mirrored[0], flip_indices, stride, shift)
+    displacements = unflip_displacements(
+        mirrored[1], flip_indices, from_cell, stride, normalizer
+    )
+    return (maps[0] + heatmaps) / 2, (maps[1] + displacements) / 2
+
+
 def resample_maps(
     heatmaps: Tensor,
     displacements: Tensor,

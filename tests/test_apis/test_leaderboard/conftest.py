@@ -1,11 +1,10 @@
 """Models and data that a leaderboard is made of."""
 
-import importlib.util
 import json
 from argparse import Namespace
-from pathlib import Path
 
 import cv2
+import mpii_files
 import numpy as np
 import pytest
 import torch
@@ -15,12 +14,6 @@ from rmpe_spm.apis.leaderboard.cache import Record
 from rmpe_spm.apis.leaderboard.listing import DataSetSpec, listing_of_pairs
 from rmpe_spm.apis.leaderboard.running import evaluate_all
 from rmpe_spm.apis.leaderboard.tables import Row
-
-_spec = importlib.util.spec_from_file_location(
-    'mpii_files', Path(__file__).parents[2] / 'test_datasets/mpii_files.py'
-)
-mpii_files = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(mpii_files)
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """The data set from every form of its annotations."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import cv2
+import mpii_files
 import numpy as np
 import pytest
 from mmpose.registry import DATASETS
@@ -12,11 +11,6 @@ from scipy.io import savemat
 
 from rmpe_spm.datasets.datasets import MpiiMultiPersonDataset
 
-_spec = importlib.util.spec_from_file_location(
-    'mpii_files', Path(__file__).parents[1] / 'mpii_files.py'
-)
-mpii_files = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(mpii_files)
 PACK = dict(type='PackPoseInputs')
 
 

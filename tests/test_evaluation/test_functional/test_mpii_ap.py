@@ -1,9 +1,8 @@
 """MPII's AP: by hand, beside plain loops, and on real predictions."""
 
-import importlib.util
 import math
-from pathlib import Path
 
+import brute_force_mpii_ap as brute_force
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,13 +22,6 @@ from rmpe_spm.evaluation.functional.mpii_matching import (
     match_poses,
 )
 from rmpe_spm.structures.mpii_joints import evaluated_joints
-
-_spec = importlib.util.spec_from_file_location(
-    'brute_force_mpii_ap',
-    Path(__file__).parents[1] / 'brute_force_mpii_ap.py',
-)
-brute_force = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(brute_force)
 
 COLUMNS = ('Head', 'Shoulder', 'Elbow', 'Wrist', 'Hip', 'Knee', 'Ankle')
 BASE = np.stack([np.arange(14) * 30.0, np.zeros(14)], 1)

@@ -1,10 +1,9 @@
 """The metric on samples of a data set, and through the runner."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import cv2
+import mpii_files
 import numpy as np
 import pytest
 from mmengine.runner import Runner
@@ -18,11 +17,6 @@ from rmpe_spm.evaluation.functional.mpii_prediction_file import (
 from rmpe_spm.evaluation.metrics import mpii_multi_person_ap as module
 from rmpe_spm.evaluation.metrics.mpii_multi_person_ap import MpiiMultiPersonAP
 
-_spec = importlib.util.spec_from_file_location(
-    'mpii_files', Path(__file__).parents[2] / 'test_datasets/mpii_files.py'
-)
-mpii_files = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(mpii_files)
 COLUMNS = ('Head', 'Shoulder', 'Elbow', 'Wrist', 'Hip', 'Knee', 'Ankle')
 ALL = {f'mpii/{name}' for name in (*COLUMNS, 'Total')}
 

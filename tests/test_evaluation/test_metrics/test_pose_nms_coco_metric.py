@@ -1,11 +1,11 @@
 """The metric beside mmpose's own, and its NMS by hand."""
 
-import importlib.util
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from coco_samples import evaluate, samples_of
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 
@@ -13,14 +13,6 @@ from rmpe_spm.evaluation.metrics import (
     PoseNMSCocoMetric,
     pose_nms_coco_metric,
 )
-
-_spec = importlib.util.spec_from_file_location(
-    'coco_samples', Path(__file__).with_name('coco_samples.py')
-)
-coco_samples = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(coco_samples)
-evaluate = coco_samples.evaluate
-samples_of = coco_samples.samples_of
 
 
 def written(tmp_path, samples, **options):

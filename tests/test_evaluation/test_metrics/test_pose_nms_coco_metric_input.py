@@ -1,26 +1,17 @@
 """The numbers beside mmpose's own, and input that can't be evaluated."""
 
-import importlib.util
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from coco_samples import META, evaluate, samples_of
 from mmengine.logging import MessageHub
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.metrics import CocoMetric
 
 from rmpe_spm.evaluation.functional import coco_checks
 from rmpe_spm.evaluation.metrics import PoseNMSCocoMetric
-
-_spec = importlib.util.spec_from_file_location(
-    'coco_samples', Path(__file__).with_name('coco_samples.py')
-)
-coco_samples = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(coco_samples)
-META = coco_samples.META
-evaluate = coco_samples.evaluate
-samples_of = coco_samples.samples_of
 
 
 @pytest.fixture(autouse=True)

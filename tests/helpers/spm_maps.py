@@ -1,0 +1,87 @@
+"""Heads of SPM, people, and the maps that a perfect network predicts."""
+
+import numpy as np
+import torch
+from mmengine.structures import PixelData
+from mmpose.structures import PoseDataSample
+
+from rmpe_spm.models.heads import SPMHead
+
+FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
+SIZE = (128, 96)
+
+
+def codec_config(**options):
+    return (
+        dict(
+            type='HierarchicalSPRCodec',
+            input_size=SIZE,
+            heatmap_size=(32, 24),
+            sigma=3,
+            tau=3,
+            overlap='nearest',
+        )
+        | options
+    )
+
+
+def make_head(in_channels=8, codec=None, **options):
+    small = dict(num_convs=1, channels=8, kernel_size=3)
+    return SPMHead(
+        in_channels=in_channels,
+        num_keypoints=17,
+        decoder=codec_config(**(codec or {})),
+        **(dict(heatmap_head=small, displacement_head=small) | options),
+    )
+
+
+def make_poses(count, seed=0):
+    """People beside each other, so that each has a peak of its own."""
+    rng = np.random.RandomState(seed)
+    poses = rng.uniform(-14, 14, (count, 17, 2))
+    poses -= poses.mean(axis=1, keepdims=True)
+    poses[..., 0] += 20 + 40 * np.arange(count)[:, None]
+    poses[..., 1] += rng.uniform(35, 60, (count, 1))
+    return poses.astype(np.float32)
+
+
+def make_samples(codec, all_poses, **meta):
+    samples = []
+    for i, poses in enumerate(all_poses):
+        sample = PoseDataSample(
+            metainfo=dict(
+                img_path=f'images/{i}.jpg',
+                input_size=SIZE,
+                input_center=np.array(SIZE) / 2,
+                input_scale=np.array(SIZE, dtype=np.float32),
+                flip_indices=FLIP,
+                **meta,
+            )
+        )
+        encoded = codec.encode(poses)
+        sample.gt_fields = PixelData(
+            **{key: torch.tensor(value) for key, value in encoded.items()}
+        )
+        samples.append(sample)
+    return samples
+
+
+def perfect_maps(codec, all_poses):
+    encoded = [codec.encode(poses) for poses in all_poses]
+    return tuple(
+        torch.tensor(np.stack([e[key] for e in encoded]))
+        for key in ('heatmaps', 'displacements')
+    )
+
+
+def answer(head, *maps):
+    """Make the head predict these maps, one pair for each forward."""
+    replies = iter(maps)
+    head.forward = lambda feats: next(replies)
+    return head
+
+
+def assert_same_people(instances, poses, atol=1e-2):
+    assert len(instances) == len(poses)
+    order = np.argsort(instances.keypoints[..., 0].mean(axis=1))
+    np.testing.assert_allclose(instances.keypoints[order], poses, atol=atol)

@@ -1,0 +1,122 @@
+"""SPM's head in mmpose's estimator and inferencer."""
+
+import warnings
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.structures import InstanceData
+from mmpose.apis import Pose2DInferencer
+from mmpose.registry import KEYPOINT_CODECS, MODELS
+from spm_maps import SIZE, codec_config, make_poses, make_samples
+
+
+def make_model(**options):
+    return MODELS.build(
+        dict(
+            type='BottomupPoseEstimator',
+            data_preprocessor=dict(
+                type='PoseDataPreprocessor', mean=[127.0] * 3, std=[64.0] * 3
+            ),
+            backbone=dict(
+                type='MobileNetV2', widen_factor=0.5, out_indices=(1, 2, 4)
+            ),
+            neck=dict(type='FeatureMapProcessor', concat=True),
+            head=dict(
+                type='SPMHead',
+                in_channels=16 + 16 + 48,
+                num_keypoints=17,
+                heatmap_head=dict(channels=32, kernel_size=3),
+                displacement_head=dict(channels=32, kernel_size=3),
+                decoder=codec_config(),
+            ),
+            test_cfg=dict(flip_test=True),
+        )
+        | options
+    )
+
+
+def oks(pred, true):
+    squared = ((pred - true) ** 2).sum(axis=-1)
+    area = np.ptp(true[:, 0]) * np.ptp(true[:, 1])
+    return np.exp(-squared / (2 * area * 0.14**2)).mean()
+
+
+def test_overfits_two_images():
+    torch.manual_seed(1)
+    model = make_model()
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        model.head.init_weights()
+    poses = [make_poses(3), make_poses(2, seed=1)]
+    samples = make_samples(model.head.decoder, poses)
+    inputs = torch.rand(2, 3, SIZE[1], SIZE[0]) * 2 - 1
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 80)
+    for _ in range(80):
+        losses = model(inputs, samples, mode='loss')
+        loss = sum(losses.values())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    assert torch.isfinite(loss)
+    # batch statistics, as there are too few steps for running ones
+    model.test_cfg['flip_test'] = False
+    with torch.no_grad():
+        results = model(inputs, samples, mode='predict')
+    for result, expected in zip(results, poses, strict=True):
+        pred = result.pred_instances
+        assert isinstance(pred, InstanceData)
+        found = pred.keypoints[pred.bbox_scores > 0.5]
+        for true in expected:
+            assert max(oks(one, true) for one in found) > 0.9
+
+
+def test_flip_test_and_another_input_size_in_the_estimator():
+    model = make_model().eval()
+    codec = KEYPOINT_CODECS.build(codec_config())
+    samples = make_samples(codec, [make_poses(1)] * 2)
+    for size in [(96, 128), (64, 192)]:
+        with torch.no_grad():
+            results = model(torch.rand(2, 3, *size), samples, mode='predict')
+        assert len(results) == 2
+
+
+def test_inferencer_draws_the_poses(tmp_path, repo_root):
+    """mmpose's inferencer, its NMS and visualiser."""
+    name = 'spm_mobilenetv2_8xb32-140e_coco-256x256.py'
+    cfg = Config.fromfile(repo_root / 'configs' / 'spm' / 'coco' / name)
+    cfg.model.backbone = dict(
+        type='MobileNetV2', widen_factor=0.1, out_indices=(1,)
+    )
+    cfg.model.neck = None
+    cfg.model.head.update(in_channels=8, in_index=-1)
+    cfg.model.test_cfg.flip_test = False
+    cfg.dump(tmp_path / name)
+    inferencer = Pose2DInferencer(str(tmp_path / name), device='cpu')
+    poses = make_poses(3)
+    head = inferencer.model.head
+    head.decoder.heatmap_size = (88, 64)
+    encoded = head.decoder.encode(poses)
+    maps = [torch.tensor(encoded[key])[None] for key in encoded]
+    maps[0][maps[0] < 0.5] = 0
+    for i in range(3):  # 10 cells apart
+        maps[0][..., 10 * i : 10 * i + 10] *= 1 - 0.2 * i
+    head.forward = lambda feats: (maps[0], maps[2])
+    image = np.full((240, 320, 3), 255, dtype=np.uint8)
+
+    def infer(**options):
+        return next(inferencer(image, return_vis=True, **options))
+
+    result = infer(draw_heatmap=True, draw_bbox=True)
+    found = result['predictions'][0]
+    assert len(found) == 3
+    # the image is 240 high and was enlarged to 256
+    keypoints = np.array([person['keypoints'] for person in found])
+    order = np.argsort(keypoints[..., 0].mean(axis=1))
+    expected = poses * 240 / 256 - [(352 - 320 * 256 / 240) / 2 * 240 / 256, 0]
+    np.testing.assert_allclose(keypoints[order], expected, atol=0.1)
+    assert (result['visualization'][0] != 255).any()
+    assert min(person['bbox_score'] for person in found) > 0.3
+    assert len(infer(pose_based_nms=True)['predictions'][0]) == 3
