@@ -57,11 +57,13 @@ from rmpe_spm.evaluation.functional.pose_nms_comparison import (  # noqa: E402
     compare_nms,
 )
 from rmpe_spm.evaluation.functional.pose_nms_learning import (  # noqa: E402
-    RANGES,
     Plane,
-    PoseNMSProblem,
     cross_validate,
     learn,
+)
+from rmpe_spm.evaluation.functional.pose_nms_problem import (  # noqa: E402
+    RANGES,
+    PoseNMSProblem,
 )
 from rmpe_spm.evaluation.functional.pose_nms_rule import (  # noqa: E402
     PRESETS,

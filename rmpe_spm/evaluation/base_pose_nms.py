@@ -5,11 +5,13 @@ from abc import ABCMeta, abstractmethod
 from .functional.pose_nms_batch import (
     Arrays,
     PoseBatch,
-    Selection,
     flatten_poses,
-    results_of,
 )
 from .functional.pose_nms_result import PoseNMSResult
+from .functional.pose_nms_selection import (
+    Selection,
+    results_of,
+)
 from .functional.pose_similarity import Array
 
 

@@ -26,11 +26,13 @@ from ..utils.sdtn import (
     sdtn_on_forward,
 )
 from ..utils.spatial_transformer import (
+    warp,
+)
+from ..utils.theta import (
     guard_theta,
     identity_params,
     mirror_theta,
     params_to_theta,
-    warp,
 )
 
 

@@ -30,7 +30,12 @@ from ..utils.sdtn import (
     predict_in_crop,
     sdtn_on_forward,
 )
-from ..utils.spatial_transformer import mirror_theta, warp
+from ..utils.spatial_transformer import (
+    warp,
+)
+from ..utils.theta import (
+    mirror_theta,
+)
 
 BRANCH = 'parallel_sppe'
 TARGET_PREFIX = 'center_'

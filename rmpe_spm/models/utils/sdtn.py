@@ -28,13 +28,15 @@ from mmpose.codecs import UDPHeatmap
 from torch import Tensor, nn
 
 from .spatial_transformer import (
+    transform_points,
+    warp,
+    warp_vectors,
+)
+from .theta import (
     invert_theta,
     mirror_theta,
     normalized_to_pixel_theta,
     theta_on_grid,
-    transform_points,
-    warp,
-    warp_vectors,
 )
 
 SDTN_MODES = ('coordinates', 'heatmaps')

@@ -10,8 +10,10 @@ from mmcv.transforms import Compose
 from mmpose.registry import TRANSFORMS
 
 from rmpe_spm.models.utils.spatial_transformer import (
-    normalized_to_pixel_theta,
     transform_points,
+)
+from rmpe_spm.models.utils.theta import (
+    normalized_to_pixel_theta,
 )
 
 SIZE = (48, 64)

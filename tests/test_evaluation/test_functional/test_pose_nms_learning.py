@@ -2,93 +2,23 @@
 
 import numpy as np
 import pytest
+from redundant_poses import redundant_poses
 
-from rmpe_spm.evaluation import ParametricPoseNMS
 from rmpe_spm.evaluation.functional import pose_nms_learning
-from rmpe_spm.evaluation.functional.annotated_people import ImageTruth
-from rmpe_spm.evaluation.functional.coco_poses import PoseSet
 from rmpe_spm.evaluation.functional.oks import COCO_SIGMAS
-from rmpe_spm.evaluation.functional.pose_nms_comparison import compare_nms
 from rmpe_spm.evaluation.functional.pose_nms_learning import (
     PLANES,
-    RANGES,
-    PoseNMSProblem,
     cross_validate,
     learn,
+)
+from rmpe_spm.evaluation.functional.pose_nms_problem import (
+    RANGES,
+    PoseNMSProblem,
 )
 from rmpe_spm.evaluation.functional.pose_nms_rule import make_rule
 
 SIGMAS = np.array(COCO_SIGMAS)
-
-
-def redundant_poses(seed=0, images=15):
-    """People, neighbours that are others, and several poses of each."""
-    rng = np.random.default_rng(seed)
-    fields = [[] for _ in range(5)]
-    for _ in range(images):
-        people = rng.integers(1, 5)
-        base = rng.uniform(0, 100, (17, 2))
-        offsets = np.arange(people)[:, None, None] * [[[18.0, 0.0]]]
-        truth = base + offsets + rng.normal(size=(people, 17, 2)) * 2
-        boxes = np.concatenate([truth.min(1), truth.max(1)], 1)
-        owner = np.repeat(np.arange(people), rng.integers(1, 5, people))
-        noise = rng.uniform(0.5, 4, (len(owner), 1, 1))
-        poses = truth[owner] + rng.normal(size=(len(owner), 17, 2)) * noise
-        quality = 1 / (1 + noise[:, 0])
-        scores = np.clip(quality + rng.normal(size=(len(owner), 17)) / 9, 0, 1)
-        joints = np.concatenate([truth, np.full((people, 17, 1), 2.0)], 2)
-        sizes = np.prod(boxes[:, 2:] - boxes[:, :2], 1)
-        people = ImageTruth(
-            joints,
-            np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1),
-            0.5 * sizes,
-            np.zeros(people, dtype=bool),
-        )
-        for field, value in zip(
-            fields,
-            (
-                people,
-                poses,
-                scores,
-                boxes[owner],
-                scores.mean(1) + rng.normal(size=len(owner)) / 9,
-            ),
-            strict=True,
-        ):
-            field.append(value)
-    return PoseSet(list(range(images)), *fields)
-
-
 POSES = redundant_poses()
-
-
-@pytest.mark.parametrize('preset', ['mpii', 'coco', 'paper', 'alphapose'])
-@pytest.mark.parametrize('rank_by', ['keypoint', 'score'])
-@pytest.mark.parametrize('merge', [None, 'max', 'weighted'])
-def test_ap_is_that_of_the_component(preset, rank_by, merge):
-    # with the preset's 7 px nearly all poses here would match
-    fixed = dict(rank_by=rank_by, merge=merge, match_cap=2.0, merge_cap=9.0)
-    rule = make_rule(preset, **fixed)
-    problem = PoseNMSProblem(POSES, SIGMAS, rule)
-    rng = np.random.default_rng(1)
-    numbers = set()
-    for number in range(8):
-        values = {
-            name: float(np.exp(rng.uniform(*np.log(limits))))
-            for name, limits in RANGES.items()
-        }
-        values['eta'] = min(values['eta'], 1 + values['lambda_'])
-        if number == 0:
-            values = {name: getattr(rule, name) for name in RANGES}
-        nms = ParametricPoseNMS(preset, **{**fixed, **values})
-        (score,) = compare_nms(POSES, dict(nms=nms), SIGMAS).values()
-        owners = problem.owners(**values)
-        kept = owners == np.arange(len(owners))
-        assert kept.sum() == score.num_poses
-        assert problem.evaluate(**values) == pytest.approx(score.ap, abs=1e-9)
-        numbers.add(score.num_poses)
-    assert len(numbers) >= 3
-    assert np.isnan(problem.evaluate(1.0, 1.0, 1.0, 2.01))
 
 
 @pytest.mark.parametrize('preset', ['mpii', 'coco'])

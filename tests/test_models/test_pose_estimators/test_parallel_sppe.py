@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmpose.registry import MODELS
 
-from rmpe_spm.models.utils.spatial_transformer import (
+from rmpe_spm.models.utils.theta import (
     mirror_theta,
     normalized_to_pixel_theta,
 )

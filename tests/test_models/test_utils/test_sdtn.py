@@ -12,8 +12,10 @@ from rmpe_spm.models.utils.sdtn import (
     sdtn_outputs,
 )
 from rmpe_spm.models.utils.spatial_transformer import (
-    normalized_to_pixel_theta,
     transform_points,
+)
+from rmpe_spm.models.utils.theta import (
+    normalized_to_pixel_theta,
 )
 
 SIZE, MAP = (48, 64), (12, 16)
