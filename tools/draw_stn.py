@@ -21,12 +21,8 @@ from mmpose.registry import DATASETS, TRANSFORMS
 
 import rmpe_spm  # noqa: F401
 from rmpe_spm.models.pose_estimators import ParallelSPPE
-from rmpe_spm.models.utils.spatial_transformer import (
-    transform_points,
-)
-from rmpe_spm.models.utils.theta import (
-    normalized_to_pixel_theta,
-)
+from rmpe_spm.models.utils.spatial_transformer import transform_points
+from rmpe_spm.models.utils.theta import normalized_to_pixel_theta
 
 GREEN, ORANGE = (80, 220, 60), (30, 140, 255)
 

@@ -16,10 +16,7 @@ from mmengine.config import Config
 from mmengine.dist import get_rank, init_dist, is_distributed
 
 from rmpe_spm.apis import ConfigError, told_plainly
-from rmpe_spm.apis.command_line import (
-    add_launch_arguments,
-    join_cpu_processes,
-)
+from rmpe_spm.apis.command_line import add_launch_arguments, join_cpu_processes
 from rmpe_spm.apis.leaderboard import (
     Listing,
     Outcome,

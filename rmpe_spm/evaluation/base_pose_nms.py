@@ -2,16 +2,9 @@
 
 from abc import ABCMeta, abstractmethod
 
-from .functional.pose_nms_batch import (
-    Arrays,
-    PoseBatch,
-    flatten_poses,
-)
+from .functional.pose_nms_batch import Arrays, PoseBatch, flatten_poses
 from .functional.pose_nms_result import PoseNMSResult
-from .functional.pose_nms_selection import (
-    Selection,
-    results_of,
-)
+from .functional.pose_nms_selection import Selection, results_of
 from .functional.pose_similarity import Array
 
 

@@ -6,13 +6,8 @@ from mmpose.registry import TASK_UTILS
 from .base_pose_nms import BasePoseNMS
 from .functional.greedy_nms import eliminate_pairs
 from .functional.pose_extents import overlapping_blocks, pose_extents
-from .functional.pose_nms_batch import (
-    PoseBatch,
-)
-from .functional.pose_nms_selection import (
-    Selection,
-    clusters_of,
-)
+from .functional.pose_nms_batch import PoseBatch
+from .functional.pose_nms_selection import Selection, clusters_of
 
 # pairs of poses in a block whose extents are compared: the fewer, the fewer
 # poses of a crowd are compared that the block itself eliminates

@@ -8,13 +8,8 @@ from mmpose.registry import TASK_UTILS
 from .base_pose_nms import BasePoseNMS
 from .functional.greedy_nms import eliminate
 from .functional.oks import pose_oks, resolve_sigmas
-from .functional.pose_nms_batch import (
-    PoseBatch,
-)
-from .functional.pose_nms_selection import (
-    Selection,
-    clusters_of,
-)
+from .functional.pose_nms_batch import PoseBatch
+from .functional.pose_nms_selection import Selection, clusters_of
 
 
 @TASK_UTILS.register_module()

@@ -9,16 +9,10 @@ from mmpose.registry import TASK_UTILS
 from .base_pose_nms import BasePoseNMS
 from .functional.pose_merging import merge_poses
 from .functional.pose_nms import greedy_owners
-from .functional.pose_nms_batch import (
-    PoseBatch,
-    mean_scores,
-)
+from .functional.pose_nms_batch import PoseBatch, mean_scores
 from .functional.pose_nms_file import load_rule
 from .functional.pose_nms_rule import make_rule
-from .functional.pose_nms_selection import (
-    Selection,
-    clusters_of,
-)
+from .functional.pose_nms_selection import Selection, clusters_of
 from .functional.pose_similarity import pose_terms
 
 

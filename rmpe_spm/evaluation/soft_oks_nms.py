@@ -7,12 +7,8 @@ from mmpose.registry import TASK_UTILS
 
 from .base_pose_nms import BasePoseNMS
 from .functional.oks import pose_oks, resolve_sigmas
-from .functional.pose_nms_batch import (
-    PoseBatch,
-)
-from .functional.pose_nms_selection import (
-    Selection,
-)
+from .functional.pose_nms_batch import PoseBatch
+from .functional.pose_nms_selection import Selection
 
 
 @TASK_UTILS.register_module()

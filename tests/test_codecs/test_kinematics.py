@@ -1,10 +1,7 @@
 import numpy as np
 import pytest
 
-from rmpe_spm.codecs.kinematics import (
-    KinematicTree,
-    build_kinematic_tree,
-)
+from rmpe_spm.codecs.kinematics import KinematicTree, build_kinematic_tree
 
 
 def test_levels_and_ancestors():

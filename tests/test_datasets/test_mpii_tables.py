@@ -7,11 +7,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from rmpe_spm.datasets.mpii_tables import (
-    read_hdf5,
-    read_json,
-    read_rmpe_list,
-)
+from rmpe_spm.datasets.mpii_tables import read_hdf5, read_json, read_rmpe_list
 
 
 def record(image='5.jpg', **changes):

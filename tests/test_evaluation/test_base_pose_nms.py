@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 from mmpose.registry import TASK_UTILS
 
 from rmpe_spm.evaluation.base_pose_nms import BasePoseNMS
-from rmpe_spm.evaluation.functional.pose_nms_selection import (
-    clusters_of,
-)
+from rmpe_spm.evaluation.functional.pose_nms_selection import clusters_of
 
 
 class EverySecond(BasePoseNMS):

@@ -19,11 +19,7 @@ from ...structures.box_source_names import (
 )
 from ..annotation_check import ConfigError, check_detections
 from ..data_set_people import OTHER_SETTINGS, read_people
-from ..perturbed_boxes import (
-    AMPLIFICATION,
-    ERROR_KINDS,
-    write_perturbed_boxes,
-)
+from ..perturbed_boxes import AMPLIFICATION, ERROR_KINDS, write_perturbed_boxes
 from .mappings import check_keys, take
 
 KINDS = ('config', 'ground_truth', 'detections', 'perturbed')

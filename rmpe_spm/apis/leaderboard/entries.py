@@ -19,11 +19,7 @@ from mmpose.registry import DATASETS, METRICS
 
 from ...version import __version__
 from ..annotation_check import ConfigError
-from ..command_line import (
-    apply_options,
-    join_cpu_processes,
-    load_config,
-)
+from ..command_line import apply_options, join_cpu_processes, load_config
 from .box_sources import BoxSource, apply_box_source
 from .listing import DataSetSpec, Listing, ModelSpec
 

@@ -16,12 +16,7 @@ from .box_sources import WITHOUT_BOXES
 from .cache import Record, ResultCache
 from .entries import Entry, PreparedEntry, identify, list_entries, prepare
 from .evaluation import make_runner, run
-from .joint_failures import (
-    end,
-    first_failure,
-    open_side_channel,
-    wait_for_all,
-)
+from .joint_failures import end, first_failure, open_side_channel, wait_for_all
 from .listing import Listing
 from .tables import Row
 

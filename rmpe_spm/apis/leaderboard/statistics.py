@@ -10,10 +10,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from ...evaluation.functional.annotated_people import NobodyToFind
-from ...evaluation.functional.bootstrap import (
-    bootstrap_ap,
-    paired_bootstrap,
-)
+from ...evaluation.functional.bootstrap import bootstrap_ap, paired_bootstrap
 from ...evaluation.functional.coco_poses import PoseSet
 from ...evaluation.functional.mpii_resampling import MpiiMatches
 from ...evaluation.functional.pose_matches import PoseMatches, match_poses

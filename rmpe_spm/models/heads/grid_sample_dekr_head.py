@@ -3,9 +3,7 @@
 from typing import Any
 
 from mmpose.models.heads import DEKRHead
-from mmpose.models.heads.hybrid_heads.dekr_head import (
-    AdaptiveActivationBlock,
-)
+from mmpose.models.heads.hybrid_heads.dekr_head import AdaptiveActivationBlock
 from mmpose.registry import MODELS
 
 from ..utils.grid_deform_conv import GridDeformConv2d

@@ -25,9 +25,7 @@ from ..utils.sdtn import (
     predict_in_crop,
     sdtn_on_forward,
 )
-from ..utils.spatial_transformer import (
-    warp,
-)
+from ..utils.spatial_transformer import warp
 from ..utils.theta import (
     guard_theta,
     identity_params,

@@ -30,12 +30,8 @@ from ..utils.sdtn import (
     predict_in_crop,
     sdtn_on_forward,
 )
-from ..utils.spatial_transformer import (
-    warp,
-)
-from ..utils.theta import (
-    mirror_theta,
-)
+from ..utils.spatial_transformer import warp
+from ..utils.theta import mirror_theta
 
 BRANCH = 'parallel_sppe'
 TARGET_PREFIX = 'center_'

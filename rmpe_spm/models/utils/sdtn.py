@@ -27,11 +27,7 @@ from mmengine.structures import InstanceData, PixelData
 from mmpose.codecs import UDPHeatmap
 from torch import Tensor, nn
 
-from .spatial_transformer import (
-    transform_points,
-    warp,
-    warp_vectors,
-)
+from .spatial_transformer import transform_points, warp, warp_vectors
 from .theta import (
     invert_theta,
     mirror_theta,

@@ -16,11 +16,7 @@ from rmpe_spm.apis.leaderboard.entries import (
     list_entries,
     prepare,
 )
-from rmpe_spm.apis.leaderboard.listing import (
-    DataSetSpec,
-    Listing,
-    ModelSpec,
-)
+from rmpe_spm.apis.leaderboard.listing import DataSetSpec, Listing, ModelSpec
 
 OWN = BoxSource('config')
 

@@ -2,10 +2,7 @@ import pytest
 import torch
 from mmpose.models import build_pose_estimator
 
-from rmpe_spm.apis.leaderboard.model_cost import (
-    count_gflops,
-    count_parameters,
-)
+from rmpe_spm.apis.leaderboard.model_cost import count_gflops, count_parameters
 
 
 class Convolution(torch.nn.Conv2d):

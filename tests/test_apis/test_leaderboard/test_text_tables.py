@@ -5,11 +5,7 @@ import math
 import pytest
 
 from rmpe_spm.apis.leaderboard.tables import Comparison, make_table
-from rmpe_spm.apis.leaderboard.text_tables import (
-    format_p,
-    to_csv,
-    to_markdown,
-)
+from rmpe_spm.apis.leaderboard.text_tables import format_p, to_csv, to_markdown
 
 
 @pytest.fixture

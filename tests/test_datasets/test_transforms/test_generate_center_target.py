@@ -9,12 +9,8 @@ import torch
 from mmcv.transforms import Compose
 from mmpose.registry import TRANSFORMS
 
-from rmpe_spm.models.utils.spatial_transformer import (
-    transform_points,
-)
-from rmpe_spm.models.utils.theta import (
-    normalized_to_pixel_theta,
-)
+from rmpe_spm.models.utils.spatial_transformer import transform_points
+from rmpe_spm.models.utils.theta import normalized_to_pixel_theta
 
 SIZE = (48, 64)
 CODECS = {

@@ -9,10 +9,7 @@ from coco_samples import evaluate, samples_of
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 
-from rmpe_spm.evaluation.metrics import (
-    PoseNMSCocoMetric,
-    pose_nms_coco_metric,
-)
+from rmpe_spm.evaluation.metrics import PoseNMSCocoMetric, pose_nms_coco_metric
 
 
 def written(tmp_path, samples, **options):

@@ -8,12 +8,8 @@ import torch
 from mmpose.registry import MODELS
 
 from rmpe_spm.models.heads.sstn_head import SSTNHead
-from rmpe_spm.models.utils.spatial_transformer import (
-    warp,
-)
-from rmpe_spm.models.utils.theta import (
-    theta_on_grid,
-)
+from rmpe_spm.models.utils.spatial_transformer import warp
+from rmpe_spm.models.utils.theta import theta_on_grid
 
 KINDS = ['heatmap', 'simcc', 'RegressionHead', 'RLEHead']
 THETA = [[0.8, 0.0, 0.1], [0.0, 0.8, -0.2]]

@@ -7,10 +7,7 @@ import pytest
 import torch
 from mmpose.registry import MODELS
 
-from rmpe_spm.models.utils.theta import (
-    mirror_theta,
-    normalized_to_pixel_theta,
-)
+from rmpe_spm.models.utils.theta import mirror_theta, normalized_to_pixel_theta
 
 KINDS = ['heatmap', 'simcc', 'RegressionHead', 'RLEHead']
 # 48x64 pixels: half a unit is 11.75 and 15.75 pixels.

@@ -11,12 +11,8 @@ from rmpe_spm.models.utils.sdtn import (
     sdtn_on_forward,
     sdtn_outputs,
 )
-from rmpe_spm.models.utils.spatial_transformer import (
-    transform_points,
-)
-from rmpe_spm.models.utils.theta import (
-    normalized_to_pixel_theta,
-)
+from rmpe_spm.models.utils.spatial_transformer import transform_points
+from rmpe_spm.models.utils.theta import normalized_to_pixel_theta
 
 SIZE, MAP = (48, 64), (12, 16)
 THETA = torch.tensor([[[0.9, 0.1, 0.05], [-0.08, 0.85, -0.1]]])

@@ -6,10 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmpe_spm.models.utils.spatial_transformer import (
-    transform_points,
-    warp,
-)
+from rmpe_spm.models.utils.spatial_transformer import transform_points, warp
 from rmpe_spm.models.utils.theta import (
     compose,
     identity_params,
