@@ -139,7 +139,7 @@ def test_config(path):
     if full:
         assert model.sstn.theta_fc.bias.tolist() != [1, 0, 0]
         assert not any(
-            p.requires_grad for p in model.parallel_sppe.parameters()
+            p.requires_grad for p in model.parallel.module.parameters()
         )
     data = model.data_preprocessor(batch(cfg, cfg.test_dataloader), False)
     model.eval()

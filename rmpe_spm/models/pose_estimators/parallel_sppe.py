@@ -1,17 +1,12 @@
 """ParallelSPPE: RMPE's symmetric transformer around a top-down model."""
 
-import logging
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-import torch
 import torch.nn.functional as F
-from mmengine.logging import print_log
-from mmengine.runner import load_checkpoint
-from mmengine.structures import InstanceData, PixelData
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import MODELS
-from mmpose.structures import PoseDataSample
 from mmpose.utils.typing import (
     ConfigType,
     OptConfigType,
@@ -19,9 +14,10 @@ from mmpose.utils.typing import (
     OptSampleList,
     SampleList,
 )
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..heads.sstn_head import check_transform
+from ..utils.parallel_branch import ParallelBranch, check_sppe
 from ..utils.sdtn import (
     CropFrame,
     check_sdtn_mode,
@@ -34,7 +30,6 @@ from ..utils.spatial_transformer import warp
 from ..utils.theta import mirror_theta
 
 BRANCH = 'parallel_sppe'
-TARGET_PREFIX = 'center_'
 
 
 @MODELS.register_module()
@@ -56,8 +51,9 @@ class ParallelSPPE(TopdownPoseEstimator):
 
     The parallel branch lives in training only. It is made at the first
     training step, when the pretrained weights have been loaded; it is never
-    trained (no gradients, evaluation mode, statistics still), and is part
-    of training checkpoints, so that training resumes with the same twin.
+    trained (no gradients, evaluation mode, statistics still) and none of the
+    model's modules (:class:`ParallelBranch`), but part of training
+    checkpoints, so that training resumes with the same twin.
     A model that has not been trained in this process has no branch.
     ``tools/publish_rmpe.py`` writes checkpoints without it.
 
@@ -115,7 +111,7 @@ class ParallelSPPE(TopdownPoseEstimator):
         metainfo: dict | None = None,
     ) -> None:
         sppe = deepcopy(sppe)
-        _check_sppe(sppe, 'sppe')
+        check_sppe(sppe, 'sppe')
         for key in ('type', '_scope_'):
             sppe.pop(key, None)
         for name, cfg in (('train_cfg', train_cfg), ('test_cfg', test_cfg)):
@@ -138,30 +134,16 @@ class ParallelSPPE(TopdownPoseEstimator):
         check_transform(self.head, self.sstn.transform)
         self.localizer_size = localizer_size
         self.frame = CropFrame.of_decoder(keypoint_head(self.head).decoder)
-        self.parallel_cfg = _check_parallel(parallel)
-        self._parallel_state: dict[str, Tensor] = {}
-        self._register_load_state_dict_pre_hook(self._stash_parallel)
+        self.parallel = _make_branch(parallel)
+        self._register_state_dict_hook(_add_branch)
+        self._register_load_state_dict_pre_hook(self._take_parallel)
         if localizer_from_backbone:
             self._register_load_state_dict_pre_hook(self._start_localizer)
 
     @property
     def with_parallel(self) -> bool:
         """Whether the parallel branch has been made."""
-        return BRANCH in self._modules
-
-    def train(self, mode: bool = True) -> 'ParallelSPPE':
-        """Set the mode; the parallel branch stays in evaluation mode.
-
-        Args:
-            mode (bool): Whether to train. Defaults to True.
-
-        Returns:
-            ParallelSPPE: The model.
-        """
-        super().train(mode)
-        if self.with_parallel:
-            self.parallel_sppe.eval()
-        return self
+        return self.parallel is not None and self.parallel.module is not None
 
     def regress_theta(self, inputs: Tensor) -> Tensor:
         """Regress theta from crops.
@@ -207,8 +189,8 @@ class ParallelSPPE(TopdownPoseEstimator):
             parallel branch; its other losses alike), and ``loss_theta``
             where the SSTN has a ``theta_loss``.
         """
-        if self.parallel_cfg is not None and not self.with_parallel:
-            self._make_parallel(inputs.device)
+        if self.parallel is not None and not self.with_parallel:
+            self.parallel.make(self, inputs.device)
         theta = self.sstn.guard(self.regress_theta(inputs))
         warped = self.stn(inputs, theta)
         feats = self.extract_feat(warped)
@@ -217,7 +199,7 @@ class ParallelSPPE(TopdownPoseEstimator):
                 feats, data_samples, train_cfg=self.train_cfg
             )
         if self.with_parallel:
-            losses.update(self._parallel_loss(warped, data_samples))
+            losses.update(self.parallel.loss(warped, data_samples))
         losses.update(self.sstn.loss_by_theta(theta, data_samples))
         return losses
 
@@ -257,77 +239,22 @@ class ParallelSPPE(TopdownPoseEstimator):
         feats = self.extract_feat(self.stn(inputs, theta))
         return forward_in_crop(self.head, feats, theta, self.frame)
 
-    def _make_parallel(self, device: torch.device) -> None:
-        """Make the frozen twin, from a resumed run's weights if there are."""
-        cfg = self.parallel_cfg
-        if cfg['sppe'] is None:
-            parts = ('backbone', 'neck', 'head')
-            branch = nn.Module()
-            for part in parts:
-                if part in self._modules:
-                    branch.add_module(part, deepcopy(self._modules[part]))
-            source = 'a copy of the main SPPE'
-        else:
-            branch = MODELS.build(cfg['sppe'])
-            branch.init_weights()
-            source = 'a model of its own'
-            if cfg['checkpoint'] is None and not self._parallel_state:
-                print_log(
-                    "ParallelSPPE: parallel['sppe'] without "
-                    "parallel['checkpoint'] starts from what its init_cfg "
-                    'gives, and is frozen: a head that was never trained '
-                    'teaches nothing. Give the checkpoint of a trained model',
-                    'current',
-                    logging.WARNING,
-                )
-        if cfg['checkpoint'] is not None and not self._parallel_state:
-            load_checkpoint(branch, cfg['checkpoint'], map_location='cpu')
-            source = cfg['checkpoint']
-        if self._parallel_state:
-            branch.load_state_dict(self._parallel_state)
-            self._parallel_state = {}
-            source = 'the resumed checkpoint'
-        branch.requires_grad_(False)
-        self.add_module(BRANCH, branch.to(device).eval())
-        print_log(f'The parallel SPPE is {source}, frozen.', 'current')
-
-    def _parallel_loss(self, warped: Tensor, data_samples: SampleList) -> dict:
-        """Return the parallel branch's losses on the centre targets."""
-        branch = self.parallel_sppe
-        samples = [_center_sample(sample) for sample in data_samples]
-        feats = branch.backbone(warped)
-        if 'neck' in branch._modules:
-            feats = branch.neck(feats)
-        # A visible joint stays visible however its person is centred.
-        losses = keypoint_head(branch.head).loss(
-            feats, samples, train_cfg=dict(compute_acc=False)
-        )
-        weight, named = self.parallel_cfg['loss_weight'], {}
-        for name, value in losses.items():
-            if name.startswith('loss'):
-                suffix = name.removeprefix('loss').removeprefix('_kpt')
-                named[f'loss_center{suffix}'] = value * weight
-        return named
-
-    def _stash_parallel(self, state_dict, prefix, *args) -> None:
-        """Keep a training checkpoint's branch until the branch is made.
-
-        A branch that is there already stays as it is where the checkpoint
-        has none.
-        """
-        prefix = f'{prefix}{BRANCH}.'
+    def _apply(self, fn: Callable, recurse: bool = True) -> 'ParallelSPPE':
+        """Move or cast the model, and the twin with it."""
         if self.with_parallel:
-            if not any(key.startswith(prefix) for key in state_dict):
-                own = self.parallel_sppe.state_dict(prefix=prefix)
-                state_dict.update(own)
-            return
-        stash = {
+            self.parallel.module._apply(fn, recurse)
+        return super()._apply(fn, recurse)
+
+    def _take_parallel(self, state_dict, prefix, *args) -> None:
+        """Give the branch its weights of a training checkpoint."""
+        prefix = f'{prefix}{BRANCH}.'
+        state = {
             key[len(prefix) :]: state_dict.pop(key)
             for key in list(state_dict)
             if key.startswith(prefix)
         }
-        if self.parallel_cfg is not None:
-            self._parallel_state = stash
+        if self.parallel is not None:
+            self.parallel.load(state)
 
     def _start_localizer(self, state_dict, prefix, *args) -> None:
         """Give the localiser the weights of a plain model's backbone."""
@@ -339,52 +266,22 @@ class ParallelSPPE(TopdownPoseEstimator):
                 state_dict[target + key[len(source) :]] = state_dict[key]
 
 
-def _check_sppe(sppe: ConfigType, name: str) -> None:
-    """Check that a config describes mmpose's top-down model."""
-    if sppe.get('type') not in ('TopdownPoseEstimator', TopdownPoseEstimator):
-        raise ValueError(
-            f"{name}: expected the config of a 'TopdownPoseEstimator' (the "
-            f'`model` of a top-down config), got type={sppe.get("type")!r}'
-        )
-    if sppe.get('head') is None:
-        raise ValueError(f'{name}: the model needs a `head`')
-
-
-def _check_parallel(parallel: OptConfigType) -> dict | None:
-    """Complete the config of the parallel branch and check its keys."""
+def _make_branch(parallel: OptConfigType) -> ParallelBranch | None:
+    """The parallel branch of a config, with its keys checked."""
     if parallel is None:
         return None
-    defaults = dict(sppe=None, checkpoint=None, loss_weight=1.0)
-    unknown = sorted(set(parallel) - set(defaults))
+    known = {'sppe', 'checkpoint', 'loss_weight'}
+    unknown = sorted(set(parallel) - known)
     if unknown:
         raise ValueError(
-            f'parallel: unknown keys {unknown}; expected {sorted(defaults)}'
+            f'parallel: unknown keys {unknown}; expected {sorted(known)}'
         )
-    cfg = {**defaults, **parallel}
-    if cfg['sppe'] is not None:
-        _check_sppe(cfg['sppe'], 'parallel.sppe')
-    return cfg
+    return ParallelBranch(**parallel)
 
 
-def _center_sample(sample: PoseDataSample) -> PoseDataSample:
-    """Return a sample whose targets are the centre-located ones."""
-    center = PoseDataSample(metainfo=sample.metainfo)
-    fields = type(sample.get('gt_fields', PixelData()))()
-    labels = InstanceData()
-    for source, target in (
-        (sample.get('gt_instance_labels'), labels),
-        (sample.get('gt_fields'), fields),
-    ):
-        for key in [] if source is None else source.keys():
-            if key.startswith(TARGET_PREFIX):
-                target.set_field(source.get(key), key[len(TARGET_PREFIX) :])
-    if not labels.keys():
-        raise KeyError(
-            f'ParallelSPPE: the sample of {sample.get("img_path")} has no '
-            'centre-located target: put GenerateCenterTarget between '
-            'GenerateTarget and PackPoseInputs, or set parallel=None'
+def _add_branch(model: ParallelSPPE, state_dict: dict, prefix: str, _) -> None:
+    """Put the twin's weights into a checkpoint of the training."""
+    if model.with_parallel:
+        state_dict.update(
+            model.parallel.module.state_dict(prefix=f'{prefix}{BRANCH}.')
         )
-    center.gt_instance_labels = labels
-    if fields.keys():
-        center.gt_fields = fields
-    return center

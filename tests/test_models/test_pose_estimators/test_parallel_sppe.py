@@ -178,14 +178,14 @@ def test_the_branch_is_frozen_and_teaches_theta(tiny, kind):
         n.startswith(('localizer.', 'sstn.')) for n in reached
     )
     model.zero_grad()
-    before = deepcopy(model.parallel_sppe.state_dict())
+    before = deepcopy(model.parallel.module.state_dict())
     main = deepcopy(model.backbone.state_dict())
     for _ in range(2):
         train_step(model, inputs, samples)
     model.eval()
     model.train()
     train_step(model, inputs, samples)
-    after = model.parallel_sppe.state_dict()
+    after = model.parallel.module.state_dict()
     assert all(torch.equal(before[key], after[key]) for key in before)
     assert any('running_mean' in key for key in before)
     changed = model.backbone.state_dict()
@@ -193,8 +193,8 @@ def test_the_branch_is_frozen_and_teaches_theta(tiny, kind):
         main['layers.1.running_mean'], changed['layers.1.running_mean']
     )
     assert not torch.equal(main['layers.0.weight'], changed['layers.0.weight'])
-    assert not any(m.training for m in model.parallel_sppe.modules())
-    assert not any(p.requires_grad for p in model.parallel_sppe.parameters())
+    assert not any(m.training for m in model.parallel.module.modules())
+    assert not any(p.requires_grad for p in model.parallel.module.parameters())
 
 
 def test_mixed_precision(tiny):
@@ -228,7 +228,7 @@ def test_the_branch_learns_the_shift_of_a_crop(tiny):
     the target is the dot moved by 6 pixels.
     """
     model = tiny.rmpe(transform='scale_shift', parallel=dict(loss_weight=1e3))
-    model._make_parallel(torch.device('cpu'))
+    model.parallel.make(model, torch.device('cpu'))
 
     class Brightness(torch.nn.Module):
         def forward(self, x):
@@ -238,7 +238,7 @@ def test_the_branch_learns_the_shift_of_a_crop(tiny):
         def forward(self, feats):
             return feats[0].expand(-1, tiny.joints, -1, -1)
 
-    branch = model.parallel_sppe
+    branch = model.parallel.module
     branch.backbone, branch.head.final_layer = (
         Brightness(),
         torch.nn.Identity(),
@@ -259,7 +259,7 @@ def test_the_branch_learns_the_shift_of_a_crop(tiny):
     for _ in range(60):
         theta = model.regress_theta(dot(30, 26))
         warped = model.stn(dot(30, 26), theta)
-        model._parallel_loss(warped, samples)['loss_center'].backward()
+        model.parallel.loss(warped, samples)['loss_center'].backward()
         optimizer.step()
         optimizer.zero_grad()
     scale, x, y = model.sstn.theta_fc.bias.tolist()
@@ -300,7 +300,7 @@ def test_resume_keeps_the_twin(tiny):
         if key.startswith('parallel_sppe.')
     )
     # It is not a copy of the main SPPE any more, which has been trained.
-    twin, main = resumed.parallel_sppe.backbone, resumed.backbone
+    twin, main = resumed.parallel.module.backbone, resumed.backbone
     assert not torch.equal(twin.layers[0].weight, main.layers[0].weight)
 
 
@@ -309,7 +309,7 @@ def test_an_inference_checkpoint_starts_a_new_twin(tiny):
     model = tiny.rmpe(parallel=dict())
     model.load_state_dict(tiny.rmpe(seed=3).state_dict())
     model.train().loss(inputs, samples)
-    twin, main = model.parallel_sppe.backbone, model.backbone
+    twin, main = model.parallel.module.backbone, model.backbone
     assert torch.equal(twin.layers[0].weight, main.layers[0].weight)
     # Loaded while the branch is there, it leaves the branch alone.
     report = model.load_state_dict(tiny.rmpe(seed=5).state_dict())
@@ -325,7 +325,7 @@ def test_a_branch_of_its_own_with_a_checkpoint(tiny, tmp_path):
     model = tiny.rmpe(parallel=parallel).train()
     inputs, samples = tiny.batch()
     model.loss(inputs, samples)
-    twin = model.parallel_sppe
+    twin = model.parallel.module
     assert torch.equal(
         twin.head.final_layer.weight, other.head.final_layer.weight
     )

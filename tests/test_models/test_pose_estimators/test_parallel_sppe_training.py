@@ -25,12 +25,19 @@ class Crops(Dataset):
         return dict(inputs=image, data_samples=deepcopy(sample))
 
 
-@pytest.fixture
-def run(tiny, tmp_path):
+@pytest.fixture(params=[False, True], ids=['weights', 'buffers too'])
+def run(tiny, tmp_path, request):
     """Train a model for some epochs; return the runner."""
     from mmengine.registry import DefaultScope
 
+    buffers = request.param
+
     def train(model, epochs, folder='run', ema=True, **kwargs):
+        hooks = []
+        if ema:
+            hooks = [
+                dict(type='EMAHook', momentum=0.5, update_buffers=buffers)
+            ]
         kwargs = dict(resume=False, load_from=None) | kwargs
         runner = Runner(
             model=model,
@@ -44,7 +51,7 @@ def run(tiny, tmp_path):
             train_cfg=dict(by_epoch=True, max_epochs=epochs),
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
             default_hooks=dict(checkpoint=dict(type='CheckpointHook')),
-            custom_hooks=[dict(type='EMAHook', momentum=0.5)] if ema else [],
+            custom_hooks=hooks,
             default_scope='mmpose',
             experiment_name=f'{folder}{len(runs)}',
             randomness=dict(seed=0),
@@ -65,7 +72,7 @@ def checkpoint(runner, epoch):
 
 
 def test_training_resumes_as_if_uninterrupted(tiny, run, tmp_path):
-    """Also with EMA, whose model has no branch."""
+    """Also with EMA, of the weights or of the statistics too."""
     weights = str(tmp_path / 'start.pth')
     torch.save(dict(state_dict=tiny.rmpe().state_dict()), weights)
     model = tiny.rmpe(seed=1, parallel=dict())
@@ -89,6 +96,13 @@ def test_training_resumes_as_if_uninterrupted(tiny, run, tmp_path):
     ends = [checkpoint(r, 2) for r in (straight, resumed)]
     for key in ('state_dict', 'ema_state_dict'):
         torch.testing.assert_close(ends[1][key], ends[0][key])
+    # What validation saw are the averages, of the same names as the model's.
+    averages = {
+        name.removeprefix('module.')
+        for name in ends[0]['ema_state_dict']
+        if name.startswith('module.')
+    }
+    assert averages == set(tiny.rmpe().state_dict())
     main = ends[0]['state_dict']['backbone.layers.0.weight']
     assert not torch.equal(main, twin['backbone.layers.0.weight'])
 
@@ -100,7 +114,7 @@ def test_stage_2_starts_from_the_plain_models_checkpoint(tiny, run, tmp_path):
         tiny.rmpe(seed=8, parallel=dict()), 1, 'stage2', load_from=weights
     )
     pretrained = torch.load(weights, weights_only=True)['state_dict']
-    branch = runner.model.parallel_sppe.state_dict()
+    branch = runner.model.parallel.module.state_dict()
     for name, value in branch.items():
         assert torch.equal(value, pretrained[name]), name
     optimized = {
@@ -108,5 +122,5 @@ def test_stage_2_starts_from_the_plain_models_checkpoint(tiny, run, tmp_path):
         for group in runner.optim_wrapper.optimizer.param_groups
         for p in group['params']
     }
-    frozen = {id(p) for p in runner.model.parallel_sppe.parameters()}
+    frozen = {id(p) for p in runner.model.parallel.module.parameters()}
     assert frozen and not frozen & optimized

@@ -1,0 +1,189 @@
+"""The parallel branch of RMPE's training, beside the model it teaches."""
+
+import logging
+from copy import deepcopy
+
+import torch
+from mmengine.logging import print_log
+from mmengine.runner import load_checkpoint
+from mmengine.structures import InstanceData, PixelData
+from mmpose.models.pose_estimators import TopdownPoseEstimator
+from mmpose.registry import MODELS
+from mmpose.structures import PoseDataSample
+from mmpose.utils.typing import ConfigType, SampleList
+from torch import Tensor, nn
+
+from .sdtn import keypoint_head
+
+TARGET_PREFIX = 'center_'
+
+
+class ParallelBranch:
+    """A frozen twin of a model's SPPE and its centre loss (RMPE, sec. 3.1).
+
+    It is no module of the model that it teaches: its weights are neither
+    averaged (``EMAHook``), nor synchronised, initialised, counted or exported
+    with that model's. What has to follow the model, devices and checkpoints,
+    the model hands on.
+
+    Args:
+        sppe (dict, optional): Config of another top-down model. Defaults to
+            None: a copy of the model's SPPE, weights included.
+        checkpoint (str, optional): The branch's weights. Defaults to None.
+        loss_weight (float): Weight of its losses. Defaults to 1.
+
+    Raises:
+        ValueError: ``sppe`` is not a top-down model.
+    """
+
+    def __init__(
+        self,
+        sppe: ConfigType | None = None,
+        checkpoint: str | None = None,
+        loss_weight: float = 1.0,
+    ) -> None:
+        if sppe is not None:
+            check_sppe(sppe, 'parallel.sppe')
+        self.sppe = sppe
+        self.checkpoint = checkpoint
+        self.loss_weight = loss_weight
+        self.module: nn.Module | None = None
+        self._resumed: dict[str, Tensor] = {}
+
+    def make(self, model: nn.Module, device: torch.device) -> None:
+        """Make the twin, from a resumed run's weights if there are.
+
+        Args:
+            model (nn.Module): Whose ``backbone``, ``neck`` and ``head`` are
+                copied.
+            device (torch.device): Where the twin computes.
+        """
+        if self.sppe is None:
+            module = nn.Module()
+            for part in ('backbone', 'neck', 'head'):
+                if part in model._modules:
+                    module.add_module(part, deepcopy(model._modules[part]))
+            source = 'a copy of the main SPPE'
+        else:
+            module = MODELS.build(self.sppe)
+            module.init_weights()
+            source = 'a model of its own'
+            if self.checkpoint is None and not self._resumed:
+                print_log(
+                    "ParallelSPPE: parallel['sppe'] without "
+                    "parallel['checkpoint'] starts from what its init_cfg "
+                    'gives, and is frozen: a head that was never trained '
+                    'teaches nothing. Give the checkpoint of a trained model',
+                    'current',
+                    logging.WARNING,
+                )
+        if self.checkpoint is not None and not self._resumed:
+            load_checkpoint(module, self.checkpoint, map_location='cpu')
+            source = self.checkpoint
+        if self._resumed:
+            module.load_state_dict(self._resumed)
+            self._resumed = {}
+            source = 'the resumed checkpoint'
+        self.module = module.requires_grad_(False).to(device).eval()
+        print_log(f'The parallel SPPE is {source}, frozen.', 'current')
+
+    def loss(self, warped: Tensor, data_samples: SampleList) -> dict:
+        """Calculate the losses on the centre targets.
+
+        Args:
+            warped (Tensor): Crops ``(B, 3, h, w)`` as the STN gives them.
+            data_samples (list[PoseDataSample]): With centre-located targets.
+
+        Returns:
+            dict: ``loss_center``, which is the head's ``loss_kpt``, and its
+            other losses alike.
+
+        Raises:
+            KeyError: A sample has no centre-located target.
+        """
+        module = self.module
+        samples = [center_sample(sample) for sample in data_samples]
+        feats = module.backbone(warped)
+        if 'neck' in module._modules:
+            feats = module.neck(feats)
+        # A visible joint stays visible however its person is centred.
+        losses = keypoint_head(module.head).loss(
+            feats, samples, train_cfg=dict(compute_acc=False)
+        )
+        named = {}
+        for name, value in losses.items():
+            if name.startswith('loss'):
+                suffix = name.removeprefix('loss').removeprefix('_kpt')
+                named[f'loss_center{suffix}'] = value * self.loss_weight
+        return named
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take the twin's weights of a training checkpoint.
+
+        Args:
+            state (dict[str, Tensor]): Kept until the twin is made. Without
+                any a twin that is there stays as it is.
+        """
+        if self.module is None:
+            self._resumed = state
+        elif state:
+            self.module.load_state_dict(state)
+
+
+def check_sppe(sppe: ConfigType, name: str) -> None:
+    """Check that a config describes mmpose's top-down model.
+
+    Args:
+        sppe (dict): The config.
+        name (str): What the user calls it, for the message.
+
+    Raises:
+        ValueError: It does not, or has no head.
+    """
+    kind = sppe.get('type')
+    if isinstance(kind, str):
+        kind = MODELS.get(kind)
+    if kind is not TopdownPoseEstimator:
+        raise ValueError(
+            f"{name}: expected the config of a 'TopdownPoseEstimator' (the "
+            f'`model` of a top-down config), got type={sppe.get("type")!r}'
+        )
+    if sppe.get('head') is None:
+        raise ValueError(f'{name}: the model needs a `head`')
+
+
+# mmengine's data elements copy their meta information, which a compiler that
+# traces the loss cannot
+@torch.compiler.disable
+def center_sample(sample: PoseDataSample) -> PoseDataSample:
+    """Make a sample whose targets are the centre-located ones.
+
+    Args:
+        sample (PoseDataSample): With ``center_*`` beside its targets.
+
+    Returns:
+        PoseDataSample: The sample with these as its targets.
+
+    Raises:
+        KeyError: It has none.
+    """
+    center = PoseDataSample(metainfo=sample.metainfo)
+    fields = type(sample.get('gt_fields', PixelData()))()
+    labels = InstanceData()
+    for source, target in (
+        (sample.get('gt_instance_labels'), labels),
+        (sample.get('gt_fields'), fields),
+    ):
+        for key in [] if source is None else source.keys():
+            if key.startswith(TARGET_PREFIX):
+                target.set_field(source.get(key), key[len(TARGET_PREFIX) :])
+    if not labels.keys():
+        raise KeyError(
+            f'ParallelSPPE: the sample of {sample.get("img_path")} has no '
+            'centre-located target: put GenerateCenterTarget between '
+            'GenerateTarget and PackPoseInputs, or set parallel=None'
+        )
+    center.gt_instance_labels = labels
+    if fields.keys():
+        center.gt_fields = fields
+    return center
