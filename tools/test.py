@@ -23,6 +23,8 @@ from rmpe_spm.apis.command_line import (
 )
 from rmpe_spm.engine.hooks import BoxSourceHook
 
+OUT_FORMATS = ('.json', '.yml', '.yaml', '.pkl', '.pickle')
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
@@ -59,6 +61,10 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
             *evaluators,
             dict(type='DumpResults', out_file_path=args.dump),
         ]
+    if args.out is not None and not args.out.endswith(OUT_FORMATS):
+        raise ConfigError(
+            f'--out {args.out}: must end in {", ".join(OUT_FORMATS)}'
+        )
     apply_options(cfg, args)
 
 

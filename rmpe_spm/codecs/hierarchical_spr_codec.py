@@ -8,6 +8,7 @@ from mmpose.codecs.base import BaseKeypointCodec
 from mmpose.registry import KEYPOINT_CODECS
 from torch import Tensor
 
+from ..structures.constants import constant_like
 from ..structures.padded_poses import PaddedPoses
 from .kinematics import build_kinematic_tree
 from .utils import (
@@ -219,11 +220,9 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         Returns:
             Tensor: Root-to-joint displacements (B, 2K, H, W).
         """
-        ancestors = torch.from_numpy(self.tree.ancestor_matrix)
+        ancestors = constant_like(self.tree.ancestor_matrix, displacements)
         maps = displacements.unflatten(1, (self.tree.num_joints, 2))
-        summed = torch.einsum(
-            'ja,baxhw->bjxhw', ancestors.to(displacements), maps
-        )
+        summed = torch.einsum('ja,baxhw->bjxhw', ancestors, maps)
         return summed.flatten(1, 2)
 
     def encode(
@@ -270,19 +269,22 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         small = valid & (diagonals < self.min_diagonal)
         valid &= ~small
 
-        heatmaps = self._gaussian_maps(roots[:, None], valid, self.sigma)
+        centers, shown = roots[:, None], np.ones((len(roots), 1), bool)
+        heatmaps = self._gaussian_maps(centers, valid, self.sigma)
         if self.generate_keypoint_heatmaps:
             keypoint_heatmaps = self._gaussian_maps(
                 points, labelled & valid[:, None], self.keypoint_sigma
             )
             heatmaps = np.concatenate((keypoint_heatmaps, heatmaps))
+            centers = np.concatenate((points, centers), axis=1)
+            shown = np.concatenate((labelled, shown), axis=1)
         encoded = dict(
             heatmaps=heatmaps,
             heatmap_weights=heatmap_weights(
                 heatmaps,
-                roots,
-                valid,
-                small,
+                centers,
+                shown & valid[:, None],
+                shown & small[:, None],
                 self.tau,
                 self._metric,
                 self.window,
@@ -390,7 +392,7 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
                 keypoint_scores = root_scores[..., None].expand(
                     -1, -1, num_joints
                 )
-            keypoints = keypoints * keypoints.new_tensor(self.scale_factor)
+            keypoints = keypoints * constant_like(self.scale_factor, keypoints)
         return PaddedPoses(
             keypoints,
             root_scores,

@@ -154,6 +154,27 @@ def test_small_persons_are_neither_drawn_nor_background():
     assert 0 < (encoded['heatmap_weights'] == 0).sum() <= 29
 
 
+def test_joints_of_small_persons_are_no_background_either():
+    codec = HierarchicalSPRCodec(
+        **(SMALL | dict(tau=1)),
+        min_diagonal=20,
+        generate_keypoint_heatmaps=True,
+        root_type=0,
+    )
+    keypoints = np.full((1, 17, 2), 40.0)
+    keypoints[0, 9] = 48, 44  # a wrist, outside of the root's window
+    visible = np.ones((1, 17))
+    visible[0, 10] = 0
+    encoded = codec.encode(keypoints, visible)
+    assert not encoded['heatmaps'].any()
+    weights = encoded['heatmap_weights']
+    # a disc of 5 cells around each labelled joint, and around the root
+    counts = (weights == 0).sum(axis=(1, 2))
+    assert counts.tolist() == [0 if j == 10 else 5 for j in range(18)]
+    assert weights[9, 11, 12] == 0 and weights[8, 11, 12] == 1
+    assert weights[8, 10, 10] == weights[17, 10, 10] == 0
+
+
 def test_a_small_person_does_not_hide_a_large_one():
     codec = HierarchicalSPRCodec(**SMALL, min_diagonal=20)
     keypoints = make_poses(2, 17, codec.input_size, spread=20)

@@ -99,6 +99,7 @@ def test_boxes_of_nothing_are_evaluated(tool, files, tmp_path):
     [
         ([], {'test_dataloader.dataset.ann_file': 'no.json'}, 'no.json'),
         (['--dump', 'x.json'], {}, 'must end in .pkl'),
+        (['--out', 'x.txt'], {}, 'must end in .json'),
         (['--badcase'], {}, 'default_hooks.badcase'),
         ([], {'model.head.type': 'HeatmapHeat'}, 'HeatmapHead'),
     ],

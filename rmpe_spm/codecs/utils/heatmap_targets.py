@@ -61,7 +61,7 @@ def gaussian_maps(
 
 def heatmap_weights(
     heatmaps: np.ndarray,
-    roots: np.ndarray,
+    centers: np.ndarray,
     drawn: np.ndarray,
     small: np.ndarray,
     tau: float,
@@ -73,10 +73,11 @@ def heatmap_weights(
 
     Args:
         heatmaps (np.ndarray): What is drawn, (C, H, W).
-        roots (np.ndarray): Roots (N, 2) in cells.
-        drawn (np.ndarray): Which persons are drawn, (N,) bool.
-        small (np.ndarray): Which are too small to be drawn, (N,) bool: the
-            windows around them count neither as person nor as background.
+        centers (np.ndarray): Joints and roots (N, C, 2) in cells.
+        drawn (np.ndarray): Which of them are drawn, (N, C) bool.
+        small (np.ndarray): Which of them belong to persons too small to be
+            drawn, (N, C) bool: the windows around them count neither as
+            person nor as background.
         tau (float): Of these windows, see
             :func:`~rmpe_spm.codecs.utils.windows.windows`.
         metric (np.ndarray): Units per cell (x, y).
@@ -86,8 +87,8 @@ def heatmap_weights(
 
     Returns:
         np.ndarray: Weights (C, H, W), float32: 1 on peaks,
-        ``background_weight`` off them, 0 around small persons where nobody
-        who is drawn has a window.
+        ``background_weight`` off them, 0 around what is too small, where
+        nothing that is drawn has a window.
     """
     weights = np.full_like(heatmaps, background_weight)
     if background_weight != 1:
@@ -95,8 +96,8 @@ def heatmap_weights(
     if small.any():
         size = heatmaps.shape[:0:-1]
         ignored, kept = (
-            window_mask(roots, which, size, tau, metric, window)
+            window_mask(centers, which, size, tau, metric, window)
             for which in (small, drawn)
         )
-        weights[:, ignored & ~kept] = 0
+        weights[ignored & ~kept] = 0
     return weights

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...structures.constants import constant_like
+
 
 def find_root_peaks(
     root_heatmaps: Tensor, nms_kernel: int, max_instances: int
@@ -134,7 +136,9 @@ def sample_keypoint_scores(heatmaps: Tensor, keypoints: Tensor) -> Tensor:
     """
     batch, num_joints, height, width = heatmaps.shape
     num_candidates = keypoints.shape[1]
-    half = keypoints.new_tensor([max(width - 1, 1), max(height - 1, 1)]) / 2
+    half = constant_like(
+        [max(width - 1, 1) / 2, max(height - 1, 1) / 2], keypoints
+    )
     grid = keypoints.permute(0, 2, 1, 3) / half - 1
     scores = F.grid_sample(
         heatmaps.float().reshape(batch * num_joints, 1, height, width),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ...structures.constants import constant_like
 from ..kinematics import KinematicTree
 from .map_peaks import snap_to_peaks
 
@@ -103,7 +104,7 @@ def read_parent_located(
         x = starts[:, :, 0].clamp(0, width - 1)
         y = starts[:, :, 1].clamp(0, height - 1)
         index = (y * width + x)[:, :, None].expand(-1, -1, 2, -1)
-        vectors = maps[:, list(level)].gather(3, index).float()
+        vectors = _take(maps, level).gather(3, index).float()
         found = torch.stack((x, y), dim=2) + vectors * normalizer
         if snap is not None:
             found = snap(found.permute(0, 3, 1, 2), level).permute(0, 2, 3, 1)
@@ -141,10 +142,10 @@ def read_poses(
             tree.parents,
             normalizer,
         )
-    ancestors = torch.from_numpy(tree.ancestor_matrix)
-    return read_root_located(
-        displacements, cells, ancestors.to(displacements.device), normalizer
+    ancestors = constant_like(
+        tree.ancestor_matrix, displacements, torch.float32
     )
+    return read_root_located(displacements, cells, ancestors, normalizer)
 
 
 def read_snapped_poses(
@@ -188,6 +189,11 @@ def read_snapped_poses(
         tree.parents,
         normalizer,
         lambda joints, level: snap_to_peaks(
-            joints, peaks[:, list(level)], reach
+            joints, _take(peaks, level), reach
         ),
     )
+
+
+def _take(values: Tensor, joints: Sequence[int]) -> Tensor:
+    """Some joints of values (B, K, ...)."""
+    return values.index_select(1, constant_like(joints, values, torch.int64))

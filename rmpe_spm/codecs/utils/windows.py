@@ -87,23 +87,24 @@ def window_mask(
     metric: np.ndarray,
     window: str = 'disc',
 ) -> np.ndarray:
-    """The cells that lie in any of the windows.
+    """The cells that lie in any of the windows of a channel.
 
     Args:
-        centers (np.ndarray): Window centres (N, 2) in cells.
-        valid (np.ndarray): Which windows count, (N,) bool.
+        centers (np.ndarray): Window centres (N, C, 2) in cells.
+        valid (np.ndarray): Which windows count, (N, C) bool.
         heatmap_size (tuple[int, int]): Map size (W, H).
         tau (float): As in :func:`windows`.
         metric (np.ndarray): Units per cell (x, y).
         window (str): ``'disc'`` or ``'square'``. Defaults to ``'disc'``.
 
     Returns:
-        np.ndarray: Mask (H, W), bool.
+        np.ndarray: Masks (C, H, W), bool.
     """
     width, height = heatmap_size
-    mask = np.zeros((height, width), dtype=bool)
+    masks = np.zeros((centers.shape[1], height, width), dtype=bool)
     x, y, _, inside = windows(
-        centers[:, None], valid[:, None], heatmap_size, tau, metric, window
+        centers, valid, heatmap_size, tau, metric, window
     )
-    mask[y[inside], x[inside]] = True
-    return mask
+    _, channels, _ = np.nonzero(inside)
+    masks[channels, y[inside], x[inside]] = True
+    return masks

@@ -93,7 +93,10 @@ class BottomupInstanceAffine(BottomupRandomAffine):
             dict: The sample as the window shows it.
         """
         self._picture = np.array(results['img_shape'][1::-1], float)
-        labelled = (results['keypoints_visible'] > 0).any(axis=1)
+        visible = results['keypoints_visible']
+        # flags beside the weights, after mmpose's KeypointConverter: (N, K, 2)
+        flags = visible if visible.ndim == 2 else visible[..., 0]
+        labelled = (flags > 0).any(axis=1)
         boxes = results['bbox'][labelled]
         # NumPy's global state, as all of mmpose's transforms use
         self._box = None

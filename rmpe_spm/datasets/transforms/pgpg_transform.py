@@ -65,11 +65,11 @@ class PGPGTransform(BaseTransform):
     x [0, h - 1]``, as mmpose's data sets clip it) and given at least
     ``min_side`` pixels a side.
 
-    It belongs into a training pipeline, before ``GetBBoxCenterScale``. It
-    draws from numpy's global random state, which the runner seeds in each
-    worker. An instance whose annotated box is not finite, empty or outside
-    the image is skipped (the data set then takes another one), with a
-    warning for the first.
+    It belongs into a training pipeline, before ``GetBBoxCenterScale`` and
+    ``RandomFlip``. It draws from numpy's global random state, which the
+    runner seeds in each worker. An instance whose annotated box is not
+    finite, empty or outside the image is skipped (the data set then takes
+    another one), with a warning for the first.
 
     .. _RMPE: https://arxiv.org/abs/1612.00137
 
@@ -183,8 +183,9 @@ class PGPGTransform(BaseTransform):
             not finite, empty or outside the image.
 
         Raises:
-            ValueError: Where there is not exactly one box, or the number of
-                keypoints is not that of the fitted file.
+            ValueError: Where there is not exactly one box, the sample is
+                mirrored already, or the number of keypoints is not that of
+                the fitted file.
         """
         bbox = np.asarray(results['bbox'])
         if bbox.shape != (1, 4):
@@ -192,6 +193,13 @@ class PGPGTransform(BaseTransform):
                 f"PGPGTransform takes one box a sample, results['bbox'] of "
                 f'image {results.get("img_id")} has shape {bbox.shape} and '
                 'not (1, 4); it is for top-down pipelines.'
+            )
+        if results.get('flip'):
+            raise ValueError(
+                'PGPGTransform: the sample is mirrored already, and the clean '
+                'box would be mirrored again for the centre-located target: '
+                'put RandomFlip after PGPGTransform in the pipeline (image '
+                f'{results.get("img_path", results.get("img_id"))})'
             )
         clean = tuple(bbox[0].tolist())
         image_size = results['img_shape'][1], results['img_shape'][0]

@@ -1,6 +1,7 @@
 """Repair of annotations that would poison a training run."""
 
 import logging
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -63,7 +64,7 @@ class SanitizeInstances(BaseTransform):
         """
         dataset = results.get('dataset')
         training = not getattr(dataset, 'test_mode', True)
-        bottom_up = getattr(dataset, 'data_mode', 'topdown') == 'bottomup'
+        bottom_up = _data_mode(dataset) == 'bottomup'
         visible = None
         if results.get('keypoints') is not None:
             visible = self._sanitize_keypoints(results)
@@ -143,6 +144,14 @@ class SanitizeInstances(BaseTransform):
     def __repr__(self) -> str:
         """Name the transform, for the log of a pipeline."""
         return f'{type(self).__name__}()'
+
+
+def _data_mode(dataset: Any) -> str:
+    """How a dataset gives its samples; several combined give them alike."""
+    parts = getattr(dataset, 'datasets', None)
+    if parts and not hasattr(dataset, 'data_mode'):
+        return _data_mode(parts[0])
+    return getattr(dataset, 'data_mode', 'topdown')
 
 
 def _where(results: dict, index: int) -> str:

@@ -25,6 +25,7 @@ from ..functional.coco_evaluation import evaluate_keypoints
 from ..functional.coco_sample_checks import check_sample, check_unique
 from ..functional.nms_choice import choose_nms
 from ..functional.person_score import person_score
+from ..functional.pose_similarity import clean_scores
 
 
 @METRICS.register_module()
@@ -263,7 +264,15 @@ class PoseNMSCocoMetric(CocoMetric):
                 strict=True,
             ):
                 instance = dict(instances[index])
-                if (joint_scores != instance['keypoints'][:, 2]).any():
+                own = instance['keypoints']
+                if np.array_equal(kpts, own[:, :2]) and np.array_equal(
+                    joint_scores, clean_scores(own[:, 2])
+                ):
+                    # not merged: negative scores of joints stay
+                    joint_scores = np.where(
+                        np.isfinite(own[:, 2]), own[:, 2], joint_scores
+                    )
+                else:
                     # a decay of the score stays, whatever the joints become
                     merged = person_score(
                         joint_scores,

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from mmpose.registry import MODELS
 from torch import Tensor
 
+from ...structures.constants import constant_like
 from ..utils.spatial_transformer import transform_points
 
 
@@ -43,7 +44,7 @@ class ThetaCornerLoss(nn.Module):
         Returns:
             Tensor: The loss, a scalar.
         """
-        corners = theta.new_tensor([[-1, -1], [-1, 1], [1, -1], [1, 1]])
+        corners = constant_like([[-1, -1], [-1, 1], [1, -1], [1, 1]], theta)
         corners = corners.expand(len(theta), 4, 2)
         return self.loss_weight * F.smooth_l1_loss(
             transform_points(theta, corners),

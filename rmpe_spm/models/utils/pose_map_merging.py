@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...structures.constants import constant_like
+
 
 def unflip_heatmaps(
     heatmaps: Tensor,
@@ -37,7 +39,10 @@ def unflip_heatmaps(
     """
     heatmaps = heatmaps.flip(-1)
     if heatmaps.shape[1] > 1:
-        heatmaps = heatmaps[:, [*flip_indices, len(flip_indices)]]
+        swapped = constant_like(
+            [*flip_indices, len(flip_indices)], heatmaps, torch.int64
+        )
+        heatmaps = heatmaps.index_select(1, swapped)
     if not shift:
         return heatmaps
     fraction = (stride - 1) / stride
@@ -73,8 +78,9 @@ def unflip_displacements(
     """
     batch, _, height, width = displacements.shape
     maps = displacements.reshape(batch, -1, 2, height, width).flip(-1)
-    maps = maps[:, list(flip_indices)]
-    moved = maps.new_tensor([float(own) for own in from_cell])
+    swapped = constant_like(flip_indices, maps, torch.int64)
+    maps = maps.index_select(1, swapped)
+    moved = constant_like(from_cell, maps)
     moved = moved * ((stride - 1) / stride / normalizer)
     x = moved[:, None, None] - maps[:, :, 0]
     maps = torch.stack((x, maps[:, :, 1]), dim=2)
@@ -146,13 +152,15 @@ def resample_maps(
         (B, 2K, H', W').
     """
     height, width = heatmaps.shape[-2:]
-    a = displacements.new_tensor(scale_xy)
-    b = displacements.new_tensor(shift_xy)
+    # half precision would round places by parts of a cell
+    heatmaps, displacements = heatmaps.float(), displacements.float()
+    a = constant_like(scale_xy, displacements)
+    b = constant_like(shift_xy, displacements)
     x = torch.arange(size[0], device=a.device, dtype=a.dtype)
     y = torch.arange(size[1], device=a.device, dtype=a.dtype)
     wanted = torch.stack(torch.meshgrid(x, y, indexing='xy'), dim=-1)
     source = (wanted - b) / a
-    extent = a.new_tensor([max(width - 1, 1), max(height - 1, 1)])
+    extent = constant_like([max(width - 1, 1), max(height - 1, 1)], a)
     grid = (source / extent * 2 - 1).expand(len(heatmaps), -1, -1, -1)
     # a sample is the mean of vectors that start at cells around `source`,
     # on average at `source` itself clamped to the map
@@ -163,7 +171,7 @@ def resample_maps(
     ]
     vectors = sampled[1].unflatten(1, (-1, 2)) * a[:, None, None]
     gap = (start * a + b - wanted).permute(2, 0, 1) / normalizer
-    moved = a.new_tensor([float(own) for own in from_cell])
+    moved = constant_like(from_cell, a)
     vectors = vectors + moved[:, None, None, None] * gap
     return sampled[0], vectors.flatten(1, 2)
 
@@ -221,7 +229,7 @@ def merge_scales(
     """
     height, width = maps[0][0].shape[-2:]
     frames = to_first_input(input_sizes, input_scales)
-    merged = [maps[0]]
+    merged = [tuple(own.float() for own in maps[0])]
     for own_maps, (scale, shift) in zip(maps[1:], frames[1:], strict=True):
         merged.append(
             resample_maps(

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from ...structures.constants import constant_like
 from ...structures.padded_poses import PaddedPoses, valid_first
 from .pose_map_merging import to_first_input
 
@@ -64,8 +65,8 @@ def merge_poses(
             counts = counts & (longer <= size_range[1])
         valid.append(counts)
         keypoints.append(
-            own.keypoints * own.keypoints.new_tensor(ratio)
-            + own.keypoints.new_tensor(shift)
+            own.keypoints * constant_like(ratio, own.keypoints)
+            + constant_like(shift, own.keypoints)
         )
     finite = torch.stack([own.finite for own in poses]).all(dim=0)
     return valid_first(

@@ -13,7 +13,8 @@ outputs are brought back to the crop's frame, whatever their form:
 Convention:
     theta maps the STN's frame to the crop's, in normalised units
     (:mod:`.spatial_transformer`). Cell ``u`` of a map lies at input pixel
-    ``u * w / W``, with UDP codecs at ``u * (w - 1) / (W - 1)``.
+    ``u * w / W``, with UDP codecs at ``u * (w - 1) / (W - 1)``, with
+    MegviiHeatmap at ``(u + 0.5) * w / W``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,9 +25,10 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.structures import InstanceData, PixelData
-from mmpose.codecs import UDPHeatmap
+from mmpose.codecs import MegviiHeatmap, UDPHeatmap
 from torch import Tensor, nn
 
+from ...structures.constants import constant_like
 from .spatial_transformer import transform_points, warp, warp_vectors
 from .theta import (
     invert_theta,
@@ -51,11 +53,15 @@ class CropFrame:
             the first pixel to that of the last. Defaults to False.
         offsets (bool): Whether maps come in threes: score, x and y offset
             (UDP's ``'combined'`` heatmaps). Defaults to False.
+        half_cell (bool): Whether a cell stands for its middle, as in
+            MegviiHeatmap: cell u for the pixel ``(u + 0.5) * w / W``.
+            Defaults to False.
     """
 
     size: tuple[int, int]
     udp: bool = False
     offsets: bool = False
+    half_cell: bool = False
 
     @classmethod
     def of_decoder(cls, decoder: Any) -> 'CropFrame':
@@ -73,13 +79,20 @@ class CropFrame:
         """
         size = getattr(decoder, 'input_size', None)
         if size is None:
+            given = type(decoder).__name__
             raise ValueError(
                 'the SDTN needs the size of the crop: give the head a '
-                '`decoder=` whose codec has an `input_size`'
+                '`decoder=` whose codec has an `input_size`, '
+                + (
+                    f'{given} has none'
+                    if decoder is not None
+                    else 'it has no decoder'
+                )
             )
         udp = isinstance(decoder, UDPHeatmap)
         offsets = udp and decoder.heatmap_type == 'combined'
-        return cls((int(size[0]), int(size[1])), udp, offsets)
+        half_cell = isinstance(decoder, MegviiHeatmap)
+        return cls((int(size[0]), int(size[1])), udp, offsets, half_cell)
 
     def cell_size(self, grid_size: tuple[int, int]) -> tuple[float, float]:
         """Return the pixels ``(x, y)`` from one cell to the next."""
@@ -92,9 +105,9 @@ class CropFrame:
     def theta_on(self, theta: Tensor, maps: Tensor) -> Tensor:
         """Express theta in the normalised units of maps ``(..., H, W)``."""
         grid_size = (maps.shape[-1], maps.shape[-2])
-        return theta_on_grid(
-            theta, self.size, grid_size, self.cell_size(grid_size)
-        )
+        cell_size = self.cell_size(grid_size)
+        first = tuple(n / 2 if self.half_cell else 0.0 for n in cell_size)
+        return theta_on_grid(theta, self.size, grid_size, cell_size, first)
 
 
 def keypoint_head(head: nn.Module) -> nn.Module:
@@ -182,8 +195,8 @@ def _sdtn_heatmaps(heatmaps: Tensor, theta: Tensor, frame: CropFrame):
     # Offsets are vectors in cells: turn and scale them as the map itself.
     cell_x, cell_y = frame.cell_size((heatmaps.shape[-1], heatmaps.shape[-2]))
     linear = normalized_to_pixel_theta(theta, frame.size)[..., :2]
-    linear = linear * linear.new_tensor(
-        [[1.0, cell_y / cell_x], [cell_x / cell_y, 1.0]]
+    linear = linear * constant_like(
+        [[1.0, cell_y / cell_x], [cell_x / cell_y, 1.0]], linear
     )
     score, dx, dy = heatmaps.unflatten(1, (-1, 3)).unbind(2)
     a, b, c, d = (
@@ -197,7 +210,7 @@ def _sdtn_heatmaps(heatmaps: Tensor, theta: Tensor, frame: CropFrame):
 
 def _sdtn_coordinates(coords: Tensor, theta: Tensor, frame: CropFrame):
     """Transform coordinates ``(B, K, 2 or 4)`` in units of the crop."""
-    size = coords.new_tensor(frame.size)
+    size = constant_like(frame.size, coords)
     theta = normalized_to_pixel_theta(theta, frame.size)
     xy = transform_points(theta, coords[..., :2] * size) / size
     return torch.cat((xy, coords[..., 2:]), -1)

@@ -21,6 +21,8 @@ Convention:
 import torch
 from torch import Tensor
 
+from ...structures.constants import constant_like
+
 NUM_PARAMS = {'affine': 6, 'similarity': 4, 'scale_shift': 3}
 
 
@@ -200,7 +202,7 @@ def mirror_theta(theta: Tensor) -> Tensor:
         Tensor: Mirrored transforms ``(..., 2, 3)``.
     """
     theta = as_geometry(theta)
-    signs = theta.new_tensor([[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0]])
+    signs = constant_like([[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0]], theta)
     return theta * signs
 
 
@@ -229,11 +231,11 @@ def rescale_theta(
     theta = as_geometry(theta)
     (ox, oy), (px, py) = old_scale, old_offset
     (nx, ny), (qx, qy) = new_scale, new_offset
-    to_old = theta.new_tensor(
-        [[nx / ox, 0, (qx - px) / ox], [0, ny / oy, (qy - py) / oy]]
+    to_old = constant_like(
+        [[nx / ox, 0, (qx - px) / ox], [0, ny / oy, (qy - py) / oy]], theta
     )
-    to_new = theta.new_tensor(
-        [[ox / nx, 0, (px - qx) / nx], [0, oy / ny, (py - qy) / ny]]
+    to_new = constant_like(
+        [[ox / nx, 0, (px - qx) / nx], [0, oy / ny, (py - qy) / ny]], theta
     )
     return compose(to_new, compose(theta, to_old))
 
@@ -260,6 +262,7 @@ def theta_on_grid(
     size: tuple[int, int],
     grid_size: tuple[int, int],
     cell_size: tuple[float, float],
+    first_cell: tuple[float, float] = (0.0, 0.0),
 ) -> Tensor:
     """Express a transform of the crop in the normalised units of a map.
 
@@ -277,6 +280,8 @@ def theta_on_grid(
         grid_size (tuple[int, int]): Size ``(W, H)`` of the map in cells,
             at least 2 each way.
         cell_size (tuple[float, float]): Pixels from one cell to the next.
+        first_cell (tuple[float, float]): The pixel that cell 0 stands for.
+            Defaults to (0, 0).
 
     Returns:
         Tensor: Transforms ``(..., 2, 3)`` in the map's normalised units.
@@ -285,4 +290,5 @@ def theta_on_grid(
     half_map = tuple(
         (n - 1) / 2 * c for n, c in zip(grid_size, cell_size, strict=True)
     )
-    return rescale_theta(theta, half, half, half_map, half_map)
+    middle = tuple(h + o for h, o in zip(half_map, first_cell, strict=True))
+    return rescale_theta(theta, half, half, half_map, middle)

@@ -40,15 +40,19 @@ def test_invalid_peaks_are_not_drawn():
 def test_weights_of_peaks_background_and_small_persons():
     heatmaps = np.zeros((2, 4, 9), dtype=np.float32)
     heatmaps[0, 1, 2], heatmaps[1, 1, 3] = 1, 0.01
-    roots = np.array([[2.0, 1.0], [4.0, 1.0]])
-    drawn = np.array([True, False])
+    # of one joint the drawn person is left of the small one, of the other
+    # the small one is farther right
+    centers = np.array([[[2.0, 1.0], [2, 1]], [[4, 1], [8, 1]]])
+    drawn = np.array([[True, True], [False, False]])
     weights = heatmap_weights(
-        heatmaps, roots, drawn, ~drawn, 1.0, ONES, background_weight=0.5
+        heatmaps, centers, drawn, ~drawn, 1.0, ONES, background_weight=0.5
     )
     expected = np.full((2, 4, 9), 0.5)
     expected[0, 1, 2] = 1
     # a disc of radius 1, without the cell that the drawn person's has too
     for x, y in [(4, 0), (4, 1), (4, 2), (5, 1)]:
-        expected[:, y, x] = 0
+        expected[0, y, x] = 0
+    for x, y in [(8, 0), (8, 1), (8, 2), (7, 1)]:
+        expected[1, y, x] = 0
     np.testing.assert_array_equal(weights, expected)
     assert weights.dtype == np.float32

@@ -49,6 +49,17 @@ def test_window_by_hand():
     np.testing.assert_allclose(results['area'], [600, 2400], rtol=1e-5)
 
 
+def test_flags_beside_weights_are_understood():
+    """As mmpose's KeypointConverter gives them."""
+    data = sample(visible=(1, 0))
+    flags = data['keypoints_visible']
+    data['keypoints_visible'] = np.stack([flags, 0 * flags + 1], axis=2)
+    results = transform()(data)
+    expected = transform()(sample(visible=(1, 0)))
+    np.testing.assert_array_equal(results['keypoints'], expected['keypoints'])
+    assert results['keypoints_visible'].shape == (2, 2, 2)
+
+
 def test_who_does_not_fit_is_made_smaller():
     # the second: 80 x 120 in a window of 64 x 48, padded by 1.2: 48 / 144
     results = transform(padding=1.2)(sample(visible=(0, 1)))

@@ -322,6 +322,12 @@ def test_several_boxes_are_refused():
         PGPGTransform('jitter')(make_results(bbox=np.ones((2, 4))))
 
 
+def test_mirrored_samples_are_refused():
+    mirrored = dict(make_results(), flip=True, flip_direction='horizontal')
+    with pytest.raises(ValueError, match='RandomFlip after PGPGTransform'):
+        PGPGTransform('jitter')(mirrored)
+
+
 def test_wrong_number_of_keypoints_is_refused(model_file):
     transform = PGPGTransform('gmm_atomic', model_file)
     with pytest.raises(ValueError, match='image 7 has poses of 3 keypoints'):

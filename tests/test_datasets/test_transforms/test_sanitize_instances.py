@@ -169,3 +169,11 @@ def test_image_without_people_passes(log):
     sample = dict(img_shape=(4, 4), img_path='a', img_id=1, dataset=TEST)
     assert SanitizeInstances()(dict(sample)) == sample
     assert not log
+
+
+@pytest.mark.parametrize('mode', [TRAINING, BOTTOM_UP])
+def test_combined_data_sets_give_samples_as_their_parts_do(log, mode):
+    combined = SimpleNamespace(test_mode=False, datasets=[mode, mode])
+    nobody = dict(keypoints_visible=np.zeros((1, 3), np.float32))
+    results = SanitizeInstances()(_sample(combined, **nobody))
+    assert (results is None) == (mode is TRAINING)

@@ -140,6 +140,23 @@ def test_merged_poses_and_scores_are_written(tmp_path):
         assert merged['image_id'] == 7
 
 
+@pytest.mark.parametrize('score_mode', ['keypoint', 'bbox_keypoint'])
+def test_negative_scores_of_joints_stay(tmp_path, score_mode):
+    """A regressed heatmap may be negative; mmpose keeps that too."""
+    results = duplicates()[:1]
+    keypoints = np.array(results[0]['keypoints']).reshape(-1, 3)
+    keypoints[:, 2] = 0.6
+    keypoints[3, 2] = -0.4
+    results[0]['keypoints'] = keypoints.ravel().tolist()
+    options = dict(score_mode=score_mode, keypoint_score_thr=-1.0)
+    plain, kept = (
+        written(tmp_path, samples_of(results), nms=nms, **options)
+        for nms in (None, dict(type='OKSNMS', thr=0.3))
+    )
+    assert kept == plain
+    assert kept[0]['keypoints'][3 * 3 + 2] == pytest.approx(-0.4)
+
+
 def test_soft_scores_are_written(tmp_path):
     results = duplicates()
     results[1]['keypoints'] = results[0]['keypoints']

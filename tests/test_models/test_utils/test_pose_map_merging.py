@@ -4,6 +4,7 @@ import torch
 
 from rmpe_spm.codecs import HierarchicalSPRCodec
 from rmpe_spm.models.utils.pose_map_merging import (
+    merge_scales,
     resample_maps,
     unflip_displacements,
     unflip_heatmaps,
@@ -117,3 +118,20 @@ def test_resampling_by_nothing_changes_nothing():
     )
     torch.testing.assert_close(same[0], heatmaps)
     torch.testing.assert_close(same[1], displacements)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_scales_of_half_precision_merge_in_float32(dtype):
+    """Coordinates of maps wider than 256 cells do not fit into bfloat16."""
+    sizes = [(400, 20), (200, 10)]
+    maps = [
+        (torch.rand(1, 1, h, w).to(dtype), torch.rand(1, 2, h, w).to(dtype))
+        for w, h in sizes
+    ]
+    full = [tuple(each.float() for each in own) for own in maps]
+    arguments = (sizes, [np.array([400.0, 20.0])] * 2, [True], np.ones(2), 9.0)
+    found = merge_scales(maps, *arguments)
+    expected = merge_scales(full, *arguments)
+    for own, wanted in zip(found, expected, strict=True):
+        assert own.dtype == torch.float32
+        torch.testing.assert_close(own, wanted)

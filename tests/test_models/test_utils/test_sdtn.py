@@ -3,6 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from mmpose.codecs import (
+    IntegralRegressionLabel,
+    MegviiHeatmap,
+    MSRAHeatmap,
+)
 from torch import nn
 
 from rmpe_spm.models.utils.sdtn import (
@@ -64,6 +69,33 @@ def test_a_linear_map_is_moved_exactly(udp):
     torch.testing.assert_close(
         back[0], torch.tensor([6.0, 8.0]) * cell, atol=1e-4, rtol=0
     )
+
+
+def test_cells_that_stand_for_their_middle():
+    """MegviiHeatmap: cell u is the pixel (u + 0.5) * stride."""
+    codec = MegviiHeatmap(SIZE, MAP, kernel_size=5)
+    frame = CropFrame.of_decoder(codec)
+    x, y = grid()
+    maps = torch.stack(((x + 0.5) * 4, (y + 0.5) * 4))[None]
+    seen = sdtn_outputs(maps, THETA, frame)[0, :, 8, 6]
+    torch.testing.assert_close(
+        moved(THETA, seen[None])[0],
+        torch.tensor([26.0, 34.0]),
+        atol=1e-4,
+        rtol=0,
+    )
+    plain = CropFrame.of_decoder(MSRAHeatmap(SIZE, MAP, sigma=2))
+    assert not torch.allclose(
+        sdtn_outputs(maps, THETA, plain)[0, :, 8, 6], seen, atol=0.05
+    )
+
+
+def test_codecs_without_a_size_are_told():
+    codec = dict(input_size=SIZE, heatmap_size=MAP, sigma=2)
+    with pytest.raises(ValueError, match='IntegralRegressionLabel has none'):
+        CropFrame.of_decoder(IntegralRegressionLabel(**codec))
+    with pytest.raises(ValueError, match='it has no decoder'):
+        CropFrame.of_decoder(None)
 
 
 def test_a_theta_that_passed_a_lower_guard_is_inverted():

@@ -1,0 +1,26 @@
+"""Constants beside tensors of any device."""
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+
+def constant_like(
+    values: ArrayLike, tensor: Tensor, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Bring a few numbers to a tensor's device without waiting for it.
+
+    ``tensor.new_tensor`` and an index that is a list wait until a GPU has
+    done all that was asked of it before.
+
+    Args:
+        values (ArrayLike): The numbers.
+        tensor (Tensor): Whose device they are wanted on.
+        dtype (torch.dtype, optional): Of the result. Defaults to None: the
+            tensor's.
+
+    Returns:
+        Tensor: The constant.
+    """
+    constant = torch.as_tensor(values, dtype=dtype or tensor.dtype)
+    return constant.to(tensor.device, non_blocking=True)
