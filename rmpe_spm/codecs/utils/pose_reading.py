@@ -62,8 +62,7 @@ def read_root_located(
 def read_parent_located(
     displacements: Tensor,
     cells: Tensor,
-    joints_by_level: tuple[tuple[int, ...], ...],
-    parents: tuple[int, ...],
+    tree: KinematicTree,
     normalizer: float,
     snap: Callable[[Tensor, Sequence[int]], Tensor] | None = None,
 ) -> Tensor:
@@ -77,8 +76,7 @@ def read_parent_located(
     Args:
         displacements (Tensor): Maps (B, 2K, H, W).
         cells (Tensor): Flat root cells (B, M), int64.
-        joints_by_level (tuple): The joints of each level, parents first.
-        parents (tuple[int]): Each joint's parent, -1 for the root.
+        tree (KinematicTree): The hierarchy.
         normalizer (float): Z, in cells.
         snap (Callable, optional): Takes joints (B, M, L, 2) in cells and
             the L indices of these joints, and gives them back moved. Defaults
@@ -88,12 +86,12 @@ def read_parent_located(
         Tensor: Joints (B, M, K, 2) in cells, float32.
     """
     batch, num_cells = cells.shape
-    num_joints = len(parents)
+    num_joints, parents = tree.num_joints, tree.parents
     height, width = displacements.shape[-2:]
     maps = displacements.reshape(batch, num_joints, 2, height * width)
     root = torch.stack((cells % width, cells // width), dim=1)
     joints: list[Tensor | None] = [None] * num_joints
-    for level in joints_by_level:
+    for level in tree.joints_by_level:
         starts = torch.stack(
             [
                 root if parents[j] < 0 else joints[parents[j]].round().long()
@@ -135,13 +133,7 @@ def read_poses(
         Tensor: Joints (B, M, K, 2) in cells, float32.
     """
     if location == 'parent':
-        return read_parent_located(
-            displacements,
-            cells,
-            tree.joints_by_level,
-            tree.parents,
-            normalizer,
-        )
+        return read_parent_located(displacements, cells, tree, normalizer)
     ancestors = constant_like(
         tree.ancestor_matrix, displacements, torch.float32
     )
@@ -185,8 +177,7 @@ def read_snapped_poses(
     return read_parent_located(
         displacements,
         cells,
-        tree.joints_by_level,
-        tree.parents,
+        tree,
         normalizer,
         lambda joints, level: snap_to_peaks(
             joints, _take(peaks, level), reach

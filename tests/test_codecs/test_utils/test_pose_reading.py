@@ -33,9 +33,7 @@ def test_parent_located_reads_a_chain_and_stays_on_the_map():
     maps[0, :2, 2, 5] = torch.tensor([-2.4, 1.0])  # to (2.6, 3): cell (3, 3)
     maps[0, 2:4, 3, 3] = torch.tensor([-1.0, 9.0])  # to (2, 12): below
     maps[0, 4:, 7, 2] = torch.tensor([1.0, 0.5])
-    joints = read_parent_located(
-        maps, torch.tensor([[21]]), tree.joints_by_level, tree.parents, 1.0
-    )
+    joints = read_parent_located(maps, torch.tensor([[21]]), tree, 1.0)
     torch.testing.assert_close(
         joints[0, 0], torch.tensor([[2.6, 3], [2, 12], [3, 7.5]])
     )
@@ -59,8 +57,7 @@ def test_parent_located_reads_children_where_a_snapped_joint_is():
     joints = read_parent_located(
         maps,
         torch.tensor([[21]]),
-        tree.joints_by_level,
-        tree.parents,
+        tree,
         1.0,
         snap,
     )
