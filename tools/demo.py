@@ -226,6 +226,28 @@ def table(rows: list[Row]) -> str:
     return '\n'.join(lines) + '\n'
 
 
+def with_other_methods(
+    rows: list[Row], methods: list[str], path: Path
+) -> list[Row]:
+    """Add what an earlier demo found for the methods that were not asked for.
+
+    Args:
+        rows: Those of this demo.
+        methods: What was asked for.
+        path: The rows of an earlier demo, if there was one.
+
+    Returns:
+        All rows, in the order of the methods.
+    """
+    titles = [title for tests in TESTS.values() for title in tests]
+    own = [title for method in methods for title in TESTS[method]]
+    others = set(titles) - set(own)
+    if path.is_file():
+        before = json.loads(path.read_text(encoding='utf-8'))
+        rows = rows + [Row(**row) for row in before if row['method'] in others]
+    return sorted(rows, key=lambda row: titles.index(row.method))
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run the demonstration."""
     args = parse_args(argv)
@@ -250,6 +272,7 @@ def main(argv: list[str] | None = None) -> None:
     for method in args.methods:
         sheet = draw(method, data_root, work_dir)
         print(f'{method}: pictures in {sheet}', flush=True)
+    rows = with_other_methods(rows, args.methods, work_dir / 'results.json')
     content = json.dumps([asdict(row) for row in rows], indent=1)
     (work_dir / 'results.json').write_text(content, encoding='utf-8')
     (work_dir / 'results.md').write_text(table(rows), encoding='utf-8')

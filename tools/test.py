@@ -12,7 +12,13 @@ from mmengine.config import Config
 from mmengine.fileio import dump
 from mmengine.runner import Runner
 
-from rmpe_spm.apis import ConfigError, check_data, check_model, told_plainly
+from rmpe_spm.apis import (
+    ConfigError,
+    check_data,
+    check_model,
+    check_weights,
+    told_plainly,
+)
 from rmpe_spm.apis.command_line import (
     add_run_arguments,
     apply_drawing,
@@ -101,6 +107,7 @@ def main(argv: list[str] | None = None) -> None:
         for note in notes:
             runner.logger.warning(note)
         check_model(runner.model, num_keypoints)
+        check_weights(runner.model, cfg.load_from)
         runner.register_hook(BoxSourceHook())
         metrics = runner.test()
         if args.out and runner.rank == 0:

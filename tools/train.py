@@ -11,7 +11,13 @@ import sys
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from rmpe_spm.apis import ConfigError, check_data, check_model, told_plainly
+from rmpe_spm.apis import (
+    ConfigError,
+    check_data,
+    check_model,
+    check_training,
+    told_plainly,
+)
 from rmpe_spm.apis.command_line import (
     add_run_arguments,
     apply_drawing,
@@ -87,6 +93,7 @@ def main(argv: list[str] | None = None) -> None:
         cfg = load_config(args)
         apply_args(cfg, args)
         join_cpu_processes(cfg)
+        check_training(cfg)
         num_keypoints, notes = check_data(cfg, 'train')
         runner = Runner.from_cfg(cfg)
         for note in notes:

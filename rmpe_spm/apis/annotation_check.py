@@ -12,19 +12,26 @@ class ConfigError(ValueError):
     """A set-up that cannot work: what, where, and what to do."""
 
 
-def check_coco_annotations(path: Path, num_keypoints: int) -> list[str]:
+def check_coco_annotations(
+    path: Path, num_keypoints: int, evaluated: bool = False
+) -> list[str]:
     """Check a file of keypoint annotations in COCO's layout.
 
     Args:
         path (Path): The JSON file.
         num_keypoints (int): Keypoints that the dataset's skeleton has.
+        evaluated (bool): Whether results are compared with the file, or a
+            model is trained on it. Defaults to False.
 
     Returns:
         list[str]: What training leaves out or repairs, a line each.
 
     Raises:
         ConfigError: The file is missing, no JSON, not in COCO's layout, or
-            of another skeleton. Names the first offending entry.
+            of another skeleton; nobody is there to be trained on; or, as
+            OKS would be wrong without a word, an evaluated file has
+            keypoints that are not finite, or an id twice. Names the first
+            offending entry.
     """
     content = _read_json(path)
     if not isinstance(content, dict):
@@ -59,6 +66,11 @@ def check_coco_annotations(path: Path, num_keypoints: int) -> list[str]:
                 f'{3 * num_keypoints} (x, y and visibility of each): choose '
                 'the dataset type or metainfo that belongs to this file'
             )
+    if evaluated:
+        _check_evaluated(path, people)
+        return []
+    if not people:
+        raise ConfigError(f'{path} has no annotations: nothing to train on')
     return list(_notes(path, people))
 
 
@@ -102,6 +114,12 @@ def check_detections(path: Path, ann_file: Path | None = None) -> None:
             raise ConfigError(
                 f'{where} of image {detection["image_id"]} has no box of 4 '
                 f'finite numbers (x, y, width, height): {box}. Leave it out'
+            )
+        score = detection['score']
+        if not isinstance(score, int | float) or not math.isfinite(score):
+            raise ConfigError(
+                f'{where} of image {detection["image_id"]} has no finite '
+                f'score: {score!r}. Leave it out'
             )
         if image_ids is not None and detection['image_id'] not in image_ids:
             raise ConfigError(
@@ -155,19 +173,40 @@ def _check_annotation(
         )
 
 
+def _check_evaluated(path: Path, people: list[dict]) -> None:
+    seen = set()
+    for annotation in people:
+        where = (
+            f'{path}: annotation {annotation["id"]} of image '
+            f'{annotation["image_id"]}'
+        )
+        if annotation['id'] in seen:
+            raise ConfigError(
+                f'{where} has the id of another one: in a file that results '
+                'are compared with every annotation needs its own'
+            )
+        seen.add(annotation['id'])
+        if not _finite(annotation['keypoints']):
+            raise ConfigError(
+                f'{where} has keypoints that are not finite, with which OKS '
+                'is no number: correct them, or set their visibility and '
+                'coordinates to 0'
+            )
+
+
+def _finite(values: list) -> bool:
+    return all(math.isfinite(value) for value in values)
+
+
 def _notes(path: Path, people: list[dict]) -> Iterable[str]:
     """Say how many annotations training leaves out or repairs."""
-
-    def finite(values: list) -> bool:
-        return all(math.isfinite(value) for value in values)
-
     problems = {
         'have a box that is empty or not finite: left out of training': (
-            lambda a: not finite(a['bbox']) or min(a['bbox'][2:]) <= 0
+            lambda a: not _finite(a['bbox']) or min(a['bbox'][2:]) <= 0
         ),
         'have keypoints that are not finite: invisible with the transform '
-        'SanitizeInstances, fatal without': (
-            lambda a: not finite(a['keypoints'])
+        'SanitizeInstances, which the pipeline needs': (
+            lambda a: not _finite(a['keypoints'])
         ),
         'have no visible keypoint: not trained on': (
             lambda a: not any(flag > 0 for flag in a['keypoints'][2::3])

@@ -86,6 +86,11 @@ def load_config(args: argparse.Namespace) -> Config:
             f'the config {args.config} cannot be read: {text}'
         ) from error
     cfg.launcher = args.launcher
+    root = cfg.get('data_root')
+    if root and not root.endswith('/'):
+        # an environment variable without the slash that paths go on after
+        for key in list(cfg):
+            cfg[key] = _replace_prefix(cfg[key], root, f'{root}/')
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
@@ -162,12 +167,18 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
         cfg.merge_from_dict({**options, **({'data_root': new} if new else {})})
     except (KeyError, TypeError, IndexError) as error:
         raise ConfigError(f'--cfg-options: {error.args[0]}') from error
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = cfg.get(name) or {}
+        if loader.get('num_workers') == 0:
+            # what never starts cannot go on
+            loader['persistent_workers'] = False
 
 
 def _replace_prefix(node: Any, old: str, new: str) -> Any:
     """Return a part of a config whose strings begin with another prefix."""
     if isinstance(node, str) and node.startswith(old):
-        return new + node[len(old) :]
+        rest = node[len(old) :]
+        return new + (rest.lstrip('/') if new.endswith('/') else rest)
     if isinstance(node, dict):
         # In place, for the type of the dict and what hangs on it.
         for key, value in node.items():

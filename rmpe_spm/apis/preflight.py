@@ -49,7 +49,8 @@ def check_data(cfg: Config, mode: str) -> tuple[int | None, list[str]]:
         if loader is None:
             continue
         for where, dataset in _datasets(loader['dataset'], f'{key}.dataset'):
-            count = _check_dataset(where, dataset, notes)
+            evaluated = key != 'train_dataloader'
+            count = _check_dataset(where, dataset, notes, evaluated)
             # What is validated on may be a part of what is trained.
             if count is not None and key == LOADERS[mode][0]:
                 counts[where] = count
@@ -149,7 +150,9 @@ def _datasets(dataset: dict, where: str) -> Iterator[tuple[str, dict]]:
         yield where, dataset
 
 
-def _check_dataset(where: str, dataset: dict, notes: dict) -> int | None:
+def _check_dataset(
+    where: str, dataset: dict, notes: dict, evaluated: bool
+) -> int | None:
     """Check one data set; return the keypoints of its skeleton.
 
     Notes are added by file; a file that is there already was checked.
@@ -174,13 +177,18 @@ def _check_dataset(where: str, dataset: dict, notes: dict) -> int | None:
         raise ConfigError(
             f'{where}.ann_file: {annotations} does not exist. {_DATA_ADVICE}'
         )
-    if not own_format and (annotations, count) not in notes:
+    checked = annotations, count, evaluated
+    if not own_format and checked not in notes:
         try:
-            found = check_coco_annotations(annotations, count)
+            found = check_coco_annotations(annotations, count, evaluated)
         except ConfigError as error:
             raise ConfigError(f'{where}.ann_file: {error}') from None
-        notes[annotations, count] = found
+        notes[checked] = found
     boxes = dataset.get('bbox_file')
+    if boxes and not Path(boxes).is_file():
+        raise ConfigError(
+            f'{where}.bbox_file: {boxes} does not exist. {_DATA_ADVICE}'
+        )
     if boxes and boxes not in notes:
         try:
             check_detections(Path(boxes), None if own_format else annotations)

@@ -1,6 +1,7 @@
 """Set-up errors of the command-line tools, told without a traceback."""
 
 import difflib
+import inspect
 import re
 import sys
 from collections.abc import Iterator
@@ -66,6 +67,11 @@ def explain(error: Exception) -> str | None:
     )
     if isinstance(error, KeyError) and unregistered:
         return _unregistered(*unregistered.groups())
+    argument = re.search(
+        r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", text
+    )
+    if isinstance(error, TypeError) and argument:
+        return _unknown_argument(*argument.groups())
     if isinstance(error, _ALWAYS_TOLD):
         return text
     if isinstance(error, _USER_ERRORS) and _is_ours(error.__traceback__):
@@ -84,10 +90,32 @@ def _is_ours(traceback: TracebackType | None) -> bool:
     return _PACKAGE in file.parents
 
 
+def _registries() -> list[Registry]:
+    found = vars(mmpose.registry).values()
+    return [each for each in found if isinstance(each, Registry)]
+
+
+def _unknown_argument(name: str, argument: str) -> str | None:
+    """What to say of an argument that a registered class does not take."""
+    kinds = [registry.get(name) for registry in _registries()]
+    kind = next((kind for kind in kinds if kind is not None), None)
+    if kind is None:
+        return None
+    known = {
+        parameter
+        for base in kind.__mro__
+        if '__init__' in vars(base)
+        for parameter in inspect.signature(base).parameters
+    }
+    like = difflib.get_close_matches(argument, sorted(known), n=3, cutoff=0.5)
+    advice = f'. Names like it: {", ".join(like)}' if like else ''
+    return f'{name} in the config has no argument {argument!r}{advice}'
+
+
 def _unregistered(name: str, registry_name: str) -> str:
     names = set()
-    for registry in vars(mmpose.registry).values():
-        if isinstance(registry, Registry) and registry.name == registry_name:
+    for registry in _registries():
+        if registry.name == registry_name:
             while registry is not None:
                 names.update(registry.module_dict)
                 registry = registry.parent

@@ -27,18 +27,38 @@ def _content():
     )
 
 
-def _check(tmp_path, content, num_keypoints=2):
+def _check(tmp_path, content, num_keypoints=2, evaluated=False):
     path = tmp_path / 'annotations.json'
     path.write_text(json.dumps(content))
-    return check_coco_annotations(path, num_keypoints)
+    return check_coco_annotations(path, num_keypoints, evaluated)
 
 
 def test_good_file_passes_without_a_word(tmp_path):
     assert _check(tmp_path, _content()) == []
 
 
-def test_no_people_is_no_error(tmp_path):
-    assert _check(tmp_path, dict(_content(), annotations=[])) == []
+def test_no_people_can_be_evaluated_but_not_trained_on(tmp_path):
+    content = dict(_content(), annotations=[])
+    assert _check(tmp_path, content, evaluated=True) == []
+    with pytest.raises(ConfigError, match='nothing to train on'):
+        _check(tmp_path, content)
+
+
+def test_what_makes_oks_wrong_is_refused(tmp_path):
+    content = _content()
+    _edit(keypoints=[float('nan'), 2, 2, 3, 4, 1])(content)
+    with pytest.raises(ConfigError, match='annotation 11 of image 4 has keyp'):
+        _check(tmp_path, content, evaluated=True)
+    content = _content()
+    content['annotations'][0]['id'] = content['annotations'][1]['id']
+    with pytest.raises(ConfigError, match='the id of another one'):
+        _check(tmp_path, content, evaluated=True)
+    # training does not look at ids
+    assert _check(tmp_path, content) == []
+    # and boxes are not compared with poses
+    content = _content()
+    _edit(bbox=[1, 1, 0, 5])(content)
+    assert _check(tmp_path, content, evaluated=True) == []
 
 
 def test_missing_file(tmp_path):
@@ -131,9 +151,13 @@ def test_detections(tmp_path):
     good = dict(image_id=1, category_id=1, bbox=[0, 0, 1, 1], score=0.5)
     path.write_text(json.dumps([good]))
     check_detections(path)
-    path.write_text(json.dumps([good, dict(good, score=None), {}]))
-    with pytest.raises(ConfigError, match='detection 2 lacks'):
+    path.write_text(json.dumps([good, {}]))
+    with pytest.raises(ConfigError, match='detection 1 lacks'):
         check_detections(path)
+    for score in (None, 'high', float('nan')):
+        path.write_text(json.dumps([good, dict(good, score=score)]))
+        with pytest.raises(ConfigError, match='detection 1 .*finite score'):
+            check_detections(path)
     path.write_text(json.dumps({'annotations': []}))
     with pytest.raises(ConfigError, match='no list of detections'):
         check_detections(path)

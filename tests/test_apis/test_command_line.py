@@ -48,6 +48,32 @@ def test_options_override(parse):
 
 
 @pytest.mark.parametrize('given', ['/mnt/coco', '/mnt/coco/'])
+def test_data_root_of_the_environment(parse, monkeypatch, given):
+    """Paths of configs go on after a slash, which users may leave out."""
+    monkeypatch.setenv('SOMEWHERE', given)
+    args = parse()
+    Path(args.config).write_text(
+        "data_root = '{{$SOMEWHERE:data/coco/}}'\n"
+        "evaluator = dict(ann_file=data_root + 'b.json', other='/mnt/co')\n"
+    )
+    cfg = load_config(args)
+    assert cfg.data_root == '/mnt/coco/'
+    assert cfg.evaluator == dict(ann_file='/mnt/coco/b.json', other='/mnt/co')
+
+
+def test_no_workers_do_not_persist(parse):
+    args = parse('--cfg-options', 'train_dataloader.num_workers=0')
+    loader = 'dict(num_workers=2, persistent_workers=True)'
+    Path(args.config).write_text(
+        f'train_dataloader = {loader}\nval_dataloader = {loader}\n'
+    )
+    cfg = load_config(args)
+    apply_options(cfg, args)
+    assert cfg.train_dataloader.persistent_workers is False
+    assert cfg.val_dataloader.persistent_workers is True
+
+
+@pytest.mark.parametrize('given', ['/mnt/coco', '/mnt/coco/'])
 def test_data_root_reaches_every_path(parse, given):
     args = parse('--cfg-options', f'data_root={given}', 'model.depth=50')
     Path(args.config).write_text(

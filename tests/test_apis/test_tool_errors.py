@@ -29,6 +29,16 @@ def test_unregistered_type_suggests_its_like(registry, kind, like):
     assert like in message.split('Names like it: ')[1].split(', ')
 
 
+def test_unknown_argument_suggests_its_like():
+    config = dict(type='PGPGTransform', mode='jitter', probb=1)
+    message = explain(_raised(TRANSFORMS.build, config))
+    assert message.startswith("PGPGTransform in the config has no argument 'p")
+    assert 'prob' in message.split('Names like it: ')[1].split(', ')
+    # of the parents' arguments too
+    config = dict(type='GridSampleDEKRHead', in_chanels=1)
+    assert 'in_channels' in explain(_raised(MODELS.build, config))
+
+
 def test_unregistered_type_like_nothing():
     message = explain(_raised(MODELS.build, dict(type='Zzyzx0123456789')))
     assert 'custom_imports' in message

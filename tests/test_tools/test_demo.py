@@ -88,6 +88,20 @@ def test_whole_demo(tool, repo_root, tmp_path, monkeypatch, capfd):
     assert '$ python' not in again and text in again
 
 
+def test_a_demo_of_one_method_keeps_the_others_rows(tool, tmp_path):
+    def row(title, ap):
+        return tool.Row(title, 'boxes', ap, 0.0, 0.0, 1.0, 1.0, 1.0)
+
+    path = tmp_path / 'results.json'
+    spm = list(tool.TESTS['SPM'])
+    new = [row(title, 0.2) for title in spm]
+    assert tool.with_other_methods(new, ['SPM'], path) == new
+    before = [row(title, 0.1) for title in [*spm, 'RMPE', 'of an old demo']]
+    path.write_text(json.dumps([vars(each) for each in before]))
+    found = tool.with_other_methods(new, ['SPM'], path)
+    assert found == [row('RMPE', 0.1), *new]
+
+
 @pytest.mark.parametrize(
     ('cores', 'gpu', 'threads'),
     [(2, False, '1'), (9, False, '4'), (1, False, None), (8, True, None)],

@@ -99,6 +99,11 @@ def test_boxes_of_nothing_are_evaluated(tool, files, tmp_path):
     [
         ([], {'test_dataloader.dataset.ann_file': 'no.json'}, 'no.json'),
         (['--dump', 'x.json'], {}, 'must end in .pkl'),
+        (
+            [],
+            {'model.head.final_layer': dict(kernel_size=3, padding=1)},
+            'of another model',
+        ),
         (['--out', 'x.txt'], {}, 'must end in .json'),
         (['--badcase'], {}, 'default_hooks.badcase'),
         ([], {'model.head.type': 'HeatmapHeat'}, 'HeatmapHead'),

@@ -107,7 +107,25 @@ def _fails_plainly(capsys, function, *args):
         (['--show-dir', 'x'], {}, 'default_hooks.visualization'),
         ([], {'train_dataloader.dataset.ann_file': 'no.json'}, 'no.json'),
         ([], {'model.head.out_channels': 14}, '14 keypoints'),
-        ([], {'model.head.decoder.heatmap_size': (6, 8)}, '12x16 cells'),
+        ([], {'model.head.decoder.heatmap_size': (6, 8)}, 'in another way'),
+        (
+            [],
+            {
+                'model.head.decoder.heatmap_size': (6, 8),
+                'train_dataloader.dataset.pipeline.3.encoder.heatmap_size': (
+                    6,
+                    8,
+                ),
+            },
+            '12x16 cells',
+        ),
+        ([], {'model.head.outt_channels': 4}, 'out_channels'),
+        ([], {'optim_wrapper.optimizer.type': 'AdamX'}, 'Names like it: Adam'),
+        (
+            [],
+            {'train_dataloader.dataset.bbox_file': 'no.json'},
+            'train_dataloader.dataset.bbox_file: no.json does not exist. Give',
+        ),
         ([], {'model.backbone.type': 'MobileNetV22'}, 'MobileNetV2'),
         (
             [],
@@ -115,7 +133,14 @@ def _fails_plainly(capsys, function, *args):
             'LoadImage',
         ),
         ([], {'val_evaluator.type': 'CocoMetrik'}, 'CocoMetric'),
-        ([], {'train_dataloader.dataset.pipeline.3': SKELETON}, "'cocoo'"),
+        (
+            [],
+            {
+                'train_dataloader.dataset.pipeline.3': SKELETON,
+                'model.head.decoder': SKELETON['encoder'],
+            },
+            "'cocoo'",
+        ),
         ([], {'model.backbone': HOURGLASS}, 'multiples of 64'),
         (['--resume', 'no.pth'], {}, 'no.pth does not exist'),
     ],

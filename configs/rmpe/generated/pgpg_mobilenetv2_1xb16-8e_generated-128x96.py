@@ -26,7 +26,7 @@ data_root = '{{$GENERATED:data/generated/}}'
 
 # pipelines
 train_pipeline = [
-    dict(type='LoadImage'),
+    dict(type='LoadImageOrSkip'),
     dict(type='PGPGTransform', mode='global_gaussian'),
     dict(type='GetBBoxCenterScale'),
     dict(type='RandomFlip', direction='horizontal'),

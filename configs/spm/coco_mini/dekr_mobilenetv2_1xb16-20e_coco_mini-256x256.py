@@ -100,7 +100,7 @@ train_pipeline = [
     dict(type='PackPoseInputs'),
 ]
 val_pipeline = [
-    dict(type='LoadImage'),
+    dict(type='LoadImageOrSkip'),
     dict(
         type='BottomupResize',
         input_size=codec['input_size'],

@@ -23,7 +23,7 @@ data_root = '{{$GENERATED:data/generated/}}'
 
 # pipelines
 train_pipeline = [
-    dict(type='LoadImage'),
+    dict(type='LoadImageOrSkip'),
     *_base_.train_pipeline[2:],
 ]
 train_pipeline[2] = dict(train_pipeline[2], picture_size=largest_size)

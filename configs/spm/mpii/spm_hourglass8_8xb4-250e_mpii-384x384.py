@@ -45,7 +45,7 @@ train_pipeline[1] = dict(
 train_pipeline[3] = dict(type='GenerateTarget', encoder=codec)
 # the protocol of the published tables: a group's place and mean scale are known
 val_pipeline = [
-    dict(type='LoadImage'),
+    dict(type='LoadImageOrSkip'),
     dict(type='GroupAffine', input_size=codec['input_size']),
     dict(type='PackPoseInputs'),
 ]
