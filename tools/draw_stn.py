@@ -20,6 +20,7 @@ from mmpose.apis import init_model
 from mmpose.registry import DATASETS, TRANSFORMS
 
 import rmpe_spm  # noqa: F401
+from rmpe_spm.apis import check_data, told_plainly
 from rmpe_spm.models.pose_estimators import ParallelSPPE
 from rmpe_spm.models.utils.spatial_transformer import transform_points
 from rmpe_spm.models.utils.theta import normalized_to_pixel_theta
@@ -113,22 +114,31 @@ def mosaic(pictures: list[np.ndarray], columns: int) -> np.ndarray:
 
 def main(argv: list[str] | None = None) -> None:
     """Draw as the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n')[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     parser.add_argument('config', help='config of a ParallelSPPE')
     parser.add_argument('checkpoint', help='its weights')
     parser.add_argument('out', type=Path, help='picture to write (.png, .jpg)')
     parser.add_argument('--count', type=int, default=12, help='people')
-    parser.add_argument('--columns', type=int, default=4)
+    parser.add_argument(
+        '--columns', type=int, default=4, help='of the picture'
+    )
     parser.add_argument('--scale', type=int, default=2, help='enlargement')
     parser.add_argument(
         '--jitter', type=float, default=0.35, help='error of a box side'
     )
-    parser.add_argument('--device', default='cpu')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--device', default='cpu', help='of the model')
+    parser.add_argument('--seed', type=int, default=0, help='of the boxes')
     args = parser.parse_args(argv)
     cfg = Config.fromfile(args.config)
     init_default_scope('mmpose')
-    model = init_model(cfg, args.checkpoint, args.device, cfg_options={})
+    # boxes are made from the annotated ones
+    cfg.val_dataloader.dataset.pop('bbox_file', None)
+    with told_plainly('draw_stn.py'):
+        check_data(cfg, 'train')
+        model = init_model(cfg, args.checkpoint, args.device, cfg_options={})
     if not isinstance(model, ParallelSPPE):
         parser.error(f'{args.config}: the model is no ParallelSPPE')
     pictures = [

@@ -8,4 +8,4 @@ optim_wrapper = dict(optimizer=dict(lr=0.00025))
 param_scheduler = _base_.rmpe.scheduler
 
 train_pipeline = [_base_.train_pipeline[0], _base_.rmpe.pgpg, *_base_.train_pipeline[1:]]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(batch_size=64, dataset=dict(pipeline=train_pipeline))
