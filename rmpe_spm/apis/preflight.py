@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
-from torch import nn
+from torch import Tensor, nn
 
 from .annotation_check import (
     ConfigError,
@@ -83,8 +83,9 @@ def check_model(model: nn.Module, num_keypoints: int | None) -> None:
         num_keypoints (int | None): Keypoints of the data, None if unknown.
 
     Raises:
-        ConfigError: The backbone cannot take the codec's input size, or the
-            head's maps or keypoints are not the codec's or the data's.
+        ConfigError: The backbone cannot take the codec's input size, the
+            head's maps or keypoints are not the codec's or the data's, or
+            RMPE's transformer does not take its localiser's features.
     """
     model = getattr(model, 'module', model)
     head = model.head if getattr(model, 'with_head', False) else None
@@ -104,12 +105,14 @@ def check_model(model: nn.Module, num_keypoints: int | None) -> None:
         f'model.backbone ({type(model.backbone).__name__}) and the input '
         f'size {w}x{h} (width x height) of the codec'
     )
-    device = next(model.parameters()).device
+    image = torch.zeros(1, 3, h, w, device=next(model.parameters()).device)
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
-        feats = model.extract_feat(torch.zeros(1, 3, h, w, device=device))
-        maps = head(feats)
+        maps = head(model.extract_feat(image))
+        _check_localizer(model, image)
+    except ConfigError:
+        raise
     except (NotImplementedError, TypeError, AttributeError):
         return  # a model that does not predict from an image alone
     except (RuntimeError, ValueError) as error:
@@ -131,6 +134,20 @@ def check_model(model: nn.Module, num_keypoints: int | None) -> None:
                 f'codec expects heatmap_size={expected}: change it, or the '
                 "head's deconvolutions"
             )
+
+
+def _check_localizer(model: nn.Module, image: Tensor) -> None:
+    """Check that RMPE's localiser and transformer fit, if it has them."""
+    if not hasattr(model, 'regress_theta'):
+        return
+    try:
+        model.regress_theta(image)
+    except RuntimeError as error:
+        raise ConfigError(
+            'model.localizer and model.sstn do not go together: '
+            f'{str(error).splitlines()[0]}. model.sstn.in_channels are those '
+            "of the localiser's last map"
+        ) from error
 
 
 _DATA_ADVICE = (

@@ -287,3 +287,34 @@ def test_mpii_release(tiny_config, tmp_path, joints):
     tiny_config.test_dataloader.dataset.ann_file = 'none.mat'
     with pytest.raises(ConfigError, match='none.mat does not exist'):
         check_data(tiny_config, 'test')
+
+
+@pytest.mark.parametrize('in_channels', [1280, 300])
+def test_a_localiser_that_does_not_fit_is_told(in_channels):
+    backbone = dict(type='MobileNetV2', widen_factor=0.1, out_indices=(7,))
+    codec = dict(
+        type='MSRAHeatmap', input_size=(48, 64), heatmap_size=(2, 2), sigma=1
+    )
+    model = build_pose_estimator(
+        dict(
+            type='ParallelSPPE',
+            sppe=dict(
+                type='TopdownPoseEstimator',
+                backbone=backbone,
+                head=dict(
+                    type='HeatmapHead',
+                    in_channels=1280,
+                    out_channels=17,
+                    deconv_out_channels=None,
+                    decoder=codec,
+                ),
+            ),
+            localizer=backbone,
+            sstn=dict(type='SSTNHead', in_channels=in_channels),
+        )
+    )
+    if in_channels == 1280:
+        check_model(model, 17)
+        return
+    with pytest.raises(ConfigError, match=r'model\.localizer and model\.sstn'):
+        check_model(model, 17)
