@@ -21,6 +21,8 @@ def test_lists_name_configs_that_exist(path):
         checkpoint = Path(model.checkpoint)
         # the demo gives each stage a folder of its own
         if checkpoint.parts[:2] != ('work_dirs', 'demo'):
-            assert checkpoint.parent.name == config.stem
+            # a config that only tests in several sizes trains nothing
+            trained = config.stem.replace('_multiscale', '')
+            assert checkpoint.parent.name == trained
         epochs = checkpoint.stem.removeprefix('epoch_')
         assert f'-{epochs}e_' in config.stem
