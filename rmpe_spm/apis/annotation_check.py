@@ -109,7 +109,7 @@ def check_detections(path: Path, ann_file: Path | None = None) -> None:
             not isinstance(box, list)
             or len(box) < 4
             or not all(isinstance(v, int | float) for v in box)
-            or not all(map(math.isfinite, box))
+            or not _finite(box)
         ):
             raise ConfigError(
                 f'{where} of image {detection["image_id"]} has no box of 4 '

@@ -1,5 +1,7 @@
 """Constants beside tensors of any device."""
 
+from collections.abc import Sequence
+
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -24,3 +26,16 @@ def constant_like(
     """
     constant = torch.as_tensor(values, dtype=dtype or tensor.dtype)
     return constant.to(tensor.device, non_blocking=True)
+
+
+def take_channels(values: Tensor, channels: Sequence[int]) -> Tensor:
+    """Choose channels by a list, without waiting for the device.
+
+    Args:
+        values (Tensor): Values (B, C, ...).
+        channels (Sequence[int]): The D channels wanted.
+
+    Returns:
+        Tensor: Values (B, D, ...).
+    """
+    return values.index_select(1, constant_like(channels, values, torch.int64))

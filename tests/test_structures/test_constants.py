@@ -11,7 +11,7 @@ from rmpe_spm.models.utils.pose_map_merging import merge_flipped, merge_scales
 from rmpe_spm.models.utils.pose_merging import merge_poses
 from rmpe_spm.models.utils.sdtn import CropFrame, sdtn_outputs
 from rmpe_spm.models.utils.theta import mirror_theta
-from rmpe_spm.structures.constants import constant_like
+from rmpe_spm.structures.constants import constant_like, take_channels
 from rmpe_spm.structures.padded_poses import PaddedPoses
 
 CODEC = dict(input_size=(128, 128), heatmap_size=(32, 32))
@@ -25,6 +25,11 @@ def test_values_dtype_and_device():
     assert index.dtype == torch.int64 and index.tolist() == [3, 0]
     assert constant_like([True, False], like).tolist() == [1, 0]
     assert constant_like([1.0], like.to('meta')).device.type == 'meta'
+
+
+def test_channels_by_a_list():
+    values = torch.rand(2, 4, 3)
+    assert torch.equal(take_channels(values, (3, 0)), values[:, [3, 0]])
 
 
 class Waits(TorchDispatchMode):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ...structures.constants import constant_like
+from ...structures.constants import constant_like, take_channels
 from ..kinematics import KinematicTree
 from .map_peaks import snap_to_peaks
 
@@ -102,7 +102,7 @@ def read_parent_located(
         x = starts[:, :, 0].clamp(0, width - 1)
         y = starts[:, :, 1].clamp(0, height - 1)
         index = (y * width + x)[:, :, None].expand(-1, -1, 2, -1)
-        vectors = _take(maps, level).gather(3, index).float()
+        vectors = take_channels(maps, level).gather(3, index).float()
         found = torch.stack((x, y), dim=2) + vectors * normalizer
         if snap is not None:
             found = snap(found.permute(0, 3, 1, 2), level).permute(0, 2, 3, 1)
@@ -180,11 +180,6 @@ def read_snapped_poses(
         tree,
         normalizer,
         lambda joints, level: snap_to_peaks(
-            joints, _take(peaks, level), reach
+            joints, take_channels(peaks, level), reach
         ),
     )
-
-
-def _take(values: Tensor, joints: Sequence[int]) -> Tensor:
-    """Some joints of values (B, K, ...)."""
-    return values.index_select(1, constant_like(joints, values, torch.int64))

@@ -6,6 +6,8 @@ import numpy as np
 from mmpose.datasets.transforms import BottomupRandomAffine
 from mmpose.registry import TRANSFORMS
 
+from ...structures.visibility import visibility_flags
+
 
 @TRANSFORMS.register_module()
 class BottomupInstanceAffine(BottomupRandomAffine):
@@ -93,9 +95,7 @@ class BottomupInstanceAffine(BottomupRandomAffine):
             dict: The sample as the window shows it.
         """
         self._picture = np.array(results['img_shape'][1::-1], float)
-        visible = results['keypoints_visible']
-        # flags beside the weights, after mmpose's KeypointConverter: (N, K, 2)
-        flags = visible if visible.ndim == 2 else visible[..., 0]
+        flags = visibility_flags(results['keypoints_visible'])
         labelled = (flags > 0).any(axis=1)
         boxes = results['bbox'][labelled]
         # NumPy's global state, as all of mmpose's transforms use

@@ -18,6 +18,7 @@ from rmpe_spm.structures.box_proposals import (
 )
 from rmpe_spm.structures.proposal_model import OffsetModel
 from rmpe_spm.structures.proposal_model_file import load_proposal_model
+from rmpe_spm.structures.visibility import visibility_flags
 
 # Mean and standard deviation of the offsets of x0, y0, x1, y1 over the
 # annotated width or height: an SSD detector's on MPII and COCO (2016), as
@@ -231,10 +232,8 @@ class PGPGTransform(BaseTransform):
                 f'is for {num_expected}; fit one for this data set with '
                 'tools/fit_pgpg.py.'
             )
-        visible = results['keypoints_visible'][0]
-        if visible.ndim == 2:
-            visible = visible[:, 0]
-        return self._proposal_model.offsets_of(keypoints, visible > 0)
+        (flags,) = visibility_flags(results['keypoints_visible'])
+        return self._proposal_model.offsets_of(keypoints, flags > 0)
 
     @cache_randomness
     def _propose(

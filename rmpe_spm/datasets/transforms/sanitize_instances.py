@@ -8,6 +8,8 @@ from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 from mmpose.registry import TRANSFORMS
 
+from ...structures.visibility import visibility_flags
+
 
 @TRANSFORMS.register_module()
 class SanitizeInstances(BaseTransform):
@@ -114,8 +116,7 @@ class SanitizeInstances(BaseTransform):
                 'annotation, or give the metainfo that belongs to it'
             )
         h, w = results['img_shape'][:2]
-        # Flags beside the weights, where a dataset has them: (N, K, 2).
-        flags = visible if visible.ndim == 2 else visible[..., 0]
+        flags = visibility_flags(visible)
         finite = np.isfinite(keypoints).all(axis=2)
         inside = ((keypoints >= 0) & (keypoints <= (w, h))).all(axis=2)
         bad = ~(finite & inside) & (flags > 0)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...structures.constants import constant_like
+from ...structures.constants import constant_like, take_channels
 
 
 def unflip_heatmaps(
@@ -39,10 +39,7 @@ def unflip_heatmaps(
     """
     heatmaps = heatmaps.flip(-1)
     if heatmaps.shape[1] > 1:
-        swapped = constant_like(
-            [*flip_indices, len(flip_indices)], heatmaps, torch.int64
-        )
-        heatmaps = heatmaps.index_select(1, swapped)
+        heatmaps = take_channels(heatmaps, [*flip_indices, len(flip_indices)])
     if not shift:
         return heatmaps
     fraction = (stride - 1) / stride
@@ -78,8 +75,7 @@ def unflip_displacements(
     """
     batch, _, height, width = displacements.shape
     maps = displacements.reshape(batch, -1, 2, height, width).flip(-1)
-    swapped = constant_like(flip_indices, maps, torch.int64)
-    maps = maps.index_select(1, swapped)
+    maps = take_channels(maps, flip_indices)
     moved = constant_like(from_cell, maps)
     moved = moved * ((stride - 1) / stride / normalizer)
     x = moved[:, None, None] - maps[:, :, 0]

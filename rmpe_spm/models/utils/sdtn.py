@@ -79,15 +79,12 @@ class CropFrame:
         """
         size = getattr(decoder, 'input_size', None)
         if size is None:
-            given = type(decoder).__name__
+            lacks = 'it has no decoder'
+            if decoder is not None:
+                lacks = f'{type(decoder).__name__} has none'
             raise ValueError(
                 'the SDTN needs the size of the crop: give the head a '
-                '`decoder=` whose codec has an `input_size`, '
-                + (
-                    f'{given} has none'
-                    if decoder is not None
-                    else 'it has no decoder'
-                )
+                f'`decoder=` whose codec has an `input_size`, {lacks}'
             )
         udp = isinstance(decoder, UDPHeatmap)
         offsets = udp and decoder.heatmap_type == 'combined'
