@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from rmpe_spm.apis import (
     ConfigError,
     check_data,
+    check_initial_weights,
     check_model,
     check_training,
     told_plainly,
@@ -99,6 +100,8 @@ def main(argv: list[str] | None = None) -> None:
         for note in notes:
             runner.logger.warning(note)
         check_model(runner.model, num_keypoints)
+        if cfg.get('load_from') and not cfg.get('resume'):
+            check_initial_weights(runner.model, cfg.load_from)
         runner.register_hook(BoxSourceHook())
         runner.train()
 

@@ -5,11 +5,12 @@ from .config_check import check_training
 from .preflight import check_data, check_model
 from .redundant_poses import suppress_redundant_poses
 from .tool_errors import told_plainly
-from .weights_check import check_weights
+from .weights_check import check_initial_weights, check_weights
 
 __all__ = [
     'ConfigError',
     'check_data',
+    'check_initial_weights',
     'check_model',
     'check_training',
     'check_weights',

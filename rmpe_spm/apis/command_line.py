@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,9 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
 
     A new ``data_root`` replaces the old one wherever a path begins with it
     (data sets, detections, annotation files of the metrics), since a config
-    has used it up by the time that it is read.
+    has used it up by the time that it is read. For the same reason a changed
+    ``codec`` takes the old one's place wherever that stands (encoders of the
+    pipelines, the head's decoder).
 
     Args:
         cfg (Config): Changed in place.
@@ -163,7 +166,14 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
             new = new.rstrip('/') + '/'
         for key in list(cfg):
             cfg[key] = _replace_prefix(cfg[key], old, new)
+    codec = {k: v for k, v in options.items() if k.split('.')[0] == 'codec'}
     try:
+        if codec and isinstance(cfg.get('codec'), dict):
+            old_codec = deepcopy(cfg.codec)
+            cfg.merge_from_dict(codec)
+            for key in list(cfg):
+                cfg[key] = _replace_dict(cfg[key], old_codec, cfg.codec)
+        # After that, so that an option may still change one place alone.
         cfg.merge_from_dict({**options, **({'data_root': new} if new else {})})
     except (KeyError, TypeError, IndexError) as error:
         raise ConfigError(f'--cfg-options: {error.args[0]}') from error
@@ -185,6 +195,24 @@ def _replace_prefix(node: Any, old: str, new: str) -> Any:
             node[key] = _replace_prefix(value, old, new)
     elif isinstance(node, list | tuple):
         return type(node)(_replace_prefix(item, old, new) for item in node)
+    return node
+
+
+def _replace_dict(node: Any, old: dict, new: dict) -> Any:
+    """Return a part of a config with copies of one dict replaced by another.
+
+    Args:
+        node (Any): The part, whose dicts are changed in place.
+        old (dict): What is looked for, at any depth.
+        new (dict): What takes its place, as copies.
+    """
+    if isinstance(node, dict):
+        if node == old:
+            return deepcopy(new)
+        for key, value in node.items():
+            node[key] = _replace_dict(value, old, new)
+    elif isinstance(node, list | tuple):
+        return type(node)(_replace_dict(item, old, new) for item in node)
     return node
 
 

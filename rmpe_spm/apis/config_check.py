@@ -62,9 +62,8 @@ def _check_codecs(
             raise ConfigError(
                 f'{key}.{name}={encoder[name]!r}, but '
                 f'{decoder_key}.{name}={decoder[name]!r}: what is trained '
-                'would be read in another way. Change both (a codec stands '
-                'in the pipeline and in the head; `codec.*` alone changes '
-                'neither)'
+                'would be read in another way. Change both, or `codec`, '
+                'where both are copies of it'
             )
 
 

@@ -95,6 +95,43 @@ def test_data_root_reaches_every_path(parse, given):
     assert cfg.model.depth == 50
 
 
+CODEC_CONFIG = """
+codec = dict(type='HierarchicalSPRCodec', input_size=(64, 64), tau=7)
+model = dict(head=dict(decoder=codec), other=dict(type='Codec', tau=7))
+pipeline = [dict(type='LoadImage'), dict(encoder=codec)]
+dataset = dict(datasets=[dict(pipeline=pipeline), dict(pipeline=pipeline)])
+"""
+
+
+def test_codec_reaches_encoders_and_decoder(parse):
+    args = parse('--cfg-options', 'codec.tau=3')
+    Path(args.config).write_text(CODEC_CONFIG)
+    cfg = load_config(args)
+    apply_options(cfg, args)
+    encoders = [d.pipeline[1].encoder for d in cfg.dataset.datasets]
+    for codec in (cfg.codec, cfg.model.head.decoder, *encoders):
+        assert codec == dict(
+            type='HierarchicalSPRCodec', input_size=(64, 64), tau=3
+        )
+    assert cfg.model.other.tau == 7
+
+
+def test_a_place_of_the_codec_can_differ(parse):
+    args = parse('--cfg-options', 'model.head.decoder.tau=5', 'codec.tau=3')
+    Path(args.config).write_text(CODEC_CONFIG)
+    cfg = load_config(args)
+    apply_options(cfg, args)
+    assert cfg.model.head.decoder.tau == 5
+    assert cfg.pipeline[1].encoder.tau == 3
+
+
+def test_options_of_an_absent_codec_are_taken(parse):
+    args = parse('--cfg-options', 'codec.tau=3')
+    cfg = load_config(args)
+    apply_options(cfg, args)
+    assert cfg.codec.tau == 3
+
+
 def test_bad_option_is_told(parse):
     args = parse('--cfg-options', 'model.stages.7=1')
     with pytest.raises(ConfigError, match='--cfg-options'):

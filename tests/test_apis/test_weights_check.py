@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from rmpe_spm.apis import ConfigError, check_weights
+from rmpe_spm.apis import ConfigError, check_initial_weights, check_weights
 
 
 class Model(nn.Module):
@@ -61,3 +61,27 @@ def test_other_shapes_are_told(saved):
 def test_no_weights_at_all(saved):
     with pytest.raises(ConfigError, match='no weights by name, but a list'):
         check_weights(Model(), saved([1, 2]))
+
+
+def test_a_part_is_enough_to_start_from(saved):
+    trained, model = Model(), Model()
+    state = {
+        key: value
+        for key, value in trained.state_dict().items()
+        if key.startswith('head.')
+    }
+    check_initial_weights(model, saved(dict(state_dict=state)))
+    assert torch.equal(model.head.weight, trained.head.weight)
+
+
+def test_other_shapes_may_be_started_from(saved):
+    """mmengine logs which; those that fit are loaded."""
+    check_initial_weights(Model(), saved(Model(width=4).state_dict()))
+
+
+def test_nothing_to_start_from_is_told(saved):
+    state = {f'encoder.{k}': v for k, v in Model().state_dict().items()}
+    with pytest.raises(ConfigError, match='none of its 11 .*encoder.backb'):
+        check_initial_weights(Model(), saved(state))
+    with pytest.raises(ConfigError, match='no weight the first'):
+        check_initial_weights(Model(), saved({}))

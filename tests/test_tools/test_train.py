@@ -155,6 +155,17 @@ def test_wrong_set_up_stops_at_once(
     assert not list(tmp_path.glob('**/*.pth'))
 
 
+def test_weights_of_another_model_stop_at_once(
+    train, config_file, tmp_path, capsys
+):
+    weights = tmp_path / 'other.pt'
+    torch.save(dict(state_dict={'encoder.weight': torch.ones(2)}), weights)
+    argv = [config_file(), '--cfg-options', f'load_from={weights}']
+    message = _fails_plainly(capsys, train.main, argv)
+    assert 'none of its 1 weights is one of the model' in message
+    assert not list(tmp_path.glob('**/*.pth'))
+
+
 def bottom_up(cfg):
     """Make the top-down config one of SPM."""
     codec = dict(

@@ -32,12 +32,21 @@ class MultiscaleBottomupPoseEstimator(BottomupPoseEstimator):
             list[PoseDataSample]: The samples with ``pred_instances``.
 
         Raises:
-            ValueError: If the inputs come in a single scale.
+            ValueError: If the inputs come in a single scale with
+                ``multiscale_test``, or in several without.
         """
-        if not self.test_cfg.get('multiscale_test', False):
-            return super().test_step(data)
         pyramid, samples = data['inputs'], data['data_samples']
-        if not all(isinstance(images, (list, tuple)) for images in pyramid):
+        several = all(isinstance(images, (list, tuple)) for images in pyramid)
+        if not self.test_cfg.get('multiscale_test', False):
+            if several:
+                raise ValueError(
+                    'MultiscaleBottomupPoseEstimator: the test pipeline makes '
+                    f'images in {len(pyramid)} scales, but '
+                    'test_cfg.multiscale_test is off; set it, or take '
+                    '`aug_scales` out of the pipeline'
+                )
+            return super().test_step(data)
+        if not several:
             raise ValueError(
                 'MultiscaleBottomupPoseEstimator: multiscale_test needs '
                 'images in several scales; put MultiscaleBottomupResize with '

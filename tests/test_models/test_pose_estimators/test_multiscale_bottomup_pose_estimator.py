@@ -148,6 +148,8 @@ def test_single_scale_is_the_parents():
     )
     with torch.no_grad():
         assert len(model.test_step(single)) == 1
+    with pytest.raises(ValueError, match='in 2 scales'):
+        model.test_step(pseudo_collate([packed]))
     model = make_model()
     with pytest.raises(ValueError, match='MultiscaleBottomupResize'):
         model.test_step(single)
