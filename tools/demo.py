@@ -83,7 +83,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--work-dir', type=Path, default='work_dirs/demo')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--num-train', type=int, default=1800)
+    parser.add_argument('--num-train', type=int, default=1500)
     parser.add_argument('--num-val', type=int, default=250)
     parser.add_argument(
         '--methods', nargs='+', choices=SCHEDULES, default=list(SCHEDULES)

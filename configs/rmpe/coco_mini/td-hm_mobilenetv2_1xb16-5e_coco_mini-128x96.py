@@ -27,7 +27,11 @@ param_scheduler = [
 default_hooks = dict(
     checkpoint=dict(interval=1, max_keep_ckpts=1),
     logger=dict(interval=50))
-custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ChannelsLastHook')]
+custom_hooks = [
+    dict(type='SyncBuffersHook'),
+    dict(type='ChannelsLastHook'),
+    dict(type='FuseConvBNHook'),
+]
 # the backbone's last layer, which feeds its classifier, is not used
 find_unused_parameters = True
 

@@ -3,7 +3,11 @@
 _base_ = ['./dekr_mobilenetv2_1xb16-20e_coco_mini-256x256.py']
 
 # hooks
-custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ChannelsLastHook')]
+custom_hooks = [
+    dict(type='SyncBuffersHook'),
+    dict(type='ChannelsLastHook'),
+    dict(type='FuseConvBNHook'),
+]
 
 # codec settings: on a small map people are few cells apart, so the radii are
 # smaller than the paper's, and cells in several windows belong to the nearest
