@@ -207,13 +207,18 @@ def _replace_dict(node: Any, old: dict, new: dict) -> Any:
         new (dict): What takes its place, as copies.
     """
     if isinstance(node, dict):
-        if node == old:
+        if _without_scope(node) == _without_scope(old):
             return deepcopy(new)
         for key, value in node.items():
             node[key] = _replace_dict(value, old, new)
     elif isinstance(node, list | tuple):
         return type(node)(_replace_dict(item, old, new) for item in node)
     return node
+
+
+def _without_scope(node: dict) -> dict:
+    """Leave out what mmengine adds to dicts of another package's config."""
+    return {key: value for key, value in node.items() if key != '_scope_'}
 
 
 def join_cpu_processes(cfg: Config) -> None:

@@ -116,6 +116,25 @@ def test_codec_reaches_encoders_and_decoder(parse):
     assert cfg.model.other.tau == 7
 
 
+@pytest.mark.parametrize(
+    'name',
+    [
+        'rmpe/coco/rmpe_hrnet-w32_8xb64-30e_coco-256x192.py',
+        'rmpe/coco_mini/rmpe_mobilenetv2_1xb16-1e_coco_mini-128x96.py',
+    ],
+)
+def test_codec_of_another_packages_config(parse, repo_root, name):
+    """mmengine marks the dicts of mmpose's configs, but not their copies."""
+    args = parse('--cfg-options', 'codec.sigma=3')
+    args.config = str(repo_root / 'configs' / name)
+    cfg = load_config(args)
+    apply_options(cfg, args)
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    encoders = [t.encoder for t in pipeline if 'encoder' in t]
+    codecs = [cfg.codec, cfg.model.sppe.head.decoder, *encoders]
+    assert [codec.sigma for codec in codecs] == [3, 3, 3, 3]
+
+
 def test_a_place_of_the_codec_can_differ(parse):
     args = parse('--cfg-options', 'model.head.decoder.tau=5', 'codec.tau=3')
     Path(args.config).write_text(CODEC_CONFIG)
