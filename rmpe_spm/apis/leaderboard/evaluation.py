@@ -74,6 +74,8 @@ def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
     Returns:
         Record: The record; only the first process's is complete.
     """
+    # before a test changes the network (FuseConvBNHook)
+    parameters = count_parameters(runner.model)
     metrics = jsonable(runner.test())
     meter = next(h for h in runner.hooks if isinstance(h, SpeedMeter))
     measured = meter.summary()
@@ -85,7 +87,7 @@ def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
         sigmas=[],
         num_images=len(meter.image_ids),
         num_poses=None,
-        parameters=count_parameters(runner.model),
+        parameters=parameters,
         gflops=None,
         gflops_input='',
         device=_device_name(),
@@ -98,8 +100,12 @@ def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
     sizes = list(meter.input_sizes)
     if sizes:
         what = 'image' if is_single_stage(prepared.cfg) else "person's crop"
-        record.gflops, uncounted = count_gflops(runner.model, sizes[0])
-        record.gflops_input = f'one {what} of {sizes[0][0]}x{sizes[0][1]}'
+        counts = [count_gflops(runner.model, size) for size in sizes[0]]
+        if all(number is not None for number, _ in counts):
+            record.gflops = sum(number for number, _ in counts)
+        uncounted = counts[0][1]
+        shown = ' and '.join(f'{w}x{h}' for w, h in sizes[0])
+        record.gflops_input = f'one {what} of {shown}'
         if len(sizes) > 1:
             record.gflops_input += f', the first of {len(sizes)} sizes'
         if uncounted:

@@ -43,8 +43,9 @@ def make_notes(tables: Sequence[Table], num_resamples: int) -> str:
     lines += [
         '- **parameters, GFLOPs**: of the model as it is tested; GFLOPs of '
         "one forward pass of one person's crop (top-down) or one image "
-        '(single stage) of the size that the test gave it, without flip test, '
-        "a multiplication with its addition as one (mmengine's analysis).",
+        '(single stage) of the size or sizes that the test gave it, without '
+        "flip test, a multiplication with its addition as one (mmengine's "
+        'analysis).',
         '- **images/s**: images over the time from a batch on the host to '
         'its poses (normalising, forward pass, flip test, decoding), for all '
         'people of an image; reading and cropping images, a person detector '

@@ -12,7 +12,7 @@ from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpose.structures import PoseDataSample
-from torch import nn
+from torch import Tensor, nn
 
 _STATUS = Path('/proc/self/status')
 _CLEAR = Path('/proc/self/clear_refs')
@@ -35,8 +35,9 @@ class SpeedMeter(Hook):
         self.cuda = torch.cuda.is_available()
         self.batches: list[tuple[int, float]] = []
         self.image_ids: set = set()
-        # (w, h) of what the model was given, in the order of the test
-        self.input_sizes: dict[tuple[int, int], None] = {}
+        # (w, h) of what the model was given, of all scales of a multi-scale
+        # test, in the order of the test
+        self.input_sizes: dict[tuple[tuple[int, int], ...], None] = {}
         self._ended = 0.0
         model = getattr(runner.model, 'module', runner.model)
         self._watch = model.register_forward_hook(self._stop, with_kwargs=True)
@@ -100,10 +101,12 @@ class SpeedMeter(Hook):
         self, model: nn.Module, args: tuple, kwargs: dict, output: Any
     ) -> None:
         self._ended = self._clock()
-        if kwargs.get('inputs') is not None:
+        inputs = kwargs.get('inputs')
+        if inputs is not None:
             # a batch, or a list with one for each scale of a multi-scale test
-            h, w = kwargs['inputs'][0].shape[-2:]
-            self.input_sizes[int(w), int(h)] = None
+            batches = [inputs] if isinstance(inputs, Tensor) else inputs
+            shapes = [tuple(batch.shape[-2:]) for batch in batches]
+            self.input_sizes[tuple((w, h) for h, w in shapes)] = None
 
     def _clock(self) -> float:
         if self.cuda:

@@ -2,7 +2,8 @@
 
 from mmpose.models.pose_estimators import BottomupPoseEstimator
 from mmpose.registry import MODELS
-from mmpose.utils.typing import SampleList
+from mmpose.utils.typing import ForwardResults, OptSampleList, SampleList
+from torch import Tensor
 
 
 @MODELS.register_module()
@@ -60,10 +61,36 @@ class MultiscaleBottomupPoseEstimator(BottomupPoseEstimator):
                 dict(inputs=list(images), data_samples=samples)
             )
             inputs.insert(0, scale['inputs'])
-        samples = scale['data_samples']
-        if self.metainfo is not None:
-            for sample in samples:
-                sample.set_metainfo(self.metainfo)
-        return self.predict(inputs, samples)
+        return self(
+            inputs=inputs, data_samples=scale['data_samples'], mode='predict'
+        )
 
     val_step = test_step
+
+    def forward(
+        self,
+        inputs: Tensor | list[Tensor],
+        data_samples: OptSampleList,
+        mode: str = 'tensor',
+    ) -> ForwardResults:
+        """Compute what ``mode`` asks for, as all estimators of mmpose.
+
+        Args:
+            inputs (Tensor | list[Tensor]): Images (B, C, H, W), or with
+                ``multiscale_test`` and ``'predict'`` a list with those of
+                each scale, which mmpose would stack.
+            data_samples (list[PoseDataSample], optional): Their samples.
+            mode (str): ``'tensor'``, ``'predict'`` or ``'loss'``. Defaults
+                to ``'tensor'``.
+
+        Returns:
+            Tensor | tuple[Tensor] | list[PoseDataSample] | dict: Maps,
+            predictions or losses.
+        """
+        pyramid = self.test_cfg.get('multiscale_test', False)
+        if not (pyramid and mode == 'predict'):
+            return super().forward(inputs, data_samples, mode)
+        if self.metainfo is not None:
+            for sample in data_samples:
+                sample.set_metainfo(self.metainfo)
+        return self.predict(inputs, data_samples)

@@ -75,7 +75,11 @@ def test_sizes_of_what_the_model_is_given(clock):
     model(inputs=image)
     model(inputs=torch.zeros(1, 3, 32, 96))
     model(inputs=[image, torch.zeros(2, 3, 8, 8)])
-    assert list(meter.input_sizes) == [(48, 64), (96, 32)]
+    assert list(meter.input_sizes) == [
+        ((48, 64),),
+        ((96, 32),),
+        ((48, 64), (8, 8)),
+    ]
 
 
 def test_processes_add_up(clock, monkeypatch):

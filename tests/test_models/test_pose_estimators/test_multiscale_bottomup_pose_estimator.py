@@ -139,6 +139,24 @@ def test_runs_on_images_of_equal_size_in_a_batch():
         torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-4)
 
 
+def test_forward_is_called_with_all_scales():
+    """Hooks of the module, as of whoever measures it, see the call."""
+    model = make_model()
+    packed = pseudo_collate([make_pipeline([0.5])(an_image())])
+    seen = []
+    model.register_forward_hook(
+        lambda module, args, kwargs, output: seen.append((kwargs, output)),
+        with_kwargs=True,
+    )
+    with torch.no_grad():
+        results = model.test_step(packed)
+    ((kwargs, output),) = seen
+    assert output is results
+    assert [len(images) for images in kwargs['inputs']] == [1, 1]
+    sizes = [tuple(images.shape[-2:]) for images in kwargs['inputs']]
+    assert sizes[0] == tuple(2 * side for side in sizes[1])
+
+
 def test_single_scale_is_the_parents():
     model = make_model(multiscale_test=False)
     pipeline = make_pipeline([0.5])
