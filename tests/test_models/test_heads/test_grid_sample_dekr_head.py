@@ -1,5 +1,5 @@
-import pytest
 import torch
+from mmcv_operators import needs_mmcv_operators
 from mmpose.models.heads import DEKRHead
 
 from rmpe_spm.models.heads import GridSampleDEKRHead
@@ -13,11 +13,9 @@ CFG = dict(
 )
 
 
+@needs_mmcv_operators
 def test_is_dekr_with_the_same_parameters():
-    try:
-        theirs = DEKRHead(**CFG)
-    except ImportError:
-        pytest.skip('mmcv has no compiled operators here')
+    theirs = DEKRHead(**CFG)
     torch.manual_seed(0)
     for parameter in theirs.parameters():
         torch.nn.init.normal_(parameter, std=0.3)

@@ -2,6 +2,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmcv_operators import needs_mmcv_operators
 
 from rmpe_spm.models.utils.grid_deform_conv import (
     GridDeformConv2d,
@@ -115,14 +116,11 @@ def test_gradients():
     )
 
 
+@needs_mmcv_operators
 def test_equals_mmcv_with_its_gradients():
-    ops = pytest.importorskip('mmcv.ops')
-    try:
-        theirs = ops.DeformConv2d(
-            6, 9, 3, padding=1, groups=3, deform_groups=3
-        )
-    except ImportError:
-        pytest.skip('mmcv has no compiled operators here')
+    from mmcv.ops import DeformConv2d
+
+    theirs = DeformConv2d(6, 9, 3, padding=1, groups=3, deform_groups=3)
     inputs, offsets, _ = make(2, 3, 7, 5)
     theirs = theirs.double()
     ours = GridDeformConv2d(theirs.weight, 3)
