@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,7 @@ def load_config(args: argparse.Namespace) -> Config:
     root = cfg.get('data_root')
     if root and not root.endswith('/'):
         # an environment variable without the slash that paths go on after
-        for key in list(cfg):
-            cfg[key] = _replace_prefix(cfg[key], root, f'{root}/')
+        _replace(cfg, _prefix_change(root, f'{root}/'))
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
@@ -164,15 +164,13 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
     if old and new:
         if old.endswith('/'):
             new = new.rstrip('/') + '/'
-        for key in list(cfg):
-            cfg[key] = _replace_prefix(cfg[key], old, new)
+        _replace(cfg, _prefix_change(old, new))
     codec = {k: v for k, v in options.items() if k.split('.')[0] == 'codec'}
     try:
         if codec and isinstance(cfg.get('codec'), dict):
             old_codec = deepcopy(cfg.codec)
             cfg.merge_from_dict(codec)
-            for key in list(cfg):
-                cfg[key] = _replace_dict(cfg[key], old_codec, cfg.codec)
+            _replace(cfg, _dict_change(old_codec, deepcopy(cfg.codec)))
         # After that, so that an option may still change one place alone.
         cfg.merge_from_dict({**options, **({'data_root': new} if new else {})})
     except (KeyError, TypeError, IndexError) as error:
@@ -184,36 +182,53 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
             loader['persistent_workers'] = False
 
 
-def _replace_prefix(node: Any, old: str, new: str) -> Any:
-    """Return a part of a config whose strings begin with another prefix."""
-    if isinstance(node, str) and node.startswith(old):
-        rest = node[len(old) :]
-        return new + (rest.lstrip('/') if new.endswith('/') else rest)
-    if isinstance(node, dict):
-        # In place, for the type of the dict and what hangs on it.
-        for key, value in node.items():
-            node[key] = _replace_prefix(value, old, new)
-    elif isinstance(node, list | tuple):
-        return type(node)(_replace_prefix(item, old, new) for item in node)
-    return node
-
-
-def _replace_dict(node: Any, old: dict, new: dict) -> Any:
-    """Return a part of a config with copies of one dict replaced by another.
+def _replace(cfg: Config, change: Callable[[Any], Any]) -> None:
+    """Put what ``change`` returns in the place of each part of a config.
 
     Args:
-        node (Any): The part, whose dicts are changed in place.
-        old (dict): What is looked for, at any depth.
-        new (dict): What takes its place, as copies.
+        cfg (Config): Changed in place.
+        change (callable): Gets every part, the outer before the inner, and
+            returns it or what takes its place, which is not searched.
     """
-    if isinstance(node, dict):
-        if _without_scope(node) == _without_scope(old):
+
+    def replaced(node: Any) -> Any:
+        changed = change(node)
+        if changed is not node:
+            return changed
+        if isinstance(node, dict):
+            # In place, for the type of the dict and what hangs on it.
+            for key, value in node.items():
+                node[key] = replaced(value)
+        elif isinstance(node, list | tuple):
+            return type(node)(replaced(item) for item in node)
+        return node
+
+    for key in list(cfg):
+        cfg[key] = replaced(cfg[key])
+
+
+def _prefix_change(old: str, new: str) -> Callable[[Any], Any]:
+    """For :func:`_replace`: another prefix for strings that begin with one."""
+
+    def change(node: Any) -> Any:
+        if not (isinstance(node, str) and node.startswith(old)):
+            return node
+        rest = node[len(old) :]
+        return new + (rest.lstrip('/') if new.endswith('/') else rest)
+
+    return change
+
+
+def _dict_change(old: dict, new: dict) -> Callable[[Any], Any]:
+    """For :func:`_replace`: copies of one dict in the place of another's."""
+    known = _without_scope(old)
+
+    def change(node: Any) -> Any:
+        if isinstance(node, dict) and _without_scope(node) == known:
             return deepcopy(new)
-        for key, value in node.items():
-            node[key] = _replace_dict(value, old, new)
-    elif isinstance(node, list | tuple):
-        return type(node)(_replace_dict(item, old, new) for item in node)
-    return node
+        return node
+
+    return change
 
 
 def _without_scope(node: dict) -> dict:
