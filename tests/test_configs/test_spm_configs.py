@@ -160,7 +160,13 @@ def test_index_lists_every_config():
             for model in metafile['Models']:
                 assert Path(model['Config']).stem == model['Name']
                 listed.append(model['Config'])
-    ablations = ('/ablations/', '_flat_', '_hierarchical_')
+    ablations = (
+        '/ablations/',
+        '_flat_',
+        '_hierarchical_',
+        '_joint-offsets_',
+        '_parent-located_',
+    )
     assert sorted(listed) == [
         config
         for config in CONFIGS
