@@ -93,12 +93,14 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             ``'mean'``.
         root_type (str | int): ``'kpt_center'`` (mean of the labelled
             joints), ``'bbox_center'`` (centre of the box around them),
-            ``'pelvis'`` (or the middle of the hips), or a joint's name or
-            index; the last two fall back to ``'kpt_center'``. Defaults to
+            ``'pelvis'`` (or else the middle of the hips), or a joint's name
+            or index; the last two fall back to ``'kpt_center'``. Defaults to
             ``'kpt_center'``.
         displacement_location (str): ``'root'``: all displacements are
             written and read at the root; ``'parent'``: each one around the
-            joint's parent, read in a chain. Defaults to ``'root'``.
+            joint's parent, read in a chain; the children of a parent more
+            than ``tau`` off the map have no cell and are lost. Defaults to
+            ``'root'``.
         missing_parent (str): A labelled joint whose parent is not labelled
             is left out (``'skip'``) or starts from its nearest labelled
             ancestor (``'ancestor'``). Defaults to ``'skip'``.

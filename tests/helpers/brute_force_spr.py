@@ -18,10 +18,15 @@ def _root(points, labelled, root_type, tree):
             for a in (0, 1)
         ]
     if root_type == 'pelvis':
-        hips = [tree.joint_names.index(s + '_hip') for s in ('left', 'right')]
-        if not all(labelled[h] for h in hips):
-            return mean
-        return [sum(points[h][a] for h in hips) / 2 for a in (0, 1)]
+        for names in (['pelvis'], ['mid_hip'], ['left_hip', 'right_hip']):
+            if not set(names) <= set(tree.joint_names):
+                continue
+            hips = [tree.joint_names.index(name) for name in names]
+            if all(labelled[h] for h in hips):
+                return [
+                    sum(points[h][a] for h in hips) / len(hips) for a in (0, 1)
+                ]
+        return mean
     return list(points[root_type]) if labelled[root_type] else mean
 
 

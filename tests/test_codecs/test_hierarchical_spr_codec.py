@@ -2,10 +2,13 @@ import brute_force_spr
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mmpose.registry import KEYPOINT_CODECS
 from spr_poses import make_poses
 
 from rmpe_spm.codecs import HierarchicalSPRCodec
+from rmpe_spm.codecs.kinematic_tables import NAMED_TREES
 
 SMALL = dict(input_size=(96, 80), heatmap_size=(24, 20), sigma=4, tau=3)
 
@@ -46,6 +49,73 @@ def test_encode_agrees_with_brute_force(options):
             np.testing.assert_allclose(
                 encoded[key], value, rtol=1e-6, atol=1e-6, err_msg=key
             )
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_encode_property(data):
+    """Any tree, stride and options, anywhere, as from the definitions."""
+    kinematics = data.draw(
+        st.sampled_from([*NAMED_TREES, [-1], [1, 2, 3, -1], [2, -1, -1]])
+    )
+    named = isinstance(kinematics, str)
+    root_types = ['kpt_center', 'bbox_center', 0, *(['pelvis'] * named)]
+    unit = data.draw(st.sampled_from(['cells', 'input']))
+    stride = data.draw(st.sampled_from([(4, 4), (2, 2), (4, 2), (1, 3)]))
+    scale = 1 if unit == 'cells' else max(stride)
+    codec = HierarchicalSPRCodec(
+        (12 * stride[0], 10 * stride[1]),
+        (12, 10),
+        kinematics=kinematics,
+        unit=unit,
+        sigma=scale * data.draw(st.floats(0.5, 7)),
+        tau=scale * data.draw(st.floats(0.75, 7)),
+        keypoint_sigma=scale * data.draw(st.floats(0.5, 4)),
+        generate_keypoint_heatmaps=data.draw(st.booleans()),
+        root_type=data.draw(st.sampled_from(root_types)),
+        normalizer=data.draw(st.sampled_from(['diagonal', 3.5, None])),
+        gaussian=data.draw(st.sampled_from(['paper', 'standard'])),
+        window=data.draw(st.sampled_from(['disc', 'square'])),
+        overlap=data.draw(st.sampled_from(['mean', 'nearest', 'smaller'])),
+        displacement_location=data.draw(st.sampled_from(['root', 'parent'])),
+        missing_parent=data.draw(st.sampled_from(['skip', 'ancestor'])),
+    )
+    num_persons = data.draw(st.integers(0, 3))
+    seed = data.draw(st.integers(0, 2**31 - 1))
+    keypoints = make_poses(
+        num_persons, codec.tree.num_joints, codec.input_size, seed
+    )
+    visible = np.random.RandomState(seed).rand(*keypoints.shape[:2]) > 0.3
+    encoded = codec.encode(keypoints, visible.astype(np.float32))
+    expected = brute_force_spr.encode(codec, keypoints, visible)
+    for key, value in expected.items():
+        assert encoded[key].dtype == np.float32
+        # displacements in cells are up to 20 with normalizer=None
+        atol = 1e-6 * max(1, np.abs(value).max(initial=0))
+        np.testing.assert_allclose(
+            encoded[key], value, rtol=1e-6, atol=atol, err_msg=key
+        )
+
+
+def test_a_pelvis_that_is_not_labelled_lies_between_the_hips():
+    codec = HierarchicalSPRCodec(
+        (64, 64), (16, 16), kinematics='mpii', root_type='pelvis'
+    )
+    names = codec.tree.joint_names
+    keypoints = np.full((1, 16, 2), 4.0)
+    keypoints[0, names.index('right_hip')] = 36, 40
+    keypoints[0, names.index('left_hip')] = 44, 48
+    keypoints[0, names.index('pelvis')] = 20, 24
+    visible = np.ones((1, 16))
+    for hidden, cell in (
+        ([], (5, 6)),
+        (['pelvis'], (10, 11)),
+        (['pelvis', 'left_hip'], None),
+    ):
+        visible[0, [names.index(name) for name in hidden]] = 0
+        root_map = codec.encode(keypoints, visible)['heatmaps'][0]
+        x, y = cell or np.rint(keypoints[visible > 0].mean(axis=0) / 4)
+        assert root_map.argmax() == y * 16 + x
 
 
 def test_hand_computed_person():

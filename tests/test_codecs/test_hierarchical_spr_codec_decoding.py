@@ -235,21 +235,28 @@ def test_decoding_stays_in_float32_under_autocast():
     assert torch.equal(decoded, expected)
 
 
-def test_padded_decoding_traces():
-    """No shape depends on values, so the decoder exports as a graph."""
-    codec = HierarchicalSPRCodec(**SMALL)
-    encoded = codec.encode(make_poses(2, 17, codec.input_size))
-    args = tuple(
-        torch.tensor(encoded[key])[None]
-        for key in ('heatmaps', 'displacements')
+@pytest.mark.parametrize('location', ['root', 'parent'])
+@pytest.mark.parametrize('with_heatmaps', [False, True])
+def test_padded_decoding_exports(with_heatmaps, location):
+    """No shape depends on values: one graph for any batch and map size."""
+    codec = HierarchicalSPRCodec(
+        **SMALL,
+        generate_keypoint_heatmaps=with_heatmaps,
+        displacement_location=location,
     )
 
     class Decoder(torch.nn.Module):
         def forward(self, heatmaps, displacements):
             return tuple(codec.decode_padded(heatmaps, displacements))
 
-    program = torch.export.export(Decoder(), args)
-    for got, want in zip(
-        program.module()(*args), Decoder()(*args), strict=True
-    ):
-        assert torch.equal(got, want)
+    channels = 18 if with_heatmaps else 1
+    sizes = torch.export.Dim('batch'), torch.export.Dim('h', min=8)
+    sizes = dict(enumerate((sizes[0], None, sizes[1], torch.export.Dim('w'))))
+    example = torch.rand(2, channels, 20, 24), torch.rand(2, 34, 20, 24)
+    program = torch.export.export(
+        Decoder(), example, dynamic_shapes=(sizes, sizes)
+    ).module()
+    for batch, height, width in ((2, 20, 24), (3, 17, 33)):
+        maps = [torch.rand(batch, c, height, width) for c in (channels, 34)]
+        for got, want in zip(program(*maps), Decoder()(*maps), strict=True):
+            torch.testing.assert_close(got, want)

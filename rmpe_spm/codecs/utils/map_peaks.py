@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...structures.constants import constant_like
-
 
 def find_root_peaks(
     root_heatmaps: Tensor, nms_kernel: int, max_instances: int
@@ -20,7 +18,7 @@ def find_root_peaks(
         root_heatmaps (Tensor): Root maps (B, H, W).
         nms_kernel (int): Side of the window, in cells and odd, in which a
             peak must be the highest. Of equal peaks within one window the
-            first that is found stays.
+            first one, row by row, stays.
         max_instances (int): M is this or, on a smaller map, H * W.
 
     Returns:
@@ -28,20 +26,20 @@ def find_root_peaks(
         no further peak, and the flat cells (B, M), int64.
     """
     radius = nms_kernel // 2
-    width = root_heatmaps.shape[-1]
     # in place, where a comparison is vectorised: 1 at peaks, else 0
     is_peak = _window_maximum(root_heatmaps, radius).eq_(root_heatmaps)
-    peaks = (is_peak * root_heatmaps).flatten(1)
-    count = min(max_instances, peaks.shape[1])
-    scores, cells = peaks.topk(count, dim=1)
-    # a root halfway between cells gives equal neighbours, both the highest
-    xy = torch.stack((cells % width, cells // width))
-    distance = (xy[..., None] - xy[:, :, None]).abs().amax(dim=0)
-    repeated = (distance <= radius).tril(diagonal=-1).any(dim=-1)
-    scores, order = torch.where(repeated, 0.0, scores).sort(
-        dim=1, descending=True, stable=True
+    # A root halfway between cells gives equal neighbours, all of them the
+    # highest. They must not take up places of other peaks: the first one
+    # stays.
+    height, width = root_heatmaps.shape[1:]
+    order = torch.arange(
+        height * width, 0, -1, dtype=torch.float32, device=is_peak.device
     )
-    return scores, cells.gather(1, order)
+    order = order.reshape(height, width) * is_peak
+    is_peak *= _window_maximum(order, radius).eq_(order)
+    peaks = (is_peak * root_heatmaps).flatten(1)
+    scores, cells = peaks.topk(min(max_instances, peaks.shape[1]), dim=1)
+    return scores, cells
 
 
 def _window_maximum(maps: Tensor, radius: int) -> Tensor:
@@ -136,10 +134,10 @@ def sample_keypoint_scores(heatmaps: Tensor, keypoints: Tensor) -> Tensor:
     """
     batch, num_joints, height, width = heatmaps.shape
     num_candidates = keypoints.shape[1]
-    half = constant_like(
-        [max(width - 1, 1) / 2, max(height - 1, 1) / 2], keypoints
-    )
-    grid = keypoints.permute(0, 2, 1, 3) / half - 1
+    x, y = keypoints.permute(0, 2, 1, 3).unbind(dim=-1)
+    # sizes by themselves, not as a constant: they may vary in an export
+    grid = torch.stack((x / max(width - 1, 1), y / max(height - 1, 1)), dim=-1)
+    grid = 2 * grid - 1
     scores = F.grid_sample(
         heatmaps.float().reshape(batch * num_joints, 1, height, width),
         grid.reshape(batch * num_joints, 1, num_candidates, 2),

@@ -54,9 +54,10 @@ def instance_roots(
         labelled (np.ndarray): Which of them are labelled, (N, K) bool.
         root_type (str | int): ``'kpt_center'``, the mean of the labelled
             joints; ``'bbox_center'``, the centre of the box around them;
-            ``'pelvis'``, that joint or else the middle of both hips; or one
-            joint by name or index. The last two fall back to the mean of the
-            labelled joints for a person whose joint is not labelled.
+            ``'pelvis'``, that joint or, where it is not labelled, the middle
+            of both hips; or one joint by name or index. The last two fall
+            back to the mean of the labelled joints for a person whose joint
+            is not labelled.
         tree (KinematicTree): The joints' names.
 
     Returns:
@@ -74,9 +75,10 @@ def instance_roots(
         low, high = _extent(points, labelled)
         return np.where(valid[:, None], (low + high) / 2, 0.0), valid
 
-    joints = _root_joints(root_type, tree)
-    found = labelled[:, joints].all(axis=1)
-    roots = np.where(found[:, None], points[:, joints].mean(axis=1), roots)
+    for joints in _root_joints(root_type, tree):
+        found = labelled[:, joints].all(axis=1)
+        middle = points[:, joints].mean(axis=1)
+        roots = np.where(found[:, None], middle, roots)
     return roots, valid
 
 
@@ -109,12 +111,15 @@ def _extent(
     return low, high
 
 
-def _root_joints(root_type: str | int, tree: KinematicTree) -> list[int]:
+def _root_joints(root_type: str | int, tree: KinematicTree) -> list[list[int]]:
+    """Joints whose middle is the root, the best choice last."""
     if root_type == 'pelvis':
-        for name in PELVIS_NAMES:
-            if name in tree.joint_names:
-                return [tree.index(name)]
-        return [tree.index(name) for name in HIP_NAMES]
+        choices = [HIP_NAMES, *((name,) for name in PELVIS_NAMES)]
+        return [
+            [tree.index(name) for name in names]
+            for names in choices
+            if set(names) <= set(tree.joint_names)
+        ]
     if isinstance(root_type, str):
-        return [tree.index(root_type)]
-    return [root_type]
+        return [[tree.index(root_type)]]
+    return [[root_type]]

@@ -22,7 +22,26 @@ def test_peaks_are_sorted_and_equal_neighbours_count_once():
         scores, torch.tensor([[0.9, 0.5, 0, 0, 0], [0.6, 0.2, 0, 0, 0]])
     )
     assert cells[0, :2].tolist() == [6 * 10 + 8, 11]
-    assert cells[1, 0].item() in {34, 35, 44, 45} and cells[1, 1] == 70
+    assert cells[1, :2].tolist() == [34, 70]
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_equal_cells_take_no_place_of_other_peaks(dtype):
+    """Peaks halfway between cells, as many as may be found, and a plateau."""
+    maps = torch.zeros(1, 40, 60, dtype=dtype)
+    places = [
+        (4 + 8 * row, 4 + 9 * column)
+        for row in range(4)
+        for column in range(6)
+    ]
+    for index, (y, x) in enumerate(places):
+        maps[0, y : y + 2, x : x + 2] = 0.9 - index / 100
+    maps[0, 33:40, 50:58] = 1
+    scores, cells = find_root_peaks(maps, 5, len(places) + 1)
+    expected = [33 * 60 + 50, *(y * 60 + x for y, x in places)]
+    assert sorted(cells[0].tolist()) == sorted(expected)
+    assert cells[0, 0] == expected[0] and (scores > 0).all()
+    assert torch.equal(scores, maps.flatten(1).gather(1, cells))
 
 
 @pytest.mark.parametrize('nms_kernel', [1, 3, 5, 9, 11])
