@@ -93,10 +93,8 @@ def displacement_maps(
     )
     if location == 'root':
         centers, active = roots[:, None], roots_valid[:, None]
-        from_cell = on_root
-    else:
+    else:  # `active` leaves out the windows of joints that are not drawn
         centers, active = anchor_points, drawn
-        from_cell = np.ones_like(on_root)
 
     x, y, squared, inside = windows(
         centers, active, heatmap_size, tau, metric, window
@@ -108,12 +106,14 @@ def displacement_maps(
             keys = np.broadcast_to(diagonals[:, None, None], squared.shape)
         inside = _first_owner(inside, cells, keys, width * height)
 
+    points = np.where(drawn[..., None], keypoints, 0.0)
+    if location == 'parent':
+        _fill_own_windows(targets, weights, points, inside, x, y, normalizer)
+        return targets, weights
     # every target is `fixed - slope * cell`, summed over persons
-    base = np.where(from_cell[..., None], 0.0, anchor_points)
-    fixed = (np.where(drawn[..., None], keypoints, 0.0) - base) / normalizer
-    slope = from_cell / normalizer
-    fill = _fill_shared_windows if location == 'root' else _fill_own_windows
-    fill(targets, weights, fixed, slope, drawn, inside, cells)
+    base = np.where(on_root[..., None], 0.0, anchor_points)
+    fixed, slope = (points - base) / normalizer, on_root / normalizer
+    _fill_shared_windows(targets, weights, fixed, slope, drawn, inside, cells)
     return targets, weights
 
 
@@ -137,15 +137,29 @@ def _first_owner(
     inside: np.ndarray, cells: np.ndarray, keys: np.ndarray, area: int
 ) -> np.ndarray:
     """Keep in each cell only the person with the smallest key."""
-    persons, channels, _ = entries = np.nonzero(inside)
-    slots = channels * area + cells[entries]
+    num_channels = inside.shape[1]
+    slots = (np.arange(num_channels)[:, None] * area + cells)[inside]
+    persons = np.repeat(np.arange(len(inside)), inside.sum(axis=(1, 2)))
+    contested = np.flatnonzero(_shared(slots, num_channels * area))
     # of repeated indices the last assignment stays, so the best comes last
-    order = np.lexsort((-persons, -keys[entries]))
-    owner = np.empty(inside.shape[1] * area, dtype=np.int64)
-    owner[slots[order]] = persons[order]
+    order = np.lexsort((-persons[contested], -keys[inside][contested]))
+    owner = np.empty(num_channels * area, dtype=np.int64)
+    owner[slots[contested[order]]] = persons[contested[order]]
+    won = np.ones(len(slots), dtype=bool)
+    won[contested] = owner[slots[contested]] == persons[contested]
     kept = np.zeros_like(inside)
-    kept[entries] = owner[slots] == persons
+    kept[inside] = won
     return kept
+
+
+def _shared(slots: np.ndarray, num_slots: int) -> np.ndarray:
+    """Which entries (E,) have their slot in common with another one."""
+    entries = np.arange(len(slots))
+    last = np.empty(num_slots, dtype=np.int64)
+    last[slots] = entries
+    taken = np.zeros(num_slots, dtype=bool)
+    taken[slots[last[slots] != entries]] = True
+    return taken[slots]
 
 
 def _fill_shared_windows(
@@ -188,24 +202,30 @@ def _fill_shared_windows(
 def _fill_own_windows(
     targets: np.ndarray,
     weights: np.ndarray,
-    fixed: np.ndarray,
-    slope: np.ndarray,
-    drawn: np.ndarray,
+    points: np.ndarray,
     inside: np.ndarray,
-    cells: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    normalizer: float,
 ) -> None:
-    """Average over persons where each joint has its own window, in place."""
+    """Average over persons where each joint has its own window, in place.
+
+    All vectors start from the cell, so it is the joints that are averaged.
+    """
     num_maps, height, width = targets.shape
     area = height * width
-    keep = inside & drawn[..., None]
-    joints = np.arange(num_maps // 2)[:, None]
-    index = (2 * joints * area + cells)[keep]
-    count = np.zeros(targets.size, dtype=np.float32)
-    np.add.at(count, index, 1)
-    count = count[index]
+    first_map = 2 * np.arange(num_maps // 2)[:, None] * area
+    slots = (first_map + y * width + x)[inside]
+    repeats = inside.sum(axis=-1).reshape(-1)
     flat_targets, flat_weights = targets.reshape(-1), weights.reshape(-1)
-    for axis, place in enumerate((cells % width, cells // width)):
-        values = fixed[:, :, axis, None] - slope[..., None] * place
-        values = (values[keep] / count).astype(np.float32)
-        np.add.at(flat_targets, index + axis * area, values)
-        flat_weights[index + axis * area] = 1
+    shared = np.flatnonzero(_shared(slots, targets.size))
+    cells, cell_of, count = np.unique(
+        slots[shared], return_inverse=True, return_counts=True
+    )
+    for axis, place in enumerate((x, y)):
+        values = np.repeat(points[..., axis].reshape(-1), repeats)
+        values -= place[inside]
+        means = np.bincount(cell_of, values[shared], len(cells)) / count
+        flat_targets[slots + axis * area] = values / normalizer
+        flat_targets[cells + axis * area] = means / normalizer
+        flat_weights[slots + axis * area] = 1
