@@ -125,9 +125,12 @@ class KinematicTree:
         """
         parents, flips = self.parents, flip_indices
         if sorted(flips) != list(range(self.num_joints)):
+            known = range(self.num_joints)
+            wrong = [j for j in known if list(flips).count(j) != 1]
+            names = ', '.join(self.describe(j) for j in wrong) or 'none'
             raise ValueError(
                 f'flip_indices must hold each of the {self.num_joints} joints '
-                f'once, got {list(flips)}'
+                f'once, got {list(flips)}; missing or repeated: {names}'
             )
         for joint, other in enumerate(flips):
             if flips[other] != joint:
@@ -138,15 +141,14 @@ class KinematicTree:
                 )
             expected = -1 if parents[joint] < 0 else flips[parents[joint]]
             if parents[other] != expected:
-                where = (
-                    'the root'
-                    if expected < 0
-                    else f'{self.describe(expected)}'
+                where, not_on = (
+                    'the root' if parent < 0 else self.describe(parent)
+                    for parent in (expected, parents[other])
                 )
                 raise ValueError(
                     f'the tree is not symmetric: joint {self.describe(other)} '
                     f'mirrors joint {self.describe(joint)} and must hang on '
-                    f'{where}, not on {parents[other]}'
+                    f'{where}, not on {not_on}'
                 )
 
     def flat(self) -> 'KinematicTree':

@@ -2,6 +2,7 @@
 
 from . import (  # noqa: F401
     backbones,
+    data_preprocessors,
     heads,
     losses,
     necks,

@@ -1,4 +1,6 @@
-# The paper's network: 8 hourglasses on 384x384 with a loss after each one.
+# The paper's form: 8 hourglasses on 384x384 with a loss after each one. How the
+# predictions go on is not published: here to the next stage's head (feedback), in
+# PPN, the author's earlier network, into the next hourglass.
 # Schedule: that of the author's earlier PPN (RMSprop, 250 epochs).
 _base_ = ['../coco/spm_hrnet-w32_8xb10-140e_coco-512x512.py']
 
@@ -27,6 +29,7 @@ codec = dict(
     tau=7)
 
 model = dict(
+    data_preprocessor=dict(size_divisor=64),
     backbone=dict(_delete_=True, type='StackedHourglass', num_stacks=8),
     neck=None,
     head=dict(
@@ -43,7 +46,8 @@ train_pipeline[1] = dict(
     type='BottomupRandomAffine', input_size=codec['input_size'],
     rotate_factor=40)
 train_pipeline[3] = dict(type='GenerateTarget', encoder=codec)
-# the protocol of the published tables: a group's place and mean scale are known
+# the protocol of the published tables: a group's place and mean scale are known;
+# a picture without groups (the inferencer's) is shown as a whole
 val_pipeline = [
     dict(type='LoadImageOrSkip'),
     dict(type='GroupAffine', input_size=codec['input_size']),

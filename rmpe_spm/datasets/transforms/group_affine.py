@@ -16,10 +16,12 @@ class GroupAffine(TopdownAffine):
     :class:`TopdownAffine` does for one person. Predictions of bottom-up
     models come back to the image as usual.
 
+    A picture that has no group, as inferencers give them, is shown as a whole.
+
     Required Keys:
 
         - img
-        - group_bbox
+        - group_bbox (optional)
         - keypoints (optional)
 
     Modified Keys:
@@ -60,18 +62,23 @@ class GroupAffine(TopdownAffine):
             dict: The sample with the keys above.
 
         Raises:
-            ValueError: If the sample has no group.
+            ValueError: If the sample has boxes of people, but no group.
         """
-        if 'group_bbox' not in results:
+        if 'group_bbox' in results:
+            padding, bbox_xyxy = self.padding, results['group_bbox']
+        elif 'bbox' in results:
             raise ValueError(
                 'GroupAffine needs the "group_bbox" of '
                 'MpiiMultiPersonDataset, without a bbox_file'
             )
-        low, high = np.split(np.float32(results['group_bbox']), 2, axis=1)
+        else:
+            height, width = results['img'].shape[:2]
+            padding, bbox_xyxy = 1, [[0, 0, width, height]]
+        low, high = np.split(np.float32(bbox_xyxy), 2, axis=1)
         region = dict(
             results,
             bbox_center=(low + high) / 2,
-            bbox_scale=self.padding * (high - low),
+            bbox_scale=padding * (high - low),
         )
         region.pop('bbox_rotation', None)
         region = super().transform(region)

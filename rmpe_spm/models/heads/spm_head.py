@@ -20,9 +20,11 @@ from torch import Tensor
 
 from ...structures.padded_poses import PaddedPoses
 from ..utils.feature_levels import add_levels
+from ..utils.map_padding import check_map_size, mask_padding
 from ..utils.pose_instances import best_instances, unpad_poses
 from ..utils.pose_map_merging import merge_flipped, merge_scales
 from ..utils.pose_merging import merge_poses
+from ..utils.spm_test_options import check_test_options
 from .spm_stage import SPMStage
 
 # A map of predictions: heatmaps and displacements
@@ -49,9 +51,10 @@ class SPMHead(BaseHead):
 
     Features come as a tuple, the last ``num_stages`` of which are used. With
     ``feedback`` a stage adds the maps of the stage before, through 1x1
-    convolutions, to its own features. (The paper's network adds them to what
-    goes into the next hourglass. Here backbone and head stay apart, so that
-    any backbone works and the predictions are refined within the head.)
+    convolutions, to its own features. (PPN, the author's earlier network,
+    adds them to what goes into the next hourglass. Here backbone and head
+    stay apart, so that any backbone works and the predictions are refined
+    within the head.)
 
     Args:
         in_channels (int): Channels of the features, the same at all stages.
@@ -110,7 +113,8 @@ class SPMHead(BaseHead):
     - ``nms`` (dict): a pose NMS from ``TASK_UTILS``, for example
       ``dict(type='ParametricPoseNMS', preset='coco')``; or ``nms_dist_thr``,
       ``nms_joints_thr`` (nearby joints NMS, off by default);
-    - ``max_num_people`` (int, default 30), ``output_heatmaps`` (bool);
+    - ``max_num_people`` (int, default 30, no more than the codec's
+      ``decode_max_instances``), ``output_heatmaps`` (bool);
     - ``snap_thr`` (float) and ``snap_distance`` (float, default 0.1): move
       joints to peaks of their own heatmaps above the score, by up to this
       fraction of the pose's diagonal, parents before their children are read
@@ -365,13 +369,14 @@ class SPMHead(BaseHead):
             raise RuntimeError(
                 'SPMHead needs `decoder` (the codec) in its config to predict'
             )
-        self._check_size_range(test_cfg)
+        check_test_options(test_cfg, self.decoder.decode_max_instances)
         if test_cfg.get('multiscale_test', False):
             poses, maps = self._predict_scales(
                 feats, batch_data_samples, test_cfg
             )
         else:
             maps = self._forward_flip(feats, batch_data_samples, test_cfg)
+            maps = self._fit_to_images(maps, batch_data_samples)
             poses = self._decode_maps(maps, test_cfg)
         preds = self._choose(poses, batch_data_samples, test_cfg)
         if test_cfg.get('output_heatmaps', False):
@@ -381,19 +386,6 @@ class SPMHead(BaseHead):
             ]
             return preds, fields
         return preds
-
-    def _check_size_range(self, test_cfg: ConfigType) -> None:
-        if test_cfg.get('pose_size_range', None) is None:
-            return
-        if not test_cfg.get('multiscale_test', False):
-            raise ValueError(
-                'SPMHead: test_cfg.pose_size_range needs multiscale_test=True'
-            )
-        if self._pose_nms(test_cfg) is None:
-            raise ValueError(
-                'SPMHead: test_cfg.pose_size_range may find a person in '
-                'several sizes: set `nms_dist_thr` (or `nms`) too'
-            )
 
     def _predict_scales(
         self, feats: Features, samples: OptSampleList, test_cfg: ConfigType
@@ -435,6 +427,23 @@ class SPMHead(BaseHead):
             self.decoder.normalizer,
             shift=test_cfg.get('shift_heatmap', True),
         )
+
+    def _fit_to_images(self, maps: Maps, samples: OptSampleList) -> Maps:
+        """Check the maps' stride, and let nobody be found in padding."""
+        heatmaps, displacements = maps
+        stride = self.decoder.scale_factor.tolist()
+        metas = [sample.metainfo for sample in samples]
+        if 'batch_input_shape' in metas[0]:
+            check_map_size(
+                heatmaps.shape[:1:-1],
+                metas[0]['batch_input_shape'][::-1],
+                stride,
+                'SPMHead',
+            )
+        if all('input_size' in meta for meta in metas):
+            sizes = [meta['input_size'] for meta in metas]
+            heatmaps = mask_padding(heatmaps, sizes, stride)
+        return heatmaps, displacements
 
     def _decode_maps(self, maps: Maps, test_cfg: ConfigType) -> PaddedPoses:
         snap = {

@@ -9,7 +9,7 @@ from mmpose.registry import MODELS
 from mmpose.utils.typing import ConfigType, OptMultiConfig
 from torch import Tensor
 
-from ..utils.feature_levels import upsample_level
+from ..utils.feature_levels import check_levels, upsample_level
 
 
 @MODELS.register_module()
@@ -79,13 +79,12 @@ class LateralSum(BaseModule):
                 f'LateralSum: in_channels has {len(self.laterals)} levels, '
                 f'the backbone gives {len(feats)}: see its out_indices'
             )
+        check_levels([feat.shape[-2:] for feat in feats], 'LateralSum')
         levels = zip(self.laterals, feats, strict=True)
         total = None
         for lateral, feat in reversed(list(levels)):
             level = lateral(feat)
             if total is not None:
-                level = level + upsample_level(
-                    total, level.shape[-2:], 'LateralSum'
-                )
+                level = level + upsample_level(total, level.shape[-2:])
             total = level
         return (self.activation(self.norm(total)),)

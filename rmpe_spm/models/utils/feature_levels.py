@@ -1,38 +1,54 @@
 """Levels of a backbone on one grid."""
 
+import math
 from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def upsample_level(
-    coarse: Tensor, size: tuple[int, int], owner: str
-) -> Tensor:
+def check_levels(sizes: Sequence[tuple[int, int]], owner: str) -> None:
+    """Refuse levels whose cells don't lie on those of the finest one.
+
+    A backbone halves width and height from level to level, rounding up, so a
+    size that does not divide gives other ratios than powers of two, or
+    another one along x than along y.
+
+    Args:
+        sizes (Sequence[tuple[int, int]]): (H, W) of the levels, the finest
+            first.
+        owner (str): Who asks, for the message.
+
+    Raises:
+        ValueError: If some level does not fit.
+    """
+    finest = tuple(sizes[0])
+    ratios = [
+        max(f / c for f, c in zip(finest, size, strict=True)) for size in sizes
+    ]
+    strides = [2 ** math.ceil(math.log2(max(ratio, 1))) for ratio in ratios]
+    for size, stride in zip(sizes, strides, strict=True):
+        if tuple(side * stride for side in size) != finest:
+            raise ValueError(
+                f'{owner}: features of (H, W) = {tuple(size)} do not fit on '
+                f'those of {finest}: width and height of the input must be '
+                f"multiples of {max(strides)} times the finest level's "
+                'stride, which usually makes 32 pixels (size_factor in '
+                'BottomupResize, or input_size)'
+            )
+
+
+def upsample_level(coarse: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize a level to the size of a finer one, bilinearly.
 
     Args:
         coarse (Tensor): Features (B, C, h, w).
         size (tuple[int, int]): (H, W) of the finer level.
-        owner (str): Who asks, for the message.
 
     Returns:
         Tensor: Features (B, C, H, W).
-
-    Raises:
-        ValueError: If h does not divide H or w not W. The cells of the coarse
-            level would lie beside those of the fine one.
     """
-    coarse_size = tuple(coarse.shape[-2:])
-    size = tuple(size)
-    if any(f % c for f, c in zip(size, coarse_size, strict=True)):
-        ratio = max(-(-f // c) for f, c in zip(size, coarse_size, strict=True))
-        raise ValueError(
-            f'{owner}: features of (H, W) = {coarse_size} cannot be added to '
-            f'those of {size}: width and height of the input must be '
-            f"multiples of {ratio} times the first level's stride"
-        )
-    return F.interpolate(coarse, size=size, mode='bilinear')
+    return F.interpolate(coarse, size=tuple(size), mode='bilinear')
 
 
 def add_levels(feats: Sequence[Tensor], owner: str) -> Tensor:
@@ -46,9 +62,10 @@ def add_levels(feats: Sequence[Tensor], owner: str) -> Tensor:
         Tensor: Their sum (B, C, H, W).
 
     Raises:
-        ValueError: As :func:`upsample_level`.
+        ValueError: As :func:`check_levels`.
     """
+    check_levels([feat.shape[-2:] for feat in feats], owner)
     total = feats[0]
     for feature in feats[1:]:
-        total = total + upsample_level(feature, total.shape[2:], owner)
+        total = total + upsample_level(feature, total.shape[-2:])
     return total

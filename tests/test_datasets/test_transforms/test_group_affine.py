@@ -34,6 +34,14 @@ def test_padded_box_by_hand():
     assert 'bbox_scale' not in results and 'bbox_center' not in results
 
 
-def test_sample_without_group():
+def test_a_picture_alone_is_shown_as_a_whole():
+    picture = dict(img=sample()['img'])
+    results = GroupAffine((60, 60))(picture)
+    np.testing.assert_allclose(results['input_center'], [50, 100])
+    np.testing.assert_allclose(results['input_scale'], [200, 200])
+    assert abs(int(results['img'][30, 39, 2]) - 80) <= 1
+
+
+def test_people_without_a_group():
     with pytest.raises(ValueError, match='needs the "group_bbox"'):
         GroupAffine((8, 8))(dict(bbox=1))
