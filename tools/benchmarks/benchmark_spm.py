@@ -71,23 +71,27 @@ def row(name: str, ours: float, theirs: float) -> None:
 
 
 def benchmark_encoding(repeats: int) -> None:
-    ours = KEYPOINT_CODECS.build(
-        dict(
-            type='HierarchicalSPRCodec',
-            input_size=INPUT,
-            heatmap_size=MAP,
-            sigma=RADIUS,
-            tau=RADIUS,
-        )
-    )
-    theirs = KEYPOINT_CODECS.build(
-        dict(type='SPR', input_size=INPUT, heatmap_size=MAP, sigma=RADIUS)
-    )
     print(f'{"encode, ms":38s}{"SPM":>10s}{"mmpose SPR":>12s}{"ratio":>10s}')
-    for num in (1, 5, 20):
+    maps = dict(input_size=INPUT, heatmap_size=MAP, sigma=RADIUS)
+    for num, options, note in (
+        (1, {}, ''),
+        (5, {}, ''),
+        (20, {}, ''),
+        (20, dict(displacement_location='parent'), ', around parents'),
+        (20, dict(generate_joint_offsets=True), ', joint offsets too'),
+        (20, dict(generate_keypoint_heatmaps=True), ', joint heatmaps too'),
+    ):
+        # SPR has no hierarchy, but heatmaps of the joints
+        shared = {k: v for k, v in options.items() if 'heatmaps' in k}
+        if shared:
+            shared['sigma'] = RADIUS, 3
+        ours = KEYPOINT_CODECS.build(
+            dict(type='HierarchicalSPRCodec', tau=RADIUS, **maps, **options)
+        )
+        theirs = KEYPOINT_CODECS.build(dict(type='SPR', **(maps | shared)))
         people, visible = make_people(num), np.ones((num, JOINTS))
         row(
-            f'{num} people',
+            f'{num} people{note}',
             fastest(lambda: ours.encode(people, visible), 20 * repeats),  # noqa: B023
             fastest(lambda: theirs.encode(people, visible), repeats),  # noqa: B023
         )
