@@ -217,3 +217,15 @@ def test_the_documented_config(tmp_path):
     data = batch(cfg, cfg.train_dataloader)
     losses = model(**model.data_preprocessor(data, True), mode='loss')
     assert {'loss_kpt', 'loss_center'} <= set(losses)
+
+
+@pytest.mark.parametrize(
+    'path', [path for path in CONFIGS if '/td-hm_hourglass' not in path]
+)
+def test_bad_samples_do_not_end_the_training(path):
+    """But for mmpose's own pipelines, and for generated pictures."""
+    cfg = Config.fromfile(ROOT / path)
+    types = [t['type'] for t in cfg.train_dataloader.dataset.pipeline]
+    assert types[0] == 'LoadImageOrSkip'
+    assert ('generated' in path) != (types[1] == 'SanitizeInstances')
+    assert 'LoadImage' not in types

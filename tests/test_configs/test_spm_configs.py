@@ -319,3 +319,11 @@ def test_joints_stay_on_the_picture_when_it_is_mirrored(path):
     spot = columns.mean(), rows.mean()
     assert columns.mean() > out['img'].shape[1] / 2
     np.testing.assert_allclose(out['keypoints'][0, 0], spot, atol=1)
+
+
+@pytest.mark.parametrize('path', CONFIGS)
+def test_bad_samples_do_not_end_the_training(path):
+    cfg = Config.fromfile(ROOT / path)
+    types = [t['type'] for t in cfg.train_dataloader.dataset.pipeline]
+    assert types[0] == 'LoadImageOrSkip'
+    assert ('generated' in path) != (types[1] == 'SanitizeInstances')

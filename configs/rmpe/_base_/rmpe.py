@@ -1,6 +1,8 @@
 # What RMPE adds to an MMPose top-down config. The leaf configs take these
 # pieces by name: `_base_.rmpe.<name>`.
 rmpe = dict(
+    # bad samples are logged and left out
+    load=[dict(type='LoadImageOrSkip'), dict(type='SanitizeInstances')],
     # stage 1: boxes as a person detector would give them
     pgpg=dict(type='PGPGTransform', mode='global_gaussian'),
     # stage 2: a MobileNetV2 on a crop of half the size, which adds 5% to the

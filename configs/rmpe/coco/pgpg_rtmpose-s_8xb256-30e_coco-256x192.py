@@ -8,7 +8,7 @@ optim_wrapper = dict(optimizer=dict(lr=0.002))
 param_scheduler = _base_.rmpe.scheduler
 custom_hooks = _base_.custom_hooks[:1]  # no switch of the pipeline
 
-train_pipeline = [_base_.train_pipeline[0], _base_.rmpe.pgpg] + [
+train_pipeline = [*_base_.rmpe.load, _base_.rmpe.pgpg] + [
     t for t in _base_.train_pipeline[1:] if t['type'] != 'RandomHalfBody'
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

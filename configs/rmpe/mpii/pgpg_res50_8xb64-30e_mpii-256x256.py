@@ -7,5 +7,5 @@ train_cfg = dict(max_epochs=30, val_interval=10)
 optim_wrapper = dict(optimizer=dict(lr=0.00025))
 param_scheduler = _base_.rmpe.scheduler
 
-train_pipeline = [_base_.train_pipeline[0], _base_.rmpe.pgpg, *_base_.train_pipeline[1:]]
+train_pipeline = [*_base_.rmpe.load, _base_.rmpe.pgpg, *_base_.train_pipeline[1:]]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -6,5 +6,5 @@ model = dict(
     head=dict(keypoint_heatmaps=True, decoder=codec),
     test_cfg=dict(snap_thr=0.1))
 train_pipeline = list(_base_.train_pipeline)
-train_pipeline[3] = dict(type='GenerateTarget', encoder=codec)
+train_pipeline[4] = dict(type='GenerateTarget', encoder=codec)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -79,7 +79,9 @@ data_root = 'data/coco/'
 
 # pipelines
 train_pipeline = [
+    # bad samples are logged and left out
     dict(type='LoadImageOrSkip'),
+    dict(type='SanitizeInstances'),
     dict(type='BottomupRandomAffine', input_size=codec['input_size']),
     dict(type='RandomFlip', direction='horizontal'),
     dict(type='GenerateTarget', encoder=codec),

@@ -22,9 +22,9 @@ model = dict(
     head=dict(in_channels=64, decoder=codec))
 
 train_pipeline = list(_base_.train_pipeline)
-train_pipeline[1] = dict(
+train_pipeline[2] = dict(
     type='BottomupRandomAffine', input_size=codec['input_size'])
-train_pipeline[3] = dict(type='GenerateTarget', encoder=codec)
+train_pipeline[4] = dict(type='GenerateTarget', encoder=codec)
 val_pipeline = list(_base_.val_pipeline)
 val_pipeline[1] = dict(
     type='BottomupResize', input_size=codec['input_size'], size_factor=32,

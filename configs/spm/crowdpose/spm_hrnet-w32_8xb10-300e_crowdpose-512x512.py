@@ -21,7 +21,7 @@ codec = dict(
 model = dict(head=dict(num_keypoints=14, decoder=codec))
 
 train_pipeline = list(_base_.train_pipeline)
-train_pipeline[3] = dict(type='GenerateTarget', encoder=codec)
+train_pipeline[4] = dict(type='GenerateTarget', encoder=codec)
 
 dataset_type = 'CrowdPoseDataset'
 data_root = 'data/crowdpose/'

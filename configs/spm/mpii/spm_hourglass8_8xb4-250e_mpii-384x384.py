@@ -42,10 +42,10 @@ model = dict(
         decoder=codec))
 
 train_pipeline = list(_base_.train_pipeline)
-train_pipeline[1] = dict(
+train_pipeline[2] = dict(
     type='BottomupRandomAffine', input_size=codec['input_size'],
     rotate_factor=40)
-train_pipeline[3] = dict(type='GenerateTarget', encoder=codec)
+train_pipeline[4] = dict(type='GenerateTarget', encoder=codec)
 # the protocol of the published tables: a group's place and mean scale are known;
 # a picture without groups (the inferencer's) is shown as a whole
 val_pipeline = [
