@@ -42,8 +42,9 @@ def allow_training_state() -> None:
     numpy array or scalar is pickled with, under numpy 1's and numpy 2's
     names. A ``HistoryBuffer`` also names its own statistics through
     ``getattr``, which would open every attribute of every allowed class: what
-    answers to that name here gives out those statistics and nothing else.
-    Allowing all this twice is harmless.
+    answers to that name here gives out those statistics and nothing else. An
+    empty array (of a skeleton without links, or joints without sigmas) names
+    ``bytes``, for no bytes at all. Allowing all this twice is harmless.
 
     Before torch 2.6 a name cannot be bound so: there only weights load, and
     a training state is refused.
@@ -61,6 +62,7 @@ def allow_training_state() -> None:
         [
             HistoryBuffer,
             (_statistic_of_history, 'builtins.getattr'),
+            (_no_bytes, 'builtins.bytes'),
             np.ndarray,
             np.dtype,
             *dtypes,
@@ -76,6 +78,11 @@ def _statistic_of_history(owner: Any, name: str) -> Callable:
     raise pickle.UnpicklingError(
         f'unrecognized function getattr({owner!r}, {name!r})'
     )
+
+
+def _no_bytes() -> bytes:
+    """Return what ``bytes()`` does, and take no argument."""
+    return b''
 
 
 def load_from_local(filename: str, map_location: Any = None) -> dict:

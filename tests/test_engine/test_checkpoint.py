@@ -7,6 +7,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from rmpe_spm.engine import checkpoint as module
 from rmpe_spm.engine.checkpoint import (
@@ -29,6 +30,13 @@ class Hostile:
 
 class Stranger:
     """A harmless class that nobody allowed."""
+
+
+class Bytes:
+    """Asks for bytes of its own making."""
+
+    def __reduce__(self):
+        return bytes, (10,)
 
 
 @pytest.fixture
@@ -95,7 +103,8 @@ def test_allowing_does_not_open_getattr_or_callables():
         if getattr(item, '__module__', '').split('.')[0]
         not in ('numpy', 'torch')
     }
-    assert ours == {HistoryBuffer, module._statistic_of_history}
+    statistic, no_bytes = module._statistic_of_history, module._no_bytes
+    assert ours == {HistoryBuffer, statistic, no_bytes}
 
 
 class Reaches:
@@ -265,3 +274,21 @@ def test_url_is_fetched_once_and_read_safely(hostile, tmp_path, monkeypatch):
     loader = CheckpointLoader._get_checkpoint_loader
     assert loader(url) is load_from_http
     assert loader('work_dirs/model.pth') is load_from_local
+
+
+def test_a_skeleton_without_links_or_sigmas_is_read(tmp_path):
+    """Empty arrays are pickled with a global of their own."""
+    meta = parse_pose_metainfo(
+        dict(from_file='configs/_base_/datasets/h36m.py')
+    )
+    assert len(meta['sigmas']) == 0
+    path = tmp_path / 'epoch_1.pth'
+    links = np.zeros((0, 3), np.uint8)
+    torch.save(dict(dataset_meta=meta, links=links), path)
+    loaded = load_from_local(str(path))
+    assert len(loaded['dataset_meta']['sigmas']) == 0
+    assert loaded['links'].shape == (0, 3)
+    # nothing but no bytes
+    torch.save(Bytes(), path)
+    with pytest.raises((UnsafeCheckpointError, CorruptCheckpointError)):
+        load_from_local(str(path))
