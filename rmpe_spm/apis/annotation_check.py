@@ -5,7 +5,9 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-ANNOTATION_KEYS = ('id', 'image_id', 'bbox', 'keypoints')
+from .annotation_notes import all_finite, has_visible_keypoint, make_notes
+
+ANNOTATION_KEYS = ('id', 'image_id', 'category_id', 'bbox', 'keypoints')
 
 
 class ConfigError(ValueError):
@@ -42,12 +44,11 @@ def check_coco_annotations(
                 f"{path} is not in COCO's layout: it has no list {key!r}"
             )
     for index, image in enumerate(content['images']):
-        _require_keys(
-            image,
-            ('id', 'file_name', 'width', 'height'),
-            f'{path}: images[{index}]',
-        )
-    image_ids = {image['id'] for image in content['images']}
+        _check_image(image, f'{path}: images[{index}]')
+    image_sizes = {
+        image['id']: (image['width'], image['height'])
+        for image in content['images']
+    }
     people = [a for a in content['annotations'] if 'keypoints' in a]
     if content['annotations'] and not people:
         raise ConfigError(
@@ -55,7 +56,9 @@ def check_coco_annotations(
             'files person_keypoints_*.json'
         )
     for index, annotation in enumerate(people):
-        _check_annotation(annotation, f'{path}: annotation', index, image_ids)
+        _check_annotation(
+            annotation, f'{path}: annotation', index, image_sizes
+        )
         count, rest = divmod(len(annotation['keypoints']), 3)
         if count != num_keypoints or rest:
             raise ConfigError(
@@ -69,9 +72,11 @@ def check_coco_annotations(
     if evaluated:
         _check_evaluated(path, people)
         return []
-    if not people:
-        raise ConfigError(f'{path} has no annotations: nothing to train on')
-    return list(_notes(path, people))
+    if not any(map(has_visible_keypoint, people)):
+        raise ConfigError(
+            f'{path}: nobody has a visible keypoint: nothing to train on'
+        )
+    return list(make_notes(path, people, image_sizes))
 
 
 def check_detections(path: Path, ann_file: Path | None = None) -> None:
@@ -85,8 +90,9 @@ def check_detections(path: Path, ann_file: Path | None = None) -> None:
             images of the detections. Defaults to None: any image will do.
 
     Raises:
-        ConfigError: The file is missing, no JSON or of another layout, or a
-            detection has no finite box or an image that is not listed. Boxes
+        ConfigError: The file is missing, no JSON or of another layout, has
+            no person, or a detection has no finite box or an image that is
+            not listed. Boxes
             without area or outside their image pass: they are evaluated,
             and perturbed ones may lie there.
     """
@@ -98,18 +104,21 @@ def check_detections(path: Path, ann_file: Path | None = None) -> None:
     image_ids = None
     if ann_file is not None:
         image_ids = {image['id'] for image in _read_json(ann_file)['images']}
+    num_people = 0
     for index, detection in enumerate(content):
         where = f'{path}: detection {index}'
         keys = ('image_id', 'category_id', 'bbox', 'score')
         _require_keys(detection, keys, where)
         if detection['category_id'] != 1:
             continue
+        num_people += 1
+        _check_id(detection['image_id'], 'image_id', where)
         box = detection['bbox']
         if (
             not isinstance(box, list)
             or len(box) < 4
             or not all(isinstance(v, int | float) for v in box)
-            or not _finite(box)
+            or not all_finite(box)
         ):
             raise ConfigError(
                 f'{where} of image {detection["image_id"]} has no box of 4 '
@@ -127,6 +136,10 @@ def check_detections(path: Path, ann_file: Path | None = None) -> None:
                 f'{ann_file} does not list: give the detections that belong '
                 'to these annotations, or leave such ones out'
             )
+    if num_people == 0:
+        raise ConfigError(
+            f'{path} has no detection of a person (category_id 1)'
+        )
 
 
 def _read_json(path: Path) -> object:
@@ -150,10 +163,33 @@ def _require_keys(entry: object, keys: Iterable[str], where: str) -> None:
         raise ConfigError(f'{where} lacks {", ".join(map(repr, missing))}')
 
 
+def _check_id(value: object, key: str, where: str) -> None:
+    if not isinstance(value, int | str):
+        raise ConfigError(f'{where}: {key!r} is no number: {value!r}')
+
+
+def _check_image(image: dict, where: str) -> None:
+    _require_keys(image, ('id', 'file_name', 'width', 'height'), where)
+    _check_id(image['id'], 'id', where)
+    if not isinstance(image['file_name'], str):
+        raise ConfigError(
+            f"{where}: 'file_name' is no text: {image['file_name']!r}"
+        )
+    for key in ('width', 'height'):
+        value = image[key]
+        if not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise ConfigError(
+                f'{where} ({image["file_name"]}): {key!r} is no number of '
+                f'pixels: {value!r}'
+            )
+
+
 def _check_annotation(
-    annotation: dict, where: str, index: int, image_ids: set
+    annotation: dict, where: str, index: int, image_ids: Iterable
 ) -> None:
     _require_keys(annotation, ANNOTATION_KEYS, f'{where} number {index}')
+    for key in ('id', 'image_id', 'category_id'):
+        _check_id(annotation[key], key, f'{where} number {index}')
     where = f'{where} {annotation["id"]}'
     if annotation['image_id'] not in image_ids:
         raise ConfigError(
@@ -186,37 +222,9 @@ def _check_evaluated(path: Path, people: list[dict]) -> None:
                 'are compared with every annotation needs its own'
             )
         seen.add(annotation['id'])
-        if not _finite(annotation['keypoints']):
+        if not all_finite(annotation['keypoints']):
             raise ConfigError(
                 f'{where} has keypoints that are not finite, with which OKS '
                 'is no number: correct them, or set their visibility and '
                 'coordinates to 0'
-            )
-
-
-def _finite(values: list) -> bool:
-    return all(math.isfinite(value) for value in values)
-
-
-def _notes(path: Path, people: list[dict]) -> Iterable[str]:
-    """Say how many annotations training leaves out or repairs."""
-    problems = {
-        'have a box that is empty or not finite: left out of training': (
-            lambda a: not _finite(a['bbox']) or min(a['bbox'][2:]) <= 0
-        ),
-        'have keypoints that are not finite: invisible with the transform '
-        'SanitizeInstances, which the pipeline needs': (
-            lambda a: not _finite(a['keypoints'])
-        ),
-        'have no visible keypoint: not trained on': (
-            lambda a: not any(flag > 0 for flag in a['keypoints'][2::3])
-        ),
-    }
-    for what, is_bad in problems.items():
-        bad = [a for a in people if not a.get('iscrowd') and is_bad(a)]
-        if bad:
-            yield (
-                f'{path}: {len(bad)} of {len(people)} annotations {what} '
-                f'(first: annotation {bad[0]["id"]} of image '
-                f'{bad[0]["image_id"]})'
             )

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmpose.datasets.datasets import MpiiDataset
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 from torch import Tensor, nn
 
+from ..datasets.mpii_annotations import read_mpii
 from .annotation_check import (
     ConfigError,
     check_coco_annotations,
@@ -182,7 +184,13 @@ def _check_dataset(
         return None
     root = Path(dataset.get('data_root') or '')
     metainfo = dataset.get('metainfo') or kind.METAINFO
-    count = parse_pose_metainfo(dict(metainfo)).get('num_keypoints')
+    try:
+        count = parse_pose_metainfo(dict(metainfo)).get('num_keypoints')
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f'{where}.metainfo.from_file: {error} Give the path of a '
+            'skeleton, e.g. configs/_base_/datasets/coco.py'
+        ) from None
     # data sets of several skeletons, MPII's, are told which to take
     count = dataset.get('num_keypoints', count)
     own_format = any(
@@ -201,6 +209,11 @@ def _check_dataset(
         except ConfigError as error:
             raise ConfigError(f'{where}.ann_file: {error}') from None
         notes[checked] = found
+    if issubclass(kind, MpiiDataset) and annotations.suffix == '.json':
+        try:
+            read_mpii(annotations)
+        except ValueError as error:
+            raise ConfigError(f'{where}.ann_file: {error}') from None
     boxes = dataset.get('bbox_file')
     if boxes and not Path(boxes).is_file():
         raise ConfigError(

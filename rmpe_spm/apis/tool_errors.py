@@ -72,6 +72,12 @@ def explain(error: Exception) -> str | None:
     )
     if isinstance(error, TypeError) and argument:
         return _unknown_argument(*argument.groups())
+    if text.startswith('Cannot find valid image after'):  # mmengine's
+        return (
+            'none of many images in a row can be trained on: the log says '
+            'what was wrong with each, and data_prefix.img where they are '
+            'looked for'
+        )
     if isinstance(error, _ALWAYS_TOLD):
         return text
     if isinstance(error, _USER_ERRORS) and _is_ours(error.__traceback__):

@@ -42,6 +42,12 @@ def test_no_people_can_be_evaluated_but_not_trained_on(tmp_path):
     assert _check(tmp_path, content, evaluated=True) == []
     with pytest.raises(ConfigError, match='nothing to train on'):
         _check(tmp_path, content)
+    content = _content()
+    for annotation in content['annotations']:
+        annotation['keypoints'] = [0] * 6
+    assert _check(tmp_path, content, evaluated=True) == []
+    with pytest.raises(ConfigError, match='nobody has a visible keypoint'):
+        _check(tmp_path, content)
 
 
 def test_what_makes_oks_wrong_is_refused(tmp_path):
@@ -100,6 +106,24 @@ def _edit(**changes):
             lambda c: c['annotations'][1].pop('bbox'),
             "annotation number 1 lacks 'bbox'",
         ),
+        (
+            lambda c: c['annotations'][1].pop('category_id'),
+            "annotation number 1 lacks 'category_id'",
+        ),
+        (lambda c: c['images'][0].update(id=[4]), "'id' is no number: .4"),
+        (
+            lambda c: c['images'][0].update(file_name=None),
+            "'file_name' is no text: None",
+        ),
+        (
+            lambda c: c['images'][0].update(width='wide'),
+            r"4\.jpg.*'width' is no number of pixels: 'wide'",
+        ),
+        (
+            lambda c: c['images'][0].update(height=0),
+            "'height' is no number of pixels: 0",
+        ),
+        (_edit(image_id=[4]), "number 1: 'image_id' is no number"),
         (_edit(image_id=9), '11 belongs to image 9, which is not'),
         (_edit(bbox=[1, 2, 3]), '11: the box has 3 numbers'),
         (_edit(bbox=['a', 1, 2, 3]), "11: 'bbox' is no list of numbers"),
@@ -131,6 +155,9 @@ def test_boxes_without_keypoints_are_the_wrong_file(tmp_path):
         (_edit(bbox=[1, 1, 5, -2]), 'box that is empty'),
         (_edit(bbox=[1, float('nan'), 5, 5]), 'box that is empty'),
         (_edit(keypoints=[float('inf'), 2, 2, 3, 4, 1]), 'SanitizeInstances'),
+        (_edit(bbox=[9, 1, 5, 5]), 'a box outside'),
+        (_edit(bbox=[1, -6, 5, 5]), 'a box outside'),
+        (_edit(keypoints=[1, 9.5, 2, 3, 4, 1]), 'keypoints outside'),
         (_edit(keypoints=[0] * 6), 'no visible keypoint'),
     ],
 )
@@ -158,6 +185,13 @@ def test_detections(tmp_path):
         path.write_text(json.dumps([good, dict(good, score=score)]))
         with pytest.raises(ConfigError, match='detection 1 .*finite score'):
             check_detections(path)
+    for nobody in ([], [dict(good, category_id=2)]):
+        path.write_text(json.dumps(nobody))
+        with pytest.raises(ConfigError, match='no detection of a person'):
+            check_detections(path)
+    path.write_text(json.dumps([dict(good, image_id=[1])]))
+    with pytest.raises(ConfigError, match="0: 'image_id' is no number"):
+        check_detections(path)
     path.write_text(json.dumps({'annotations': []}))
     with pytest.raises(ConfigError, match='no list of detections'):
         check_detections(path)

@@ -318,3 +318,36 @@ def test_a_localiser_that_does_not_fit_is_told(in_channels):
         return
     with pytest.raises(ConfigError, match=r'model\.localizer and model\.sstn'):
         check_model(model, 17)
+
+
+def test_a_skeleton_file_that_does_not_exist(tiny_config):
+    dataset = tiny_config.train_dataloader.dataset
+    dataset.metainfo = dict(from_file='no_skeleton.py')
+    with pytest.raises(
+        ConfigError,
+        match=r'^train_dataloader\.dataset\.metainfo\.from_file: .*no_skel',
+    ):
+        check_data(tiny_config, 'train')
+
+
+@pytest.mark.parametrize(
+    ('content', 'said'),
+    [
+        ('[{"image": "1.jpg", ', 'JSON'),
+        ('{}', 'list'),
+        ('[{"image": "1.jpg", "joints": [[1, 2]]}]', 'record'),
+    ],
+)
+def test_annotations_of_mpii_as_json(tiny_config, tmp_path, content, said):
+    (tmp_path / 'mpii.json').write_text(content)
+    tiny_config.train_dataloader.dataset = dict(
+        type='MpiiDataset',
+        data_root=str(tmp_path),
+        ann_file='mpii.json',
+        data_prefix=dict(img=''),
+        pipeline=[],
+    )
+    with pytest.raises(ConfigError, match=said) as caught:
+        check_data(tiny_config, 'train')
+    assert str(caught.value).startswith('train_dataloader.dataset.ann_file: ')
+    assert 'mpii.json' in str(caught.value)

@@ -1,4 +1,5 @@
 import pytest
+from mmengine.dataset import BaseDataset
 from mmpose.registry import MODELS, TRANSFORMS
 
 from rmpe_spm.apis.annotation_check import ConfigError, check_detections
@@ -51,6 +52,16 @@ def test_our_own_errors_are_told(tmp_path):
     assert explain(error) == f'{tmp_path / "absent.json"} does not exist'
     error = _raised(load_from_local, str(tmp_path / 'absent.pth'))
     assert explain(error).startswith('checkpoint ')
+
+
+def test_a_data_set_without_a_good_sample_is_told():
+    """What mmengine raises then."""
+    dataset = BaseDataset(lazy_init=True, max_refetch=2)
+    dataset.__dict__.update(_fully_initialized=True)
+    dataset.prepare_data = lambda index: None
+    dataset._rand_another = lambda: 0
+    error = _raised(dataset.__getitem__, 0)
+    assert 'the log says what was wrong' in explain(error)
 
 
 def test_other_errors_keep_their_traceback():
