@@ -60,8 +60,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def apply_args(cfg: Config, args: argparse.Namespace) -> None:
     """Apply the arguments to the config, in place."""
-    if args.no_validate:
-        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
         kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
         kind = kind if isinstance(kind, str) else kind.__name__
@@ -85,6 +83,8 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.auto_scale_lr.enable = True
     apply_drawing(cfg, args)
     apply_options(cfg, args)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -79,6 +79,26 @@ def check_coco_annotations(
     return list(make_notes(path, people, image_sizes))
 
 
+def check_areas(path: Path) -> None:
+    """Check that OKS has the areas of the people that results are compared to.
+
+    Args:
+        path (Path): The JSON file, known to be in COCO's layout.
+
+    Raises:
+        ConfigError: A person has no area. Names the first.
+    """
+    for annotation in _read_json(path)['annotations']:
+        area = annotation.get('area')
+        if not isinstance(area, int | float):
+            raise ConfigError(
+                f'{path}: annotation {annotation["id"]} of image '
+                f"{annotation['image_id']} has no 'area', on which OKS "
+                'depends: add it, or set use_area=False, which takes a part '
+                "of the box's"
+            )
+
+
 def check_detections(path: Path, ann_file: Path | None = None) -> None:
     """Check a file of person detections in COCO's results layout.
 

@@ -25,7 +25,10 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         '--show', action='store_true', help='show predictions in a window'
     )
     parser.add_argument(
-        '--interval', type=int, default=1, help='draw every so many samples'
+        '--interval',
+        type=int,
+        default=1,
+        help='while training, draw every so many samples; a test draws all',
     )
     parser.add_argument(
         '--wait-time',

@@ -8,12 +8,14 @@ from mmengine.config import Config
 from mmpose.datasets.datasets import MpiiDataset
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.registry import DATASETS
+from mmpose.evaluation.metrics import CocoMetric
+from mmpose.registry import DATASETS, METRICS
 from torch import Tensor, nn
 
 from ..datasets.mpii_annotations import read_mpii
 from .annotation_check import (
     ConfigError,
+    check_areas,
     check_coco_annotations,
     check_detections,
 )
@@ -66,6 +68,11 @@ def check_data(cfg: Config, mode: str) -> tuple[int | None, list[str]]:
                 raise ConfigError(
                     f'{key}.ann_file: {path} does not exist. {_DATA_ADVICE}'
                 )
+            if path and _needs_areas(evaluator):
+                try:
+                    check_areas(Path(path))
+                except ConfigError as error:
+                    raise ConfigError(f'{key}.ann_file: {error}') from None
     if len(set(counts.values())) > 1:
         raise ConfigError(
             'the data sets have different skeletons: '
@@ -150,6 +157,19 @@ def _check_localizer(model: nn.Module, image: Tensor) -> None:
             f'{str(error).splitlines()[0]}. model.sstn.in_channels are those '
             "of the localiser's last map"
         ) from error
+
+
+def _needs_areas(evaluator: dict) -> bool:
+    """Whether the results are compared by OKS with annotated areas."""
+    kind = evaluator['type']
+    if isinstance(kind, str):
+        kind = METRICS.get(kind)
+    return (
+        isinstance(kind, type)
+        and issubclass(kind, CocoMetric)
+        and evaluator.get('use_area', True)
+        and evaluator.get('iou_type', 'keypoints') == 'keypoints'
+    )
 
 
 _DATA_ADVICE = (

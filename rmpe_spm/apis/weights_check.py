@@ -1,5 +1,8 @@
 """Whether a checkpoint is of the model that it is loaded into."""
 
+import logging
+
+from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
@@ -7,10 +10,15 @@ from .annotation_check import ConfigError
 
 # without these a test measures random numbers
 PARTS = ('backbone.', 'neck.', 'head.')
+# without these it measures RMPE's SPPE alone
+TRANSFORMER = ('localizer.', 'sstn.')
 
 
 def check_weights(model: nn.Module, path: str) -> None:
     """Load a checkpoint into a model, and refuse one of another model.
+
+    The SPPE of RMPE's first stage may be tested with the config of the
+    second, which is told in the log.
 
     Args:
         model (nn.Module): The model, which has the weights afterwards.
@@ -31,11 +39,15 @@ def check_weights(model: nn.Module, path: str) -> None:
             f'checkpoint {path} does not fit the model, {advice}. '
             f'{lines[min(1, len(lines) - 1)].strip()}'
         ) from error
-    missing = [
-        key
-        for key in missing
-        if key.startswith(PARTS) and not key.endswith('num_batches_tracked')
-    ]
+    missing = [k for k in missing if not k.endswith('num_batches_tracked')]
+    if any(key.startswith(TRANSFORMER) for key in missing):
+        print_log(
+            f'{path} has no trained transformer (localizer, sstn): what is '
+            'measured is the SPPE behind one that does nothing yet',
+            logger='current',
+            level=logging.WARNING,
+        )
+    missing = [key for key in missing if key.startswith(PARTS)]
     if missing:
         raise ConfigError(
             f'checkpoint {path} lacks {len(missing)} of the '

@@ -351,3 +351,18 @@ def test_annotations_of_mpii_as_json(tiny_config, tmp_path, content, said):
         check_data(tiny_config, 'train')
     assert str(caught.value).startswith('train_dataloader.dataset.ann_file: ')
     assert 'mpii.json' in str(caught.value)
+
+
+def test_people_without_area_where_oks_needs_it(tiny_config, tmp_path):
+    content = json.loads(Path(tiny_config.val_evaluator.ann_file).read_text())
+    del content['annotations'][2]['area']
+    path = tmp_path / 'no_area.json'
+    path.write_text(json.dumps(content))
+    tiny_config.val_evaluator.ann_file = str(path)
+    with pytest.raises(
+        ConfigError,
+        match=r"^val_evaluator\.ann_file: .*annotation 3 of image 2 .*'area'",
+    ):
+        check_data(tiny_config, 'train')
+    tiny_config.val_evaluator.use_area = False
+    assert check_data(tiny_config, 'train') == (17, [])

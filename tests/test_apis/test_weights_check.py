@@ -4,7 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from rmpe_spm.apis import ConfigError, check_initial_weights, check_weights
+from rmpe_spm.apis import (
+    ConfigError,
+    check_initial_weights,
+    check_weights,
+    weights_check,
+)
 
 
 class Model(nn.Module):
@@ -38,10 +43,17 @@ def test_its_own_weights_are_loaded(saved, wrapped):
     assert torch.equal(model.head.weight, trained.head.weight)
 
 
-def test_an_sppe_without_transformer_may_be_tested(saved):
+def test_an_sppe_without_transformer_may_be_tested(saved, monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        weights_check, 'print_log', lambda text, **_: told.append(text)
+    )
     state = Model().state_dict()
+    check_weights(Model(), saved(state))
+    assert not told
     del state['localizer.weight']
     check_weights(Model(), saved(state))
+    assert len(told) == 1 and 'no trained transformer' in told[0]
 
 
 def test_missing_parts_are_told(saved):

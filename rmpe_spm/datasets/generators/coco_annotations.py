@@ -91,12 +91,11 @@ def person_annotation(scene: Scene, index: int) -> dict[str, Any] | None:
         polygons in ``segmentation``, ``keypoints`` and ``num_keypoints``.
     """
     figure = scene.people[index]
-    seen = visible_mask(scene, index)
+    seen, polygons = _outline(visible_mask(scene, index), (figure.x, figure.y))
     area = int(seen.sum())
-    if area < MIN_AREA:
+    if not polygons or area < MIN_AREA:
         return None
-    mask = seen.astype(np.uint8)
-    x, y, w, h = cv2.boundingRect(mask)
+    x, y, w, h = cv2.boundingRect(seen.astype(np.uint8))
     flags = np.zeros(len(KEYPOINT_NAMES), int)
     if area >= MIN_AREA_WITH_KEYPOINTS:
         frame = np.array(scene.image.shape[1::-1]) - 1
@@ -105,9 +104,6 @@ def person_annotation(scene: Scene, index: int) -> dict[str, Any] | None:
     triples = np.zeros((len(flags), 3))
     triples[flags > 0, :2] = figure.keypoints[flags > 0].round(1)
     triples[:, 2] = flags
-    polygons = _outlines(mask, (figure.x, figure.y))
-    if not polygons:
-        return None
     return {
         'category_id': 1,
         'iscrowd': 0,
@@ -119,25 +115,32 @@ def person_annotation(scene: Scene, index: int) -> dict[str, Any] | None:
     }
 
 
-def _outlines(mask, offset):
-    """Polygons in COCO's convention: pixel x covers x to x + 1."""
+def _outline(
+    seen: np.ndarray, offset: tuple[int, int]
+) -> tuple[np.ndarray, list[list[float]]]:
+    """What is seen without specks, and polygons around it.
+
+    A speck, a few pixels beside an arm that hides the rest, would widen the
+    box by far. Polygons are in COCO's convention: pixel x covers x to x + 1.
+    """
     # Contours run through pixel centres, half a pixel inside the outline: a
     # quarter of one at twice the size.
-    double = cv2.resize(
-        mask, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST
-    )
+    double = np.repeat(np.repeat(seen.astype(np.uint8), 2, 0), 2, 1)
     contours, _ = cv2.findContours(
         double, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
     )
-    polygons = []
+    polygons, specks = [], []
     for contour in contours:
-        if cv2.contourArea(contour) < 12:
-            continue
         points = cv2.approxPolyDP(contour, 1.0, True)[:, 0]
-        if len(points) >= 3:
-            points = (points + 0.5) / 2 + offset
-            polygons.append(points.round(1).ravel().tolist())
-    return polygons
+        if cv2.contourArea(contour) < 12 or len(points) < 3:
+            specks.append(contour)
+            continue
+        points = (points + 0.5) / 2 + offset
+        polygons.append(points.round(1).ravel().tolist())
+    if specks:
+        cv2.drawContours(double, specks, -1, 0, cv2.FILLED)
+        seen = double[::2, ::2] > 0
+    return seen, polygons
 
 
 def _plain_numbers(triples):

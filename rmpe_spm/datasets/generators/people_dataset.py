@@ -20,7 +20,7 @@ from .person_detector import simulate_detections
 from .scene import compose_scene
 
 # Raised whenever the same seed gives other pictures.
-VERSION = 1
+VERSION = 2
 SPLITS = ('train', 'val')
 _RECORD = 'generator.json'
 _CHUNK = 16
@@ -111,8 +111,8 @@ def generate_dataset(
         ``root`` as a path.
 
     Raises:
-        ValueError: If a number or the size is too small, or ``root`` holds
-            something else.
+        ValueError: If a number, the size or ``workers`` is too small, or
+            ``root`` holds something else.
     """
     if num_train < 0 or num_val < 0 or seed < 0:
         raise ValueError(
@@ -121,6 +121,8 @@ def generate_dataset(
         )
     if min(size) < 64:
         raise ValueError(f'size must be at least (64, 64), got {size}')
+    if workers is not None and workers < 1:
+        raise ValueError(f'workers must be at least 1, got {workers}')
     root = Path(root)
     record = {
         'format': 'rmpe_spm generated people',
@@ -149,9 +151,14 @@ def _is_finished(root: Path, record: dict) -> bool:
     if not path.is_file():
         return False
     try:
-        return json.loads(path.read_text(encoding='utf-8')) == record
+        made = json.loads(path.read_text(encoding='utf-8'))
     except ValueError:
         return False
+    return made == record and all(
+        sum(1 for _ in (root / f'{split}2017').glob('*.jpg'))
+        == record[f'num_{split}']
+        for split in SPLITS
+    )
 
 
 def _clear(root: Path) -> None:

@@ -109,6 +109,16 @@ def test_annotation_of_a_half_hidden_square_by_hand():
     assert alone['num_keypoints'] == 17  # the others count as covered
 
 
+def test_specks_are_in_neither_box_nor_polygons():
+    back = block(10, 10, 30, Part.LEFT_HAND, (12.26, 20))
+    front = block(20, 0, 60, Part.TORSO, (5, 20))
+    scene = scene_of(back, front)
+    before = person_annotation(scene, 0)
+    assert before['bbox'] == [10, 10, 10, 30]
+    scene.owners[30, 35] = scene.owners[15, 10]  # one pixel of the first
+    assert person_annotation(scene, 0) == before
+
+
 def test_hardly_seen_people_are_left_out():
     back = block(10, 10, 20, Part.LEFT_HAND, (12, 20))
     front = block(11, 10, 30, Part.TORSO, (20, 20))
@@ -127,7 +137,10 @@ def test_polygons_cover_what_is_seen(seed):
         drawn = mask_api.decode(mask_api.merge(rles)).astype(bool)
         seen = scene.owners == index + 1
         assert (drawn & seen).sum() > 0.9 * (drawn | seen).sum()
+        corners = np.concatenate(annotation['segmentation']).reshape(-1, 2)
         x, y, w, h = annotation['bbox']
+        bounds = [corners.min(axis=0), corners.max(axis=0)]
+        assert np.abs(bounds - np.array([[x, y], [x + w, y + h]])).max() <= 1
         assert not seen[:, :x].any() and not seen[:y].any()
         assert not seen[:, x + w :].any() and not seen[y + h :].any()
         assert annotation['area'] == seen.sum()

@@ -128,6 +128,13 @@ def test_an_unfinished_set_is_made_anew(dataset, tmp_path):
     assert contents(root) == contents(dataset)
 
 
+def test_a_set_that_lacks_a_picture_is_made_anew(dataset, tmp_path):
+    root = generate(tmp_path / 'data')
+    (root / 'val2017' / '000000000003.jpg').unlink()
+    generate(root)
+    assert contents(root) == contents(dataset)
+
+
 def test_foreign_files_are_safe(tmp_path):
     (tmp_path / 'thesis.tex').write_text('years of work')
     with pytest.raises(ValueError, match='thesis.tex'):
@@ -149,6 +156,7 @@ def test_a_real_coco_folder_is_safe(tmp_path):
     [
         (dict(num_train=-1), 'must not be negative'),
         (dict(size=(32, 32)), 'at least'),
+        (dict(workers=-2), 'workers must be at least 1, got -2'),
     ],
 )
 def test_bad_arguments(tmp_path, arguments, message):
