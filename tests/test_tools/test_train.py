@@ -75,8 +75,9 @@ def test_arguments_reach_the_config(applied):
     assert cfg.resume is True and cfg.load_from is None
     cfg = applied('--resume', 'some.pth')
     assert cfg.resume is True and cfg.load_from == 'some.pth'
-    cfg = applied('--no-validate')
-    assert cfg.val_cfg is cfg.val_dataloader is cfg.val_evaluator is None
+    for options in ([], ['--cfg-options', 'val_dataloader.num_workers=1']):
+        cfg = applied('--no-validate', *options)
+        assert cfg.val_cfg is cfg.val_dataloader is cfg.val_evaluator is None
     cfg = applied('--amp')
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
     assert cfg.optim_wrapper.loss_scale == 'dynamic'
