@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .annotation_notes import all_finite, has_visible_keypoint, make_notes
@@ -15,13 +15,13 @@ class ConfigError(ValueError):
 
 
 def check_coco_annotations(
-    path: Path, num_keypoints: int, evaluated: bool = False
+    path: Path, joint_names: Sequence[str], evaluated: bool = False
 ) -> list[str]:
     """Check a file of keypoint annotations in COCO's layout.
 
     Args:
         path (Path): The JSON file.
-        num_keypoints (int): Keypoints that the dataset's skeleton has.
+        joint_names (Sequence[str]): Keypoints of the dataset's skeleton.
         evaluated (bool): Whether results are compared with the file, or a
             model is trained on it. Defaults to False.
 
@@ -30,9 +30,10 @@ def check_coco_annotations(
 
     Raises:
         ConfigError: The file is missing, no JSON, not in COCO's layout, or
-            of another skeleton; nobody is there to be trained on; or, as
-            OKS would be wrong without a word, an evaluated file has
-            keypoints that are not finite, or an id twice. Names the first
+            of another skeleton or order of joints; nobody is there to be
+            trained on; or, as OKS would be wrong without a word, an
+            evaluated file has keypoints that are not finite, or an id twice.
+            Names the first
             offending entry.
     """
     content = _read_json(path)
@@ -43,6 +44,9 @@ def check_coco_annotations(
             raise ConfigError(
                 f"{path} is not in COCO's layout: it has no list {key!r}"
             )
+    num_keypoints = len(joint_names)
+    for category in content['categories']:
+        _check_order(category, joint_names, path)
     for index, image in enumerate(content['images']):
         _check_image(image, f'{path}: images[{index}]')
     image_sizes = {
@@ -181,6 +185,23 @@ def _require_keys(entry: object, keys: Iterable[str], where: str) -> None:
     ]
     if missing:
         raise ConfigError(f'{where} lacks {", ".join(map(repr, missing))}')
+
+
+def _check_order(
+    category: object, joint_names: Sequence[str], path: Path
+) -> None:
+    """Refuse the skeleton's joints in another order; names may differ."""
+    listed = category.get('keypoints') if isinstance(category, dict) else None
+    listed = listed if isinstance(listed, list) else []
+    if listed == list(joint_names) or set(listed) != set(joint_names):
+        return
+    pairs = enumerate(zip(listed, joint_names, strict=False))
+    place, (got, want) = next(p for p in pairs if p[1][0] != p[1][1])
+    raise ConfigError(
+        f'{path}: its categories have {got!r} as keypoint {place}, the '
+        f"dataset's skeleton {want!r}: choose the dataset type or metainfo "
+        'that belongs to this file'
+    )
 
 
 def _check_id(value: object, key: str, where: str) -> None:

@@ -205,14 +205,14 @@ def _check_dataset(
     root = Path(dataset.get('data_root') or '')
     metainfo = dataset.get('metainfo') or kind.METAINFO
     try:
-        count = parse_pose_metainfo(dict(metainfo)).get('num_keypoints')
+        skeleton = parse_pose_metainfo(dict(metainfo))
     except FileNotFoundError as error:
         raise ConfigError(
             f'{where}.metainfo.from_file: {error} Give the path of a '
             'skeleton, e.g. configs/_base_/datasets/coco.py'
         ) from None
     # data sets of several skeletons, MPII's, are told which to take
-    count = dataset.get('num_keypoints', count)
+    count = dataset.get('num_keypoints', skeleton.get('num_keypoints'))
     own_format = any(
         getattr(kind, name) is not getattr(BaseCocoStyleDataset, name)
         for name in ('_load_annotations', 'load_data_list')
@@ -225,7 +225,11 @@ def _check_dataset(
     checked = annotations, count, evaluated
     if not own_format and checked not in notes:
         try:
-            found = check_coco_annotations(annotations, count, evaluated)
+            found = check_coco_annotations(
+                annotations,
+                list(skeleton['keypoint_id2name'].values()),
+                evaluated,
+            )
         except ConfigError as error:
             raise ConfigError(f'{where}.ann_file: {error}') from None
         notes[checked] = found

@@ -8,6 +8,8 @@ from rmpe_spm.apis.annotation_check import (
     check_detections,
 )
 
+JOINTS = ('nose', 'tail')
+
 
 def _content():
     """Two people of two joints on one image."""
@@ -27,10 +29,10 @@ def _content():
     )
 
 
-def _check(tmp_path, content, num_keypoints=2, evaluated=False):
+def _check(tmp_path, content, evaluated=False):
     path = tmp_path / 'annotations.json'
     path.write_text(json.dumps(content))
-    return check_coco_annotations(path, num_keypoints, evaluated)
+    return check_coco_annotations(path, JOINTS, evaluated)
 
 
 def test_good_file_passes_without_a_word(tmp_path):
@@ -69,14 +71,17 @@ def test_what_makes_oks_wrong_is_refused(tmp_path):
 
 def test_missing_file(tmp_path):
     with pytest.raises(ConfigError, match='absent.json does not exist'):
-        check_coco_annotations(tmp_path / 'absent.json', 2)
+        check_coco_annotations(tmp_path / 'absent.json', JOINTS)
 
 
 @pytest.mark.parametrize('data', [b'', b'{"images": [', b'\xff\xfe\x00'])
 def test_no_json(tmp_path, data):
     path = tmp_path / 'cut.json'
     path.write_bytes(data)
-    for check in (lambda p: check_coco_annotations(p, 2), check_detections):
+    for check in (
+        lambda p: check_coco_annotations(p, JOINTS),
+        check_detections,
+    ):
         with pytest.raises(ConfigError, match=r'cut\.json is no JSON'):
             check(path)
 
@@ -138,6 +143,17 @@ def test_first_bad_entry_is_named(tmp_path, edit, said):
     with pytest.raises(ConfigError, match=said) as caught:
         _check(tmp_path, content)
     assert 'annotations.json' in str(caught.value)
+
+
+def test_joints_in_another_order(tmp_path):
+    content = _content()
+    category = content['categories'][0]
+    for names in (['nose', 'tail'], ['Nose', 'Tail'], ['a'], [], 'x', None):
+        category['keypoints'] = names
+        assert _check(tmp_path, content) == []
+    category['keypoints'] = ['tail', 'nose']
+    with pytest.raises(ConfigError, match="'tail' as keypoint 0, .*'nose'"):
+        _check(tmp_path, content)
 
 
 def test_boxes_without_keypoints_are_the_wrong_file(tmp_path):
