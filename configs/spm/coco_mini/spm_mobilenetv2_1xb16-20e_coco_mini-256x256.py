@@ -23,7 +23,6 @@ codec = dict(
 
 # model settings
 model = dict(
-    data_preprocessor=dict(type='StrictPoseDataPreprocessor', size_divisor=32),
     # a light pyramid: the levels are added in the head
     neck=dict(
         _delete_=True,
