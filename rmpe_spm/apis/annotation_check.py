@@ -33,8 +33,7 @@ def check_coco_annotations(
             of another skeleton or order of joints; nobody is there to be
             trained on; or, as OKS would be wrong without a word, an
             evaluated file has keypoints that are not finite, or an id twice.
-            Names the first
-            offending entry.
+            Names the first offending entry.
     """
     content = _read_json(path)
     if not isinstance(content, dict):
@@ -116,9 +115,8 @@ def check_detections(path: Path, ann_file: Path | None = None) -> None:
     Raises:
         ConfigError: The file is missing, no JSON or of another layout, has
             no person, or a detection has no finite box or an image that is
-            not listed. Boxes
-            without area or outside their image pass: they are evaluated,
-            and perturbed ones may lie there.
+            not listed. Boxes without area or outside their image pass: they
+            are evaluated, and perturbed ones may lie there.
     """
     content = _read_json(path)
     if not isinstance(content, list):
