@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from config_files import read_config
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmpose.registry import MODELS
@@ -21,7 +22,7 @@ def read(repo_root):
 
     def read(beginning):
         (path,) = repo_root.glob(f'{beginning}[_-]*.py')
-        return Config.fromfile(path)
+        return read_config(path)
 
     return read
 
@@ -165,9 +166,10 @@ def test_dekr_trains_and_predicts(read, folder, name, batch_size):
     'name', [RMPE + 'td-hm', SPM + 'dekr_mobilenetv2_1xb16']
 )
 def test_data_come_from_the_environment(read, monkeypatch, name):
-    assert read(name).val_dataloader.dataset.data_root == 'data/coco_mini/'
-    monkeypatch.setenv('COCO_MINI', '/elsewhere/')
     cfg = read(name)
+    assert cfg.val_dataloader.dataset.data_root == 'data/coco_mini/'
+    monkeypatch.setenv('COCO_MINI', '/elsewhere/')
+    cfg = Config.fromfile(cfg.filename)
     assert cfg.val_dataloader.dataset.data_root == '/elsewhere/'
     assert cfg.val_evaluator.ann_file.startswith('/elsewhere/')
     if name == RMPE + 'td-hm':

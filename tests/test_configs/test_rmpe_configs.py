@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from config_files import ROOT, read_config
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -14,7 +15,6 @@ from mmengine.optim import build_optim_wrapper
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 
-ROOT = Path(__file__).resolve().parents[2]
 # Data sets whose configs hold all settings, and train from scratch.
 SMALL_DATA = ('coco_mini', 'generated')
 CONFIGS = sorted(
@@ -33,7 +33,7 @@ FLEXIBLE = ('hrnet', 'res50', 'hourglass', 'mobilenetv2', 'resnet18')
 
 def load(path):
     """Load a config without pretrained weights, and with a small input."""
-    cfg = Config.fromfile(ROOT / path)
+    cfg = read_config(path)
     drop_init(cfg._cfg_dict)
     if any(name in path for name in FLEXIBLE):
         shrink_input(cfg._cfg_dict)
@@ -158,7 +158,7 @@ def test_config_is_short_and_complete(path):
     lines = [x for x in source if x.strip() and not x.startswith('#')]
     small_data = any(f'/{name}/' in path for name in SMALL_DATA)
     assert len(lines) <= 15 or small_data
-    cfg = Config.fromfile(ROOT / path)
+    cfg = read_config(path)
     assert METRICS.get(cfg.val_evaluator.type) is not None
     assert cfg.val_evaluator == cfg.test_evaluator
     epochs = cfg.train_cfg.max_epochs
@@ -169,7 +169,7 @@ def test_config_is_short_and_complete(path):
         if weights is not None and not weights.startswith('https://'):
             # the last epoch of the config that the folder is named after
             config = (ROOT / path).with_name(f'{Path(weights).parent.name}.py')
-            last = Config.fromfile(config).train_cfg.max_epochs
+            last = read_config(config).train_cfg.max_epochs
             assert Path(weights).name == f'epoch_{last}.pth'
     assert (cfg.load_from is None) == (
         Path(path).name.startswith('td-hm')
@@ -224,7 +224,7 @@ def test_the_documented_config(tmp_path):
 )
 def test_bad_samples_do_not_end_the_training(path):
     """But for mmpose's own pipelines, and for generated pictures."""
-    cfg = Config.fromfile(ROOT / path)
+    cfg = read_config(path)
     types = [t['type'] for t in cfg.train_dataloader.dataset.pipeline]
     assert types[0] == 'LoadImageOrSkip'
     assert ('generated' in path) != (types[1] == 'SanitizeInstances')

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from config_files import ROOT, read_config
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -17,7 +18,6 @@ from mmpose.registry import DATASETS, MODELS, TRANSFORMS
 
 from rmpe_spm.codecs.kinematics import build_kinematic_tree
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ('coco', 'mpii', 'crowdpose', 'coco_mini', 'generated', 'ablations')
 CONFIGS = sorted(
     path.relative_to(ROOT).as_posix()
@@ -45,7 +45,7 @@ def shrink(node):
 
 
 def load(path):
-    cfg = Config.fromfile(ROOT / path)
+    cfg = read_config(path)
     shrink(cfg._cfg_dict)
     if cfg.model.backbone.type == 'StackedHourglass':
         cfg.model.backbone.num_stacks = cfg.model.head.num_stages = 2
@@ -176,7 +176,7 @@ def test_index_lists_every_config():
 
 @pytest.mark.parametrize('path', CONFIGS)
 def test_config_is_consistent(path):
-    cfg = Config.fromfile(ROOT / path)
+    cfg = read_config(path)
     epochs = cfg.train_cfg.max_epochs
     assert f'{epochs}e_' in path
     assert max(s.end for s in cfg.param_scheduler if s.by_epoch) == epochs
@@ -219,8 +219,8 @@ def test_config_is_consistent(path):
     'path', [path for path in CONFIGS if '_multiscale_' in path]
 )
 def test_multiscale_configs_test_what_the_single_scale_ones_train(path):
-    cfg = Config.fromfile(ROOT / path)
-    single = Config.fromfile(ROOT / path.replace('_multiscale', ''))
+    cfg = read_config(path)
+    single = read_config(path.replace('_multiscale', ''))
     assert cfg.train_dataloader == single.train_dataloader
     assert cfg.model.head == single.model.head
     # the windows are cut from the largest size
@@ -267,8 +267,8 @@ def test_the_documented_windows_and_sizes_are_the_configs():
     settings = {}
     for block in section.split('```python\n')[1:3]:
         exec(block.split('```')[0], settings)
-    cfg = Config.fromfile(
-        ROOT / 'configs/spm/generated'
+    cfg = read_config(
+        'configs/spm/generated'
         '/spm_mobilenetv2_multiscale_1xb8-12e_generated-320x256.py'
     )
     assert settings['model']['type'] == cfg.model.type
@@ -285,7 +285,7 @@ def test_the_documented_windows_and_sizes_are_the_configs():
 @pytest.mark.parametrize('path', CONFIGS)
 def test_joints_stay_on_the_picture_when_it_is_mirrored(path):
     """At the config's own input size, which need not be square."""
-    cfg = Config.fromfile(ROOT / path)
+    cfg = read_config(path)
     affine = ('BottomupRandomAffine', 'BottomupInstanceAffine')
     steps = [
         deepcopy(step)
@@ -323,7 +323,7 @@ def test_joints_stay_on_the_picture_when_it_is_mirrored(path):
 
 @pytest.mark.parametrize('path', CONFIGS)
 def test_bad_samples_do_not_end_the_training(path):
-    cfg = Config.fromfile(ROOT / path)
+    cfg = read_config(path)
     types = [t['type'] for t in cfg.train_dataloader.dataset.pipeline]
     assert types[0] == 'LoadImageOrSkip'
     assert ('generated' in path) != (types[1] == 'SanitizeInstances')
