@@ -15,6 +15,6 @@ def read_config(path):
     """A config, to be changed at will.
 
     Args:
-        path (str | Path): Its path, from the repository's root.
+        path (str | Path): Its path, absolute or from the repository's root.
     """
     return deepcopy(_parse(ROOT / path))

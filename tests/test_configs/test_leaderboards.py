@@ -1,10 +1,9 @@
 from pathlib import Path
 
 import pytest
+from config_files import ROOT
 
 from rmpe_spm.apis.leaderboard import read_listing
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import sys
 import textwrap
 
 import pytest
-from mmengine.config import Config
+from config_files import read_config
 from mmengine.registry import init_default_scope
 from mmpose.registry import (
     DATASETS,
@@ -111,7 +111,7 @@ def configs(repo_root):
     """Every config of the repository, read once."""
     paths = sorted(repo_root.glob('configs/**/*.py'))
     paths = [path for path in paths if '_base_' not in path.parts]
-    return {path: Config.fromfile(path) for path in paths}
+    return {path: read_config(path) for path in paths}
 
 
 def test_every_config_parses(configs):
