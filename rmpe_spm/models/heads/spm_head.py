@@ -24,7 +24,7 @@ from ..utils.map_padding import check_map_size, mask_padding
 from ..utils.pose_instances import best_instances, unpad_poses
 from ..utils.pose_map_merging import merge_flipped, merge_scales
 from ..utils.pose_merging import merge_poses
-from ..utils.spm_test_options import check_test_options
+from ..utils.spm_test_options import check_test_options, pose_nms_config
 from .spm_stage import SPMStage
 
 # A map of predictions: heatmaps and displacements
@@ -462,25 +462,12 @@ class SPMHead(BaseHead):
     def _choose(
         self, poses: PaddedPoses, samples: OptSampleList, test_cfg: ConfigType
     ) -> InstanceList:
-        nms = self._pose_nms(test_cfg)
+        config = pose_nms_config(test_cfg)
+        if config != self._nms_config:
+            self._nms = None if config is None else TASK_UTILS.build(config)
+            self._nms_config = config
         return best_instances(
             unpad_poses(poses, [sample.metainfo for sample in samples]),
             test_cfg.get('max_num_people', 30),
-            None if nms is None else nms.batch,
+            None if self._nms is None else self._nms.batch,
         )
-
-    def _pose_nms(self, test_cfg: ConfigType):
-        """The pose NMS that ``test_cfg`` asks for, or None."""
-        config = test_cfg.get('nms', None)
-        dist_thr = test_cfg.get('nms_dist_thr', 0)
-        if config is None and dist_thr > 0:
-            config = dict(
-                type='NearbyJointsNMS',
-                dist_thr=dist_thr,
-                num_nearby_joints=test_cfg.get('nms_joints_thr', None),
-            )
-        if config is None:
-            return None
-        if self._nms is None or self._nms_config != config:
-            self._nms, self._nms_config = TASK_UTILS.build(config), config
-        return self._nms

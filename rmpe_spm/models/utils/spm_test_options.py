@@ -26,6 +26,27 @@ KNOWN_OPTIONS = frozenset(
 )
 
 
+def pose_nms_config(test_cfg: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Read which pose NMS is asked for.
+
+    Args:
+        test_cfg (Mapping): The options: ``nms``, or ``nms_dist_thr`` above 0
+            and ``nms_joints_thr``, mmpose's names for the nearby joints NMS.
+
+    Returns:
+        Mapping | None: Its config for ``TASK_UTILS``, None for no NMS.
+    """
+    config = test_cfg.get('nms', None)
+    dist_thr = test_cfg.get('nms_dist_thr', 0)
+    if config is None and dist_thr > 0:
+        config = dict(
+            type='NearbyJointsNMS',
+            dist_thr=dist_thr,
+            num_nearby_joints=test_cfg.get('nms_joints_thr', None),
+        )
+    return config
+
+
 def check_test_options(
     test_cfg: Mapping[str, Any], decode_max_instances: int
 ) -> None:
@@ -59,7 +80,7 @@ def check_test_options(
         raise ValueError(
             'SPMHead: test_cfg.pose_size_range needs multiscale_test=True'
         )
-    if not (test_cfg.get('nms') or test_cfg.get('nms_dist_thr', 0) > 0):
+    if pose_nms_config(test_cfg) is None:
         raise ValueError(
             'SPMHead: test_cfg.pose_size_range may find a person in '
             'several sizes: set `nms_dist_thr` (or `nms`) too'

@@ -2,7 +2,10 @@ import warnings
 
 import pytest
 
-from rmpe_spm.models.utils.spm_test_options import check_test_options
+from rmpe_spm.models.utils.spm_test_options import (
+    check_test_options,
+    pose_nms_config,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,3 +44,26 @@ def test_an_unknown_option_is_told():
 def test_options_that_do_not(test_cfg, message):
     with pytest.raises(ValueError, match=message):
         check_test_options(test_cfg, 30)
+
+
+@pytest.mark.parametrize(
+    ('test_cfg', 'config'),
+    [
+        ({}, None),
+        (dict(nms=None, nms_dist_thr=0, nms_joints_thr=8), None),
+        (
+            dict(nms_dist_thr=0.05),
+            dict(
+                type='NearbyJointsNMS', dist_thr=0.05, num_nearby_joints=None
+            ),
+        ),
+        (
+            dict(nms_dist_thr=0.05, nms_joints_thr=8),
+            dict(type='NearbyJointsNMS', dist_thr=0.05, num_nearby_joints=8),
+        ),
+        (dict(nms=dict(type='OKSNMS'), nms_dist_thr=1), dict(type='OKSNMS')),
+    ],
+    ids=str,
+)
+def test_the_pose_nms(test_cfg, config):
+    assert pose_nms_config(test_cfg) == config
