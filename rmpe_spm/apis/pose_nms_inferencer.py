@@ -7,7 +7,7 @@ from mmpose.registry import INFERENCERS
 from mmpose.structures import PoseDataSample
 
 from ..evaluation.base_pose_nms import BasePoseNMS
-from .redundant_poses import suppress_redundant_poses
+from .redundant_poses import best_poses
 
 
 @INFERENCERS.register_module()
@@ -15,7 +15,8 @@ class PoseNMSInferencer(Pose2DInferencer):
     """mmpose's ``Pose2DInferencer`` whose calls take a pose NMS.
 
     ``inferencer(images, pose_nms=dict(type='ParametricPoseNMS'))`` leaves one
-    pose a person, as :func:`suppress_redundant_poses` does. There is
+    pose a person, as
+    :func:`~rmpe_spm.apis.suppress_redundant_poses` does. There is
     something to suppress where boxes are redundant: give a low ``bbox_thr``
     and a high ``nms_thr`` too. Everything else is mmpose's.
 
@@ -58,6 +59,10 @@ class PoseNMSInferencer(Pose2DInferencer):
                 'merge_results=False leaves apart: leave one of them out'
             )
         samples = super().forward(inputs, merge_results, **kwargs)
-        if pose_nms is None:
-            return samples
-        return [suppress_redundant_poses([each], pose_nms) for each in samples]
+        if pose_nms is not None:
+            # not merged once more, which would warp the heatmaps again
+            for sample in samples:
+                sample.pred_instances = best_poses(
+                    sample.pred_instances, pose_nms
+                )
+        return samples

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from mmengine.structures import InstanceData
 from mmpose.registry import TASK_UTILS
 from mmpose.structures import PoseDataSample, merge_data_samples
 
@@ -39,13 +40,28 @@ def suppress_redundant_poses(
     """
     data_samples = list(data_samples)
     _check_samples(data_samples)
+    merged = merge_data_samples(data_samples)
+    merged.pred_instances = best_poses(merged.pred_instances, nms)
+    return merged
+
+
+def best_poses(poses: InstanceData, nms: BasePoseNMS | dict) -> InstanceData:
+    """Leave one pose a person among the instances of one image.
+
+    Args:
+        poses (InstanceData): ``keypoints`` and ``keypoint_scores`` in numpy,
+            in pixels, maybe ``bboxes`` and ``bbox_scores``.
+        nms (BasePoseNMS | dict): A pose NMS or its config.
+
+    Returns:
+        InstanceData: What :func:`suppress_redundant_poses` says of
+        ``pred_instances``.
+    """
     if isinstance(nms, dict):
         nms = TASK_UTILS.build(nms)
-    merged = merge_data_samples(data_samples)
-    poses = merged.pred_instances
     boxes = poses.get('bboxes')
     if boxes is None:
-        boxes = bboxes_around(poses.keypoints[..., :2])
+        boxes = bboxes_around(poses.keypoints[..., :2], poses.keypoint_scores)
     kept = nms(
         poses.keypoints[..., :2],
         poses.keypoint_scores,
@@ -68,8 +84,7 @@ def suppress_redundant_poses(
     if is_copy:
         poses.keypoints_visible = poses.keypoint_scores
     poses.scores = kept.scores
-    merged.pred_instances = poses
-    return merged
+    return poses
 
 
 def _check_samples(data_samples: list[PoseDataSample]) -> None:

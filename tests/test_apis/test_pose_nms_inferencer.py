@@ -129,6 +129,25 @@ def test_predictions_are_written_and_drawn(inferencer, tmp_path):
     assert len(list(tmp_path.glob('*.json'))) == 1
 
 
+def test_heatmaps_stay_as_they_were_merged(inferencer):
+    image = np.random.default_rng(0).integers(0, 255, (120, 200, 3), np.uint8)
+
+    def heatmaps(**kwargs):
+        (result,) = inferencer(
+            image,
+            return_datasamples=True,
+            nms_thr=ALL_BOXES,
+            draw_heatmap=True,
+            **kwargs,
+        )
+        return result['predictions'][0].pred_fields.heatmaps
+
+    merged = heatmaps()
+    assert merged.shape == (17, 120, 200) and merged.any()
+    nms = ParametricPoseNMS('mpii', rank_by='score')
+    np.testing.assert_array_equal(heatmaps(pose_nms=nms), merged)
+
+
 def test_poses_apart_are_refused(inferencer):
     with pytest.raises(ValueError, match='merge_results=False'):
         infer(inferencer, pose_nms=ParametricPoseNMS(), merge_results=False)

@@ -134,3 +134,16 @@ def test_errors_say_what_is_wrong():
         suppress_redundant_poses([sample(0, 1.0), other], nms)
     with pytest.raises(KeyError, match='NoSuchNMS'):
         suppress_redundant_poses(a_crowd(), dict(type='NoSuchNMS'))
+
+
+def test_a_missing_joint_does_not_stretch_the_box():
+    """Two people beside one another, far from the picture's corner."""
+    crowd = [sample(1000, 0.9), sample(1060, 0.8)]
+    for one in crowd:
+        poses = one.pred_instances
+        poses.keypoints[:, 0] = 0
+        poses.keypoint_scores = poses.keypoint_scores.copy()
+        poses.keypoint_scores[:, 0] = 0
+        del poses.bboxes
+    merged = suppress_redundant_poses(crowd, ParametricPoseNMS('paper'))
+    assert len(merged.pred_instances) == 2

@@ -175,7 +175,7 @@ def _poses_of(results: list[dict], num_keypoints: int) -> tuple:
     joints = np.array([r['keypoints'] for r in results], dtype=np.float64)
     joints = joints.reshape(len(results), num_keypoints, 3)
     points = joints[..., :2]
-    boxes = bboxes_around(points)
+    boxes = bboxes_around(points, joints[..., 2])
     for index, result in enumerate(results):
         if result.get('bbox'):
             x, y, width, height = result['bbox']

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...structures.pose_boxes import present_joints
 from .pose_nms_rule import PoseNMSRule
 
 Array = Union[np.ndarray, Tensor]
@@ -81,8 +82,7 @@ def pose_terms(
 ) -> PoseTerms:
     """Compute what the similarity needs of every single pose.
 
-    A joint is missing when a coordinate is not finite, or when it has
-    COCO's mark for it: x = y = 0 with score 0.
+    Joints are missing as :func:`present_joints` has it.
 
     Args:
         keypoints (np.ndarray | Tensor): Shape (N, K, 2), in pixels.
@@ -105,8 +105,7 @@ def pose_terms(
         # no joint can be missing
         num_joints = np.full(len(x), x.shape[1])
     else:
-        present = xp.isfinite(x) & xp.isfinite(y)
-        present &= (x != 0) | (y != 0) | (scores != 0)
+        present = present_joints(keypoints, scores)
         x = xp.where(present, x, xp.nan)
         y = xp.where(present, y, xp.nan)
         scores = xp.where(scores > 0, scores, SCORE_FLOOR)

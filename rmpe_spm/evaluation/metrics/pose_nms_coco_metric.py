@@ -309,4 +309,4 @@ def _boxes(instances: list[dict], poses: np.ndarray) -> np.ndarray:
         boxes = boxes.reshape(len(instances), 4).astype(np.float64)
         boxes[:, 2:] += boxes[:, :2]
         return boxes
-    return bboxes_around(poses[..., :2])
+    return bboxes_around(poses[..., :2], poses[..., 2])

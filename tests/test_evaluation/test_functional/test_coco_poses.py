@@ -43,15 +43,18 @@ def test_poses_and_people_by_image(write):
         dict(POSE, score=0.9),
         dict(POSE, image_id=99),
         dict(POSE, keypoints=[1, 2, 0, 3, 4, 0]),
+        dict(POSE, image_id=4, keypoints=[6, 8, 0.5, 0, 0, 0]),
     ]
     poses = read_pose_set(*write(images(5, 4, 3), results), 2)
     assert poses.image_ids == [3, 4, 5]
-    assert poses.num_poses == 3 and poses.num_unlisted == 1
-    assert [s.tolist() for s in poses.scores] == [[0.7], [], [0.7, 0.9]]
+    assert poses.num_poses == 4 and poses.num_unlisted == 1
+    assert [s.tolist() for s in poses.scores] == [[0.7], [0.7], [0.7, 0.9]]
     assert poses.keypoints[2][0].tolist() == [[1, 8], [7, 4]]
     assert poses.keypoint_scores[2][0].tolist() == [0.5, 0.25]
-    assert poses.keypoints[1].shape == (0, 2, 2)
+    assert poses.keypoints[1].tolist() == [[[6, 8], [0, 0]]]
     assert poses.bboxes_xyxy[0].tolist() == [[0, 1, 5, 7]]
+    # a joint that is missing does not stretch the box
+    assert poses.bboxes_xyxy[1].tolist() == [[6, 8, 6, 8]]
     assert poses.bboxes_xyxy[2].tolist() == [[1, 4, 7, 8]] * 2
     truth = poses.truths[2]
     assert truth.keypoints.tolist() == [[[1, 2, 2], [3, 4, 0]]]

@@ -185,6 +185,18 @@ def test_boxes_of_top_down_models_reach_the_nms(tmp_path):
     assert merged['bbox'] == [1000, 1000, 170, 400]
 
 
+def test_a_missing_joint_does_not_stretch_the_box(tmp_path):
+    """Two people beside one another, far from the picture's corner."""
+    results = duplicates()[:2]
+    for result, x in zip(results, (900, 960), strict=True):
+        pose = np.reshape(result['keypoints'], (17, 3)) + [x, 500, 0]
+        pose[0] = 0
+        result['keypoints'] = pose.ravel().tolist()
+    samples = samples_of(results)
+    nms = dict(type='ParametricPoseNMS', preset='mpii')
+    assert len(written(tmp_path, samples, nms=nms)) == 2
+
+
 def test_sigmas_are_the_data_sets_unless_given(example):
     ann_file, results = example
     nms = dict(type='OKSNMS', thr=0.3)
