@@ -16,6 +16,7 @@ from .annotation_check import ConfigError
 from .data_set_people import read_people
 from .perturbed_boxes import AMPLIFICATION, write_perturbed_boxes
 from .run_inputs import find_inputs, read_config
+from .weights_check import check_weights
 
 BBOX_FILE = 'test_dataloader.dataset.bbox_file'
 
@@ -63,12 +64,16 @@ def evaluate_on_boxes(
 
     Yields:
         dict[str, float]: The metrics on the boxes of each file in turn.
+
+    Raises:
+        ConfigError: The checkpoint is of another model.
     """
     cfg = deepcopy(cfg)
     cfg.load_from, cfg.resume = str(checkpoint), False
     # mmengine keeps global state by this name; its own is to the second.
     cfg.experiment_name = f'boxes_{time.time_ns()}'
     runner = Runner.from_cfg(cfg)
+    check_weights(runner.model, cfg.load_from)
     loop = runner.test_loop
     runner.call_hook('before_run')
     runner.load_or_resume()

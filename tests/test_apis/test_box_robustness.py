@@ -136,6 +136,13 @@ def test_curves_are_evaluated_once(config, weights, tmp_path, monkeypatch):
     assert len(seen) == 8 + 5
 
 
+def test_weights_of_another_model_are_refused(tiny_config, tmp_path):
+    path = tmp_path / 'foreign.pth'
+    torch.save(dict(state_dict={'foo.weight': torch.ones(1)}), path)
+    with pytest.raises(ConfigError, match='foreign.pth lacks'):
+        next(evaluate_on_boxes(tiny_config, path, ['boxes.json']))
+
+
 def test_detections_are_needed_to_amplify(tiny_config, tmp_path):
     with pytest.raises(ConfigError, match='bbox_file is not set'):
         write_box_sets(tiny_config, tmp_path)

@@ -21,6 +21,7 @@ from ...evaluation.functional.coco_poses import (
 from ...evaluation.functional.joint_pck import joint_pck
 from ...evaluation.metrics import MpiiMultiPersonAP
 from ..preflight import check_data, check_model
+from ..weights_check import check_weights
 from .box_sources import is_single_stage
 from .cache import MPII_MATCHES, PICTURES, RESULTS, Record, jsonable
 from .entries import PreparedEntry, coco_evaluator
@@ -42,7 +43,8 @@ def make_runner(prepared: PreparedEntry, folder: Path) -> Runner:
         Runner: A runner with a :class:`SpeedMeter`.
 
     Raises:
-        ConfigError: The data or the model cannot be used.
+        ConfigError: The data or the model cannot be used, or the weights are
+            of another model.
     """
     cfg = prepared.cfg
     cfg.work_dir = str(folder)
@@ -59,6 +61,7 @@ def make_runner(prepared: PreparedEntry, folder: Path) -> Runner:
     for note in notes:
         runner.logger.warning(note)
     check_model(runner.model, num_keypoints)
+    check_weights(runner.model, cfg.load_from)
     runner.register_hook(SpeedMeter())
     return runner
 

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 
 from rmpe_spm.apis.leaderboard import entries, running
 from rmpe_spm.apis.leaderboard.box_sources import WITHOUT_BOXES, BoxSource
@@ -79,17 +80,21 @@ def test_what_fails_is_a_row_and_the_others_go_on(
     good = write_model('good')
     broken = tmp_path / 'broken.pth'
     broken.write_bytes(b'no weights')
+    foreign = tmp_path / 'foreign.pth'
+    torch.save(dict(state_dict={'foo.weight': torch.ones(1)}), foreign)
     argv = ['no.py', good[1], good[0], 'no.pth', good[0], str(broken)]
-    outcomes = evaluate(*argv, *good)
+    outcomes = evaluate(*argv, *good, good[0], str(foreign))
     reasons = [outcome.row.failure for outcome in outcomes]
     assert reasons[0] == 'the config no.py does not exist'
     assert reasons[1] == 'the checkpoint no.pth does not exist'
     assert 'broken.pth (10 bytes) is truncated' in reasons[2]
     assert reasons[3] == ''
+    assert 'foreign.pth lacks' in reasons[4]
     tables = build_tables(outcomes, tmp_path / 'work', 'AP', 50)
     assert len(tables) == 1
     assert [row.record is None for row in tables[0].rows] == [
         False,
+        True,
         True,
         True,
         True,
