@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from mmengine.dist import barrier, get_rank
 from mmengine.logging import HistoryBuffer
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader
 
 # Of these are the logs, the scores and the dataset's arrays in a checkpoint.
@@ -25,6 +26,12 @@ _DTYPES = (
     'bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 '
     'float16 float32 float64'
 )
+
+# The logs name their statistics, a one-cycle schedule its way to anneal.
+_METHODS = {
+    HistoryBuffer: ('min', 'max', 'current', 'mean'),
+    OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
+}
 
 
 class UnsafeCheckpointError(ValueError):
@@ -38,11 +45,12 @@ class CorruptCheckpointError(ValueError):
 def allow_training_state() -> None:
     """Allow the classes that mmengine's runner writes to a checkpoint.
 
-    These are mmengine's ``HistoryBuffer`` (the logs) and what a numeric
+    These are mmengine's ``HistoryBuffer`` (the logs) and
+    ``OneCycleParamScheduler`` (a schedule's state), and what a numeric
     numpy array or scalar is pickled with, under numpy 1's and numpy 2's
-    names. A ``HistoryBuffer`` also names its own statistics through
-    ``getattr``, which would open every attribute of every allowed class: what
-    answers to that name here gives out those statistics and nothing else. An
+    names. The first two also name methods of their own through ``getattr``,
+    which would open every attribute of every allowed class: what answers to
+    that name here gives out those methods and nothing else. An
     empty array (of a skeleton without links, or joints without sigmas) names
     ``bytes``, for no bytes at all. Allowing all this twice is harmless.
 
@@ -60,8 +68,8 @@ def allow_training_state() -> None:
     dtypes = [type(np.dtype(name)) for name in _DTYPES.split()]
     torch.serialization.add_safe_globals(
         [
-            HistoryBuffer,
-            (_statistic_of_history, 'builtins.getattr'),
+            *_METHODS,
+            (_known_method, 'builtins.getattr'),
             (_no_bytes, 'builtins.bytes'),
             np.ndarray,
             np.dtype,
@@ -71,9 +79,9 @@ def allow_training_state() -> None:
     )
 
 
-def _statistic_of_history(owner: Any, name: str) -> Callable:
-    """Return what ``getattr`` would, for a statistic of HistoryBuffer."""
-    if owner is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
+def _known_method(owner: Any, name: str) -> Callable:
+    """Return what ``getattr`` would, for methods that training states name."""
+    if name in next((m for k, m in _METHODS.items() if k is owner), ()):
         return getattr(owner, name)
     raise pickle.UnpicklingError(
         f'unrecognized function getattr({owner!r}, {name!r})'

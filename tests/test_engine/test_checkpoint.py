@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.optim import OneCycleLR
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
@@ -103,8 +105,12 @@ def test_allowing_does_not_open_getattr_or_callables():
         if getattr(item, '__module__', '').split('.')[0]
         not in ('numpy', 'torch')
     }
-    statistic, no_bytes = module._statistic_of_history, module._no_bytes
-    assert ours == {HistoryBuffer, statistic, no_bytes}
+    assert ours == {
+        HistoryBuffer,
+        OneCycleParamScheduler,
+        module._known_method,
+        module._no_bytes,
+    }
 
 
 class Reaches:
@@ -122,11 +128,14 @@ class Reaches:
     [
         (HistoryBuffer, '__init__'),
         (HistoryBuffer, 'register_statistics'),
+        (HistoryBuffer, '_annealing_cos'),
+        (OneCycleParamScheduler, '__init__'),
+        (OneCycleParamScheduler, 'mean'),
         (np.ndarray, 'tofile'),
         (torch.Tensor, 'map_'),
     ],
 )
-def test_getattr_gives_out_statistics_only(tmp_path, owner, name):
+def test_getattr_gives_out_known_methods_only(tmp_path, owner, name):
     path = tmp_path / 'reaches.pth'
     torch.save({'meta': Reaches(owner, name)}, path)
     with pytest.raises(UnsafeCheckpointError) as caught:
@@ -153,6 +162,18 @@ def test_training_state_reads_as_written(tmp_path):
     assert loaded['scalars'] == state['scalars']
     np.testing.assert_equal(loaded['buffer'].data, buffer.data)
     assert loaded['buffer'].mean() == buffer.mean()
+
+
+@pytest.mark.parametrize('strategy', ['cos', 'linear'])
+def test_one_cycle_schedules_are_read(tmp_path, strategy):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    schedule = OneCycleLR(
+        optimizer, eta_max=0.1, total_steps=9, anneal_strategy=strategy
+    )
+    state = schedule.state_dict()
+    path = tmp_path / 'state.pth'
+    torch.save({'param_schedulers': [state]}, path)
+    assert load_from_local(str(path))['param_schedulers'] == [state]
 
 
 @pytest.mark.parametrize('core', ['core', '_core'])
