@@ -94,7 +94,7 @@ def load_config(args: argparse.Namespace) -> Config:
     root = cfg.get('data_root')
     if root and not root.endswith('/'):
         # an environment variable without the slash that paths go on after
-        _replace(cfg, _prefix_change(root, f'{root}/'))
+        _replace(cfg, _slash_change(root))
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
@@ -218,6 +218,24 @@ def _prefix_change(old: str, new: str) -> Callable[[Any], Any]:
             return node
         rest = node[len(old) :]
         return new + (rest.lstrip('/') if new.endswith('/') else rest)
+
+    return change
+
+
+def _slash_change(root: str) -> Callable[[Any], Any]:
+    """For :func:`_replace`: the slash that paths below ``root`` lack.
+
+    What is there as it is written, or goes on as a name beside the folder
+    does (``coco_detections``), is no path below it.
+    """
+
+    def change(node: Any) -> Any:
+        if not (isinstance(node, str) and node.startswith(root)):
+            return node
+        rest = node[len(root) :]
+        if rest and (not rest[0].isalnum() or Path(node).exists()):
+            return node
+        return f'{root}/{rest}'
 
     return change
 

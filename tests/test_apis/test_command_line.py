@@ -73,6 +73,21 @@ def test_no_workers_do_not_persist(parse):
     assert cfg.val_dataloader.persistent_workers is True
 
 
+def test_names_beside_a_data_root_without_slash(parse, tmp_path):
+    """They begin like the paths below it."""
+    beside = tmp_path / 'coco2.json'
+    beside.touch()
+    names = [f'{tmp_path}/coco_detections/a.json', str(beside)]
+    below = [f'{tmp_path}/coco/a.json', f'{tmp_path}/cocob.json']
+    args = parse()
+    Path(args.config).write_text(
+        f"data_root = '{tmp_path}/coco'\npaths = {names + below}\n"
+    )
+    cfg = load_config(args)
+    assert cfg.data_root == f'{tmp_path}/coco/'
+    assert cfg.paths == [*names, below[0], f'{tmp_path}/coco/b.json']
+
+
 @pytest.mark.parametrize('given', ['/mnt/coco', '/mnt/coco/'])
 def test_data_root_reaches_every_path(parse, given):
     args = parse('--cfg-options', f'data_root={given}', 'model.depth=50')
