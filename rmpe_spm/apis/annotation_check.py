@@ -15,7 +15,10 @@ class ConfigError(ValueError):
 
 
 def check_coco_annotations(
-    path: Path, joint_names: Sequence[str], evaluated: bool = False
+    path: Path,
+    joint_names: Sequence[str],
+    evaluated: bool = False,
+    annotated: bool = True,
 ) -> list[str]:
     """Check a file of keypoint annotations in COCO's layout.
 
@@ -24,6 +27,8 @@ def check_coco_annotations(
         joint_names (Sequence[str]): Keypoints of the dataset's skeleton.
         evaluated (bool): Whether results are compared with the file, or a
             model is trained on it. Defaults to False.
+        annotated (bool): Whether there must be annotations, which the images
+            of a test server have none of. Defaults to True.
 
     Returns:
         list[str]: What training leaves out or repairs, a line each.
@@ -38,6 +43,8 @@ def check_coco_annotations(
     content = _read_json(path)
     if not isinstance(content, dict):
         raise ConfigError(f"{path} is not in COCO's layout: no object")
+    if not annotated:
+        content.setdefault('annotations', [])
     for key in ('images', 'annotations', 'categories'):
         if not isinstance(content.get(key), list):
             raise ConfigError(

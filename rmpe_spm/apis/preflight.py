@@ -48,21 +48,20 @@ def check_data(cfg: Config, mode: str) -> tuple[int | None, list[str]]:
             the path and what to do.
     """
     counts, notes = {}, {}
+    evaluators = {key: _evaluators(cfg, key) for key in EVALUATORS[mode]}
+    annotated = mode == 'train' or not _writes_only(*evaluators.values())
     for key in LOADERS[mode]:
         loader = cfg.get(key)
         if loader is None:
             continue
         for where, dataset in _datasets(loader['dataset'], f'{key}.dataset'):
             evaluated = key != 'train_dataloader'
-            count = _check_dataset(where, dataset, notes, evaluated)
+            count = _check_dataset(where, dataset, notes, evaluated, annotated)
             # What is validated on may be a part of what is trained.
             if count is not None and key == LOADERS[mode][0]:
                 counts[where] = count
-    for key in EVALUATORS[mode]:
-        evaluators = cfg.get(key) or []
-        if isinstance(evaluators, dict):
-            evaluators = [evaluators]
-        for evaluator in evaluators:
+    for key, metrics in evaluators.items():
+        for evaluator in metrics:
             path = evaluator.get('ann_file')
             if path and not Path(path).is_file():
                 raise ConfigError(
@@ -159,6 +158,16 @@ def _check_localizer(model: nn.Module, image: Tensor) -> None:
         ) from error
 
 
+def _evaluators(cfg: Config, key: str) -> list[dict]:
+    evaluators = cfg.get(key) or []
+    return [evaluators] if isinstance(evaluators, dict) else list(evaluators)
+
+
+def _writes_only(evaluators: list[dict]) -> bool:
+    """Whether results are written for a server and compared with nothing."""
+    return bool(evaluators) and all(e.get('format_only') for e in evaluators)
+
+
 def _needs_areas(evaluator: dict) -> bool:
     """Whether the results are compared by OKS with annotated areas."""
     kind = evaluator['type']
@@ -168,6 +177,7 @@ def _needs_areas(evaluator: dict) -> bool:
         isinstance(kind, type)
         and issubclass(kind, CocoMetric)
         and evaluator.get('use_area', True)
+        and not evaluator.get('format_only', False)
         and evaluator.get('iou_type', 'keypoints') == 'keypoints'
     )
 
@@ -190,7 +200,11 @@ def _datasets(dataset: dict, where: str) -> Iterator[tuple[str, dict]]:
 
 
 def _check_dataset(
-    where: str, dataset: dict, notes: dict, evaluated: bool
+    where: str,
+    dataset: dict,
+    notes: dict,
+    evaluated: bool,
+    annotated: bool,
 ) -> int | None:
     """Check one data set; return the keypoints of its skeleton.
 
@@ -229,6 +243,7 @@ def _check_dataset(
                 annotations,
                 list(skeleton['keypoint_id2name'].values()),
                 evaluated,
+                annotated,
             )
         except ConfigError as error:
             raise ConfigError(f'{where}.ann_file: {error}') from None

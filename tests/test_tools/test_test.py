@@ -56,6 +56,37 @@ def test_names_the_detections_beside_the_numbers(
     assert 'detections.json' in json.loads(numbers.read_text())['boxes']
 
 
+@pytest.mark.parametrize('metric', ['CocoMetric', 'PoseNMSCocoMetric'])
+def test_results_of_pictures_without_annotations(
+    tool, files, tiny_coco, tiny_detections, tmp_path, capsys, metric
+):
+    """The images of a test server, as COCO's image_info_test-dev2017.json."""
+    content = json.loads((tiny_coco / 'annotations.json').read_text())
+    del content['annotations']
+    content['categories'] = [dict(id=1, name='person')]
+    info = tmp_path / 'image_info.json'
+    info.write_text(json.dumps(content))
+    changes = {
+        'test_dataloader.dataset.ann_file': str(info),
+        'test_dataloader.dataset.bbox_file': str(tiny_detections),
+        'test_evaluator.ann_file': str(info),
+        'test_evaluator.type': metric,
+    }
+    with pytest.raises(SystemExit):
+        tool.main(files(**changes))
+    assert "no list 'annotations'" in capsys.readouterr().err
+    changes |= {
+        'test_evaluator.format_only': True,
+        'test_evaluator.outfile_prefix': str(tmp_path / 'testdev'),
+    }
+    tool.main(files(**changes))
+    results = json.loads((tmp_path / 'testdev.keypoints.json').read_text())
+    assert {each['image_id'] for each in results} <= {
+        image['id'] for image in content['images']
+    }
+    assert len(results) >= 8
+
+
 def test_image_without_people_is_evaluated(
     tool, files, tiny_config, tiny_coco, tmp_path
 ):

@@ -22,9 +22,7 @@ from rmpe_spm.evaluation.functional.mpii_matching import (
     PredictedPoses,
 )
 
-LOOPS = (
-    Path(__file__).parents[2] / 'tests/test_evaluation/brute_force_mpii_ap.py'
-)
+LOOPS = Path(__file__).parents[2] / 'tests/helpers/brute_force_mpii_ap.py'
 
 
 def parse_args() -> argparse.Namespace:
