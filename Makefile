@@ -16,7 +16,7 @@ help:
 	@echo 'make lint   check the style'
 	@echo 'make env    make the environment only (the others do it themselves)'
 	@echo
-	@echo 'LITE=1            without a compiler (mmcv-lite)'
+	@echo 'LITE=1            without a compiler (mmcv-lite; Python 3.10, 3.11)'
 	@echo 'PYTHON=python3.11 the interpreter: 3.10, 3.11 or 3.12'
 	@echo "ARGS='...'        passed on, e.g. make test ARGS='tests/test_codecs'"
 

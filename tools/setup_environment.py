@@ -263,7 +263,7 @@ def install_mmcv(environment):
         environ['CUDA_VISIBLE_DEVICES'] = ''
     print(
         f'    with {environ["MAX_JOBS"]} compilers at a time; 77 C++ files, '
-        'usually 5 to 8 minutes on 2 cores (seconds where pip has kept the '
+        'usually 3.5 to 10 minutes on 2 cores (seconds where pip has kept the '
         'wheel of an earlier build)',
         flush=True,
     )

@@ -169,6 +169,7 @@ def test_the_examples_of_the_docs_run(config, repo_root, tmp_path, capsys):
         picture=picture,
         boxes=np.array([BOXES[0], BOXES[0], BOXES[2]], dtype=np.float32),
         detector='whole_image',
+        detector_checkpoint=None,
     )
     exec(topdown, names)
     assert len(names['samples']) == 3
