@@ -57,10 +57,11 @@ class GenerateCenterTarget(BaseTransform):
         - The encoder's keys with the prefix ``center_``, e.g.
           ``center_heatmaps`` and ``center_keypoint_weights``, packed under
           the same names.
-        - ``center_theta`` (1, 2, 3), float32: the transform that the STN is
-          to find, from the clean box's frame to the crop, in normalised
-          units with ``align_corners=True`` (:class:`SSTNHead`). Packed under
-          the same name; used by a ``theta_loss`` only.
+        - ``center_theta`` (1, 2, 3), with ``multilevel`` repeated for each
+          level, float32: the transform that the STN is to find, from the
+          clean box's frame to the crop, in normalised units with
+          ``align_corners=True`` (:class:`SSTNHead`). Packed under the same
+          name; used by a ``theta_loss`` only.
 
     Args:
         encoder (dict | list[dict]): The codec, as in :class:`GenerateTarget`.
@@ -136,7 +137,9 @@ class GenerateCenterTarget(BaseTransform):
             # The table may be an attribute of the codec's class: copy it.
             old = results.get(table, getattr(PackPoseInputs, table))
             results[table] = {**old, **added}
-        results[THETA] = theta
+        # labels that are packed together have one length
+        levels = len(codecs) if self.generate.multilevel else 1
+        results[THETA] = theta.repeat(levels, axis=0)
         results['label_mapping_table'][THETA] = THETA
         return results
 

@@ -195,7 +195,8 @@ class SSTNHead(BaseHead):
         Args:
             theta (Tensor): Transforms ``(B, 2, 3)``.
             data_samples (list[PoseDataSample]): Their data samples, with
-                ``center_theta`` ``(1, 2, 3)`` in ``gt_instance_labels``.
+                ``center_theta`` ``(1, 2, 3)``, or that for each of several
+                levels, in ``gt_instance_labels``.
 
         Returns:
             dict: ``loss_theta``; empty without ``theta_loss``.
@@ -215,7 +216,7 @@ class SSTNHead(BaseHead):
                     'GenerateCenterTarget between GenerateTarget and '
                     'PackPoseInputs'
                 )
-            targets.append(labels.center_theta)
+            targets.append(labels.center_theta[:1])
         target = torch.cat(targets).to(theta)
         return dict(loss_theta=self.theta_loss(theta, target))
 

@@ -16,8 +16,12 @@ from mmpose.utils.typing import (
 )
 from torch import Tensor
 
-from ..heads.sstn_head import check_transform
-from ..utils.parallel_branch import ParallelBranch, check_sppe
+from ..heads.sstn_head import SSTNHead, check_transform
+from ..utils.parallel_branch import (
+    ParallelBranch,
+    check_preprocessing,
+    check_sppe,
+)
 from ..utils.sdtn import (
     CropFrame,
     check_sdtn_mode,
@@ -131,9 +135,17 @@ class ParallelSPPE(TopdownPoseEstimator):
                 'sstn: at the image level SSTNHead takes no inner `head`; '
                 "the SPPE's own head is used"
             )
+        if isinstance(keypoint_head(self.head), SSTNHead):
+            raise ValueError(
+                'sppe: its head is an SSTNHead, whose transformer would be a '
+                'second one: give the SPPE the head that is within it'
+            )
         check_transform(self.head, self.sstn.transform)
         self.localizer_size = localizer_size
         self.frame = CropFrame.of_decoder(keypoint_head(self.head).decoder)
+        check_preprocessing(
+            (parallel or {}).get('sppe'), sppe.get('data_preprocessor')
+        )
         self.parallel = _make_branch(parallel)
         self._register_state_dict_hook(_add_branch)
         self._register_load_state_dict_pre_hook(self._take_parallel)

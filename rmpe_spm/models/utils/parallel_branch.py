@@ -2,6 +2,7 @@
 
 import logging
 from copy import deepcopy
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -13,6 +14,7 @@ from mmpose.structures import PoseDataSample
 from mmpose.utils.typing import ConfigType, SampleList
 from torch import Tensor, nn
 
+from .forward_change import changed_forward
 from .sdtn import keypoint_head
 
 TARGET_PREFIX = 'center_'
@@ -68,22 +70,26 @@ class ParallelBranch:
             module = MODELS.build(self.sppe)
             module.init_weights()
             source = 'a model of its own'
-            if self.checkpoint is None and not self._resumed:
-                print_log(
-                    "ParallelSPPE: parallel['sppe'] without "
-                    "parallel['checkpoint'] starts from what its init_cfg "
-                    'gives, and is frozen: a head that was never trained '
-                    'teaches nothing. Give the checkpoint of a trained model',
-                    'current',
-                    logging.WARNING,
-                )
-        if self.checkpoint is not None and not self._resumed:
+        loaded, self._resumed = self._resumed, {}
+        if loaded and not _fits(module, loaded):
+            _warn(
+                'the parallel SPPE of the loaded checkpoint is of another '
+                'model than the one of the config, which is made anew'
+            )
+            loaded = {}
+        if loaded:
+            module.load_state_dict(loaded)
+            source = "the loaded checkpoint's"
+        elif self.checkpoint is not None:
             load_checkpoint(module, self.checkpoint, map_location='cpu')
             source = self.checkpoint
-        if self._resumed:
-            module.load_state_dict(self._resumed)
-            self._resumed = {}
-            source = 'the resumed checkpoint'
+        elif self.sppe is not None:
+            _warn(
+                "parallel['sppe'] without parallel['checkpoint'] starts from "
+                'what its init_cfg gives, and is frozen: a head that was '
+                'never trained teaches nothing. Give the checkpoint of a '
+                'trained model'
+            )
         self.module = module.requires_grad_(False).to(device).eval()
         print_log(f'The parallel SPPE is {source}, frozen.', 'current')
 
@@ -107,9 +113,13 @@ class ParallelBranch:
         if 'neck' in module._modules:
             feats = module.neck(feats)
         # A visible joint stays visible however its person is centred.
-        losses = keypoint_head(module.head).loss(
-            feats, samples, train_cfg=dict(compute_acc=False)
-        )
+        head = keypoint_head(module.head)
+        # Under autocast, too, some heads compute accuracies that mmpose
+        # takes through numpy, which has no bfloat16.
+        with changed_forward(head, _to_float32):
+            losses = head.loss(
+                feats, samples, train_cfg=dict(compute_acc=False)
+            )
         named = {}
         for name, value in losses.items():
             if name.startswith('loss'):
@@ -128,6 +138,52 @@ class ParallelBranch:
             self._resumed = state
         elif state:
             self.module.load_state_dict(state)
+
+
+def _warn(message: str) -> None:
+    print_log(f'ParallelSPPE: {message}', 'current', logging.WARNING)
+
+
+def _fits(module: nn.Module, state: dict[str, Tensor]) -> bool:
+    """Whether weights are those of a module, by name and shape."""
+    own = module.state_dict()
+    return own.keys() == state.keys() and all(
+        value.shape == own[key].shape for key, value in state.items()
+    )
+
+
+def _to_float32(outputs: Any) -> Any:
+    if isinstance(outputs, Tensor):
+        return outputs.float()
+    return type(outputs)(map(_to_float32, outputs))
+
+
+def check_preprocessing(
+    sppe: ConfigType | None, data_preprocessor: ConfigType | None
+) -> None:
+    """Check that a branch of its own sees images as it was trained with.
+
+    It looks at the crops that the main model's ``data_preprocessor`` made.
+
+    Args:
+        sppe (dict, optional): Config of the branch's model.
+        data_preprocessor (dict, optional): The main model's.
+
+    Raises:
+        ValueError: The branch's own normalises otherwise.
+    """
+    branch = (sppe or {}).get('data_preprocessor')
+    if branch is None:
+        return
+    main = data_preprocessor or {}
+    for key in ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr'):
+        values = [cfg.get(key) or None for cfg in (branch, main)]
+        if values[0] != values[1]:
+            raise ValueError(
+                f'parallel.sppe: its data_preprocessor has {key}='
+                f'{values[0]}, the main model {values[1]}, whose crops it '
+                'sees: train both alike, or leave parallel.sppe out'
+            )
 
 
 def check_sppe(sppe: ConfigType, name: str) -> None:

@@ -17,8 +17,8 @@ Convention:
     MegviiHeatmap at ``(u + 0.5) * w / W``.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from mmpose.codecs import MegviiHeatmap, UDPHeatmap
 from torch import Tensor, nn
 
 from ...structures.constants import constant_like
+from .forward_change import changed_forward
 from .spatial_transformer import transform_points, warp, warp_vectors
 from .theta import (
     invert_theta,
@@ -250,10 +251,9 @@ def sdtn_keypoints(
     return out
 
 
-@contextmanager
 def sdtn_on_forward(
     head: nn.Module, thetas: Sequence[Tensor], frame: CropFrame
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Make a head's ``forward`` return outputs in the crop's frame.
 
     Inside the context the head's own ``loss`` and ``predict`` see outputs
@@ -266,25 +266,14 @@ def sdtn_on_forward(
             second, ... call of ``forward``; a flip test makes two.
         frame (CropFrame): The crop.
 
-    Yields:
-        None: The context.
+    Returns:
+        AbstractContextManager: The context.
     """
-    head = keypoint_head(head)
-    forward, remaining = head.forward, iter(thetas)
-    shadowed = head.__dict__.get('forward')
-
-    def forward_and_sdtn(*args, **kwargs):
-        outputs = forward(*args, **kwargs)
-        return sdtn_outputs(outputs, next(remaining), frame)
-
-    head.forward = forward_and_sdtn
-    try:
-        yield
-    finally:
-        if shadowed is None:
-            del head.forward
-        else:
-            head.forward = shadowed
+    remaining = iter(thetas)
+    return changed_forward(
+        keypoint_head(head),
+        lambda outputs: sdtn_outputs(outputs, next(remaining), frame),
+    )
 
 
 def predict_in_crop(
@@ -322,10 +311,16 @@ def predict_in_crop(
     preds = head.predict(feats, data_samples, test_cfg=test_cfg)
     preds, fields = preds if isinstance(preds, tuple) else (preds, None)
     theta_px = normalized_to_pixel_theta(theta, frame.size)
-    for pred, matrix in zip(
-        preds, theta_px.detach().cpu().numpy(), strict=True
-    ):
-        pred.keypoints = sdtn_keypoints(pred.keypoints, matrix, frame)
+    theta_px = theta_px.detach().cpu().numpy()
+    for index, pred in enumerate(preds):
+        pred.keypoints = sdtn_keypoints(pred.keypoints, theta_px[index], frame)
+        if 'keypoint_x_labels' in pred:  # SimCC's vectors, with the heatmaps
+            keys = ('keypoint_x_labels', 'keypoint_y_labels')
+            vectors = [torch.as_tensor(pred.get(key)) for key in keys]
+            one = theta[index : index + 1].detach().cpu()
+            moved = _sdtn_vectors(vectors, one, frame)
+            for key, vector in zip(keys, moved, strict=True):
+                pred.set_field(vector.numpy(), key)
     if fields is None:
         return preds
     for index, field in enumerate(fields):

@@ -92,6 +92,36 @@ def test_theta_by_hand():
     assert out['center_theta'].dtype == np.float32
 
 
+def test_levels_of_a_target_are_packed():
+    """As MSPN and RSN have them."""
+    encoders = [
+        dict(
+            type='MegviiHeatmap',
+            input_size=SIZE,
+            heatmap_size=(12, 16),
+            kernel_size=size,
+        )
+        for size in (5, 3)
+    ]
+    levels = dict(encoder=encoders, multilevel=True)
+    pipeline = [
+        dict(type='GetBBoxCenterScale', padding=1.0),
+        dict(type='TopdownAffine', input_size=SIZE),
+        dict(type='GenerateTarget', **levels),
+        dict(type='GenerateCenterTarget', padding=1.0, **levels),
+        dict(type='PackPoseInputs'),
+    ]
+    packed = Compose([TRANSFORMS.build(step) for step in pipeline])(
+        sample(proposal=(46, 28, 94, 92))
+    )['data_samples']
+    labels = packed.gt_instance_labels
+    assert labels.center_keypoint_weights.shape[0] == 2
+    assert labels.center_theta.shape == (2, 2, 3)
+    assert torch.equal(*labels.center_theta)
+    assert labels.center_theta[0, 0, 2].item() == pytest.approx(-16 / 23.5)
+    assert 'center_heatmaps' in packed.gt_fields
+
+
 def test_theta_is_packed():
     packed = run(sample(proposal=(46, 28, 94, 92)), 'udp')['data_samples']
     theta = packed.gt_instance_labels.center_theta

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmpose.registry import MODELS
 
+from rmpe_spm.models.utils.forward_change import changed_forward
 from rmpe_spm.models.utils.theta import mirror_theta, normalized_to_pixel_theta
 
 KINDS = ['heatmap', 'simcc', 'RegressionHead', 'RLEHead']
@@ -197,9 +198,10 @@ def test_the_branch_is_frozen_and_teaches_theta(tiny, kind):
     assert not any(p.requires_grad for p in model.parallel.module.parameters())
 
 
-def test_mixed_precision(tiny):
-    inputs, samples = tiny.batch()
-    model = tiny.rmpe(parallel=dict()).train()
+@pytest.mark.parametrize('kind', ['heatmap', 'simcc', 'RegressionHead'])
+def test_mixed_precision(tiny, kind):
+    inputs, samples = tiny.batch(kind)
+    model = tiny.rmpe(kind, parallel=dict()).train()
     expected = deepcopy(model).loss(inputs, samples)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         losses = model.loss(inputs, samples)
@@ -317,6 +319,24 @@ def test_an_inference_checkpoint_starts_a_new_twin(tiny):
     assert not torch.equal(twin.layers[0].weight, main.layers[0].weight)
 
 
+def test_the_twin_of_another_model_is_made_anew(tiny):
+    """As where a model for other joints starts from a training's weights."""
+    inputs, samples = tiny.batch()
+    model = tiny.rmpe(parallel=dict())
+    train_step(model, inputs, samples)
+    saved = model.state_dict()
+    for key in list(saved):
+        if 'final_layer' in key:
+            saved[key] = saved[key][:-1]
+    started = tiny.rmpe(seed=7, parallel=dict()).train()
+    with pytest.raises(RuntimeError, match='size mismatch'):
+        started.load_state_dict(saved)  # mmengine logs that and goes on
+    started.loss(inputs, samples)
+    main = started.state_dict()
+    for key, value in started.parallel.module.named_parameters():
+        assert torch.equal(value, main[key]), key
+
+
 def test_a_branch_of_its_own_with_a_checkpoint(tiny, tmp_path):
     other = tiny.plain(seed=9)
     path = tmp_path / 'other.pth'
@@ -379,6 +399,29 @@ def test_output_heatmaps_are_in_the_crops_frame(tiny):
     torch.testing.assert_close(outputs['heatmaps'], model._forward(inputs))
 
 
+@pytest.mark.parametrize('sdtn', ['coordinates', 'heatmaps'])
+def test_simcc_vectors_are_in_the_crops_frame(tiny, sdtn):
+    inputs, samples = tiny.batch('simcc')
+    model = tiny.rmpe('simcc', test_cfg=dict(sdtn=sdtn, output_heatmaps=True))
+    tiny.set_theta(model.sstn, torch.tensor([0.8, 0.25, -0.25]))
+    # smooth vectors of two bins a pixel, in the STN's frame
+    middles = torch.tensor([20.0, 40, 60, 70])[None, :, None]
+    vectors = tuple(
+        torch.exp(-((torch.arange(length) - middles) ** 2) / 72)
+        .expand(len(inputs), -1, -1)
+        .clone()
+        for length in (96, 128)
+    )
+    with torch.no_grad(), changed_forward(model.head, lambda _: vectors):
+        results = model.eval().predict(inputs, deepcopy(samples))
+    for poses in (result.pred_instances for result in results):
+        for axis, name in enumerate('xy'):
+            found = poses.get(f'keypoint_{name}_labels').argmax(axis=-1) / 2
+            np.testing.assert_allclose(
+                found, poses.keypoints[..., axis], atol=0.5
+            )
+
+
 def test_localizer_sees_a_reduced_crop(tiny):
     model = tiny.rmpe(localizer_size=(24, 32)).eval()
     seen = []
@@ -438,6 +481,16 @@ def test_errors_say_what_to_do(tiny):
         build(test_cfg=dict(sdtn='both'))
     with pytest.raises(ValueError, match="transform='scale_shift'"):
         build(sppe=tiny.sppe('simcc'))
+    black = tiny.sppe()
+    black['data_preprocessor'] = dict(
+        type='PoseDataPreprocessor', mean=[0] * 3, std=[1] * 3
+    )
+    with pytest.raises(ValueError, match='data_preprocessor has mean='):
+        build(parallel=dict(sppe=black))
+    nested = tiny.sppe()
+    nested['head'] = dict(type='SSTNHead', in_channels=8, head=nested['head'])
+    with pytest.raises(ValueError, match='its head is an SSTNHead'):
+        build(sppe=nested)
     with pytest.raises(ValueError, match='no inner `head`'):
         build(sstn={**base['sstn'], 'head': tiny.sppe()['head'] | {}})
     headless = tiny.sppe()
