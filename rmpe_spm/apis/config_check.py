@@ -8,7 +8,7 @@ from mmpose.registry import OPTIMIZERS
 from .annotation_check import ConfigError
 
 # where a model's config has the head that decodes
-_HEADS = ('sppe', 'head', 'pose_head')
+_HEADS = ('sppe', 'head', 'pose_cfg')
 
 
 def check_training(cfg: Config) -> None:

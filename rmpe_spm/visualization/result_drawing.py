@@ -1,7 +1,7 @@
 """Draw a COCO results file beside its annotations."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,7 +37,8 @@ def draw_results(
         kpt_thr: Keypoints with a lower score are not drawn. Defaults to 0.2.
 
     Returns:
-        The written pictures' paths.
+        The written pictures' paths, named as the images; where several
+        folders have the name with the image's id after it.
 
     Raises:
         FileNotFoundError: If an image that ``ann_file`` names can't be read.
@@ -55,6 +56,7 @@ def draw_results(
     visualizer.set_dataset_meta(dataset_meta)
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
+    stems = Counter(Path(i['file_name']).stem for i in annotations['images'])
     written = []
     for image_info in annotations['images'][:max_images]:
         path = Path(image_dir) / image_info['file_name']
@@ -71,9 +73,12 @@ def draw_results(
         sample.pred_instances = _instances(
             [p for p in found if p['score'] >= score_thr * best]
         )
-        out_file = out_dir / f'{path.stem}.jpg'
+        name = path.stem
+        if stems[name] > 1:  # in several folders
+            name = f'{name}_{image_info["id"]}'
+        out_file = out_dir / f'{name}.jpg'
         visualizer.add_datasample(
-            path.stem,
+            name,
             image[..., ::-1],
             sample,
             draw_gt=True,

@@ -10,6 +10,11 @@ from rmpe_spm.apis import ConfigError, check_training
 CODEC = dict(
     type='HierarchicalSPRCodec', input_size=(64, 64), heatmap_size=[16, 16]
 )
+PATHS = dict(
+    head='model.head',
+    sppe='model.sppe.head.head',
+    visibility='model.head.pose_cfg',
+)
 
 
 def config(kind='head', **encoder):
@@ -23,6 +28,8 @@ def config(kind='head', **encoder):
     model = dict(head=head)
     if kind == 'sppe':
         model = dict(sppe=dict(head=dict(head=head)))
+    elif kind == 'visibility':
+        model = dict(head=dict(type='VisPredictHead', pose_cfg=head))
     return Config(
         dict(
             model=model,
@@ -32,13 +39,13 @@ def config(kind='head', **encoder):
     )
 
 
-@pytest.mark.parametrize('kind', ['head', 'sppe'])
+@pytest.mark.parametrize('kind', PATHS)
 def test_one_codec_passes(kind):
     # lists are tuples to a config, and how maps are decoded is the head's
     check_training(config(kind, heatmap_size=(16, 16), decode_thr=0.5))
 
 
-@pytest.mark.parametrize('kind', ['head', 'sppe'])
+@pytest.mark.parametrize('kind', PATHS)
 @pytest.mark.parametrize('wrapped', [False, True])
 def test_another_codec_is_told(kind, wrapped):
     cfg = config(kind, heatmap_size=(8, 8))
@@ -51,8 +58,7 @@ def test_another_codec_is_told(kind, wrapped):
         check_training(cfg)
     text = str(caught.value)
     assert f'train_dataloader.{where}.heatmap_size=(8, 8)' in text
-    path = 'model.sppe.head.head' if kind == 'sppe' else 'model.head'
-    assert f'{path}.decoder.heatmap_size=[16, 16]' in text
+    assert f'{PATHS[kind]}.decoder.heatmap_size=[16, 16]' in text
 
 
 def test_input_of_another_size_is_told():

@@ -86,3 +86,19 @@ def test_contact_sheet_places_pictures_row_by_row(tmp_path):
     assert corners == [50, 100, 150, 0]
     with pytest.raises(ValueError, match='no pictures'):
         make_contact_sheet([], tmp_path / 's.png')
+
+
+def test_images_of_one_name_do_not_overwrite_each_other(files):
+    content = json.loads((files / 'ann.json').read_text())
+    for number, folder in ((2, 'b'), (3, 'c')):
+        (files / folder).mkdir()
+        cv2.imwrite(
+            str(files / folder / 'x.png'), np.full((60, 80, 3), 9, np.uint8)
+        )
+        content['images'].append(
+            dict(content['images'][0], id=number, file_name=f'{folder}/x.png')
+        )
+    (files / 'ann.json').write_text(json.dumps(content))
+    names = [path.name for path in _draw(files)]
+    assert names == ['a.jpg', 'x_2.jpg', 'x_3.jpg']
+    assert all((files / 'out' / name).is_file() for name in names)

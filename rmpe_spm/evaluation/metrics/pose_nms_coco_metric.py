@@ -205,8 +205,7 @@ class PoseNMSCocoMetric(CocoMetric):
             for instance in instances:
                 result = dict(
                     image_id=instance['img_id'],
-                    # annotated boxes come with it as an array
-                    category_id=int(instance['category_id']),
+                    category_id=_category(instance['category_id']),
                     keypoints=instance['keypoints'].ravel().tolist(),
                     score=float(instance['score']),
                 )
@@ -300,6 +299,18 @@ def _load(path: str) -> Any:
         return load(path, file_format='json')
     except ValueError as error:
         raise ValueError(f'{path} is not a JSON file: {error}') from error
+
+
+def _category(given: Any) -> int:
+    """The category, which annotated boxes or people give as an array."""
+    given = np.unique(given)
+    if len(given) > 1:
+        raise ValueError(
+            f'PoseNMSCocoMetric: an image has people of the categories '
+            f'{given.tolist()}, and which a pose is of is not known: leave '
+            "'category_id' out of the meta_keys of PackPoseInputs"
+        )
+    return int(given[0]) if len(given) else 1
 
 
 def _boxes(instances: list[dict], poses: np.ndarray) -> np.ndarray:

@@ -52,6 +52,8 @@ def warp(images: Tensor, theta: Tensor, fill: Tensor | None = None) -> Tensor:
         Tensor: Warped images ``(B, C, H, W)`` in the images' dtype.
     """
     dtype = images.dtype
+    if images.shape[0] == 0:
+        return images
     with torch.autocast(images.device.type, enabled=False):
         values, theta = as_geometry(images), as_geometry(theta)
         theta = theta.to(values.dtype)

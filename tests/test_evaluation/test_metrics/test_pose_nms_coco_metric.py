@@ -157,6 +157,19 @@ def test_negative_scores_of_joints_stay(tmp_path, score_mode):
     assert kept[0]['keypoints'][3 * 3 + 2] == pytest.approx(-0.4)
 
 
+@pytest.mark.parametrize('given', [1, [1], [1, 1, 1], []])
+def test_categories_of_annotated_people(tmp_path, given):
+    """Bottom-up data sets give those of all annotated people of an image."""
+    samples = samples_of(duplicates())
+    for sample in samples:
+        sample['category_id'] = np.array(given, dtype=int)
+    found = written(tmp_path, samples)
+    assert [result['category_id'] for result in found] == [1] * 3
+    samples[0]['category_id'] = np.array([1, 2])
+    with pytest.raises(ValueError, match=r'of the categories \[1, 2\]'):
+        written(tmp_path, samples)
+
+
 def test_soft_scores_are_written(tmp_path):
     results = duplicates()
     results[1]['keypoints'] = results[0]['keypoints']

@@ -76,3 +76,8 @@ def test_warp_gives_back_the_dtype_of_the_images():
     with torch.autocast('cpu', dtype=torch.bfloat16):
         out = warp(torch.rand(1, 1, 4, 4).bfloat16(), EYE[None])
     assert out.dtype == torch.bfloat16
+
+
+def test_no_images_give_none():
+    warped = warp(torch.zeros(0, 3, 4, 5), torch.zeros(0, 2, 3))
+    assert warped.shape == (0, 3, 4, 5)
