@@ -78,7 +78,9 @@ class CropFrame:
             ValueError: If the head has no decoder, or one without an
                 ``input_size``.
         """
-        size = getattr(decoder, 'input_size', None)
+        # of integral regression the codec of its coordinates has it
+        codec = getattr(decoder, 'keypoint_codec', decoder)
+        size = getattr(codec, 'input_size', None)
         if size is None:
             lacks = 'it has no decoder'
             if decoder is not None:

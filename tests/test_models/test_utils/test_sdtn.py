@@ -90,10 +90,30 @@ def test_cells_that_stand_for_their_middle():
     )
 
 
+def test_integral_regression():
+    """Its coordinates are where its heatmap's mass is, before and after."""
+    codec = IntegralRegressionLabel(SIZE, MAP, sigma=2)
+    x, y = grid()
+    heatmap = torch.exp(-((x - 5) ** 2 + (y - 6) ** 2) / 4)[None, None]
+
+    def expectation(heatmap):
+        mass = heatmap / heatmap.sum()
+        means = ((mass * x).sum() / MAP[0], (mass * y).sum() / MAP[1])
+        return torch.stack(means)[None, None]
+
+    frame = CropFrame.of_decoder(codec)
+    assert frame == CropFrame(SIZE)
+    outputs = expectation(heatmap), heatmap
+    coords, moved_heatmap = sdtn_outputs(outputs, THETA, frame)
+    assert abs(coords - outputs[0]).max() > 0.02
+    torch.testing.assert_close(
+        coords, expectation(moved_heatmap), atol=0.005, rtol=0
+    )
+
+
 def test_codecs_without_a_size_are_told():
-    codec = dict(input_size=SIZE, heatmap_size=MAP, sigma=2)
-    with pytest.raises(ValueError, match='IntegralRegressionLabel has none'):
-        CropFrame.of_decoder(IntegralRegressionLabel(**codec))
+    with pytest.raises(ValueError, match='object has none'):
+        CropFrame.of_decoder(object())
     with pytest.raises(ValueError, match='it has no decoder'):
         CropFrame.of_decoder(None)
 
