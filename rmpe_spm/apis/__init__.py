@@ -2,7 +2,8 @@
 
 from .annotation_check import ConfigError
 from .config_check import check_training
-from .preflight import check_data, check_model
+from .data_check import check_data
+from .model_check import check_model
 from .redundant_poses import suppress_redundant_poses
 from .tool_errors import told_plainly
 from .weights_check import check_initial_weights, check_weights

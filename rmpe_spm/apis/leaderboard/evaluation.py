@@ -20,7 +20,8 @@ from ...evaluation.functional.coco_poses import (
 )
 from ...evaluation.functional.joint_pck import joint_pck
 from ...evaluation.metrics import MpiiMultiPersonAP
-from ..preflight import check_data, check_model
+from ..data_check import check_data
+from ..model_check import check_model
 from ..weights_check import check_weights
 from .box_sources import is_single_stage
 from .cache import MPII_MATCHES, PICTURES, RESULTS, Record, jsonable

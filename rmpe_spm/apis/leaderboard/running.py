@@ -10,7 +10,7 @@ from pathlib import Path
 from mmengine.dist import barrier, broadcast_object_list, get_rank
 from mmengine.dist import get_world_size as world_size
 
-from ..preflight import check_data
+from ..data_check import check_data
 from ..tool_errors import explain
 from .box_sources import WITHOUT_BOXES
 from .cache import Record, ResultCache

@@ -169,7 +169,7 @@ class PGPGTransform(BaseTransform):
         self.jitter_range = jitter_range
         self.min_iou = min_iou
         self._proposal_model = (
-            None if model is None else load_proposal_model(_find(model))
+            None if model is None else load_proposal_model(find_model(model))
         )
         self._warned = False
 
@@ -308,7 +308,8 @@ class PGPGTransform(BaseTransform):
         )
 
 
-def _find(path: str) -> Path:
+def find_model(path: str) -> Path:
+    """Find a fitted file, by its path or by that in this checkout."""
     if Path(path).is_file():
         return Path(path)
     in_checkout = Path(__file__).resolve().parents[3] / path

@@ -1,18 +1,19 @@
-"""Checks that a run can work, before it starts."""
+"""Whether a run has the data that its config names, before it starts."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
 from mmpose.datasets.datasets import MpiiDataset
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import DATASETS, METRICS
-from torch import Tensor, nn
 
 from ..datasets.mpii_annotations import read_mpii
+from ..datasets.transforms.pgpg_transform import find_model
+from ..structures.atomic_poses import torso_joints
+from ..structures.proposal_model_file import load_proposal_model
 from .annotation_check import (
     ConfigError,
     check_areas,
@@ -78,84 +79,6 @@ def check_data(cfg: Config, mode: str) -> tuple[int | None, list[str]]:
             + ', '.join(f'{w} {n} keypoints' for w, n in counts.items())
         )
     return next(iter(counts.values()), None), sum(notes.values(), [])
-
-
-@torch.no_grad()
-def check_model(model: nn.Module, num_keypoints: int | None) -> None:
-    """Check a built model against its codec and the data.
-
-    One image of zeros goes through the backbone and the head.
-
-    Args:
-        model (nn.Module): An mmpose estimator.
-        num_keypoints (int | None): Keypoints of the data, None if unknown.
-
-    Raises:
-        ConfigError: The backbone cannot take the codec's input size, the
-            head's maps or keypoints are not the codec's or the data's, or
-            RMPE's transformer does not take its localiser's features.
-    """
-    model = getattr(model, 'module', model)
-    head = model.head if getattr(model, 'with_head', False) else None
-    codec = getattr(head, 'decoder', None)
-    size = getattr(codec, 'input_size', None)
-    declared = _head_keypoints(head)
-    if None not in (declared, num_keypoints) and declared != num_keypoints:
-        raise ConfigError(
-            f"model.head predicts {declared} keypoints, but the data's "
-            f'skeleton has {num_keypoints}: change the head, or the dataset '
-            'type (or metainfo)'
-        )
-    if size is None or len(size) != 2:
-        return
-    w, h = map(int, size)
-    where = (
-        f'model.backbone ({type(model.backbone).__name__}) and the input '
-        f'size {w}x{h} (width x height) of the codec'
-    )
-    image = torch.zeros(1, 3, h, w, device=next(model.parameters()).device)
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        maps = head(model.extract_feat(image))
-        _check_localizer(model, image)
-    except ConfigError:
-        raise
-    except (NotImplementedError, TypeError, AttributeError):
-        return  # a model that does not predict from an image alone
-    except (RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f'{where} do not go together: {str(error).splitlines()[0]}. Most '
-            'backbones need a multiple of 32 (codec.input_size)'
-        ) from error
-    finally:
-        for module in training:
-            module.training = True
-    expected = getattr(codec, 'heatmap_size', None)
-    if expected is None:
-        return
-    expected = tuple(map(int, expected))
-    for got in _map_sizes(maps):
-        if got != expected:
-            raise ConfigError(
-                f'{where} give maps of {got[0]}x{got[1]} cells, but the '
-                f'codec expects heatmap_size={expected}: change it, or the '
-                "head's deconvolutions"
-            )
-
-
-def _check_localizer(model: nn.Module, image: Tensor) -> None:
-    """Check that RMPE's localiser and transformer fit, if it has them."""
-    if not hasattr(model, 'regress_theta'):
-        return
-    try:
-        model.regress_theta(image)
-    except RuntimeError as error:
-        raise ConfigError(
-            'model.localizer and model.sstn do not go together: '
-            f'{str(error).splitlines()[0]}. model.sstn.in_channels are those '
-            "of the localiser's last map"
-        ) from error
 
 
 def _evaluators(cfg: Config, key: str) -> list[dict]:
@@ -270,31 +193,31 @@ def _check_dataset(
             f'{where}.data_prefix.img: the folder {images} does not exist. '
             f'{_DATA_ADVICE}'
         )
-    for transform in dataset.get('pipeline') or ():
+    names = list(skeleton['keypoint_id2name'].values())
+    for index, transform in enumerate(dataset.get('pipeline') or ()):
         if transform['type'] == 'KeypointConverter':
-            count = transform['num_keypoints']
+            count, names = transform['num_keypoints'], None
+        if transform['type'] == 'PGPGTransform' and names is not None:
+            _check_proposals(f'{where}.pipeline[{index}]', transform, names)
     return count
 
 
-def _head_keypoints(head: nn.Module | None) -> int | None:
-    """Return the keypoints that a head predicts, None if it does not tell."""
-    for name in ('num_keypoints', 'num_joints'):
-        if isinstance(getattr(head, name, None), int):
-            return getattr(head, name)
-    # Heads that have nothing but keypoint channels.
-    if type(head).__name__ not in ('HeatmapHead', 'SimCCHead', 'RTMCCHead'):
-        return None
-    # UDP's combined form has a heatmap and two offset maps a keypoint.
-    codec = getattr(head, 'decoder', None)
-    combined = getattr(codec, 'heatmap_type', None) == 'combined'
-    return head.out_channels // 3 if combined else head.out_channels
+def _check_proposals(where: str, transform: dict, names: list[str]) -> None:
+    """Check that PGPG's file finds a torso where the data has it.
 
-
-def _map_sizes(outputs: object) -> Iterator[tuple[int, int]]:
-    """Yield the sizes (w, h) of the maps among a head's outputs."""
-    if isinstance(outputs, torch.Tensor):
-        if outputs.ndim == 4:
-            yield tuple(outputs.shape[:1:-1])
-    elif isinstance(outputs, list | tuple):
-        for output in outputs:
-            yield from _map_sizes(output)
+    Joints may have other names beside the torso's; their number is checked
+    when the transform meets a pose.
+    """
+    if transform.get('model') is None:
+        return
+    fitted = load_proposal_model(find_model(transform['model']))
+    try:
+        same = torso_joints(names) == torso_joints(fitted.keypoint_names)
+    except ValueError as error:
+        raise ConfigError(f'{where}: {error}') from None
+    if not same:
+        raise ConfigError(
+            f'{where}.model: {transform["model"]} is fitted to people whose '
+            f'joints are {", ".join(fitted.keypoint_names)}, the data set '
+            f'has {", ".join(names)}: fit one for it with tools/fit_pgpg.py'
+        )
