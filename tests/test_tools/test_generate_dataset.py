@@ -35,3 +35,7 @@ def test_interruption_leaves_no_record(tool, tmp_path, capsys, monkeypatch):
     assert tool.main([str(root), '--num-train', '3', '--workers', '1']) == 130
     assert 'not finished' in capsys.readouterr().err
     assert not (root / 'generator.json').exists()
+    monkeypatch.undo()
+    argv = [str(root), '--num-train', '1', '--num-val', '1', '--workers', '1']
+    assert not tool.main(argv)
+    assert (root / 'generator.json').exists()

@@ -23,6 +23,9 @@ from .scene import compose_scene
 VERSION = 2
 SPLITS = ('train', 'val')
 _RECORD = 'generator.json'
+# tells a set whose making was interrupted from one of somebody else
+_UNFINISHED = '.unfinished'
+_FORMAT = 'rmpe_spm generated people'
 _CHUNK = 16
 
 
@@ -125,7 +128,7 @@ def generate_dataset(
         raise ValueError(f'workers must be at least 1, got {workers}')
     root = Path(root)
     record = {
-        'format': 'rmpe_spm generated people',
+        'format': _FORMAT,
         'version': VERSION,
         'seed': seed,
         'size': list(size),
@@ -135,6 +138,8 @@ def generate_dataset(
     if _is_finished(root, record):
         return root
     _clear(root)
+    root.mkdir(parents=True, exist_ok=True)
+    (root / _UNFINISHED).touch()
     for folder in ('annotations', 'detections', *(s + '2017' for s in SPLITS)):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for split, count in zip(SPLITS, (num_train, num_val), strict=True):
@@ -143,46 +148,59 @@ def generate_dataset(
         )
         _write_annotations(root, split, samples, record)
     _dump(record, root / _RECORD, indent=1)
+    (root / _UNFINISHED).unlink()
     return root
 
 
 def _is_finished(root: Path, record: dict) -> bool:
-    path = root / _RECORD
-    if not path.is_file():
-        return False
-    try:
-        made = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError:
-        return False
-    return made == record and all(
-        sum(1 for _ in (root / f'{split}2017').glob('*.jpg'))
-        == record[f'num_{split}']
-        for split in SPLITS
+    return (
+        _read_record(root) == record
+        and all(
+            (root / folder / f'{name}.json').is_file()
+            for split in SPLITS
+            for folder, name in (
+                ('annotations', f'person_keypoints_{split}2017'),
+                ('detections', f'{split}2017_person_detections'),
+            )
+        )
+        and all(
+            sum(1 for _ in (root / f'{split}2017').glob('*.jpg'))
+            == record[f'num_{split}']
+            for split in SPLITS
+        )
     )
+
+
+def _read_record(root: Path) -> dict | None:
+    """Read how a data set was made, None where that is not known."""
+    path = root / _RECORD
+    try:
+        record = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return None
+    known = isinstance(record, dict) and record.get('format') == _FORMAT
+    return record if known else None
 
 
 def _clear(root: Path) -> None:
     """Remove an older data set, and nothing that is not one."""
     parts = {'annotations', 'detections', *(f'{s}2017' for s in SPLITS)}
+    ours = _read_record(root) or (root / _UNFINISHED).is_file()
     strange = sorted(
-        path.name
-        for path in (root.iterdir() if root.exists() else ())
-        if path.name not in {*parts, _RECORD}
+        str(path.relative_to(root))
+        for path in root.rglob('*')
+        if path.is_file()
+        and not (ours and path.relative_to(root).parts[0] in parts)
+        and path.name not in (_RECORD, _UNFINISHED)
     )
-    real = root / 'annotations' / 'person_keypoints_train2017.json'
-    if strange or (real.is_file() and not _is_generated(real)):
+    if strange:
         raise ValueError(
             f'{root} holds something that this generator did not write '
-            f'({", ".join(strange[:3]) or real.name}): give a new folder'
+            f'({", ".join(strange[:3])}): give a new folder'
         )
-    (root / _RECORD).unlink(missing_ok=True)
     for name in parts:
         shutil.rmtree(root / name, ignore_errors=True)
-
-
-def _is_generated(annotation_file: Path) -> bool:
-    with annotation_file.open(encoding='utf-8') as file:
-        return 'rmpe_spm generated people' in file.read(200)
+    (root / _RECORD).unlink(missing_ok=True)
 
 
 def _generate_split(

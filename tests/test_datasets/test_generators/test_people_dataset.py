@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -121,7 +122,7 @@ def test_a_finished_set_is_left_alone(dataset):
 
 def test_an_unfinished_set_is_made_anew(dataset, tmp_path):
     root = generate(tmp_path / 'data')
-    (root / 'generator.json').unlink()
+    (root / 'generator.json').rename(root / '.unfinished')
     (root / 'train2017' / '000000000001.jpg').write_bytes(b'broken')
     (root / 'train2017' / '000000000099.jpg').write_bytes(b'left over')
     generate(root)
@@ -142,13 +143,38 @@ def test_foreign_files_are_safe(tmp_path):
     assert (tmp_path / 'thesis.tex').read_text() == 'years of work'
 
 
-def test_a_real_coco_folder_is_safe(tmp_path):
-    (tmp_path / 'annotations').mkdir()
-    path = tmp_path / 'annotations' / 'person_keypoints_train2017.json'
+@pytest.mark.parametrize(
+    'name',
+    [
+        'annotations/person_keypoints_train2017.json',
+        'annotations/instances_val2017.json',
+        'train2017/000000000139.jpg',
+    ],
+)
+@pytest.mark.parametrize('record', [None, '{}', '[1', '{"format": "mine"}'])
+def test_a_real_coco_folder_is_safe(tmp_path, name, record):
+    path = tmp_path / name
+    path.parent.mkdir()
     path.write_text('{"info": {"description": "COCO 2017 Dataset"}}')
-    with pytest.raises(ValueError, match='did not write'):
+    if record is not None:
+        (tmp_path / 'generator.json').write_text(record)
+    with pytest.raises(ValueError, match=f'did not write .*{path.name}'):
         generate(tmp_path)
     assert path.exists()
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'annotations/person_keypoints_val2017.json',
+        'detections/train2017_person_detections.json',
+    ],
+)
+def test_a_set_that_lacks_a_file_is_made_anew(dataset, tmp_path, name):
+    root = shutil.copytree(dataset, tmp_path / 'copy')
+    (root / name).unlink()
+    generate(root)
+    assert contents(root) == contents(dataset)
 
 
 @pytest.mark.parametrize(
