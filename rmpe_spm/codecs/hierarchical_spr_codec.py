@@ -136,7 +136,7 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         https://arxiv.org/abs/1908.09220
     """
 
-    # `heatmap_mask` is not encoded here: BottomupGetHeatmapMask adds it, and
+    # `heatmap_mask` is not encoded here: BottomupGetCrowdMask adds it, and
     # only what this table lists is packed
     field_mapping_table = dict(
         heatmaps='heatmaps',

@@ -17,6 +17,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, MODELS, TRANSFORMS
 
 from rmpe_spm.codecs.kinematics import build_kinematic_tree
+from rmpe_spm.datasets.generators.coco_annotations import encode_rle
 
 FOLDERS = ('coco', 'mpii', 'crowdpose', 'coco_mini', 'generated', 'ablations')
 CONFIGS = sorted(
@@ -64,6 +65,8 @@ def people(cfg):
     joints = meta['num_keypoints']
     keypoints = rng.uniform(20, 80, (2, joints, 2))
     keypoints[1, :, 0] += 70
+    crowd = np.zeros((100, 170), np.uint8)
+    crowd[:60, :60] = 1
     return dict(
         img=rng.integers(0, 255, (100, 170, 3), dtype=np.uint8),
         img_shape=(100, 170),
@@ -75,7 +78,7 @@ def people(cfg):
         group_bbox=np.array([[20, 20, 150, 80]], dtype=np.float32),
         keypoints=keypoints.astype(np.float32),
         keypoints_visible=np.ones((2, joints), dtype=np.float32),
-        invalid_segs=[[[0.0, 0, 60, 0, 60, 60, 0, 60]]],
+        invalid_segs=[encode_rle(crowd)],
         flip_indices=meta['flip_indices'],
         skeleton_links=meta['skeleton_links'],
     )

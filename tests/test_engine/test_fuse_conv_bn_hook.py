@@ -48,13 +48,40 @@ def test_predictions_stay(repo_root, name):
     images = torch.randn(2, 3, height, width)
     expected = model(images, None, mode='tensor')
     num_norms = sum(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+    weights = {k: v.clone() for k, v in model.state_dict().items()}
+    own = dict(model.named_parameters())
     hook = HOOKS.build(dict(type='FuseConvBNHook'))
-    hook.before_test(SimpleNamespace(model=model))
-    left = sum(isinstance(m, nn.BatchNorm2d) for m in model.modules())
-    assert left < num_norms / 3
-    torch.testing.assert_close(
-        model(images, None, mode='tensor'), expected, rtol=1e-3, atol=1e-4
+    runner = SimpleNamespace(model=model, hooks=[hook])
+    for _ in range(2):  # a test after another one
+        hook.before_test(runner)
+        left = sum(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+        assert left < num_norms / 3
+        torch.testing.assert_close(
+            model(images, None, mode='tensor'), expected, rtol=1e-3, atol=1e-4
+        )
+        hook.after_test(runner)
+        state = model.state_dict()
+        assert list(state) == list(weights)
+        assert all(torch.equal(state[k], v) for k, v in weights.items())
+        assert all(p is own[k] for k, p in model.named_parameters())
+
+
+def test_beside_averaged_weights_nothing_is_folded(
+    load_tool, tiny_config, tmp_path
+):
+    """EMAHook exchanges parameters by their place within the test."""
+    weights = tmp_path / 'weights.pth'
+    torch.save(
+        {'state_dict': trained(tiny_config.model).state_dict()}, weights
     )
+    tiny_config.custom_hooks = [
+        dict(type='FuseConvBNHook'),
+        dict(type='EMAHook'),
+    ]
+    tiny_config.dump(tmp_path / 'tiny.py')
+    load_tool('test').main([str(tmp_path / 'tiny.py'), str(weights)])
+    (log,) = tmp_path.glob('*/*.log')
+    assert 'folds nothing beside an EMAHook' in log.read_text()
 
 
 def test_runs_after_the_weights_are_loaded(load_tool, tiny_config, tmp_path):

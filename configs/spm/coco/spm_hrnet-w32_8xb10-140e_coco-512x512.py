@@ -85,7 +85,7 @@ train_pipeline = [
     dict(type='BottomupRandomAffine', input_size=codec['input_size']),
     dict(type='RandomFlip', direction='horizontal'),
     dict(type='GenerateTarget', encoder=codec),
-    dict(type='BottomupGetHeatmapMask'),
+    dict(type='BottomupGetCrowdMask'),
     dict(type='PackPoseInputs'),
 ]
 val_pipeline = [

@@ -62,7 +62,7 @@ train_pipeline = [
         scale_factor=(0.8, 1.5),
         rotate_prob=0.0),
     dict(type='GenerateTarget', encoder=codec),
-    dict(type='BottomupGetHeatmapMask'),
+    dict(type='BottomupGetCrowdMask'),
     dict(type='PackPoseInputs'),
 ]
 

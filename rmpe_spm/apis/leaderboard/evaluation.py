@@ -3,6 +3,7 @@
 import json
 import logging
 import platform
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from uuid import uuid4
@@ -13,6 +14,7 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from ...engine.hooks import FuseConvBNHook
 from ...evaluation.functional.coco_poses import (
     PoseSet,
     load_json,
@@ -20,6 +22,7 @@ from ...evaluation.functional.coco_poses import (
 )
 from ...evaluation.functional.joint_pck import joint_pck
 from ...evaluation.metrics import MpiiMultiPersonAP
+from ...models.utils.folded_norms import folded_norms
 from ..data_check import check_data
 from ..model_check import check_model
 from ..weights_check import check_weights
@@ -78,7 +81,6 @@ def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
     Returns:
         Record: The record; only the first process's is complete.
     """
-    # before a test changes the network (FuseConvBNHook)
     parameters = count_parameters(runner.model)
     metrics = jsonable(runner.test())
     meter = next(h for h in runner.hooks if isinstance(h, SpeedMeter))
@@ -104,7 +106,9 @@ def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
     sizes = list(meter.input_sizes)
     if sizes:
         what = 'image' if is_single_stage(prepared.cfg) else "person's crop"
-        counts = [count_gflops(runner.model, size) for size in sizes[0]]
+        folds = any(isinstance(h, FuseConvBNHook) for h in runner.hooks)
+        with folded_norms(runner.model) if folds else nullcontext():
+            counts = [count_gflops(runner.model, size) for size in sizes[0]]
         if all(number is not None for number, _ in counts):
             record.gflops = sum(number for number, _ in counts)
         uncounted = counts[0][1]

@@ -1,5 +1,6 @@
 """Transforms of the training and test pipelines."""
 
+from .bottomup_get_crowd_mask import BottomupGetCrowdMask
 from .bottomup_instance_affine import BottomupInstanceAffine
 from .generate_center_target import GenerateCenterTarget
 from .group_affine import GroupAffine
@@ -10,6 +11,7 @@ from .pgpg_transform import PGPGTransform
 from .sanitize_instances import SanitizeInstances
 
 __all__ = [
+    'BottomupGetCrowdMask',
     'BottomupInstanceAffine',
     'GenerateCenterTarget',
     'GroupAffine',

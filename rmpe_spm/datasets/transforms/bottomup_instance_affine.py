@@ -31,7 +31,7 @@ class BottomupInstanceAffine(BottomupRandomAffine):
     ``RandomFlip`` comes before it; after it the window would have to be
     square. The mirroring is taken into ``warp_mat``, which then leads from
     the picture as it was to the window, and ``flip`` becomes False:
-    ``BottomupGetHeatmapMask``, which warps the crowds of the picture as it
+    ``BottomupGetCrowdMask``, which warps the crowds of the picture as it
     was, so puts them where they are seen.
 
     Keys as :class:`BottomupRandomAffine`; ``keypoints``, ``keypoints_visible``
@@ -75,6 +75,11 @@ class BottomupInstanceAffine(BottomupRandomAffine):
             distribution='uniform',
             **kwargs,
         )
+        if kwargs.get('transform_mode') == 'perspective':
+            raise ValueError(
+                "BottomupInstanceAffine: transform_mode='perspective' cannot "
+                "lay a window around a person: take 'affine' or 'affine_udp'"
+            )
         positive = (*input_size, *picture_size, *scale_factor, padding)
         if min(positive) <= 0:
             raise ValueError(

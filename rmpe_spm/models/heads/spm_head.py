@@ -1,6 +1,7 @@
 """The head of SPM: roots and displacements, and from them poses."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
 import torch.nn as nn
@@ -22,7 +23,7 @@ from ...structures.padded_poses import PaddedPoses
 from ..utils.feature_levels import add_levels
 from ..utils.map_padding import check_map_size, mask_padding
 from ..utils.pose_instances import best_instances, unpad_poses
-from ..utils.pose_map_merging import merge_flipped, merge_scales
+from ..utils.pose_map_merging import merge_flipped, merge_scales, read_frames
 from ..utils.pose_merging import merge_poses
 from ..utils.spm_test_options import check_test_options, pose_nms_config
 from .spm_stage import SPMStage
@@ -392,11 +393,8 @@ class SPMHead(BaseHead):
     ) -> tuple[PaddedPoses, Maps]:
         """Poses and merged maps of images in several sizes."""
         maps = [self._forward_flip(f, samples, test_cfg) for f in feats]
-        meta = samples[0].metainfo
-        frames = (
-            [meta['input_size'], *meta['aug_input_sizes']],
-            [meta['input_scale'], *meta['aug_input_scales']],
-        )
+        maps[0] = self._fit_to_images(maps[0], samples)
+        frames = read_frames([sample.metainfo for sample in samples])
         size_range = test_cfg.get('pose_size_range', None)
         if size_range is not None:
             poses = [self._decode_maps(own, test_cfg) for own in maps]
@@ -465,7 +463,8 @@ class SPMHead(BaseHead):
         config = pose_nms_config(test_cfg)
         if config != self._nms_config:
             self._nms = None if config is None else TASK_UTILS.build(config)
-            self._nms_config = config
+            # a copy, since a sweep may change the config in place
+            self._nms_config = deepcopy(config)
         return best_instances(
             unpad_poses(poses, [sample.metainfo for sample in samples]),
             test_cfg.get('max_num_people', 30),

@@ -172,6 +172,45 @@ def resample_maps(
     return sampled[0], vectors.flatten(1, 2)
 
 
+def read_frames(
+    metas: Sequence[dict],
+) -> tuple[list[tuple[int, int]], list[np.ndarray]]:
+    """Read the sizes and regions of a batch's inputs in several scales.
+
+    Args:
+        metas (Sequence[dict]): Meta information of the images:
+            ``input_size``, ``aug_input_sizes``, ``input_scale``,
+            ``aug_input_scales``.
+
+    Returns:
+        tuple: Of the first image the inputs' sizes [w, h], and the regions
+        (w, h) of the image that they show, in its pixels.
+
+    Raises:
+        ValueError: If those of another image lie otherwise to one another,
+            so that its maps cannot be merged with these.
+    """
+    frames = [
+        (
+            [meta['input_size'], *meta['aug_input_sizes']],
+            [meta['input_scale'], *meta['aug_input_scales']],
+        )
+        for meta in metas
+    ]
+    first = np.array(to_first_input(*frames[0]))
+    for meta, (sizes, scales) in zip(metas, frames, strict=True):
+        if not np.array_equal(sizes, frames[0][0]) or not np.allclose(
+            to_first_input(sizes, scales), first, rtol=1e-4, atol=1e-3
+        ):
+            raise ValueError(
+                'the multi-scale test takes batches of images that have the '
+                f'same sizes at each scale, {meta.get("img_path")} has '
+                f'{sizes}, another image {frames[0][0]}: set resize_mode='
+                "'fit' in MultiscaleBottomupResize, or batch_size=1"
+            )
+    return frames[0]
+
+
 def to_first_input(
     input_sizes: Sequence[tuple[int, int]],
     input_scales: Sequence[np.ndarray],

@@ -122,7 +122,7 @@ def test_crowds_are_masked_where_they_are_seen(direction):
             input_size=(96, 64),
             picture_size=(100, 100),
         ),
-        dict(type='BottomupGetHeatmapMask', get_invalid=True),
+        dict(type='BottomupGetCrowdMask', get_invalid=True),
     ]
     for step in steps:
         results = TRANSFORMS.build(step)(results)
@@ -146,3 +146,12 @@ def test_sizes_that_mean_nothing(bad):
     arguments = dict(input_size=(8, 8), picture_size=(8, 8)) | bad
     with pytest.raises(ValueError, match='must be positive'):
         BottomupInstanceAffine(**arguments)
+
+
+def test_perspective_is_refused():
+    with pytest.raises(ValueError, match="take 'affine'"):
+        BottomupInstanceAffine(
+            input_size=(8, 8),
+            picture_size=(8, 8),
+            transform_mode='perspective',
+        )

@@ -181,6 +181,19 @@ def test_pose_nms_by_name(config):
     assert pred.bbox_scores.shape == (2,) and pred.bboxes.shape == (2, 4)
 
 
+def test_a_pose_nms_that_is_changed_in_place():
+    """As a sweep over its parameters does with a config."""
+    head, poses, maps = doubled()
+    samples = make_samples(head.decoder, [poses])
+    config = dict(nms=dict(type='OKSNMS'))
+    found = []
+    for thr in (0.3, 1.0, 0.3):
+        config['nms']['thr'] = thr
+        preds = answer(head, maps).predict(None, samples, config)
+        found.append(len(preds[0]))
+    assert found == [2, 4, 2]
+
+
 def test_max_num_people_and_output_heatmaps():
     head, poses, maps = doubled()
     samples = make_samples(head.decoder, [poses])

@@ -226,6 +226,26 @@ def test_pictures_of_other_shapes_are_the_same_in_a_batch():
         np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-2)
 
 
+@pytest.mark.parametrize('options', [{}, dict(pose_size_range=(20, 60))])
+def test_pictures_of_other_sizes_are_refused_in_a_batch(options):
+    pipeline = make_pipeline([0.5, 1.5], size_factor=32)
+    model = make_model(nms_dist_thr=0.05, **options)
+    images = [pipeline(an_image(shape)) for shape in ((120, 150), (150, 100))]
+    with pytest.raises(ValueError, match="resize_mode='fit'"):
+        model.test_step(pseudo_collate(images))
+    with torch.no_grad():
+        for one in images:
+            model.test_step(pseudo_collate([one]))
+
+
+def test_maps_of_another_stride_are_refused():
+    model = make_model()
+    model.head.decoder.scale_factor = model.head.decoder.scale_factor * 2
+    packed = make_pipeline([0.5], resize_mode='fit')(an_image())
+    with pytest.raises(ValueError, match='pixels a cell'):
+        model.test_step(pseudo_collate([packed]))
+
+
 def test_a_size_range_needs_several_sizes():
     model = make_model(multiscale_test=False, pose_size_range=(20, 60))
     packed = make_pipeline([0.5])(an_image())
