@@ -15,7 +15,8 @@ class LoadImageOrSkip(LoadImage):
     An unreadable image is logged, once a file (and data worker), and the
     dataset takes another sample in its place. In a dataset in test mode, and
     outside datasets, it is an error: a skipped image would change the
-    result.
+    result. mmpose's ``Mosaic`` and ``YOLOXMixUp`` cannot skip one among their
+    other images: keep ``LoadImage`` in their ``pre_transform``.
 
     Required Keys:
 
