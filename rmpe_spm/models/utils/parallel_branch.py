@@ -177,13 +177,18 @@ def check_preprocessing(
         return
     main = data_preprocessor or {}
     for key in ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr'):
-        values = [cfg.get(key) or None for cfg in (branch, main)]
-        if values[0] != values[1]:
+        own, given = (_plain(cfg.get(key)) for cfg in (branch, main))
+        if own != given:
             raise ValueError(
-                f'parallel.sppe: its data_preprocessor has {key}='
-                f'{values[0]}, the main model {values[1]}, whose crops it '
-                'sees: train both alike, or leave parallel.sppe out'
+                f'parallel.sppe: its data_preprocessor has {key}={own}, the '
+                f'main model {given}, whose crops it sees: train both alike, '
+                'or leave parallel.sppe out'
             )
+
+
+def _plain(value: Any) -> Any:
+    """A setting in the form in which equal ones are equal."""
+    return list(value) if isinstance(value, list | tuple) else value or None
 
 
 def check_sppe(sppe: ConfigType, name: str) -> None:

@@ -487,6 +487,12 @@ def test_errors_say_what_to_do(tiny):
     )
     with pytest.raises(ValueError, match='data_preprocessor has mean='):
         build(parallel=dict(sppe=black))
+    alike = tiny.sppe()
+    main = alike['data_preprocessor']
+    alike['data_preprocessor'] = dict(
+        main, mean=tuple(main['mean']), bgr_to_rgb=False
+    )
+    build(parallel=dict(sppe=alike))
     nested = tiny.sppe()
     nested['head'] = dict(type='SSTNHead', in_channels=8, head=nested['head'])
     with pytest.raises(ValueError, match='its head is an SSTNHead'):
