@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from mmengine.config import Config
 from mmpose.registry import OPTIMIZERS
 
+from ..structures.plain_settings import plain_setting
 from .annotation_check import ConfigError
 
 # where a model's config has the head that decodes
@@ -43,7 +44,9 @@ def check_training(cfg: Config) -> None:
                 continue  # no target, or several for heads of several codecs
             key = f'{key}.encoder'
             made = encoder.get('input_size')
-            if None not in (size, made) and _plain(size) != _plain(made):
+            if None not in (size, made) and plain_setting(
+                size
+            ) != plain_setting(made):
                 raise ConfigError(
                     f'{size_key}={size}, but the target is made for '
                     f'{key}.input_size={made}: make them equal'
@@ -58,7 +61,7 @@ def _check_codecs(
     for name in encoder.keys() & decoder.keys():
         if name.startswith('decode_'):
             continue
-        if _plain(encoder[name]) != _plain(decoder[name]):
+        if plain_setting(encoder[name]) != plain_setting(decoder[name]):
             raise ConfigError(
                 f'{key}.{name}={encoder[name]!r}, but '
                 f'{decoder_key}.{name}={decoder[name]!r}: what is trained '
@@ -90,12 +93,3 @@ def _pipelines(dataset: Mapping, where: str) -> Iterator[tuple[str, list]]:
         yield from _pipelines(dataset['dataset'], f'{where}.dataset')
     for index, inner in enumerate(dataset.get('datasets') or ()):
         yield from _pipelines(inner, f'{where}.datasets.{index}')
-
-
-def _plain(value: object) -> object:
-    """Lists for tuples, of any depth."""
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return value

@@ -303,12 +303,12 @@ def _load(path: str) -> Any:
 
 def _category(given: Any) -> int:
     """The category, which annotated boxes or people give as an array."""
-    given = np.unique(given)
-    if len(given) > 1:
+    given = np.ravel(given)
+    if (given[1:] != given[:-1]).any():
         raise ValueError(
             f'PoseNMSCocoMetric: an image has people of the categories '
-            f'{given.tolist()}, and which a pose is of is not known: leave '
-            "'category_id' out of the meta_keys of PackPoseInputs"
+            f'{np.unique(given).tolist()}, and which a pose is of is not '
+            "known: leave 'category_id' out of the meta_keys of PackPoseInputs"
         )
     return int(given[0]) if len(given) else 1
 

@@ -14,6 +14,7 @@ from mmpose.structures import PoseDataSample
 from mmpose.utils.typing import ConfigType, SampleList
 from torch import Tensor, nn
 
+from ...structures.plain_settings import plain_setting
 from .forward_change import changed_forward
 from .sdtn import keypoint_head
 
@@ -177,18 +178,15 @@ def check_preprocessing(
         return
     main = data_preprocessor or {}
     for key in ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr'):
-        own, given = (_plain(cfg.get(key)) for cfg in (branch, main))
+        own, given = (
+            plain_setting(cfg.get(key)) or None for cfg in (branch, main)
+        )
         if own != given:
             raise ValueError(
                 f'parallel.sppe: its data_preprocessor has {key}={own}, the '
                 f'main model {given}, whose crops it sees: train both alike, '
                 'or leave parallel.sppe out'
             )
-
-
-def _plain(value: Any) -> Any:
-    """A setting in the form in which equal ones are equal."""
-    return list(value) if isinstance(value, list | tuple) else value or None
 
 
 def check_sppe(sppe: ConfigType, name: str) -> None:
