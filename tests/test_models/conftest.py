@@ -173,6 +173,20 @@ def set_theta(sstn, theta):
         sstn.theta_fc.bias.copy_(torch.as_tensor(theta).flatten())
 
 
+def predict(model, inputs, samples, *fields):
+    """Fields of the predicted poses of all samples, each in one array.
+
+    Without names, ``keypoints`` and ``keypoint_scores``.
+    """
+    with torch.no_grad():
+        results = model.eval().predict(inputs.clone(), deepcopy(samples))
+    poses = [result.pred_instances for result in results]
+    return tuple(
+        np.concatenate([each.get(field) for each in poses])
+        for field in fields or ('keypoints', 'keypoint_scores')
+    )
+
+
 @pytest.fixture(scope='session')
 def tiny():
     """Builders of tiny models and batches."""
@@ -181,6 +195,7 @@ def tiny():
         plain=plain,
         rmpe=rmpe,
         batch=batch,
+        predict=predict,
         set_theta=set_theta,
         spread_weights=spread_weights,
         size=SIZE,

@@ -37,13 +37,6 @@ def feature_level(tiny, kind='heatmap', seed=0, transform=None, **test_cfg):
     return model
 
 
-def predict(model, inputs, samples):
-    model.eval()
-    with torch.no_grad():
-        results = model.predict(inputs.clone(), deepcopy(samples))
-    return np.concatenate([r.pred_instances.keypoints for r in results])
-
-
 @pytest.mark.parametrize('transform', ['affine', 'similarity', 'scale_shift'])
 @pytest.mark.parametrize('hidden', [None, 5])
 def test_begins_at_the_identity(transform, hidden):
@@ -111,8 +104,8 @@ def test_identity_equals_the_plain_model(tiny, kind, sdtn, flip_test):
     model = feature_level(tiny, kind, sdtn=sdtn, flip_test=flip_test)
     inputs, samples = tiny.batch(kind)
     np.testing.assert_allclose(
-        predict(model, inputs, samples),
-        predict(plain, inputs, samples),
+        tiny.predict(model, inputs, samples)[0],
+        tiny.predict(plain, inputs, samples)[0],
         atol=1e-2,
     )
     expected = plain.train().loss(inputs, samples)
@@ -137,7 +130,7 @@ def test_feature_level_by_hand(tiny, kind):
     expected = np.concatenate([p.keypoints for p in preds]) * 0.8
     expected += np.array([7.05, 0.0])
     np.testing.assert_allclose(
-        predict(model, inputs, samples), expected, atol=1e-2
+        tiny.predict(model, inputs, samples)[0], expected, atol=1e-2
     )
 
 

@@ -9,6 +9,7 @@ from mmpose.registry import MODELS
 
 THETA = [[0.8, 0.0, 0.1], [0.0, 0.8, -0.2]]
 KINDS = ['heatmap', 'RegressionHead']
+FIELDS = ('keypoints', 'keypoints_visible')
 
 
 def seeing(tiny, kind='heatmap', **test_cfg):
@@ -42,16 +43,6 @@ def rmpe(tiny, plain, kind='heatmap', transform='affine', **kwargs):
     return model
 
 
-def predict(model, inputs, samples):
-    with torch.no_grad():
-        results = model.eval().predict(inputs.clone(), deepcopy(samples))
-    poses = [each.pred_instances for each in results]
-    return (
-        np.concatenate([each.keypoints for each in poses]),
-        np.concatenate([each.keypoints_visible for each in poses]),
-    )
-
-
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('sdtn', ['coordinates', 'heatmaps'])
 @pytest.mark.parametrize('flip_test', [False, True])
@@ -60,8 +51,8 @@ def test_identity_equals_the_plain_model(tiny, kind, sdtn, flip_test):
     model = rmpe(tiny, plain, kind, test_cfg=dict(sdtn=sdtn))
     plain.test_cfg['flip_test'] = model.test_cfg['flip_test'] = flip_test
     inputs, samples = tiny.batch(kind)
-    expected, expected_visible = predict(plain, inputs, samples)
-    keypoints, visible = predict(model, inputs, samples)
+    expected, expected_visible = tiny.predict(plain, inputs, samples, *FIELDS)
+    keypoints, visible = tiny.predict(model, inputs, samples, *FIELDS)
     np.testing.assert_allclose(keypoints, expected, atol=1e-2)
     np.testing.assert_allclose(visible, expected_visible, atol=1e-4)
     assert np.ptp(visible) > 0.01
@@ -74,8 +65,8 @@ def test_theta_moves_keypoints_and_not_visibility(tiny, kind):
     tiny.set_theta(model.sstn, THETA)
     inputs, samples = tiny.batch(kind)
     warped = model.stn(inputs, torch.tensor([THETA, THETA]))
-    expected, expected_visible = predict(plain, warped, samples)
-    keypoints, visible = predict(model, inputs, samples)
+    expected, expected_visible = tiny.predict(plain, warped, samples, *FIELDS)
+    keypoints, visible = tiny.predict(model, inputs, samples, *FIELDS)
     np.testing.assert_allclose(
         keypoints, expected * 0.8 + np.array([7.05, 0.0]), atol=1e-2
     )
@@ -127,7 +118,8 @@ def test_keypoints_are_those_of_the_inner_head_alone(tiny):
         warped = model.stn(inputs, torch.tensor([THETA, THETA]))
         torch.testing.assert_close(visible, plain.eval()._forward(warped)[1])
     np.testing.assert_allclose(
-        predict(model, inputs, samples)[0], predict(alone, inputs, samples)[0]
+        tiny.predict(model, inputs, samples, *FIELDS)[0],
+        tiny.predict(alone, inputs, samples, *FIELDS)[0],
     )
     losses = [m.train().loss(inputs, samples) for m in (model, alone)]
     torch.testing.assert_close(*(each['loss_kpt'] for each in losses))
@@ -155,7 +147,7 @@ def test_feature_level(tiny, kind):
     assert not report.unexpected_keys
     tiny.set_theta(model.head, THETA)
     inputs, samples = tiny.batch(kind)
-    keypoints, visible = predict(model, inputs, samples)
+    keypoints, visible = tiny.predict(model, inputs, samples, *FIELDS)
     # As the head alone does on its features.
     config['head']['head'] = config['head']['head']['pose_cfg']
     alone = MODELS.build(config)
@@ -163,7 +155,7 @@ def test_feature_level(tiny, kind):
     alone.load_state_dict(
         {k.replace('pose_head.', ''): v for k, v in weights.items()}, False
     )
-    expected, _ = predict(alone, inputs, samples)
+    expected, _ = tiny.predict(alone, inputs, samples, *FIELDS)
     np.testing.assert_allclose(keypoints, expected, atol=1e-3)
     assert np.ptp(visible) > 0.01
     losses = model.train().loss(inputs, samples)
