@@ -32,40 +32,27 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-import matplotlib
+import numpy as np
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-matplotlib.use('Agg')
-
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-from matplotlib.ticker import FixedLocator, NullLocator  # noqa: E402
-from mmpose.datasets.datasets.utils import parse_pose_metainfo  # noqa: E402
-
-from rmpe_spm.apis import ConfigError, told_plainly  # noqa: E402
-from rmpe_spm.evaluation import (  # noqa: E402
+from rmpe_spm.apis import ConfigError, told_plainly
+from rmpe_spm.apis.pose_nms_report import draw_planes, markdown_report
+from rmpe_spm.evaluation import (
     OKSNMS,
     NearbyJointsNMS,
     ParametricPoseNMS,
     SoftOKSNMS,
 )
-from rmpe_spm.evaluation.functional import save_rule  # noqa: E402
-from rmpe_spm.evaluation.functional.coco_poses import (  # noqa: E402
-    PoseSet,
-    read_pose_set,
-)
-from rmpe_spm.evaluation.functional.pose_nms_comparison import (  # noqa: E402
-    compare_nms,
-)
-from rmpe_spm.evaluation.functional.pose_nms_learning import (  # noqa: E402
+from rmpe_spm.evaluation.functional import save_rule
+from rmpe_spm.evaluation.functional.coco_poses import PoseSet, read_pose_set
+from rmpe_spm.evaluation.functional.pose_nms_comparison import compare_nms
+from rmpe_spm.evaluation.functional.pose_nms_learning import (
     Plane,
     cross_validate,
     learn,
 )
-from rmpe_spm.evaluation.functional.pose_nms_problem import (  # noqa: E402
-    RANGES,
-    PoseNMSProblem,
-)
-from rmpe_spm.evaluation.functional.pose_nms_rule import (  # noqa: E402
+from rmpe_spm.evaluation.functional.pose_nms_problem import PoseNMSProblem
+from rmpe_spm.evaluation.functional.pose_nms_rule import (
     PRESETS,
     PoseNMSRule,
     make_rule,
@@ -253,40 +240,6 @@ def components(rules: dict[str, PoseNMSRule]) -> dict:
     return built
 
 
-def draw(planes: list[Plane], path: Path) -> None:
-    """Heat maps of a round's planes, one row for each pair."""
-    pairs = list(dict.fromkeys(plane.names for plane in planes))
-    zooms = max(plane.zoom for plane in planes) + 1
-    figure, axes = plt.subplots(
-        len(pairs),
-        zooms,
-        figsize=(4.5 * zooms, 3.8 * len(pairs)),
-        squeeze=False,
-        layout='constrained',
-    )
-    for plane in planes:
-        axis = axes[pairs.index(plane.names), plane.zoom]
-        image = axis.pcolormesh(
-            plane.columns, plane.rows, plane.ap, shading='nearest'
-        )
-        axis.plot(*plane.best[::-1], 'r*', markersize=12)
-        axis.set(xscale='log', yscale='log')
-        for side, values in (
-            (axis.xaxis, plane.columns),
-            (axis.yaxis, plane.rows),
-        ):
-            ticks = values[:: max(len(values) // 4, 1)]
-            side.set_major_locator(FixedLocator(ticks))
-            side.set_major_formatter(lambda value, _: f'{value:.3g}')
-            side.set_minor_locator(NullLocator())
-        axis.set_xlabel(plane.names[1])
-        axis.set_ylabel(plane.names[0])
-        axis.set_title(f'zoom {plane.zoom}: AP {plane.best_ap:.4f}')
-        figure.colorbar(image, ax=axis)
-    figure.savefig(path, dpi=90)
-    plt.close(figure)
-
-
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     try:
@@ -327,46 +280,14 @@ def main(argv: list[str] | None = None) -> None:
     )
     save_rule(out_dir / 'pose_nms.json', rule, provenance)
     for number in sorted({plane.round for plane in planes}):
-        draw(
-            [plane for plane in planes if plane.round == number],
-            out_dir / f'planes_round_{number}.png',
+        figure = draw_planes(
+            [plane for plane in planes if plane.round == number]
         )
-    report = write_report(command, rule, train, held_out, tables)
+        figure.savefig(out_dir / f'planes_round_{number}.png', dpi=90)
+    report = markdown_report(command, rule, (train, held_out), tables)
     (out_dir / 'report.md').write_text(report)
     print(report)
     print(f'written to {out_dir}')
-
-
-def write_report(
-    command: str,
-    rule: PoseNMSRule,
-    train: PoseSet,
-    held_out: PoseSet,
-    tables: list[dict],
-) -> str:
-    """The learned values and the table of all rules, as Markdown."""
-    values = ', '.join(f'{n} {getattr(rule, n):.4g}' for n in RANGES)
-    lines = [
-        '# Learned pose NMS',
-        '',
-        f'`{command}`',
-        '',
-        f'Fitted to {len(train.image_ids)} images with {train.num_poses} '
-        f'poses, reported on {len(held_out.image_ids)} others with '
-        f'{held_out.num_poses}. {values}; ranked by {rule.rank_by}, merging '
-        f'{rule.merge}, match_fraction {rule.match_fraction}. A kept pose '
-        'has the score that it came with.',
-        '',
-        '| pose NMS | AP (fit) | AP | AP50 | AP75 | poses | ms/image |',
-        '|---|---|---|---|---|---|---|',
-    ]
-    for name, score in tables[1].items():
-        lines.append(
-            f'| {name} | {tables[0][name].ap:.4f} | {score.ap:.4f} '
-            f'| {score.ap50:.4f} | {score.ap75:.4f} | {score.num_poses} '
-            f'| {score.milliseconds:.3f} |'
-        )
-    return '\n'.join(lines) + '\n'
 
 
 if __name__ == '__main__':
