@@ -21,7 +21,11 @@ from torch import Tensor
 
 from ...structures.padded_poses import PaddedPoses
 from ..utils.feature_levels import add_levels
-from ..utils.map_padding import check_map_size, mask_padding
+from ..utils.map_padding import (
+    check_map_size,
+    image_regions,
+    mask_padding,
+)
 from ..utils.pose_instances import best_instances, unpad_poses
 from ..utils.pose_map_merging import merge_flipped, merge_scales, read_frames
 from ..utils.pose_merging import merge_poses
@@ -392,9 +396,13 @@ class SPMHead(BaseHead):
         self, feats: Features, samples: OptSampleList, test_cfg: ConfigType
     ) -> tuple[PaddedPoses, Maps]:
         """Poses and merged maps of images in several sizes."""
-        maps = [self._forward_flip(f, samples, test_cfg) for f in feats]
-        maps[0] = self._fit_to_images(maps[0], samples)
         frames = read_frames([sample.metainfo for sample in samples])
+        maps = [
+            self._fit_to_images(
+                self._forward_flip(own, samples, test_cfg), samples, scale
+            )
+            for scale, own in enumerate(feats)
+        ]
         size_range = test_cfg.get('pose_size_range', None)
         if size_range is not None:
             poses = [self._decode_maps(own, test_cfg) for own in maps]
@@ -426,12 +434,14 @@ class SPMHead(BaseHead):
             shift=test_cfg.get('shift_heatmap', True),
         )
 
-    def _fit_to_images(self, maps: Maps, samples: OptSampleList) -> Maps:
-        """Check the maps' stride, and let nobody be found in padding."""
+    def _fit_to_images(
+        self, maps: Maps, samples: OptSampleList, scale: int = 0
+    ) -> Maps:
+        """Check the maps' stride, and let nobody be found beside images."""
         heatmaps, displacements = maps
         stride = self.decoder.scale_factor.tolist()
         metas = [sample.metainfo for sample in samples]
-        if 'batch_input_shape' in metas[0]:
+        if scale == 0 and 'batch_input_shape' in metas[0]:
             check_map_size(
                 heatmaps.shape[:1:-1],
                 metas[0]['batch_input_shape'][::-1],
@@ -439,8 +449,8 @@ class SPMHead(BaseHead):
                 'SPMHead',
             )
         if all('input_size' in meta for meta in metas):
-            sizes = [meta['input_size'] for meta in metas]
-            heatmaps = mask_padding(heatmaps, sizes, stride)
+            regions = image_regions(metas, scale)
+            heatmaps = mask_padding(heatmaps, regions, stride)
         return heatmaps, displacements
 
     def _decode_maps(self, maps: Maps, test_cfg: ConfigType) -> PaddedPoses:

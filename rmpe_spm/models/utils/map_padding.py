@@ -1,8 +1,9 @@
-"""Maps of images that were padded to the size of a batch."""
+"""Maps of images that were padded, to the network's size or the batch's."""
 
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,35 +46,86 @@ def check_map_size(
         )
 
 
+def image_regions(
+    metas: Sequence[dict], scale: int = 0
+) -> list[tuple[float, float, float, float]]:
+    """Where the inputs of a batch show their images.
+
+    An image of other proportions than its input, resized to fit, leaves bars
+    at two sides of it.
+
+    Args:
+        metas (Sequence[dict]): Meta information of the images:
+            ``input_size``, and where bars are to be told ``ori_shape``,
+            ``input_center`` and ``input_scale``; for further scales
+            ``aug_input_sizes`` and ``aug_input_scales``.
+        scale (int): Which of an image's inputs. Defaults to 0, the first.
+
+    Returns:
+        list[tuple]: For each image (x0, y0, x1, y1) in pixels of its input,
+        of which it shows no more than what lies in the input.
+    """
+    regions = []
+    for meta in metas:
+        size, shown = meta['input_size'], meta.get('input_scale')
+        if scale:
+            size = meta['aug_input_sizes'][scale - 1]
+            shown = meta['aug_input_scales'][scale - 1]
+        size = np.asarray(size, dtype=np.float64)
+        low, high = np.zeros(2), size
+        if shown is not None and 'ori_shape' in meta:
+            zoom = size / shown
+            start = size / 2 - meta['input_center'] * zoom
+            end = start + np.asarray(meta['ori_shape'])[1::-1] * zoom
+            low, high = np.maximum(start, low), np.minimum(end, high)
+        regions.append((*low.tolist(), *high.tolist()))
+    return regions
+
+
 def mask_padding(
     heatmaps: Tensor,
-    input_sizes: Sequence[tuple[int, int]],
+    regions: Sequence[tuple[float, float, float, float]],
     scale_factor: Sequence[float],
 ) -> Tensor:
     """Set heatmaps to 0 where their image was padded.
 
     Nobody is there, and what the network finds there would take up places
-    among the candidates.
+    among the candidates. A cell counts that the image reaches into or, at the
+    sides where it begins, lies less than a cell before it.
 
     Args:
         heatmaps (Tensor): (B, C, H, W).
-        input_sizes (Sequence[tuple[int, int]]): Sizes (w, h) of the B images
-            without their padding, in pixels.
+        regions (Sequence[tuple]): Where each of the B images lies, (x0, y0,
+            x1, y1) in pixels of its input.
         scale_factor (Sequence[float]): Pixels per cell (x, y).
 
     Returns:
         Tensor: The same shape; the same tensor where nothing is padded.
     """
     height, width = heatmaps.shape[-2:]
+    step_x, step_y = scale_factor
     limits = [
-        [math.ceil(p / s) for p, s in zip(size, scale_factor, strict=True)]
-        for size in input_sizes
+        [
+            math.floor(_cells(x0, step_x)),
+            math.floor(_cells(y0, step_y)),
+            math.ceil(_cells(x1, step_x)),
+            math.ceil(_cells(y1, step_y)),
+        ]
+        for x0, y0, x1, y1 in regions
     ]
-    if all(x >= width and y >= height for x, y in limits):
+    if all(
+        x0 <= 0 and y0 <= 0 and x1 >= width and y1 >= height
+        for x0, y0, x1, y1 in limits
+    ):
         return heatmaps
-    x_end, y_end = constant_like(limits, heatmaps, torch.int64).unbind(1)
+    x0, y0, x1, y1 = constant_like(limits, heatmaps, torch.int64).T[..., None]
     x = torch.arange(width, device=heatmaps.device)
     y = torch.arange(height, device=heatmaps.device)
-    inside_x, inside_y = x < x_end[:, None], y < y_end[:, None]
+    inside_x, inside_y = (x >= x0) & (x < x1), (y >= y0) & (y < y1)
     inside = inside_y[:, None, :, None] & inside_x[:, None, None, :]
     return torch.where(inside, heatmaps, 0)
+
+
+def _cells(pixels: float, step: float) -> float:
+    """Pixels in cells, without the rounding of float32 regions."""
+    return round(pixels / step, 3)

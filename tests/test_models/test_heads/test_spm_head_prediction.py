@@ -56,6 +56,21 @@ def test_nobody_is_found_in_the_padding_of_a_batch():
     assert preds[1].keypoints[..., 0].mean(axis=1).max() < 70
 
 
+def test_nobody_is_found_in_bars_beside_an_image():
+    head = make_head(codec=dict(sigma=1))
+    poses = [make_poses(3)] * 2
+    samples = make_samples(head.decoder, poses, ori_shape=SIZE[::-1])
+    # the second image has a bar of 36 pixels at either side
+    samples[1].set_metainfo(
+        dict(ori_shape=(SIZE[1], 56), input_center=np.array([28, 48.0]))
+    )
+    preds = answer(head, perfect_maps(head.decoder, poses)).predict(
+        None, samples
+    )
+    assert len(preds[0].keypoints) == 3
+    assert_same_people(preds[1], poses[1][1:2])
+
+
 def test_maps_of_another_stride_than_the_codecs():
     head = make_head()
     samples = make_samples(head.decoder, [make_poses(1)])

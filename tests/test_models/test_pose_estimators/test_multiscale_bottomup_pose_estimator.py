@@ -71,10 +71,10 @@ def an_image(shape=(120, 150)):
     )
 
 
-def see_perfectly(model, pose, aug_scales, pipeline):
+def see_perfectly(model, pose, aug_scales, pipeline, image=None):
     """Let the network be right about one person at every scale."""
     codec = model.head.decoder
-    packed = pipeline(an_image())
+    packed = pipeline(image or an_image())
     meta = packed['data_samples'].metainfo
     sizes = [meta['input_size'], *meta['aug_input_sizes']]
     scales = [meta['input_scale'], *meta['aug_input_scales']]
@@ -123,6 +123,27 @@ def test_scales_agree_about_a_person(flip_test):
     with torch.no_grad():
         pred = model.test_step(data)[0].pred_instances
     np.testing.assert_allclose(pred.keypoints[:1], pose, atol=1e-2)
+
+
+@pytest.mark.parametrize('options', [{}, {'pose_size_range': (1, 1e3)}])
+@pytest.mark.parametrize('y,count', [(30, 1), (-45, 0), (105, 0)])
+def test_nobody_is_found_in_the_bars_of_any_size(options, y, count):
+    """A picture of 60 x 150 has bars above and below in squares."""
+    aug_scales = [0.5, 1.5]
+    pipeline = make_pipeline(aug_scales, resize_mode='fit')
+    nms = dict(type='ParametricPoseNMS')
+    model = make_model(**options, nms=nms if options else None)
+    # a peak that ends within the bar, which is 5 cells wide in the smallest
+    model.head.decoder.sigma = 1.5
+    spread = np.random.RandomState(1).uniform(-20, 20, (1, 17, 2))
+    pose = np.array([75, y]) + spread - spread.mean(axis=1, keepdims=True)
+    packed = see_perfectly(
+        model, pose, aug_scales, pipeline, image=an_image((60, 150))
+    )
+    with torch.no_grad():
+        (sample,) = model.test_step(pseudo_collate([packed]))
+    scores = sample.pred_instances.bbox_scores
+    assert (scores > 0.5).sum() == count
 
 
 def test_runs_on_images_of_equal_size_in_a_batch():

@@ -1,21 +1,78 @@
+import numpy as np
 import pytest
 import torch
+from mmpose.datasets.transforms import BottomupResize
 
-from rmpe_spm.models.utils.map_padding import check_map_size, mask_padding
+from rmpe_spm.datasets.transforms import MultiscaleBottomupResize
+from rmpe_spm.models.utils.map_padding import (
+    check_map_size,
+    image_regions,
+    mask_padding,
+)
 
 
 def test_nothing_is_left_in_the_padding():
     heatmaps = torch.rand(2, 3, 5, 8) + 1
     # 22 pixels reach into the sixth cell of 4 pixels
-    masked = mask_padding(heatmaps, [(32, 20), (22, 12)], (4, 4))
+    regions = [(0, 0, 32, 20), (0, 0, 22, 12)]
+    masked = mask_padding(heatmaps, regions, (4, 4))
     assert torch.equal(masked[0], heatmaps[0])
     assert torch.equal(masked[1, :, :3, :6], heatmaps[1, :, :3, :6])
     assert (masked[1, :, 3:] == 0).all() and (masked[1, :, :, 6:] == 0).all()
 
 
+def test_nothing_is_left_in_bars_at_two_sides():
+    heatmaps = torch.rand(1, 2, 5, 8) + 1
+    # from cell 1.5 to 6.5 and from cell 1 to 4
+    (masked,) = mask_padding(heatmaps, [(6, 4, 26, 16)], (4, 4))
+    expected = torch.zeros(2, 5, 8)
+    expected[:, 1:4, 1:7] = heatmaps[0, :, 1:4, 1:7]
+    assert torch.equal(masked, expected)
+
+
 def test_images_of_one_size_are_not_copied():
     heatmaps = torch.rand(2, 1, 5, 8)
-    assert mask_padding(heatmaps, [(32, 20)] * 2, (4, 4)) is heatmaps
+    regions = [(0, 0, 32, 20)] * 2
+    assert mask_padding(heatmaps, regions, (4, 4)) is heatmaps
+    # float32 regions may lack a millionth of a pixel
+    regions = [(1e-5, -1e-5, 32 - 1e-5, 20 + 1e-5)] * 2
+    assert mask_padding(heatmaps, regions, (4, 4)) is heatmaps
+
+
+def test_an_input_that_does_not_say_what_it_shows_is_all_image():
+    meta = dict(input_size=(32, 20))
+    assert image_regions([meta]) == [(0, 0, 32, 20)]
+    meta.update(input_scale=np.array([64, 64]), input_center=np.zeros(2))
+    assert image_regions([meta]) == [(0, 0, 32, 20)]
+
+
+@pytest.mark.parametrize('mode', ['fit', 'expand'])
+@pytest.mark.parametrize('shape', [(50, 100), (90, 60), (64, 64), (61, 97)])
+def test_regions_are_where_the_transform_puts_the_image(mode, shape):
+    """A white image with black around it."""
+    image = np.full((*shape, 3), 255, dtype=np.uint8)
+    resize = MultiscaleBottomupResize(
+        (64, 64), aug_scales=[0.5, 2], resize_mode=mode
+    )
+    results = resize(dict(img=image, ori_shape=shape))
+    for scale, pixels in enumerate(results['img']):
+        rows, columns = np.nonzero(pixels[..., 0] > 127)
+        ((x0, y0, x1, y1),) = image_regions([results], scale)
+        found = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        np.testing.assert_allclose((x0, y0, x1, y1), found, atol=1.01)
+        assert x1 - x0 == pytest.approx(pixels.shape[1]) or (
+            y1 - y0 == pytest.approx(pixels.shape[0])
+        )
+
+
+def test_udp_leaves_the_image_at_the_corner():
+    """mmpose does not say there how large it is: nothing is masked."""
+    resize = BottomupResize((64, 64), use_udp=True)
+    image = np.full((50, 100, 3), 255, dtype=np.uint8)
+    results = resize(dict(img=image, ori_shape=(50, 100)))
+    heatmaps = torch.rand(1, 1, 32, 32)
+    regions = image_regions([results])
+    assert mask_padding(heatmaps, regions, (2, 2)) is heatmaps
 
 
 @pytest.mark.parametrize('size', [(8, 5), (9, 5)])
