@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+import mmengine.runner.checkpoint as runner_checkpoint
 import numpy as np
 import torch
 from mmengine.dist import barrier, get_rank
@@ -205,3 +206,5 @@ CheckpointLoader.register_scheme('', load_from_local, force=True)
 CheckpointLoader.register_scheme(
     ('http://', 'https://'), load_from_http, force=True
 )
+# mmcls://, torchvision:// and openmmlab:// look it up by this name.
+runner_checkpoint.load_from_http = load_from_http

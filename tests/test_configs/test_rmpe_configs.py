@@ -22,8 +22,8 @@ CONFIGS = sorted(
     for dataset in ('coco', 'mpii', 'crowdpose', *SMALL_DATA)
     for path in (ROOT / 'configs' / 'rmpe' / dataset).glob('*.py')
 )
-# Albumentations is optional in mmpose; LoadImage is replaced by an array.
-SKIPPED = {'LoadImage', 'LoadImageOrSkip', 'Albumentation'}
+# The image is an array.
+SKIPPED = {'LoadImage', 'LoadImageOrSkip'}
 # Nets whose input may be made small; the others have it in their weights.
 SMALL = dict(
     input_size=(64, 64), heatmap_size=(16, 16), localizer_size=(32, 32)

@@ -1,6 +1,8 @@
 import os
 import pickle
+from pathlib import Path
 
+import mmengine.runner.checkpoint as runner_checkpoint
 import numpy as np
 import pytest
 import torch
@@ -295,6 +297,39 @@ def test_url_is_fetched_once_and_read_safely(hostile, tmp_path, monkeypatch):
     loader = CheckpointLoader._get_checkpoint_loader
     assert loader(url) is load_from_http
     assert loader('work_dirs/model.pth') is load_from_local
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'mmcls://mobilenet_v2',
+        'open-mmlab://resnet50_caffe',
+        'openmmlab://resnet50_caffe',
+        'modelzoo://resnet18',
+        'torchvision://resnet18',
+    ],
+)
+def test_names_of_published_weights_are_read_safely(
+    hostile, tmp_path, monkeypatch, name
+):
+    path, touched = hostile
+    urls = []
+
+    def download(url, destination, progress):
+        urls.append(url)
+        Path(destination).write_bytes(path.read_bytes())
+
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    monkeypatch.setattr(
+        runner_checkpoint,
+        'get_torchvision_models',
+        lambda: {'resnet18': 'https://example.org/resnet18.pth'},
+    )
+    with pytest.raises(UnsafeCheckpointError, match=r'hub.*resnet|mobilenet'):
+        CheckpointLoader.load_checkpoint(name)
+    assert len(urls) == 1
+    assert not touched.exists()
 
 
 def test_a_skeleton_without_links_or_sigmas_is_read(tmp_path):
