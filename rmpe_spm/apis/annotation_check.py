@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import cv2
+
 from .annotation_notes import all_finite, has_visible_keypoint, make_notes
 
 ANNOTATION_KEYS = ('id', 'image_id', 'category_id', 'bbox', 'keypoints')
@@ -107,6 +109,35 @@ def check_areas(path: Path) -> None:
                 'depends: add it, or set use_area=False, which takes a part '
                 "of the box's"
             )
+
+
+def check_images(path: Path, folder: Path) -> None:
+    """Check that the images that a model is evaluated on are there.
+
+    That each is whole is not looked at: this takes a second for thousands.
+
+    Args:
+        path (Path): The JSON file that lists them, known to be in COCO's
+            layout.
+        folder (Path): Where they are.
+
+    Raises:
+        ConfigError: Some are missing or no images. Names the first.
+    """
+    images = _read_json(path)['images']
+    bad = [
+        image
+        for image in images
+        if not cv2.haveImageReader(str(Path(folder, image['file_name'])))
+    ]
+    if bad:
+        first = Path(folder, bad[0]['file_name'])
+        state = 'is no image' if first.is_file() else 'does not exist'
+        raise ConfigError(
+            f'image {first} (image id {bad[0]["id"]}) {state}; {len(bad)} of '
+            f'the {len(images)} images of {path} are so. Restore them, or '
+            'remove them from that file'
+        )
 
 
 def check_detections(path: Path, ann_file: Path | None = None) -> None:

@@ -19,6 +19,7 @@ from .annotation_check import (
     check_areas,
     check_coco_annotations,
     check_detections,
+    check_images,
 )
 
 # Where each kind of run reads its data from.
@@ -193,8 +194,15 @@ def _check_dataset(
             f'{where}.data_prefix.img: the folder {images} does not exist. '
             f'{_DATA_ADVICE}'
         )
+    pipeline = dataset.get('pipeline') or ()
+    reads = any(str(t['type']).startswith('LoadImage') for t in pipeline)
+    if evaluated and reads and not own_format:
+        try:
+            check_images(annotations, images)
+        except ConfigError as error:
+            raise ConfigError(f'{where}.data_prefix.img: {error}') from None
     names = list(skeleton['keypoint_id2name'].values())
-    for index, transform in enumerate(dataset.get('pipeline') or ()):
+    for index, transform in enumerate(pipeline):
         if transform['type'] == 'KeypointConverter':
             count, names = transform['num_keypoints'], None
         if transform['type'] == 'PGPGTransform' and names is not None:

@@ -25,6 +25,14 @@ _ALWAYS_TOLD = (
     UnsafeCheckpointError,
 )
 _USER_ERRORS = (ValueError, TypeError, KeyError, FileNotFoundError)
+# What torch makes of an error in a data worker: the traceback is a text, whose
+# last frame and message count.
+_IN_WORKER = re.compile(
+    r'Caught \w+ in DataLoader worker process \d+\.\nOriginal Traceback .*'
+    r'\n  File "(?P<file>[^"\n]+)", line \d+, in [^\n]+\n'
+    r'(?: {4}[^\n]*\n)*[\w.]+: (?P<text>.*)',
+    re.DOTALL,
+)
 
 
 @contextmanager
@@ -62,6 +70,10 @@ def explain(error: Exception) -> str | None:
         str | None: The message.
     """
     text = str(error.args[0]) if error.args else ''
+    raised_in = _last_file(error.__traceback__)
+    in_worker = _IN_WORKER.match(text)
+    if in_worker:
+        text, raised_in = in_worker['text'].strip(), in_worker['file']
     unregistered = re.search(
         r'(\S+) is not in the (?:\S+::)?([\w ]+) registry', text
     )
@@ -80,20 +92,23 @@ def explain(error: Exception) -> str | None:
         )
     if isinstance(error, _ALWAYS_TOLD):
         return text
-    if isinstance(error, _USER_ERRORS) and _is_ours(error.__traceback__):
+    if isinstance(error, _USER_ERRORS) and _is_ours(raised_in):
         # An OSError holds its parts, the text is in the whole.
-        return str(error) if isinstance(error, OSError) else text
+        whole = isinstance(error, OSError) and not in_worker
+        return str(error) if whole else text
     return None
 
 
-def _is_ours(traceback: TracebackType | None) -> bool:
-    """Tell whether the error was raised by a line of this package."""
+def _last_file(traceback: TracebackType | None) -> str | None:
+    """Return the file of the line that raised."""
     while traceback and traceback.tb_next:
         traceback = traceback.tb_next
-    if traceback is None:
-        return False
-    file = Path(traceback.tb_frame.f_code.co_filename).resolve()
-    return _PACKAGE in file.parents
+    return traceback.tb_frame.f_code.co_filename if traceback else None
+
+
+def _is_ours(file: str | None) -> bool:
+    """Tell whether a file is of this package."""
+    return file is not None and _PACKAGE in Path(file).resolve().parents
 
 
 def _registries() -> list[Registry]:

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import mpii_files
@@ -37,6 +38,34 @@ def test_missing_file_names_its_key(tiny_config, mode, key, value):
     # What a run does not read is not its business.
     other = {'train': 'test', 'test': 'train'}[mode]
     assert check_data(tiny_config, other) == (17, [])
+
+
+@pytest.mark.parametrize(
+    'content, state', [(None, 'does not exist'), (b'<html>', 'is no image')]
+)
+@pytest.mark.parametrize('mode, key', [('train', 'val'), ('test', 'test')])
+def test_images_to_be_evaluated_are_there(
+    tiny_config, tiny_coco, tmp_path, mode, key, content, state
+):
+    """Before a training whose validation would end it."""
+    images = tmp_path / 'images'
+    shutil.copytree(tiny_coco / 'images', images)
+    for loader in ('train', 'val', 'test'):
+        dataset = tiny_config[f'{loader}_dataloader'].dataset
+        dataset.data_prefix.img = str(images)
+    assert check_data(tiny_config, mode) == (17, [])
+    path = images / '000000000003.jpg'
+    path.unlink()
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        check_data(tiny_config, mode)
+    message = str(caught.value)
+    where = f'{key}_dataloader.dataset.data_prefix.img: '
+    assert message.startswith(f'{where}image {path} (image id 3) {state}; 1 ')
+    # without validation it is one bad sample among good ones
+    tiny_config.val_dataloader = tiny_config.val_evaluator = None
+    assert check_data(tiny_config, 'train') == (17, [])
 
 
 def test_no_validation_needs_no_validation_data(tiny_config):

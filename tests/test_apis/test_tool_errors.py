@@ -1,9 +1,11 @@
 import pytest
-from mmengine.dataset import BaseDataset
+from mmengine.dataset import BaseDataset, pseudo_collate
 from mmpose.registry import MODELS, TRANSFORMS
+from torch.utils.data import DataLoader, Dataset
 
 from rmpe_spm.apis.annotation_check import ConfigError, check_detections
 from rmpe_spm.apis.tool_errors import explain, told_plainly
+from rmpe_spm.datasets.transforms import LoadImageOrSkip
 from rmpe_spm.engine.checkpoint import load_from_local
 
 
@@ -54,14 +56,57 @@ def test_our_own_errors_are_told(tmp_path):
     assert explain(error).startswith('checkpoint ')
 
 
-def test_a_data_set_without_a_good_sample_is_told():
-    """What mmengine raises then."""
-    dataset = BaseDataset(lazy_init=True, max_refetch=2)
-    dataset.__dict__.update(_fully_initialized=True)
-    dataset.prepare_data = lambda index: None
-    dataset._rand_another = lambda: 0
-    error = _raised(dataset.__getitem__, 0)
-    assert 'the log says what was wrong' in explain(error)
+class NoGoodSample(BaseDataset):
+    """A data set that mmengine gives up."""
+
+    def __init__(self):
+        super().__init__(lazy_init=True, max_refetch=2)
+        self._fully_initialized = True
+
+    def __len__(self):
+        return 1
+
+    def prepare_data(self, index):
+        return None
+
+    def _rand_another(self):
+        return 0
+
+
+class NoImage(Dataset):
+    """A data set whose image is not there."""
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        load = LoadImageOrSkip()
+        return load(dict(img_path='/nowhere/7.jpg', img_id=7))
+
+
+class Wrong(Dataset):
+    """A data set with a mistake in code that is not ours."""
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return int('x')
+
+
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_what_is_raised_for_a_sample_is_told(num_workers):
+    """Here or in a data worker, of which torch tells a text only."""
+
+    def said(dataset):
+        return explain(_raised(next, iter(DataLoader(dataset, **options))))
+
+    options = dict(num_workers=num_workers, collate_fn=pseudo_collate)
+    assert said(NoGoodSample()).startswith('none of many images in a row')
+    message = said(NoImage())
+    assert message.startswith('image /nowhere/7.jpg (image id 7) cannot be')
+    assert message.endswith('remove the image from the annotation file')
+    assert said(Wrong()) is None
 
 
 def test_other_errors_keep_their_traceback():
