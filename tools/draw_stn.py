@@ -21,6 +21,7 @@ from mmpose.registry import DATASETS, TRANSFORMS
 
 import rmpe_spm  # noqa: F401
 from rmpe_spm.apis import check_data, told_plainly
+from rmpe_spm.apis.command_line import read_config_file
 from rmpe_spm.models.pose_estimators import ParallelSPPE
 from rmpe_spm.models.utils.spatial_transformer import transform_points
 from rmpe_spm.models.utils.theta import normalized_to_pixel_theta
@@ -132,11 +133,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--device', default='cpu', help='of the model')
     parser.add_argument('--seed', type=int, default=0, help='of the boxes')
     args = parser.parse_args(argv)
-    cfg = Config.fromfile(args.config)
     init_default_scope('mmpose')
-    # boxes are made from the annotated ones
-    cfg.val_dataloader.dataset.pop('bbox_file', None)
     with told_plainly('draw_stn.py'):
+        cfg = read_config_file(args.config)
+        # boxes are made from the annotated ones
+        cfg.val_dataloader.dataset.pop('bbox_file', None)
         check_data(cfg, 'train')
         model = init_model(cfg, args.checkpoint, args.device, cfg_options={})
     if not isinstance(model, ParallelSPPE):

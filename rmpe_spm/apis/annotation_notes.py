@@ -20,7 +20,7 @@ def make_notes(
     people: Sequence[Mapping],
     image_sizes: Mapping[int, tuple[float, float]],
 ) -> Iterator[str]:
-    """Say how many annotations training leaves out or repairs.
+    """Say how many annotations and images training leaves out or repairs.
 
     Args:
         path (Path): Their file, for the notes.
@@ -57,6 +57,13 @@ def make_notes(
                 f'(first: annotation {bad[0]["id"]} of image '
                 f'{bad[0]["image_id"]})'
             )
+    shown = {a['image_id'] for a in people if not a.get('iscrowd')}
+    empty = [image_id for image_id in image_sizes if image_id not in shown]
+    if empty:
+        yield (
+            f'{path}: {len(empty)} of {len(image_sizes)} images show nobody: '
+            f'not trained on (first: image {empty[0]})'
+        )
 
 
 def _has_area(bbox: Sequence[float]) -> bool:

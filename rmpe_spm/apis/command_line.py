@@ -63,6 +63,36 @@ def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
+def read_config_file(path: str | os.PathLike) -> Config:
+    """Read a config, whose ``data_root`` may lack its last slash.
+
+    An environment variable gives it, and paths go on after it.
+
+    Args:
+        path (str | PathLike): The file.
+
+    Returns:
+        Config: The config.
+
+    Raises:
+        ConfigError: The file is missing or cannot be read.
+    """
+    if not Path(path).is_file():
+        raise ConfigError(f'the config {path} does not exist')
+    try:
+        cfg = Config.fromfile(path)
+    except (SyntaxError, KeyError, OSError, ImportError) as error:
+        # str() of a KeyError is quoted, args of an OSError are its parts.
+        text = error.args[0] if isinstance(error, KeyError) else error
+        raise ConfigError(
+            f'the config {path} cannot be read: {text}'
+        ) from error
+    root = cfg.get('data_root')
+    if root and not root.endswith('/'):
+        _replace(cfg, _slash_change(root))
+    return cfg
+
+
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and apply the shared arguments to it.
 
@@ -80,21 +110,8 @@ def load_config(args: argparse.Namespace) -> Config:
         ConfigError: The file is missing or cannot be read.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if not Path(args.config).is_file():
-        raise ConfigError(f'the config {args.config} does not exist')
-    try:
-        cfg = Config.fromfile(args.config)
-    except (SyntaxError, KeyError, OSError, ImportError) as error:
-        # str() of a KeyError is quoted, args of an OSError are its parts.
-        text = error.args[0] if isinstance(error, KeyError) else error
-        raise ConfigError(
-            f'the config {args.config} cannot be read: {text}'
-        ) from error
+    cfg = read_config_file(args.config)
     cfg.launcher = args.launcher
-    root = cfg.get('data_root')
-    if root and not root.endswith('/'):
-        # an environment variable without the slash that paths go on after
-        _replace(cfg, _slash_change(root))
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:

@@ -10,8 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from .annotation_check import ConfigError
-from .command_line import apply_options
+from .command_line import apply_options, read_config_file
 
 
 def read_config(
@@ -27,12 +26,10 @@ def read_config(
         Config: The config.
 
     Raises:
-        ConfigError: The file is missing, or an option names a place that
-            the config does not have.
+        ConfigError: The file is missing or cannot be read, or an option
+            names a place that the config does not have.
     """
-    if not Path(config).is_file():
-        raise ConfigError(f'the config {config} does not exist')
-    cfg = Config.fromfile(config)
+    cfg = read_config_file(config)
     apply_options(cfg, Namespace(cfg_options=dict(options)))
     return cfg
 

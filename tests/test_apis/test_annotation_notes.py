@@ -8,7 +8,8 @@ SIZES = {4: (20, 10)}
 
 
 def person(bbox=(1, 1, 5, 5), keypoints=(1, 2, 2, 3, 4, 1), **more):
-    return dict(id=7, image_id=4, bbox=bbox, keypoints=keypoints, **more)
+    known = dict(id=7, image_id=4, bbox=bbox, keypoints=keypoints)
+    return {**known, **more}
 
 
 def notes(*people):
@@ -41,4 +42,12 @@ def test_each_problem_is_counted_and_the_first_is_named(bad, said):
     (note,) = notes(person(), person(**bad), person(**bad))
     assert said in note and '2 of 3 annotations' in note
     assert 'annotation 7 of image 4' in note
-    assert not notes(person(**bad, iscrowd=1))
+    assert not notes(person(), person(**bad, iscrowd=1))
+
+
+def test_images_without_people_are_counted():
+    sizes = {3: (9, 9), **SIZES, 5: (9, 9)}
+    people = [person(), person(image_id=5, iscrowd=1)]
+    (note,) = make_notes(Path('a.json'), people, sizes)
+    assert note.startswith('a.json: 2 of 3 images show nobody: not trained on')
+    assert note.endswith('(first: image 3)')

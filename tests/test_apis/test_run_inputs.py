@@ -34,6 +34,21 @@ def test_files_are_found_and_told_by_content(config, tmp_path):
     assert changed == {f'{tmp_path}/people.json'}
 
 
+def test_files_are_found_below_a_root_without_slash(
+    config, tmp_path, monkeypatch
+):
+    """As an environment variable may give it."""
+    monkeypatch.setenv('SOMEWHERE', str(tmp_path))
+    config.write_text(
+        "data_root = '{{$SOMEWHERE:data/}}'\n"
+        "evaluator = dict(ann_file=data_root + 'people.json')\n"
+    )
+    assert set(find_inputs(config, {})) == {
+        'config',
+        f'{tmp_path}/people.json',
+    }
+
+
 def test_settings_count_but_not_how_they_are_written(config):
     before = find_inputs(config, {})
     config.write_text(config.read_text().replace('# a comment', '# another'))

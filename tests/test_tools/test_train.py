@@ -209,7 +209,7 @@ def test_one_bad_sample_does_not_stop_training(
     content['images'][2]['file_name'] = 'broken.jpg'
     content['images'][3]['file_name'] = 'missing.jpg'
     content['images'].append(
-        dict(id=77, file_name='missing.jpg', width=9, height=9)
+        dict(id=77, file_name='nobody.jpg', width=9, height=9)
     )
     (tiny_coco / 'images' / 'broken.jpg').write_bytes(b'\xff\xd8\xff')
     path = tmp_path / 'bad.json'
@@ -231,8 +231,10 @@ def test_one_bad_sample_does_not_stop_training(
         'annotation 2 of image',
         'have a box that is empty or not finite',
         'have no visible keypoint',
+        'images show nobody: not trained on (first: image',
     ):
         assert said in log, said
+    assert 'nobody.jpg' not in log  # not even opened
 
 
 def test_configs_dump_reads_back(config_file, tiny_config):
