@@ -18,11 +18,11 @@ import sys
 from pathlib import Path
 
 import torch
-from mmengine.config import DictAction
 
 from rmpe_spm.apis import told_plainly
 from rmpe_spm.apis.ablation_configs import read_stages
 from rmpe_spm.apis.ablation_report import ablation_table, write_report
+from rmpe_spm.apis.config_options import OptionAction
 from rmpe_spm.apis.rmpe_ablation import run_ablation
 
 
@@ -36,7 +36,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionAction,
         help='settings that override both configs, as key=value',
     )
     return parser.parse_args(argv)

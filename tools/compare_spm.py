@@ -18,9 +18,8 @@ import signal
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from rmpe_spm.apis import told_plainly
+from rmpe_spm.apis.config_options import OptionAction
 from rmpe_spm.apis.spm_comparison import run_comparison
 
 
@@ -58,7 +57,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionAction,
         help='settings that override every config, as key=value',
     )
     args = parser.parse_args(argv)

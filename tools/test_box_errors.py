@@ -12,10 +12,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from rmpe_spm.apis import told_plainly
 from rmpe_spm.apis.box_robustness import box_curves
+from rmpe_spm.apis.config_options import OptionAction
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -33,7 +32,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionAction,
         help='settings that override the config, as key=value',
     )
     return parser.parse_args(argv)

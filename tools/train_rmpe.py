@@ -11,7 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from rmpe_spm.apis import told_plainly
+from rmpe_spm.apis.config_options import OptionAction, as_arguments
+from rmpe_spm.apis.run_inputs import read_config
 
 TRAIN = Path(__file__).resolve().with_name('train.py')
 
@@ -42,16 +44,14 @@ def commands(
 def is_finished(folder: Path, config: str, cfg_options: dict) -> bool:
     """Tell whether a run in the folder reached its last epoch."""
     path = last_checkpoint(folder)
-    cfg = Config.fromfile(config)
-    cfg.merge_from_dict(cfg_options)
-    epochs = cfg.train_cfg.max_epochs
+    epochs = read_config(config, cfg_options).train_cfg.max_epochs
     return path is not None and path.name == f'epoch_{epochs}.pth'
 
 
 def options_of(extra: list[str]) -> dict:
     """Return the config options among the arguments for tools/train.py."""
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    parser.add_argument('--cfg-options', nargs='+', action=OptionAction)
     return parser.parse_known_args(extra)[0].cfg_options or {}
 
 
@@ -68,14 +68,16 @@ def main(argv: list[str] | None = None) -> int:
     stages = commands(args, extra)
     configs, cfg_options = (args.stage1, args.stage2), options_of(extra)
     for index, (folder, command) in enumerate(stages):
-        if is_finished(folder, configs[index], cfg_options):
+        with told_plainly('train_rmpe.py'):
+            finished = is_finished(folder, configs[index], cfg_options)
+        if finished:
             print(f'{folder} is finished.')
             continue
         if last_checkpoint(folder) is not None:
             command += ['--resume']
         elif index == 1:
             weights = last_checkpoint(stages[0][0])
-            command += option(f'load_from={weights}', command)
+            command += option(*as_arguments({'load_from': weights}), command)
         code = subprocess.run(command, check=False).returncode
         if code != 0:
             print(f'{folder}: training ended with exit code {code}')

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from .annotation_check import ConfigError
+from .config_options import OptionAction
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,10 +49,11 @@ def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionAction,
         help='settings that override the config, as key=value: '
         'model.backbone.depth=18 or key="[a,b]" or key=a,b; quotes are '
-        'needed around brackets, and no white space is allowed',
+        'needed around brackets, without blanks, and twice around a text '
+        'with a comma: "key=\'a, b\'"',
     )
     parser.add_argument(
         '--launcher',

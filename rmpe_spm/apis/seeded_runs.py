@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.checkpoint import CorruptCheckpointError, load_from_local
+from .config_options import as_arguments
 from .run_folder import RunFailedError, RunFolder
 from .run_inputs import find_coco_metric, find_inputs, read_config
 
@@ -103,7 +104,7 @@ def run_training(
         else:
             # Not load_from: as an option it would win over --resume.
             arguments += ['--resume', str(checkpoint)]
-        run.start('train.py', [*arguments, *_as_arguments(options)])
+        run.start('train.py', [*arguments, *_option_arguments(options)])
         checkpoint = last_checkpoint(run.folder)
         if checkpoint is None:
             raise RunFailedError(f'{config} saved no checkpoint: {run.log}')
@@ -146,7 +147,7 @@ def run_test(
             options[f'{place}.outfile_prefix'] = str(folder / 'results')
         arguments = [str(config), str(checkpoint), '--work-dir', str(folder)]
         arguments += ['--out', str(folder / 'metrics.json')]
-        run.start('test.py', [*arguments, *_as_arguments(options)])
+        run.start('test.py', [*arguments, *_option_arguments(options)])
         outcome = run.finish(
             metrics_file='metrics.json',
             results_file='results.keypoints.json' if metric else None,
@@ -174,16 +175,9 @@ def last_checkpoint(work_dir: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def _as_arguments(options: Mapping[str, Any]) -> list[str]:
+def _option_arguments(options: Mapping[str, Any]) -> list[str]:
     """Options as the tools' command line takes them."""
-    if not options:
-        return []
-    settings = []
-    for key, value in options.items():
-        if isinstance(value, list | tuple):
-            value = str(list(value)).replace(' ', '')
-        settings.append(f'{key}={value}')
-    return ['--cfg-options', *settings]
+    return ['--cfg-options', *as_arguments(options)] if options else []
 
 
 def _readable_checkpoint(work_dir: Path) -> Path | None:

@@ -70,6 +70,18 @@ def test_training_command(tools, config, tmp_path):
     ]
 
 
+def test_folders_with_blanks_and_commas(tools, config, tmp_path):
+    folder, weights = tmp_path / 'my runs, 2', tmp_path / 'my w.pth'
+    weights.write_text('x')
+    run_training(config, folder / 'train', load_from=weights)
+    run_test(config, weights, folder / 'test')
+    settings = [calls(folder / name)[0][-1] for name in ('train', 'test')]
+    assert settings == [
+        f'load_from={weights}',
+        f"test_evaluator.outfile_prefix='{folder}/test/results'",
+    ]
+
+
 def test_finished_training_is_not_repeated(tools, config, tmp_path):
     folder = tmp_path / 'run'
     first = run_training(config, folder)
