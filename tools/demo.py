@@ -28,6 +28,7 @@ from mmpose.models import build_pose_estimator
 from rmpe_spm.apis import told_plainly
 from rmpe_spm.apis.seeded_runs import run_test, run_training
 from rmpe_spm.datasets.generators import generate_dataset
+from rmpe_spm.datasets.generators.cores import usable_cores
 from rmpe_spm.engine.pretrained import (
     find_mobilenet_v2_file,
     prepare_mobilenet_v2,
@@ -111,7 +112,7 @@ def share_cores(num_methods: int) -> bool:
     Returns:
         Whether they run side by side.
     """
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     if torch.cuda.is_available() or cores < num_methods:
         return False
     # Threads that wait must leave the core to the process that reads pictures.
@@ -227,14 +228,15 @@ def table(rows: list[Row]) -> str:
 
 
 def with_other_methods(
-    rows: list[Row], methods: list[str], path: Path
+    rows: list[Row], methods: list[str], path: Path, data: dict[str, int]
 ) -> list[Row]:
     """Add what an earlier demo found for the methods that were not asked for.
 
     Args:
         rows: Those of this demo.
         methods: What was asked for.
-        path: The rows of an earlier demo, if there was one.
+        path: The results of an earlier demo, if there was one.
+        data: Seed and number of pictures; those of others are left out.
 
     Returns:
         All rows, in the order of the methods.
@@ -244,7 +246,11 @@ def with_other_methods(
     others = set(titles) - set(own)
     if path.is_file():
         before = json.loads(path.read_text(encoding='utf-8'))
-        rows = rows + [Row(**row) for row in before if row['method'] in others]
+        # a list, without its data, was written by an older version
+        if isinstance(before, dict) and before['data'] == data:
+            rows = rows + [
+                Row(**row) for row in before['rows'] if row['method'] in others
+            ]
     return sorted(rows, key=lambda row: titles.index(row.method))
 
 
@@ -252,13 +258,8 @@ def main(argv: list[str] | None = None) -> None:
     """Run the demonstration."""
     args = parse_args(argv)
     work_dir = args.work_dir.resolve()
-    data_root = generate_dataset(
-        work_dir / 'data',
-        num_train=args.num_train,
-        num_val=args.num_val,
-        seed=args.seed,
-        size=PICTURE_SIZE,
-    )
+    data = dict(seed=args.seed, num_train=args.num_train, num_val=args.num_val)
+    data_root = generate_dataset(work_dir / 'data', size=PICTURE_SIZE, **data)
     if not WEIGHTS.is_file():
         prepare_mobilenet_v2(find_mobilenet_v2_file(), WEIGHTS)
     # For the configs, here and in the runs.
@@ -272,9 +273,10 @@ def main(argv: list[str] | None = None) -> None:
     for method in args.methods:
         sheet = draw(method, data_root, work_dir)
         print(f'{method}: pictures in {sheet}', flush=True)
-    rows = with_other_methods(rows, args.methods, work_dir / 'results.json')
-    content = json.dumps([asdict(row) for row in rows], indent=1)
-    (work_dir / 'results.json').write_text(content, encoding='utf-8')
+    results = work_dir / 'results.json'
+    rows = with_other_methods(rows, args.methods, results, data)
+    content = dict(data=data, rows=[asdict(row) for row in rows])
+    results.write_text(json.dumps(content, indent=1), encoding='utf-8')
     (work_dir / 'results.md').write_text(table(rows), encoding='utf-8')
     print(f'\n{table(rows)}\nWritten to {work_dir}')
 

@@ -9,9 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
-
-from rmpe_spm.engine import load_from_local
+from rmpe_spm.engine.checkpoint import load_from_local, save_whole
 from rmpe_spm.models.pose_estimators.parallel_sppe import BRANCH
 
 
@@ -44,8 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('out', type=Path, help='inference checkpoint to write')
     args = parser.parse_args(argv)
     published = publish(load_from_local(str(args.checkpoint), 'cpu'))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(published, args.out)
+    save_whole(published, args.out)
     megabytes = [p.stat().st_size / 1e6 for p in (args.checkpoint, args.out)]
     print(f'{args.out}: {megabytes[1]:.1f} MB of {megabytes[0]:.1f} MB')
 

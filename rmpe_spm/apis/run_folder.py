@@ -82,17 +82,23 @@ class RunFolder:
         print(f'{self.folder} is finished.', flush=True)
         return dict(outcome, seconds=self._state['seconds'])
 
-    def start(self, tool: str, arguments: list[str]) -> None:
+    def start(
+        self, tool: str, arguments: list[str], resumes: bool = False
+    ) -> None:
         """Run a tool; its time counts even if it is interrupted.
 
         Args:
             tool (str): A file of ``tools/``.
             arguments (list[str]): Its command line.
+            resumes (bool): Whether it goes on where another run ended, whose
+                time counts too. Defaults to False.
 
         Raises:
             RunFailedError: It ended with an error.
         """
         self._state['outcome'] = None
+        if not resumes:
+            self._state['seconds'] = 0.0
         self._save()
         begin = time.perf_counter()
         try:

@@ -104,7 +104,8 @@ def run_training(
         else:
             # Not load_from: as an option it would win over --resume.
             arguments += ['--resume', str(checkpoint)]
-        run.start('train.py', [*arguments, *_option_arguments(options)])
+        arguments += _option_arguments(options)
+        run.start('train.py', arguments, resumes=checkpoint is not None)
         checkpoint = last_checkpoint(run.folder)
         if checkpoint is None:
             raise RunFailedError(f'{config} saved no checkpoint: {run.log}')

@@ -6,6 +6,7 @@ mmengine's runner is made of, beside the tensors and plain containers that
 every checkpoint, local or downloaded, so.
 """
 
+import os
 import pickle
 import re
 import sys
@@ -155,6 +156,23 @@ def load_from_http(filename: str, map_location: Any = None) -> dict:
             )
         barrier()
     return load_from_local(str(path), map_location)
+
+
+def save_whole(content: dict, path: str | os.PathLike) -> None:
+    """Save a checkpoint, of which no half is left if this is interrupted.
+
+    Args:
+        content (dict): What to save.
+        path (str | PathLike): The file; its folder is made if missing.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'{path.name}.part')
+    try:
+        torch.save(content, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _refused_names(path: Path, message: str) -> list[str]:

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .checkpoint import save_whole
+
 # Blocks of MobileNetV2's seven layers, in both implementations.
 _MOBILENET_V2_BLOCKS = (1, 2, 3, 4, 3, 3, 1)
 
@@ -135,12 +137,10 @@ def prepare_mobilenet_v2(weights: Path, out: Path) -> dict[str, int]:
     verify_sha256(weights, MOBILENET_V2_SHA256)
     source = torch.load(weights, map_location='cpu', weights_only=True)
     mapped = map_mobilenet_v2_keys(source)
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
     meta = dict(
         source=f'torchvision {MOBILENET_V2_FILE}', sha256=MOBILENET_V2_SHA256
     )
-    torch.save(dict(meta=meta, state_dict=mapped), out)
+    save_whole(dict(meta=meta, state_dict=mapped), out)
     learned = [
         tensor
         for key, tensor in mapped.items()

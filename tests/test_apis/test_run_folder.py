@@ -126,3 +126,17 @@ def test_runs_this_python(tools, tmp_path):
     run = folder_of(tmp_path)
     run.start('train.py', [])
     assert sys.executable in run.log.read_text()
+
+
+def test_time_of_an_earlier_run_counts_only_where_it_is_gone_on_with(
+    tools, tmp_path, monkeypatch
+):
+    tools('train.py', '')
+    run = folder_of(tmp_path)
+    clock = iter([0.0, 10.0, 20.0, 50.0, 60.0, 65.0])
+    monkeypatch.setattr(run_folder.time, 'perf_counter', lambda: next(clock))
+    run.start('train.py', [])
+    run.start('train.py', [], resumes=True)
+    assert run.finish()['seconds'] == 40
+    run.start('train.py', [])
+    assert run.finish()['seconds'] == 5

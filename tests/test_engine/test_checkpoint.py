@@ -19,6 +19,7 @@ from rmpe_spm.engine.checkpoint import (
     UnsafeCheckpointError,
     load_from_http,
     load_from_local,
+    save_whole,
 )
 
 
@@ -330,6 +331,24 @@ def test_names_of_published_weights_are_read_safely(
         CheckpointLoader.load_checkpoint(name)
     assert len(urls) == 1
     assert not touched.exists()
+
+
+def test_an_interrupted_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / 'new' / 'model.pth'
+    save_whole(dict(w=torch.ones(2)), path)
+
+    def stop(content, file):
+        Path(file).write_bytes(b'half')
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, 'save', stop)
+        with pytest.raises(KeyboardInterrupt):
+            save_whole(dict(w=torch.zeros(2)), path)
+    assert load_from_local(str(path))['w'].tolist() == [1, 1]
+    assert list(path.parent.iterdir()) == [path]
+    save_whole(dict(w=torch.zeros(2)), path)
+    assert load_from_local(str(path))['w'].tolist() == [0, 0]
 
 
 def test_a_skeleton_without_links_or_sigmas_is_read(tmp_path):

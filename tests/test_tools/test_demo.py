@@ -56,7 +56,9 @@ def test_whole_demo(tool, repo_root, tmp_path, monkeypatch, capfd):
     tool.main(arguments)
     assert tool.WEIGHTS.is_file()
     out = capfd.readouterr().out
-    row, again = json.loads((work_dir / 'results.json').read_text())
+    results = json.loads((work_dir / 'results.json').read_text())
+    assert results['data'] == dict(seed=0, num_train=10, num_val=4)
+    row, again = results['rows']
     metrics = json.loads((work_dir / 'spm/test1/metrics.json').read_text())
     assert again['method'] == 'SPM again'
     assert again['train_seconds'] == row['train_seconds']
@@ -95,11 +97,17 @@ def test_a_demo_of_one_method_keeps_the_others_rows(tool, tmp_path):
     path = tmp_path / 'results.json'
     spm = list(tool.TESTS['SPM'])
     new = [row(title, 0.2) for title in spm]
-    assert tool.with_other_methods(new, ['SPM'], path) == new
+    data = dict(seed=0, num_train=20, num_val=6)
+    assert tool.with_other_methods(new, ['SPM'], path, data) == new
     before = [row(title, 0.1) for title in [*spm, 'RMPE', 'of an old demo']]
-    path.write_text(json.dumps([vars(each) for each in before]))
-    found = tool.with_other_methods(new, ['SPM'], path)
+    rows = [vars(each) for each in before]
+    path.write_text(json.dumps(dict(data=data, rows=rows)))
+    found = tool.with_other_methods(new, ['SPM'], path, data)
     assert found == [row('RMPE', 0.1), *new]
+    other = {**data, 'seed': 1}
+    assert tool.with_other_methods(new, ['SPM'], path, other) == new
+    path.write_text(json.dumps(rows))
+    assert tool.with_other_methods(new, ['SPM'], path, data) == new
 
 
 @pytest.mark.parametrize(
@@ -109,7 +117,7 @@ def test_a_demo_of_one_method_keeps_the_others_rows(tool, tmp_path):
 def test_cores_are_shared_on_a_cpu(tool, monkeypatch, cores, gpu, threads):
     environ = {}
     monkeypatch.setattr(tool.os, 'environ', environ)
-    monkeypatch.setattr(tool.os, 'cpu_count', lambda: cores)
+    monkeypatch.setattr(tool, 'usable_cores', lambda: cores)
     monkeypatch.setattr(tool.torch.cuda, 'is_available', lambda: gpu)
     assert tool.share_cores(2) == (threads is not None)
     assert environ.get('OMP_NUM_THREADS') == threads
@@ -118,7 +126,7 @@ def test_cores_are_shared_on_a_cpu(tool, monkeypatch, cores, gpu, threads):
 def test_the_user_decides_about_threads(tool, monkeypatch):
     environ = dict(OMP_NUM_THREADS='3')
     monkeypatch.setattr(tool.os, 'environ', environ)
-    monkeypatch.setattr(tool.os, 'cpu_count', lambda: 8)
+    monkeypatch.setattr(tool, 'usable_cores', lambda: 8)
     monkeypatch.setattr(tool.torch.cuda, 'is_available', lambda: False)
     assert tool.share_cores(2)
     assert environ['OMP_NUM_THREADS'] == '3'

@@ -2,8 +2,7 @@
 
 import json
 import multiprocessing
-import os
-import shutil
+import re
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .coco_annotations import PERSON_CATEGORY, scene_annotations
+from .cores import usable_cores
 from .person_detector import simulate_detections
 from .scene import compose_scene
 
@@ -27,6 +27,12 @@ _RECORD = 'generator.json'
 _UNFINISHED = '.unfinished'
 _FORMAT = 'rmpe_spm generated people'
 _CHUNK = 16
+# What is written below the root, beside the two files above.
+_OWN_FILES = (
+    r'(train|val)2017/\d{12}\.jpg'
+    r'|annotations/person_keypoints_(train|val)2017\.json'
+    r'|detections/(train|val)2017_person_detections\.json'
+)
 
 
 def generate_sample(
@@ -107,7 +113,8 @@ def generate_dataset(
         num_val: Number of validation pictures.
         seed: Seed. Defaults to 0.
         size: Width and height in pixels. Defaults to (640, 480).
-        workers: Processes. Defaults to None: one for each core.
+        workers: Processes. Defaults to None: one for each core that this
+            process may use.
         progress: Whether to show a bar. Defaults to True.
 
     Returns:
@@ -184,23 +191,28 @@ def _read_record(root: Path) -> dict | None:
 
 def _clear(root: Path) -> None:
     """Remove an older data set, and nothing that is not one."""
-    parts = {'annotations', 'detections', *(f'{s}2017' for s in SPLITS)}
-    ours = _read_record(root) or (root / _UNFINISHED).is_file()
-    strange = sorted(
-        str(path.relative_to(root))
-        for path in root.rglob('*')
-        if path.is_file()
-        and not (ours and path.relative_to(root).parts[0] in parts)
-        and path.name not in (_RECORD, _UNFINISHED)
-    )
+    ours = bool(_read_record(root)) or (root / _UNFINISHED).is_file()
+    strange, own = [], []
+    for path in sorted(root.rglob('*')):
+        name = path.relative_to(root).as_posix()
+        # a link may lead to somebody's data
+        if path.is_dir() and not path.is_symlink():
+            continue
+        known = name in (_RECORD, _UNFINISHED) or (
+            ours and re.fullmatch(_OWN_FILES, name)
+        )
+        (own if known and not path.is_symlink() else strange).append(path)
     if strange:
+        names = ', '.join(str(p.relative_to(root)) for p in strange[:3])
         raise ValueError(
             f'{root} holds something that this generator did not write '
-            f'({", ".join(strange[:3])}): give a new folder'
+            f'({names}): give a new folder, or move that away'
         )
-    for name in parts:
-        shutil.rmtree(root / name, ignore_errors=True)
-    (root / _RECORD).unlink(missing_ok=True)
+    if own:
+        (root / _UNFINISHED).touch()  # whose the rest is, should this end
+    for path in own:
+        if path.name != _UNFINISHED:
+            path.unlink()
 
 
 def _generate_split(
@@ -210,7 +222,7 @@ def _generate_split(
         _write_sample, split=split, seed=seed, size=size, folder=folder
     )
     numbers = range(1, count + 1)
-    workers = workers or os.cpu_count() or 1
+    workers = workers or usable_cores()
     bar = partial(
         tqdm, total=count, desc=f'{split} pictures', unit='img',
         disable=not progress,

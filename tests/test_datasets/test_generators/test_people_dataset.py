@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -161,6 +162,63 @@ def test_a_real_coco_folder_is_safe(tmp_path, name, record):
     with pytest.raises(ValueError, match=f'did not write .*{path.name}'):
         generate(tmp_path)
     assert path.exists()
+
+
+def test_data_behind_links_are_safe(tmp_path):
+    real, root = tmp_path / 'coco', tmp_path / 'data'
+    root.mkdir()
+    name = 'train2017/000000000001.jpg'
+    (real / name).parent.mkdir(parents=True)
+    (real / name).write_text('a photograph')
+    (root / 'train2017').symlink_to(real / 'train2017')
+    for record in (False, True):
+        if record:
+            (root / '.unfinished').touch()
+        with pytest.raises(ValueError, match='did not write .train2017'):
+            generate(root)
+        assert (real / name).read_text() == 'a photograph'
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'detections/my_yolox.json',
+        'annotations/person_keypoints_val2017_fixed.json',
+        'train2017/1.txt',
+        'val2017/notes/why.txt',
+    ],
+)
+def test_own_files_within_a_set_are_safe(dataset, tmp_path, name):
+    """Another set does not take its place with them in it."""
+    root = shutil.copytree(dataset, tmp_path / 'copy')
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_text('hours of work')
+    generate(root)  # the same set: nothing is written
+    before = contents(root)
+    with pytest.raises(ValueError, match=f'did not write .{name}'):
+        generate(root, seed=1)
+    assert contents(root) == before
+    (root / name).unlink()
+    assert contents(generate(root, seed=1)) != before
+
+
+def test_an_interrupted_removal_goes_on(dataset, tmp_path, monkeypatch):
+    root = shutil.copytree(dataset, tmp_path / 'copy')
+    unlink, count = Path.unlink, iter(range(5))
+
+    def stop(path, **kwargs):
+        if next(count, None) is None:
+            raise KeyboardInterrupt
+        unlink(path, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, 'unlink', stop)
+        with pytest.raises(KeyboardInterrupt):
+            generate(root, seed=1)
+    assert not (root / 'generator.json').exists()
+    assert list(root.glob('*/*.jpg'))
+    generate(root)
+    assert contents(root) == contents(dataset)
 
 
 @pytest.mark.parametrize(
