@@ -8,6 +8,8 @@ from mmpose.datasets.transforms import BottomupGetHeatmapMask
 from mmpose.registry import TRANSFORMS
 from xtcocotools import mask as cocomask
 
+_TRIANGLE = 6  # numbers
+
 
 @TRANSFORMS.register_module()
 class BottomupGetCrowdMask(BottomupGetHeatmapMask):
@@ -19,6 +21,7 @@ class BottomupGetCrowdMask(BottomupGetHeatmapMask):
     masked; all else, the keys and the argument too, is mmpose's.
 
     A region of another size than the image's is not masked, with one warning.
+    Polygons of fewer than three points, and none at all, mask nothing.
     """
 
     def _segs_to_mask(
@@ -34,7 +37,13 @@ class BottomupGetCrowdMask(BottomupGetHeatmapMask):
         Returns:
             np.ndarray: 1 where one of them is, else 0, (h, w), uint8.
         """
-        mask = super()._segs_to_mask(segs, img_shape)
+        polygons = [
+            [polygon for polygon in seg if len(polygon) >= _TRIANGLE]
+            for seg in segs
+            if isinstance(seg, list | tuple)
+        ]
+        # mmpose stops at a list without any
+        mask = super()._segs_to_mask(list(filter(None, polygons)), img_shape)
         rles = []
         for seg in segs:
             if not isinstance(seg, Mapping):

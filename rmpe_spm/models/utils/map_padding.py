@@ -90,8 +90,8 @@ def mask_padding(
     """Set heatmaps to 0 where their image was padded.
 
     Nobody is there, and what the network finds there would take up places
-    among the candidates. A cell counts that the image reaches into or, at the
-    sides where it begins, lies less than a cell before it.
+    among the candidates. At every side one cell is left at or beyond the
+    image's border: with it a place at the border is read between cells.
 
     Args:
         heatmaps (Tensor): (B, C, H, W).
@@ -108,8 +108,8 @@ def mask_padding(
         [
             math.floor(_cells(x0, step_x)),
             math.floor(_cells(y0, step_y)),
-            math.ceil(_cells(x1, step_x)),
-            math.ceil(_cells(y1, step_y)),
+            math.ceil(_cells(x1, step_x)) + 1,
+            math.ceil(_cells(y1, step_y)) + 1,
         ]
         for x0, y0, x1, y1 in regions
     ]

@@ -60,6 +60,16 @@ def test_with_polygons_and_without_anything():
     assert not mask_of().any()
 
 
+@pytest.mark.parametrize('empty', [[], [[]], [[3, 4, 5, 6]], None])
+def test_what_is_no_region_masks_nothing(empty):
+    """As converters write it for people without a segmentation."""
+    assert not mask_of(empty).any()
+    polygon = mask_of(POLYGON)
+    np.testing.assert_array_equal(mask_of(empty, POLYGON, empty), polygon)
+    if empty:
+        np.testing.assert_array_equal(mask_of([*empty, *POLYGON]), polygon)
+
+
 def test_a_region_of_another_image_is_told():
     seg = dict(run_lengths('numbers'), size=[40, 30])
     with pytest.warns(UserWarning, match=r'\(40, 30\) in an image of'):

@@ -60,9 +60,9 @@ def test_nobody_is_found_in_bars_beside_an_image():
     head = make_head(codec=dict(sigma=1))
     poses = [make_poses(3)] * 2
     samples = make_samples(head.decoder, poses, ori_shape=SIZE[::-1])
-    # the second image has a bar of 36 pixels at either side
+    # the second image has a bar of 40 pixels at either side
     samples[1].set_metainfo(
-        dict(ori_shape=(SIZE[1], 56), input_center=np.array([28, 48.0]))
+        dict(ori_shape=(SIZE[1], 48), input_center=np.array([24, 48.0]))
     )
     preds = answer(head, perfect_maps(head.decoder, poses)).predict(
         None, samples

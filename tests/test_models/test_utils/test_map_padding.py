@@ -13,21 +13,34 @@ from rmpe_spm.models.utils.map_padding import (
 
 def test_nothing_is_left_in_the_padding():
     heatmaps = torch.rand(2, 3, 5, 8) + 1
-    # 22 pixels reach into the sixth cell of 4 pixels
+    # 22 pixels end between the cells at 20 and 24, 12 at one
     regions = [(0, 0, 32, 20), (0, 0, 22, 12)]
     masked = mask_padding(heatmaps, regions, (4, 4))
     assert torch.equal(masked[0], heatmaps[0])
-    assert torch.equal(masked[1, :, :3, :6], heatmaps[1, :, :3, :6])
-    assert (masked[1, :, 3:] == 0).all() and (masked[1, :, :, 6:] == 0).all()
+    assert torch.equal(masked[1, :, :4, :7], heatmaps[1, :, :4, :7])
+    assert (masked[1, :, 4:] == 0).all() and (masked[1, :, :, 7:] == 0).all()
 
 
 def test_nothing_is_left_in_bars_at_two_sides():
     heatmaps = torch.rand(1, 2, 5, 8) + 1
-    # from cell 1.5 to 6.5 and from cell 1 to 4
-    (masked,) = mask_padding(heatmaps, [(6, 4, 26, 16)], (4, 4))
+    # from cell 1.5 to 5.5 and from cell 1 to 3
+    (masked,) = mask_padding(heatmaps, [(6, 4, 22, 12)], (4, 4))
     expected = torch.zeros(2, 5, 8)
     expected[:, 1:4, 1:7] = heatmaps[0, :, 1:4, 1:7]
     assert torch.equal(masked, expected)
+
+
+@pytest.mark.parametrize('scale', [1, 0.5])
+def test_a_peak_at_a_border_is_read_as_within(scale):
+    """Between cells, at either border and in a coarser map too."""
+    region = tuple(scale * side for side in (0, 64, 128, 192))
+    y = 4 * torch.arange(int(64 * scale))
+    for row in np.linspace(region[1], region[3], 33):
+        peak = torch.exp(-(((y - row) / 16) ** 2)).expand(1, 1, 8, -1).mT
+        (masked,) = mask_padding(peak, [region], (4, 4))
+        cells = [int(row // 4), int(-(-row // 4))]
+        assert torch.equal(masked[:, cells], peak[0, :, cells])
+        assert masked.count_nonzero() < peak.count_nonzero()
 
 
 def test_images_of_one_size_are_not_copied():
