@@ -203,6 +203,8 @@ def _corrupt(path: Path, error: Exception) -> CorruptCheckpointError:
 
 def _what_to_do(path: Path) -> str:
     """Say how to go on without a checkpoint."""
+    if path.name == 'mobilenet_v2.pth':
+        return 'Write it with tools/prepare_backbone.py, or check the path'
     folder = path.parent
     others = sorted(
         (other for other in folder.glob('*.pth') if other != path),

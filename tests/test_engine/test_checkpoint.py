@@ -266,6 +266,11 @@ def test_what_is_no_checkpoint_is_said_to_be_none(tmp_path, content):
         load_from_local(str(path))
 
 
+def test_how_to_get_the_weights_of_imagenet_is_told():
+    with pytest.raises(FileNotFoundError, match=r'tools/prepare_backbone\.py'):
+        load_from_local('data/none/mobilenet_v2.pth')
+
+
 def test_every_truncation_is_reported(tmp_path):
     """No length of a cut file escapes as another error."""
     whole = tmp_path / 'whole.pth'
