@@ -1,0 +1,4 @@
+# Of half the size: the paper's parallel SPPE.
+_base_ = ['./td-hm_hourglass8_8xb64-210e_crowdpose-256x256.py']
+
+model = dict(backbone=dict(num_stacks=4), head=dict(num_stages=4))
