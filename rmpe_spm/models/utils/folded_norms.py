@@ -26,8 +26,8 @@ def folded_norms(model: nn.Module) -> Iterator[None]:
         (module, dict(module._modules), dict(module._parameters))
         for module in model.modules()
     ]
-    fuse_conv_bn(model)
     try:
+        fuse_conv_bn(model)
         yield
     finally:
         for module, layers, parameters in own:

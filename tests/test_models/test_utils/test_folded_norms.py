@@ -40,3 +40,13 @@ def test_an_error_leaves_the_model_as_it_was():
         raise KeyError
     assert isinstance(model[0].bn, nn.BatchNorm2d)
     assert model[0].conv.bias is None
+
+
+def test_an_error_while_folding_too():
+    """Here of the second block, whose convolution has no such channels."""
+    model = network()
+    model.append(nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(5)).eval())
+    modules = list(model.modules())
+    with pytest.raises(RuntimeError), folded_norms(model):
+        raise AssertionError('not reached')
+    assert all(a is b for a, b in zip(model.modules(), modules, strict=True))
