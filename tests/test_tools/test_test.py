@@ -1,5 +1,6 @@
 import json
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -161,16 +162,25 @@ def test_missing_and_hostile_checkpoints(tool, files, tmp_path, capsys):
     assert 'builtins.object' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('num_workers', [0, 1])
 def test_unreadable_image_at_test_is_an_error(
-    tool, files, tiny_config, capsys
+    tool, files, tiny_config, tiny_coco, tmp_path, capsys, num_workers
 ):
+    images = shutil.copytree(tiny_coco / 'images', tmp_path / 'images')
+    path = images / '000000000003.jpg'
+    path.write_bytes(path.read_bytes()[:40])  # it still begins as one
     dataset = tiny_config.test_dataloader.dataset
     dataset.pipeline[0] = dict(type='LoadImageOrSkip')
-    argv = files(**{'test_dataloader.dataset.data_prefix.img': ''})
+    changes = {
+        'test_dataloader.num_workers': num_workers,
+        'test_dataloader.dataset.data_prefix.img': str(images),
+    }
     with pytest.raises(SystemExit):
-        tool.main(argv)
+        tool.main(files(**changes))
     err = capsys.readouterr().err
-    assert '000000000001.jpg (image id 1) cannot be read' in err
+    assert f'error: image {path} (image id 3) cannot be read' in err
+    assert 'remove the image from the annotation file' in err
+    assert 'Traceback' not in err
 
 
 @pytest.mark.parametrize('kind', ['loss', 'accuracy'])
