@@ -106,6 +106,30 @@ def test_import_beside_mmdet_opens_nothing():
         """)
 
 
+def test_import_without_compiled_operators():
+    """With mmcv-lite the placeholder must come before mmpose's models."""
+    out = _run("""
+        from importlib.machinery import PathFinder
+        find_spec = PathFinder.find_spec
+
+        def without_operators(name, *args):
+            return None if name == 'mmcv._ext' else find_spec(name, *args)
+
+        PathFinder.find_spec = without_operators
+        import rmpe_spm
+        from rmpe_spm.engine.mmcv_lite import import_mmcv_ops
+        assert import_mmcv_ops()
+        import mmpose.models
+        import torch
+        from mmcv.ops import nms
+        try:
+            nms(torch.rand(2, 4), torch.rand(2), 0.5)
+        except RuntimeError as error:
+            print(error)
+        """)
+    assert "'nms' is needed here" in out
+
+
 @pytest.fixture(scope='module')
 def configs(repo_root):
     """Every config of the repository, read once."""

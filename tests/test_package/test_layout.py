@@ -1,3 +1,4 @@
+import ast
 import re
 
 
@@ -12,6 +13,22 @@ def test_tests_mirror_the_package(repo_root):
             if not test.is_file():
                 missing.append(str(test.relative_to(repo_root)))
     assert not missing
+
+
+def test_dependencies_point_one_way(repo_root):
+    """Parts know the structures alone, ``apis`` knows all parts."""
+    package = repo_root / 'rmpe_spm'
+    wrong = []
+    for path in sorted(package.glob('*/**/*.py')):
+        folder = path.relative_to(package).parts[:-1]
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if not isinstance(node, ast.ImportFrom) or not node.level:
+                continue
+            above = folder[: len(folder) - node.level + 1]
+            target = (*above, *(node.module or '').split('.'))[0]
+            if folder[0] != 'apis' and target not in (folder[0], 'structures'):
+                wrong.append((str(path.relative_to(package)), target))
+    assert not wrong
 
 
 def test_no_registry_is_named(repo_root):

@@ -14,6 +14,7 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from ...engine.folded_norms import folded_norms
 from ...engine.hooks import FuseConvBNHook
 from ...evaluation.functional.coco_poses import (
     PoseSet,
@@ -22,7 +23,6 @@ from ...evaluation.functional.coco_poses import (
 )
 from ...evaluation.functional.joint_pck import joint_pck
 from ...evaluation.metrics import MpiiMultiPersonAP
-from ...models.utils.folded_norms import folded_norms
 from ..data_check import check_data
 from ..model_check import check_model
 from ..weights_check import check_weights

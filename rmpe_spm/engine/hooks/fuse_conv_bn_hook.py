@@ -7,7 +7,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 
-from ...models.utils.folded_norms import folded_norms
+from ..folded_norms import folded_norms
 
 
 @HOOKS.register_module()

@@ -3,7 +3,7 @@ import torch
 from mmcv.cnn import ConvModule
 from torch import nn
 
-from rmpe_spm.models.utils.folded_norms import folded_norms
+from rmpe_spm.engine.folded_norms import folded_norms
 
 
 def network():
