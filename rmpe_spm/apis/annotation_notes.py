@@ -57,12 +57,13 @@ def make_notes(
                 f'(first: annotation {bad[0]["id"]} of image '
                 f'{bad[0]["image_id"]})'
             )
-    shown = {a['image_id'] for a in people if not a.get('iscrowd')}
+    # those with a crowd alone are trained on by bottom-up models
+    shown = {a['image_id'] for a in people}
     empty = [image_id for image_id in image_sizes if image_id not in shown]
     if empty:
         yield (
-            f'{path}: {len(empty)} of {len(image_sizes)} images show nobody: '
-            f'not trained on (first: image {empty[0]})'
+            f'{path}: {len(empty)} of {len(image_sizes)} images have nobody '
+            f'annotated: not trained on (first: image {empty[0]})'
         )
 
 

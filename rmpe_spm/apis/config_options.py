@@ -1,6 +1,7 @@
 """Settings on a command line that override a config."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,13 +20,17 @@ class OptionAction(DictAction):
 
     @staticmethod
     def _parse_iterable(val: str) -> Any:
-        quoted = len(val) > 1 and val[0] == val[-1] and val[0] in '\'"'
+        quote = val[:1]
+        quoted = len(val) > 1 and quote in '\'"' and val[-1] == quote
+        # not the quotes of two of a list's texts
+        quoted = quoted and not re.search(rf'{quote}\s*,\s*{quote}', val)
         text = val[1:-1] if quoted else val
         ends = text.strip()[:1], text.strip()[-1:]
         is_list = ends in (('[', ']'), ('(', ')'))
         kept = quoted or ',' not in text
         if kept and not is_list and (' ' in text or ',' in text):
-            return text
+            value = DictAction._parse_int_float_bool(text.strip())
+            return text if isinstance(value, str) else value
         return DictAction._parse_iterable(val)
 
 

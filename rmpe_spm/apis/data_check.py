@@ -7,8 +7,9 @@ from mmengine.config import Config
 from mmpose.datasets.datasets import MpiiDataset
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.datasets.transforms import LoadImage
 from mmpose.evaluation.metrics import CocoMetric
-from mmpose.registry import DATASETS, METRICS
+from mmpose.registry import DATASETS, METRICS, TRANSFORMS
 
 from ..datasets.mpii_annotations import read_mpii
 from ..datasets.transforms.pgpg_transform import find_model
@@ -195,10 +196,18 @@ def _check_dataset(
             f'{_DATA_ADVICE}'
         )
     pipeline = dataset.get('pipeline') or ()
-    reads = any(str(t['type']).startswith('LoadImage') for t in pipeline)
-    if evaluated and reads and not own_format:
+    loaders = [t for t in pipeline if _loads_images(t['type'])]
+    part = dataset.get('indices') or dataset.get('sample_interval', 1) > 1
+    if evaluated and loaders and not own_format and not part:
+        backend = loaders[0].get('imdecode_backend', 'cv2')
         try:
-            check_images(annotations, images)
+            check_images(
+                annotations,
+                images,
+                Path(boxes) if boxes else None,
+                dataset.get('data_mode', 'topdown') == 'topdown',
+                backend != 'cv2',
+            )
         except ConfigError as error:
             raise ConfigError(f'{where}.data_prefix.img: {error}') from None
     names = list(skeleton['keypoint_id2name'].values())
@@ -208,6 +217,13 @@ def _check_dataset(
         if transform['type'] == 'PGPGTransform' and names is not None:
             _check_proposals(f'{where}.pipeline[{index}]', transform, names)
     return count
+
+
+def _loads_images(kind: str | type) -> bool:
+    """Whether a transform reads an image's file."""
+    if isinstance(kind, str):
+        kind = TRANSFORMS.get(kind)
+    return isinstance(kind, type) and issubclass(kind, LoadImage)
 
 
 def _check_proposals(where: str, transform: dict, names: list[str]) -> None:

@@ -1,11 +1,12 @@
 """Set-up errors of the command-line tools, told without a traceback."""
 
+import ast
 import difflib
 import inspect
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -28,9 +29,11 @@ _USER_ERRORS = (ValueError, TypeError, KeyError, FileNotFoundError)
 # What torch makes of an error in a data worker: the traceback is a text, whose
 # last frame and message count.
 _IN_WORKER = re.compile(
-    r'Caught \w+ in DataLoader worker process \d+\.\nOriginal Traceback .*'
-    r'\n  File "(?P<file>[^"\n]+)", line \d+, in [^\n]+\n'
-    r'(?: {4}[^\n]*\n)*[\w.]+: (?P<text>.*)',
+    r'Caught \w+ in DataLoader worker process \d+\.\nOriginal .*'
+    r'Traceback \(most recent call last\):\n'
+    r'(?:(?!Traceback \(most recent call last\):).)*'
+    r'\n?  File "(?P<file>[^"\n]+)", line \d+, in [^\n]+\n'
+    r'(?: {4}[^\n]*\n)*[\w.]+(?:: (?P<text>.*))?$',
     re.DOTALL,
 )
 
@@ -73,7 +76,10 @@ def explain(error: Exception) -> str | None:
     raised_in = _last_file(error.__traceback__)
     in_worker = _IN_WORKER.match(text)
     if in_worker:
-        text, raised_in = in_worker['text'].strip(), in_worker['file']
+        text, raised_in = (in_worker['text'] or '').strip(), in_worker['file']
+        if isinstance(error, KeyError):  # whose text is a repr there
+            with suppress(SyntaxError, ValueError):
+                text = str(ast.literal_eval(text))
     unregistered = re.search(
         r'(\S+) is not in the (?:\S+::)?([\w ]+) registry', text
     )

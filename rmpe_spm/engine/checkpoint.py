@@ -9,6 +9,7 @@ every checkpoint, local or downloaded, so.
 import os
 import pickle
 import re
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,10 @@ _METHODS = {
     HistoryBuffer: ('min', 'max', 'current', 'mean'),
     OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
 }
+
+
+# What torch and pickle raise on bytes that are no checkpoint.
+_UNREADABLE = (EOFError, LookupError, TypeError, struct.error)
 
 
 class UnsafeCheckpointError(ValueError):
@@ -129,7 +134,7 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
             'trust; a class of your own is allowed with '
             'torch.serialization.add_safe_globals before loading'
         ) from None
-    except (EOFError, LookupError, RuntimeError, TypeError) as error:
+    except (*_UNREADABLE, RuntimeError) as error:
         if 'map_location' in str(error):  # weights of a GPU that is not here
             raise
         raise _corrupt(path, error) from error
@@ -165,7 +170,7 @@ def save_whole(content: dict, path: str | os.PathLike) -> None:
         content (dict): What to save.
         path (str | PathLike): The file; its folder is made if missing.
     """
-    path = Path(path)
+    path = Path(path).resolve()  # a link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'{path.name}.part')
     try:

@@ -49,5 +49,5 @@ def test_images_without_people_are_counted():
     sizes = {3: (9, 9), **SIZES, 5: (9, 9)}
     people = [person(), person(image_id=5, iscrowd=1)]
     (note,) = make_notes(Path('a.json'), people, sizes)
-    assert note.startswith('a.json: 2 of 3 images show nobody: not trained on')
+    assert note.startswith('a.json: 1 of 3 images have nobody annotated: not')
     assert note.endswith('(first: image 3)')

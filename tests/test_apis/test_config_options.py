@@ -27,6 +27,11 @@ def parse(*settings):
         ('"[3, 4]"', [3, 4]),
         ("'plain'", 'plain'),
         ('path=with=signs', 'path=with=signs'),
+        ("'a','b'", ['a', 'b']),
+        ('"a", "b"', ['a', 'b']),
+        (' 0.5', 0.5),
+        ('True ', True),
+        ('None ', None),
         # unlike mmengine, which drops the blanks
         ('my runs/a.pth', 'my runs/a.pth'),
         ("'my runs, 2/a.pth'", 'my runs, 2/a.pth'),

@@ -68,6 +68,48 @@ def test_images_to_be_evaluated_are_there(
     assert check_data(tiny_config, 'train') == (17, [])
 
 
+def test_only_images_that_are_read_must_be_there(
+    tiny_config, tiny_coco, tmp_path
+):
+    images = tmp_path / 'images'
+    shutil.copytree(tiny_coco / 'images', images)
+    (images / '000000000003.jpg').unlink()
+    content = json.loads((tiny_coco / 'annotations.json').read_text())
+    box = dict(category_id=1, bbox=[1, 1, 20, 20], score=0.5)
+    boxes = tmp_path / 'boxes.json'
+    dataset = tiny_config.test_dataloader.dataset
+    dataset.data_prefix.img = str(images)
+    known = dict(dataset)
+
+    def passes(**changes):
+        dataset.clear()
+        dataset.update({**known, **changes})
+        try:
+            return check_data(tiny_config, 'test') == (17, [])
+        except ConfigError as error:
+            assert '(image id 3) does not exist; 1 of the' in str(error)
+            return False
+
+    assert not passes()
+    assert passes(indices=2) and passes(sample_interval=2)
+    others = dict(type='mmpose.LoadImage', imdecode_backend='pillow')
+    pipeline = [others, *known['pipeline'][1:]]
+    assert not passes(pipeline=pipeline)
+    assert passes(pipeline=known['pipeline'][1:])
+    for found, is_fine in (({1, 2}, True), ({1, 3}, False)):
+        some = [dict(box, image_id=image_id) for image_id in found]
+        boxes.write_text(json.dumps(some))
+        assert passes(bbox_file=str(boxes)) == is_fine
+    # nobody in the image: read by bottom-up models alone
+    for annotation in content['annotations']:
+        if annotation['image_id'] == 3:
+            annotation['keypoints'] = [0] * 51
+    path = tmp_path / 'nobody.json'
+    path.write_text(json.dumps(content))
+    assert passes(ann_file=str(path))
+    assert not passes(ann_file=str(path), data_mode='bottomup')
+
+
 def test_no_validation_needs_no_validation_data(tiny_config):
     tiny_config.val_dataloader.dataset.ann_file = 'no.json'
     tiny_config.val_dataloader = tiny_config.val_evaluator = None

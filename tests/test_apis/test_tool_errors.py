@@ -5,7 +5,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from rmpe_spm.apis.annotation_check import ConfigError, check_detections
 from rmpe_spm.apis.tool_errors import explain, told_plainly
-from rmpe_spm.datasets.transforms import LoadImageOrSkip
+from rmpe_spm.datasets.transforms import (
+    GenerateCenterTarget,
+    LoadImageOrSkip,
+)
 from rmpe_spm.engine.checkpoint import load_from_local
 
 
@@ -94,6 +97,29 @@ class Wrong(Dataset):
         return int('x')
 
 
+class NoCodec(Dataset):
+    """A data set whose target transform has a codec that does not suit."""
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        GenerateCenterTarget(encoder=dict(type='MSRAHeatmapp'))
+
+
+class WithoutWords(Dataset):
+    """A data set whose error, made of another, says nothing itself."""
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        try:
+            NoImage()[0]
+        except ValueError as error:
+            raise RuntimeError from error
+
+
 @pytest.mark.parametrize('num_workers', [0, 1])
 def test_what_is_raised_for_a_sample_is_told(num_workers):
     """Here or in a data worker, of which torch tells a text only."""
@@ -107,6 +133,10 @@ def test_what_is_raised_for_a_sample_is_told(num_workers):
     assert message.startswith('image /nowhere/7.jpg (image id 7) cannot be')
     assert message.endswith('remove the image from the annotation file')
     assert said(Wrong()) is None
+    assert said(WithoutWords()) is None
+    message = said(NoCodec())
+    assert 'asks for the' in message and "'MSRAHeatmapp'" in message
+    assert 'Names like it: MSRAHeatmap' in message
 
 
 def test_other_errors_keep_their_traceback():

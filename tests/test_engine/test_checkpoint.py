@@ -257,7 +257,14 @@ def test_last_checkpoint_names_a_missing_file(tiny_config, tmp_path):
 
 @pytest.mark.parametrize(
     'content',
-    [b'', b'\x80', b'not a checkpoint', b'PK\x03\x04broken', b'\x00' * 64],
+    [
+        b'',
+        b'\x80',
+        b'junk',
+        b'not a checkpoint',
+        b'PK\x03\x04broken',
+        b'\x00' * 64,
+    ],
 )
 def test_what_is_no_checkpoint_is_said_to_be_none(tmp_path, content):
     path = tmp_path / 'model.pth'
@@ -352,8 +359,11 @@ def test_an_interrupted_save_leaves_the_old_file(tmp_path, monkeypatch):
             save_whole(dict(w=torch.zeros(2)), path)
     assert load_from_local(str(path))['w'].tolist() == [1, 1]
     assert list(path.parent.iterdir()) == [path]
-    save_whole(dict(w=torch.zeros(2)), path)
+    link = tmp_path / 'link.pth'
+    link.symlink_to(path)
+    save_whole(dict(w=torch.zeros(2)), link)
     assert load_from_local(str(path))['w'].tolist() == [0, 0]
+    assert link.is_symlink()
 
 
 def test_a_skeleton_without_links_or_sigmas_is_read(tmp_path):

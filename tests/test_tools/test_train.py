@@ -231,7 +231,7 @@ def test_one_bad_sample_does_not_stop_training(
         'annotation 2 of image',
         'have a box that is empty or not finite',
         'have no visible keypoint',
-        'images show nobody: not trained on (first: image',
+        'images have nobody annotated: not trained on (first: image',
     ):
         assert said in log, said
     assert 'nobody.jpg' not in log  # not even opened

@@ -27,9 +27,10 @@ _RECORD = 'generator.json'
 _UNFINISHED = '.unfinished'
 _FORMAT = 'rmpe_spm generated people'
 _CHUNK = 16
-# What is written below the root, beside the two files above.
+# What is written below the root, beside the file above.
 _OWN_FILES = (
-    r'(train|val)2017/\d{12}\.jpg'
+    r'generator\.json'
+    r'|(train|val)2017/\d{12}\.jpg'
     r'|annotations/person_keypoints_(train|val)2017\.json'
     r'|detections/(train|val)2017_person_detections\.json'
 )
@@ -196,9 +197,9 @@ def _clear(root: Path) -> None:
     for path in sorted(root.rglob('*')):
         name = path.relative_to(root).as_posix()
         # a link may lead to somebody's data
-        if path.is_dir() and not path.is_symlink():
+        if path.is_dir() and not (path.is_symlink() and any(path.iterdir())):
             continue
-        known = name in (_RECORD, _UNFINISHED) or (
+        known = name == _UNFINISHED or (
             ours and re.fullmatch(_OWN_FILES, name)
         )
         (own if known and not path.is_symlink() else strange).append(path)

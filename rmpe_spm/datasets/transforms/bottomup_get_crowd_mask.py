@@ -38,7 +38,7 @@ class BottomupGetCrowdMask(BottomupGetHeatmapMask):
             np.ndarray: 1 where one of them is, else 0, (h, w), uint8.
         """
         polygons = [
-            [polygon for polygon in seg if len(polygon) >= _TRIANGLE]
+            [p for p in seg if isinstance(p, Mapping) or len(p) >= _TRIANGLE]
             for seg in segs
             if isinstance(seg, list | tuple)
         ]

@@ -137,11 +137,12 @@ def test_a_set_that_lacks_a_picture_is_made_anew(dataset, tmp_path):
     assert contents(root) == contents(dataset)
 
 
-def test_foreign_files_are_safe(tmp_path):
-    (tmp_path / 'thesis.tex').write_text('years of work')
-    with pytest.raises(ValueError, match='thesis.tex'):
+@pytest.mark.parametrize('name', ['thesis.tex', 'generator.json'])
+def test_foreign_files_are_safe(tmp_path, name):
+    (tmp_path / name).write_text('years of work')
+    with pytest.raises(ValueError, match=name):
         generate(tmp_path)
-    assert (tmp_path / 'thesis.tex').read_text() == 'years of work'
+    assert (tmp_path / name).read_text() == 'years of work'
 
 
 @pytest.mark.parametrize(
@@ -162,6 +163,16 @@ def test_a_real_coco_folder_is_safe(tmp_path, name, record):
     with pytest.raises(ValueError, match=f'did not write .*{path.name}'):
         generate(tmp_path)
     assert path.exists()
+
+
+def test_an_empty_folder_behind_a_link_will_do(dataset, tmp_path):
+    """On a larger disk, say."""
+    (tmp_path / 'disk').mkdir()
+    root = tmp_path / 'data'
+    root.mkdir()
+    (root / 'train2017').symlink_to(tmp_path / 'disk')
+    generate(root)
+    assert len(list((tmp_path / 'disk').iterdir())) == 20
 
 
 def test_data_behind_links_are_safe(tmp_path):

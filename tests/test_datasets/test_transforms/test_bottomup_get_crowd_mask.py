@@ -70,6 +70,10 @@ def test_what_is_no_region_masks_nothing(empty):
         np.testing.assert_array_equal(mask_of([*empty, *POLYGON]), polygon)
 
 
+def test_a_list_of_run_lengths_is_masked():
+    np.testing.assert_array_equal(mask_of([run_lengths('numbers')]), crowd())
+
+
 def test_a_region_of_another_image_is_told():
     seg = dict(run_lengths('numbers'), size=[40, 30])
     with pytest.warns(UserWarning, match=r'\(40, 30\) in an image of'):
