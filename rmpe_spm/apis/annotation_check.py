@@ -2,11 +2,8 @@
 
 import json
 import math
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-import cv2
 
 from .annotation_notes import all_finite, has_visible_keypoint, make_notes
 
@@ -43,7 +40,7 @@ def check_coco_annotations(
             evaluated file has keypoints that are not finite, or an id twice.
             Names the first offending entry.
     """
-    content = _read_json(path)
+    content = read_json(path)
     if not isinstance(content, dict):
         raise ConfigError(f"{path} is not in COCO's layout: no object")
     if not annotated:
@@ -101,7 +98,7 @@ def check_areas(path: Path) -> None:
     Raises:
         ConfigError: A person has no area. Names the first.
     """
-    for annotation in _read_json(path)['annotations']:
+    for annotation in read_json(path)['annotations']:
         area = annotation.get('area')
         if not isinstance(area, int | float):
             raise ConfigError(
@@ -110,60 +107,6 @@ def check_areas(path: Path) -> None:
                 'depends: add it, or set use_area=False, which takes a part '
                 "of the box's"
             )
-
-
-def check_images(
-    path: Path,
-    folder: Path,
-    bbox_file: Path | None = None,
-    topdown: bool = False,
-    any_format: bool = False,
-) -> None:
-    """Check that the images that a model is evaluated on are there.
-
-    That each is whole is not looked at: this takes a second for thousands.
-
-    Args:
-        path (Path): The JSON file that lists them, known to be in COCO's
-            layout.
-        folder (Path): Where they are.
-        bbox_file (Path, optional): Detections of a top-down model; images
-            without any are not read. Defaults to None.
-        topdown (bool): Whether images without people are not read, where
-            there are no detections. Defaults to False.
-        any_format (bool): Whether files will do that OpenCV cannot read.
-            Defaults to False.
-
-    Raises:
-        ConfigError: Some are missing or no images. Names the first.
-    """
-    content = _read_json(path)
-    images = content['images']
-    if bbox_file is not None:
-        people = [d for d in _read_json(bbox_file) if d['category_id'] == 1]
-    else:
-        people = [
-            a
-            for a in content.get('annotations', ())
-            if 'keypoints' in a and has_visible_keypoint(a)
-        ]
-    if bbox_file is not None or topdown:
-        shown = {person['image_id'] for person in people}
-        images = [image for image in images if image['id'] in shown]
-    readable = os.path.isfile if any_format else cv2.haveImageReader
-    bad = [
-        image
-        for image in images
-        if not readable(os.path.join(folder, image['file_name']))
-    ]
-    if bad:
-        first = Path(folder, bad[0]['file_name'])
-        state = 'is no image' if first.is_file() else 'does not exist'
-        raise ConfigError(
-            f'image {first} (image id {bad[0]["id"]}) {state}; {len(bad)} of '
-            f'the {len(images)} images to be read are so. Restore them, or '
-            f'remove them from {path}'
-        )
 
 
 def check_detections(path: Path, ann_file: Path | None = None) -> None:
@@ -182,14 +125,14 @@ def check_detections(path: Path, ann_file: Path | None = None) -> None:
             not listed. Boxes without area or outside their image pass: they
             are evaluated, and perturbed ones may lie there.
     """
-    content = _read_json(path)
+    content = read_json(path)
     if not isinstance(content, list):
         raise ConfigError(
             f'{path} is no list of detections (COCO results layout)'
         )
     image_ids = None
     if ann_file is not None:
-        image_ids = {image['id'] for image in _read_json(ann_file)['images']}
+        image_ids = {image['id'] for image in read_json(ann_file)['images']}
     num_people = 0
     for index, detection in enumerate(content):
         where = f'{path}: detection {index}'
@@ -228,7 +171,18 @@ def check_detections(path: Path, ann_file: Path | None = None) -> None:
         )
 
 
-def _read_json(path: Path) -> object:
+def read_json(path: Path) -> object:
+    """Read a file, or say what is wrong with it.
+
+    Args:
+        path (Path): The file.
+
+    Returns:
+        object: Its content.
+
+    Raises:
+        ConfigError: It is missing or no JSON.
+    """
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f'{path} does not exist')

@@ -20,8 +20,8 @@ from .annotation_check import (
     check_areas,
     check_coco_annotations,
     check_detections,
-    check_images,
 )
+from .image_check import check_images
 
 # Where each kind of run reads its data from.
 LOADERS = {
