@@ -36,15 +36,16 @@ def check_images(
     """
     content = read_json(path)
     images = content['images']
+    people = None
     if bbox_file is not None:
-        people = [d for d in read_json(bbox_file) if d['category_id'] == 1]
-    else:
-        people = [
+        people = (d for d in read_json(bbox_file) if d['category_id'] == 1)
+    elif topdown:
+        people = (
             a
             for a in content.get('annotations', ())
             if 'keypoints' in a and has_visible_keypoint(a)
-        ]
-    if bbox_file is not None or topdown:
+        )
+    if people is not None:
         shown = {person['image_id'] for person in people}
         images = [image for image in images if image['id'] in shown]
     readable = os.path.isfile if any_format else cv2.haveImageReader

@@ -26,14 +26,11 @@ _ALWAYS_TOLD = (
     UnsafeCheckpointError,
 )
 _USER_ERRORS = (ValueError, TypeError, KeyError, FileNotFoundError)
-# What torch makes of an error in a data worker: the traceback is a text, whose
-# last frame and message count.
-_IN_WORKER = re.compile(
-    r'Caught \w+ in DataLoader worker process \d+\.\nOriginal .*'
-    r'Traceback \(most recent call last\):\n'
-    r'(?:(?!Traceback \(most recent call last\):).)*'
-    r'\n?  File "(?P<file>[^"\n]+)", line \d+, in [^\n]+\n'
-    r'(?: {4}[^\n]*\n)*[\w.]+(?:: (?P<text>.*))?$',
+_IN_WORKER = re.compile(r'Caught \w+ in DataLoader worker process \d+\.\n')
+_TRACEBACK = 'Traceback (most recent call last):\n'
+_LAST_FRAME = re.compile(
+    r'.*  File "([^"\n]+)", line \d+, in [^\n]+\n'
+    r'(?: {4}[^\n]*\n)*[\w.]+(?:: (.*))?$',
     re.DOTALL,
 )
 
@@ -74,12 +71,9 @@ def explain(error: Exception) -> str | None:
     """
     text = str(error.args[0]) if error.args else ''
     raised_in = _last_file(error.__traceback__)
-    in_worker = _IN_WORKER.match(text)
+    in_worker = _read_worker_error(error, text)
     if in_worker:
-        text, raised_in = (in_worker['text'] or '').strip(), in_worker['file']
-        if isinstance(error, KeyError):  # whose text is a repr there
-            with suppress(SyntaxError, ValueError):
-                text = str(ast.literal_eval(text))
+        raised_in, text = in_worker
     unregistered = re.search(
         r'(\S+) is not in the (?:\S+::)?([\w ]+) registry', text
     )
@@ -103,6 +97,24 @@ def explain(error: Exception) -> str | None:
         whole = isinstance(error, OSError) and not in_worker
         return str(error) if whole else text
     return None
+
+
+def _read_worker_error(error: Exception, text: str) -> tuple[str, str] | None:
+    """Return the file and the message of an error in a data worker.
+
+    torch raises it anew, with its traceback as text, of which the last frame
+    counts and the message behind it.
+    """
+    if not _IN_WORKER.match(text):
+        return None
+    found = _LAST_FRAME.match(text.rpartition(_TRACEBACK)[2])
+    if found is None:
+        return None
+    file, message = found[1], (found[2] or '').strip()
+    if isinstance(error, KeyError):  # whose text is a repr there
+        with suppress(SyntaxError, ValueError):
+            message = str(ast.literal_eval(message))
+    return file, message
 
 
 def _last_file(traceback: TracebackType | None) -> str | None:

@@ -37,10 +37,6 @@ _METHODS = {
 }
 
 
-# What torch and pickle raise on bytes that are no checkpoint.
-_UNREADABLE = (EOFError, LookupError, TypeError, struct.error)
-
-
 class UnsafeCheckpointError(ValueError):
     """A checkpoint carries something that could run code."""
 
@@ -134,7 +130,13 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
             'trust; a class of your own is allowed with '
             'torch.serialization.add_safe_globals before loading'
         ) from None
-    except (*_UNREADABLE, RuntimeError) as error:
+    except (
+        EOFError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        struct.error,
+    ) as error:
         if 'map_location' in str(error):  # weights of a GPU that is not here
             raise
         raise _corrupt(path, error) from error

@@ -27,13 +27,6 @@ _RECORD = 'generator.json'
 _UNFINISHED = '.unfinished'
 _FORMAT = 'rmpe_spm generated people'
 _CHUNK = 16
-# What is written below the root, beside the file above.
-_OWN_FILES = (
-    r'generator\.json'
-    r'|(train|val)2017/\d{12}\.jpg'
-    r'|annotations/person_keypoints_(train|val)2017\.json'
-    r'|detections/(train|val)2017_person_detections\.json'
-)
 
 
 def generate_sample(
@@ -145,9 +138,12 @@ def generate_dataset(
     }
     if _is_finished(root, record):
         return root
-    _clear(root)
+    old = _own_files(root)
     root.mkdir(parents=True, exist_ok=True)
-    (root / _UNFINISHED).touch()
+    (root / _UNFINISHED).touch()  # whose the rest is, should this end
+    for path in old:
+        if path.name != _UNFINISHED:
+            path.unlink()
     for folder in ('annotations', 'detections', *(s + '2017' for s in SPLITS)):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for split, count in zip(SPLITS, (num_train, num_val), strict=True):
@@ -164,12 +160,9 @@ def _is_finished(root: Path, record: dict) -> bool:
     return (
         _read_record(root) == record
         and all(
-            (root / folder / f'{name}.json').is_file()
+            (root / name).is_file()
             for split in SPLITS
-            for folder, name in (
-                ('annotations', f'person_keypoints_{split}2017'),
-                ('detections', f'{split}2017_person_detections'),
-            )
+            for name in _json_files(split)
         )
         and all(
             sum(1 for _ in (root / f'{split}2017').glob('*.jpg'))
@@ -190,9 +183,19 @@ def _read_record(root: Path) -> dict | None:
     return record if known else None
 
 
-def _clear(root: Path) -> None:
-    """Remove an older data set, and nothing that is not one."""
+def _json_files(split: str) -> tuple[str, str]:
+    """Annotations and detections of a split, below the root."""
+    return (
+        f'annotations/person_keypoints_{split}2017.json',
+        f'detections/{split}2017_person_detections.json',
+    )
+
+
+def _own_files(root: Path) -> list[Path]:
+    """Find the files of an older data set, and refuse what is not one."""
     ours = bool(_read_record(root)) or (root / _UNFINISHED).is_file()
+    jsons = {_RECORD, *(name for s in SPLITS for name in _json_files(s))}
+    picture = rf'({"|".join(SPLITS)})2017/\d{{12}}\.jpg'
     strange, own = [], []
     for path in sorted(root.rglob('*')):
         name = path.relative_to(root).as_posix()
@@ -200,7 +203,7 @@ def _clear(root: Path) -> None:
         if path.is_dir() and not (path.is_symlink() and any(path.iterdir())):
             continue
         known = name == _UNFINISHED or (
-            ours and re.fullmatch(_OWN_FILES, name)
+            ours and (name in jsons or re.fullmatch(picture, name))
         )
         (own if known and not path.is_symlink() else strange).append(path)
     if strange:
@@ -209,11 +212,7 @@ def _clear(root: Path) -> None:
             f'{root} holds something that this generator did not write '
             f'({names}): give a new folder, or move that away'
         )
-    if own:
-        (root / _UNFINISHED).touch()  # whose the rest is, should this end
-    for path in own:
-        if path.name != _UNFINISHED:
-            path.unlink()
+    return own
 
 
 def _generate_split(
@@ -275,8 +274,10 @@ def _write_annotations(root, split, samples, record) -> None:
         'annotations': annotations,
         'categories': [PERSON_CATEGORY],
     }
-    _dump(content, root / f'annotations/person_keypoints_{split}2017.json')
-    _dump(detections, root / f'detections/{split}2017_person_detections.json')
+    for name, part in zip(
+        _json_files(split), (content, detections), strict=True
+    ):
+        _dump(part, root / name)
 
 
 def _dump(content: Any, path: Path, indent: int | None = None) -> None:

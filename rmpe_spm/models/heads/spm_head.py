@@ -21,11 +21,7 @@ from torch import Tensor
 
 from ...structures.padded_poses import PaddedPoses
 from ..utils.feature_levels import add_levels
-from ..utils.map_padding import (
-    check_map_size,
-    image_regions,
-    mask_padding,
-)
+from ..utils.map_padding import check_map_size, image_regions, mask_padding
 from ..utils.pose_instances import best_instances, unpad_poses
 from ..utils.pose_map_merging import merge_flipped, merge_scales, read_frames
 from ..utils.pose_merging import merge_poses
