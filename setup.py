@@ -21,7 +21,7 @@ setup(
     license='Apache-2.0',
     license_files=['LICENSE'],
     packages=find_packages(include=['rmpe_spm', 'rmpe_spm.*']),
-    package_data={'rmpe_spm.apis.leaderboard': ['page.html']},
+    package_data={'rmpe_spm.leaderboard': ['page.html']},
     python_requires='>=3.10,<3.13',
     classifiers=[
         'Development Status :: 4 - Beta',

@@ -5,11 +5,102 @@ Importing the package registers its components into mmpose's registries::
     custom_imports = dict(imports=['rmpe_spm'], allow_failed_imports=False)
 """
 
+# ruff: noqa: E402, I001
 from .engine.mmcv_lite import import_mmcv_ops
 
 import_mmcv_ops()  # before anything imports mmpose's models
 
-from . import codecs, datasets, engine, evaluation, models  # noqa: E402, F401
-from .version import __version__  # noqa: E402
+from .backbones.stacked_hourglass import LateralSum, StackedHourglass
+from .coco.loading import LoadImageOrSkip, SanitizeInstances
+from .coco.metric import PoseNMSCocoMetric
+from .engine.checkpoint import load_from_http, load_from_local
+from .engine.hooks import (
+    BoxSourceHook,
+    ChannelsLastHook,
+    FuseConvBNHook,
+    ReuseMemoryHook,
+)
+from .engine.layer_decay import LayerDecayLrMultConstructor
+from .errors import (
+    ConfigError,
+    CorruptCheckpointError,
+    RunFailedError,
+    UnsafeCheckpointError,
+)
+from .experiments.fast_dekr import GridSampleDEKRHead
+from .mpii.dataset import MpiiMultiPersonDataset
+from .mpii.metric import MpiiMultiPersonAP
+from .mpii.units import GroupAffine
+from .pose_nms.inference_nms import PoseNMSInferencer, suppress_redundant_poses
+from .pose_nms.oks_nms import NearbyJointsNMS, OKSNMS, SoftOKSNMS
+from .pose_nms.parametric import ParametricPoseNMS
+from .pose_nms.rule import PoseNMSRule
+from .pose_nms.similarity import pose_similarity
+from .rmpe.center_target import GenerateCenterTarget
+from .rmpe.parallel_sppe import ParallelSPPE
+from .rmpe.pgpg_transform import PGPGTransform
+from .rmpe.spatial_transformer import ThetaCornerLoss
+from .rmpe.sstn_head import SSTNHead
+from .spm.codec import HierarchicalSPRCodec
+from .spm.head import SPMHead
+from .spm.losses import MapL1Loss, MapL2Loss
+from .spm.test_time_augmentation import (
+    MultiscaleBottomupPoseEstimator,
+    MultiscaleBottomupResize,
+    PackMultiscalePoseInputs,
+)
+from .spm.transforms import (
+    BottomupGetCrowdMask,
+    BottomupInstanceAffine,
+    StrictPoseDataPreprocessor,
+)
+from .synthetic import generate_dataset
+from .version import __version__
 
-__all__ = ['__version__']
+__all__ = [
+    'BottomupGetCrowdMask',
+    'BottomupInstanceAffine',
+    'BoxSourceHook',
+    'ChannelsLastHook',
+    'ConfigError',
+    'CorruptCheckpointError',
+    'FuseConvBNHook',
+    'GenerateCenterTarget',
+    'GridSampleDEKRHead',
+    'GroupAffine',
+    'HierarchicalSPRCodec',
+    'LateralSum',
+    'LayerDecayLrMultConstructor',
+    'LoadImageOrSkip',
+    'MapL1Loss',
+    'MapL2Loss',
+    'MpiiMultiPersonAP',
+    'MpiiMultiPersonDataset',
+    'MultiscaleBottomupPoseEstimator',
+    'MultiscaleBottomupResize',
+    'NearbyJointsNMS',
+    'OKSNMS',
+    'PGPGTransform',
+    'PackMultiscalePoseInputs',
+    'ParallelSPPE',
+    'ParametricPoseNMS',
+    'PoseNMSCocoMetric',
+    'PoseNMSInferencer',
+    'PoseNMSRule',
+    'ReuseMemoryHook',
+    'RunFailedError',
+    'SPMHead',
+    'SSTNHead',
+    'SanitizeInstances',
+    'SoftOKSNMS',
+    'StackedHourglass',
+    'StrictPoseDataPreprocessor',
+    'ThetaCornerLoss',
+    'UnsafeCheckpointError',
+    '__version__',
+    'generate_dataset',
+    'load_from_http',
+    'load_from_local',
+    'pose_similarity',
+    'suppress_redundant_poses',
+]

@@ -19,11 +19,13 @@ from pathlib import Path
 
 import torch
 
-from rmpe_spm.apis import told_plainly
-from rmpe_spm.apis.ablation_configs import read_stages
-from rmpe_spm.apis.ablation_report import ablation_table, write_report
-from rmpe_spm.apis.config_options import OptionAction
-from rmpe_spm.apis.rmpe_ablation import run_ablation
+from rmpe_spm.cli.arguments import OptionAction
+from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.experiments.rmpe_ablation import read_stages, run_ablation
+from rmpe_spm.experiments.rmpe_ablation_report import (
+    ablation_table,
+    write_report,
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -18,9 +18,9 @@ import signal
 import sys
 from pathlib import Path
 
-from rmpe_spm.apis import told_plainly
-from rmpe_spm.apis.config_options import OptionAction
-from rmpe_spm.apis.spm_comparison import run_comparison
+from rmpe_spm.cli.arguments import OptionAction
+from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.experiments.spm_comparison import run_comparison
 
 
 def named_config(text: str) -> tuple[str, str]:

@@ -25,15 +25,14 @@ from mmengine.registry import init_default_scope
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models import build_pose_estimator
 
-from rmpe_spm.apis import told_plainly
-from rmpe_spm.apis.seeded_runs import run_test, run_training
-from rmpe_spm.datasets.generators import generate_dataset
-from rmpe_spm.datasets.generators.cores import usable_cores
+from rmpe_spm.cli.error_messages import told_plainly
 from rmpe_spm.engine.pretrained import (
     find_mobilenet_v2_file,
     prepare_mobilenet_v2,
 )
-from rmpe_spm.visualization import draw_results, make_contact_sheet
+from rmpe_spm.experiments.drawing import draw_results, make_contact_sheet
+from rmpe_spm.experiments.runs import run_test, run_training
+from rmpe_spm.synthetic.people_dataset import generate_dataset, usable_cores
 
 # where the configs look for ImageNet's weights
 WEIGHTS = Path('data/pretrained/mobilenet_v2.pth')

@@ -20,11 +20,12 @@ from mmpose.apis import init_model
 from mmpose.registry import DATASETS, TRANSFORMS
 
 import rmpe_spm  # noqa: F401
-from rmpe_spm.apis import check_data, told_plainly
-from rmpe_spm.apis.command_line import read_config_file
-from rmpe_spm.models.pose_estimators import ParallelSPPE
-from rmpe_spm.models.utils.spatial_transformer import transform_points
-from rmpe_spm.models.utils.theta import normalized_to_pixel_theta
+from rmpe_spm.cli.arguments import read_config_file
+from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.cli.preflight import check_data
+from rmpe_spm.rmpe.parallel_sppe import ParallelSPPE
+from rmpe_spm.rmpe.spatial_transformer import transform_points
+from rmpe_spm.rmpe.theta import normalized_to_pixel_theta
 
 GREEN, ORANGE = (80, 220, 60), (30, 140, 255)
 

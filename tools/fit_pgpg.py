@@ -22,10 +22,10 @@ import numpy as np
 import sklearn
 
 import rmpe_spm
-from rmpe_spm.datasets.pgpg_fitting import fit_proposal_model
-from rmpe_spm.datasets.pgpg_matching import match_people
-from rmpe_spm.datasets.pgpg_report import write_report
-from rmpe_spm.structures.proposal_model_file import save_proposal_model
+from rmpe_spm.experiments.pgpg_report import write_report
+from rmpe_spm.rmpe.pgpg_fitting import fit_proposal_model
+from rmpe_spm.rmpe.pgpg_matching import match_people
+from rmpe_spm.rmpe.pgpg_model_file import save_proposal_model
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

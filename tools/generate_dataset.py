@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from rmpe_spm.datasets.generators import generate_dataset
+from rmpe_spm.synthetic.people_dataset import generate_dataset
 
 
 def parse_args(argv=None):

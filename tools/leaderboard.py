@@ -15,19 +15,12 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.dist import get_rank, init_dist, is_distributed
 
-from rmpe_spm.apis import ConfigError, told_plainly
-from rmpe_spm.apis.command_line import add_launch_arguments, join_cpu_processes
-from rmpe_spm.apis.leaderboard import (
-    Listing,
-    Outcome,
-    build_tables,
-    evaluate_all,
-    listing_of_pairs,
-    make_notes,
-    read_listing,
-    retry,
-    write_tables,
-)
+from rmpe_spm.cli.arguments import add_launch_arguments, join_cpu_processes
+from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.errors import ConfigError
+from rmpe_spm.leaderboard.evaluate import Outcome, evaluate_all, retry
+from rmpe_spm.leaderboard.report import build_tables, make_notes, write_tables
+from rmpe_spm.leaderboard.spec import Listing, listing_of_pairs, read_listing
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

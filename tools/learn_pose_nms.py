@@ -35,28 +35,20 @@ from pathlib import Path
 import numpy as np
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from rmpe_spm.apis import ConfigError, told_plainly
-from rmpe_spm.apis.pose_nms_report import draw_planes, markdown_report
-from rmpe_spm.evaluation import (
-    OKSNMS,
-    NearbyJointsNMS,
-    ParametricPoseNMS,
-    SoftOKSNMS,
-)
-from rmpe_spm.evaluation.functional import save_rule
-from rmpe_spm.evaluation.functional.coco_poses import PoseSet, read_pose_set
-from rmpe_spm.evaluation.functional.pose_nms_comparison import compare_nms
-from rmpe_spm.evaluation.functional.pose_nms_learning import (
+from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.coco.ground_truth import PoseSet, read_pose_set
+from rmpe_spm.errors import ConfigError
+from rmpe_spm.experiments.pose_nms_report import draw_planes, markdown_report
+from rmpe_spm.pose_nms.learning import (
     Plane,
+    compare_nms,
     cross_validate,
     learn,
 )
-from rmpe_spm.evaluation.functional.pose_nms_problem import PoseNMSProblem
-from rmpe_spm.evaluation.functional.pose_nms_rule import (
-    PRESETS,
-    PoseNMSRule,
-    make_rule,
-)
+from rmpe_spm.pose_nms.learning_problem import PoseNMSProblem
+from rmpe_spm.pose_nms.oks_nms import OKSNMS, NearbyJointsNMS, SoftOKSNMS
+from rmpe_spm.pose_nms.parametric import ParametricPoseNMS
+from rmpe_spm.pose_nms.rule import PRESETS, PoseNMSRule, make_rule, save_rule
 
 SPLIT_HINT = (
     ': give annotations of more images, another --held-out-fraction or --seed'

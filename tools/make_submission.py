@@ -9,9 +9,8 @@ COCO's zip archive, or the JSON file of CrowdPose or OCHuman:
 
 import argparse
 
-from rmpe_spm.apis.submission import make_submission
-from rmpe_spm.apis.tool_errors import told_plainly
-from rmpe_spm.evaluation.functional.submission import SUBMISSION_FORMATS
+from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.coco.submission import SUBMISSION_FORMATS, make_submission
 
 
 def main(argv: list[str] | None = None) -> None:

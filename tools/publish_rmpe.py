@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from rmpe_spm.engine.checkpoint import load_from_local, save_whole
-from rmpe_spm.models.pose_estimators.parallel_sppe import BRANCH
+from rmpe_spm.rmpe.parallel_sppe import BRANCH
 
 
 def publish(checkpoint: dict) -> dict:

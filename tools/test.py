@@ -12,14 +12,7 @@ from mmengine.config import Config
 from mmengine.fileio import dump
 from mmengine.runner import Runner
 
-from rmpe_spm.apis import (
-    ConfigError,
-    check_data,
-    check_model,
-    check_weights,
-    told_plainly,
-)
-from rmpe_spm.apis.command_line import (
+from rmpe_spm.cli.arguments import (
     add_run_arguments,
     apply_drawing,
     apply_options,
@@ -27,7 +20,10 @@ from rmpe_spm.apis.command_line import (
     load_config,
     require_hook,
 )
+from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.cli.preflight import check_data, check_model, check_weights
 from rmpe_spm.engine.hooks import BoxSourceHook
+from rmpe_spm.errors import ConfigError
 
 OUT_FORMATS = ('.json', '.yml', '.yaml', '.pkl', '.pickle')
 

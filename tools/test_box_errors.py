@@ -12,9 +12,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from rmpe_spm.apis import told_plainly
-from rmpe_spm.apis.box_robustness import box_curves
-from rmpe_spm.apis.config_options import OptionAction
+from rmpe_spm.cli.arguments import OptionAction
+from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.experiments.box_robustness import box_curves
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

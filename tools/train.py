@@ -11,22 +11,22 @@ import sys
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from rmpe_spm.apis import (
-    ConfigError,
-    check_data,
-    check_initial_weights,
-    check_model,
-    check_training,
-    told_plainly,
-)
-from rmpe_spm.apis.command_line import (
+from rmpe_spm.cli.arguments import (
     add_run_arguments,
     apply_drawing,
     apply_options,
     join_cpu_processes,
     load_config,
 )
+from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.cli.preflight import (
+    check_data,
+    check_initial_weights,
+    check_model,
+    check_training,
+)
 from rmpe_spm.engine.hooks import BoxSourceHook
+from rmpe_spm.errors import ConfigError
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

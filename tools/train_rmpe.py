@@ -11,9 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rmpe_spm.apis import told_plainly
-from rmpe_spm.apis.config_options import OptionAction, as_arguments
-from rmpe_spm.apis.run_inputs import read_config
+from rmpe_spm.cli.arguments import OptionAction, as_arguments
+from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.experiments.runs import read_config
 
 TRAIN = Path(__file__).resolve().with_name('train.py')
 

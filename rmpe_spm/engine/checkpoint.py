@@ -24,6 +24,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader
 
+from ..errors import CorruptCheckpointError, UnsafeCheckpointError
+
 # Of these are the logs, the scores and the dataset's arrays in a checkpoint.
 _DTYPES = (
     'bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 '
@@ -35,14 +37,6 @@ _METHODS = {
     HistoryBuffer: ('min', 'max', 'current', 'mean'),
     OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
 }
-
-
-class UnsafeCheckpointError(ValueError):
-    """A checkpoint carries something that could run code."""
-
-
-class CorruptCheckpointError(ValueError):
-    """A checkpoint is truncated, or no checkpoint at all."""
 
 
 def allow_training_state() -> None:
@@ -229,9 +223,15 @@ def _what_to_do(path: Path) -> str:
 
 
 allow_training_state()
+
+
 CheckpointLoader.register_scheme('', load_from_local, force=True)
+
+
 CheckpointLoader.register_scheme(
     ('http://', 'https://'), load_from_http, force=True
 )
+
+
 # mmcls://, torchvision:// and openmmlab:// look it up by this name.
 runner_checkpoint.load_from_http = load_from_http

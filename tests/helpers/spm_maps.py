@@ -5,7 +5,7 @@ import torch
 from mmengine.structures import PixelData
 from mmpose.structures import PoseDataSample
 
-from rmpe_spm.models.heads import SPMHead
+from rmpe_spm.spm.head import SPMHead
 
 FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
 SIZE = (128, 96)

@@ -36,15 +36,12 @@ from mmpose.evaluation.metrics import CocoMetric
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
-from rmpe_spm.evaluation.functional.bootstrap import bootstrap_ap
-from rmpe_spm.evaluation.functional.coco_checks import (
-    check_annotations,
-    check_results,
-)
-from rmpe_spm.evaluation.functional.coco_evaluation import evaluate_keypoints
-from rmpe_spm.evaluation.functional.coco_poses import make_pose_set
-from rmpe_spm.evaluation.functional.pose_matches import match_poses
-from rmpe_spm.evaluation.metrics import PoseNMSCocoMetric
+from rmpe_spm.coco.bootstrap import bootstrap_ap
+from rmpe_spm.coco.evaluation import evaluate_keypoints
+from rmpe_spm.coco.ground_truth import make_pose_set
+from rmpe_spm.coco.keypoint_ap import match_poses
+from rmpe_spm.coco.metric import PoseNMSCocoMetric
+from rmpe_spm.coco.result_checks import check_annotations, check_results
 
 DATASETS = {
     'coco': ('keypoints', True),

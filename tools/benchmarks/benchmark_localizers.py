@@ -31,9 +31,9 @@ from mmpose.structures.bbox import bbox_xyxy2cs
 from mmpose.utils import register_all_modules
 
 import rmpe_spm  # noqa: F401
-from rmpe_spm.apis.leaderboard.model_cost import count_gflops, count_parameters
-from rmpe_spm.models.utils.sdtn import CropFrame, sdtn_outputs
-from rmpe_spm.models.utils.spatial_transformer import warp
+from rmpe_spm.leaderboard.cost import count_gflops, count_parameters
+from rmpe_spm.rmpe.sdtn import CropFrame, sdtn_outputs
+from rmpe_spm.rmpe.spatial_transformer import warp
 
 register_all_modules(init_default_scope=True)
 logging.disable(logging.INFO)

@@ -16,11 +16,8 @@ from types import ModuleType
 
 import numpy as np
 
-from rmpe_spm.evaluation.functional.mpii_ap import multi_person_ap
-from rmpe_spm.evaluation.functional.mpii_matching import (
-    AnnotatedPoses,
-    PredictedPoses,
-)
+from rmpe_spm.mpii.ap import multi_person_ap
+from rmpe_spm.mpii.matching import AnnotatedPoses, PredictedPoses
 
 LOOPS = Path(__file__).parents[2] / 'tests/helpers/brute_force_mpii_ap.py'
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from mmpose.evaluation.functional import oks_nms
 
-from rmpe_spm.evaluation import ParametricPoseNMS
+from rmpe_spm.pose_nms.parametric import ParametricPoseNMS
 
 # a standing person in a box of 1 x 1
 STANDING = np.array(

@@ -1,0 +1,358 @@
+"""The arguments that the training and the test tool share."""
+
+import argparse
+import os
+import re
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, DictAction
+
+from ..errors import ConfigError
+
+
+class OptionAction(DictAction):
+    """Argparse action for ``key=value`` settings, as mmengine's.
+
+    mmengine drops blanks and splits at commas, in paths too. Here a value
+    with blanks but no comma or bracket is kept as it is, and so is what stands
+    between quotes of its own: ``"work_dir='my runs, 2'"``.
+    """
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        quote = val[:1]
+        quoted = len(val) > 1 and quote in '\'"' and val[-1] == quote
+        # not the quotes of two of a list's texts
+        quoted = quoted and not re.search(rf'{quote}\s*,\s*{quote}', val)
+        text = val[1:-1] if quoted else val
+        ends = text.strip()[:1], text.strip()[-1:]
+        is_list = ends in (('[', ']'), ('(', ')'))
+        kept = quoted or ',' not in text
+        if kept and not is_list and (' ' in text or ',' in text):
+            value = DictAction._parse_int_float_bool(text.strip())
+            return text if isinstance(value, str) else value
+        return DictAction._parse_iterable(val)
+
+
+def as_arguments(options: Mapping[str, Any]) -> list[str]:
+    """Write settings as a tool's command line takes them.
+
+    Args:
+        options (mapping): Settings by dotted key.
+
+    Returns:
+        list[str]: ``key=value`` each, for :class:`OptionAction`.
+
+    Raises:
+        ConfigError: A value that the command line cannot express.
+    """
+    return [f'{key}={_as_text(key, value)}' for key, value in options.items()]
+
+
+def _as_text(key: str, value: Any) -> str:
+    if isinstance(value, list | tuple):
+        value = list(value)
+        forms = [str(value).replace(' ', '')]
+    else:
+        value = str(value) if isinstance(value, os.PathLike) else value
+        forms = [f'{value}', f"'{value}'", f'"{value}"']
+    for form in forms:
+        try:
+            same = OptionAction._parse_iterable(form) == value
+        except (AssertionError, RecursionError):  # mmengine's, of brackets
+            continue
+        if same:
+            return form
+    raise ConfigError(
+        f'{key}: {value!r} cannot be handed on as key=value: write it into '
+        'the config'
+    )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of mmpose's tools that train and test share.
+
+    Args:
+        parser (argparse.ArgumentParser): Gets the arguments.
+    """
+    add_launch_arguments(parser)
+    parser.add_argument('--show-dir', help='where drawn predictions go')
+    parser.add_argument(
+        '--show', action='store_true', help='show predictions in a window'
+    )
+    parser.add_argument(
+        '--interval',
+        type=int,
+        default=1,
+        help='while training, draw every so many samples; a test draws all',
+    )
+    parser.add_argument(
+        '--wait-time',
+        type=float,
+        default=1,
+        help='seconds that a window stays',
+    )
+
+
+def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of every tool that runs configs.
+
+    Args:
+        parser (argparse.ArgumentParser): Gets the arguments.
+    """
+    parser.add_argument('--work-dir', help='where logs and results go')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=OptionAction,
+        help='settings that override the config, as key=value: '
+        'model.backbone.depth=18 or key="[a,b]" or key=a,b; quotes are '
+        'needed around brackets, without blanks, and twice around a text '
+        'with a comma: "key=\'a, b\'"',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes',
+    )
+    # torch.distributed.launch gives the one with the dash.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def read_config_file(path: str | os.PathLike) -> Config:
+    """Read a config, whose ``data_root`` may lack its last slash.
+
+    An environment variable gives it, and paths go on after it.
+
+    Args:
+        path (str | PathLike): The file.
+
+    Returns:
+        Config: The config.
+
+    Raises:
+        ConfigError: The file is missing or cannot be read.
+    """
+    if not Path(path).is_file():
+        raise ConfigError(f'the config {path} does not exist')
+    try:
+        cfg = Config.fromfile(path)
+    except (SyntaxError, KeyError, OSError, ImportError) as error:
+        # str() of a KeyError is quoted, args of an OSError are its parts.
+        text = error.args[0] if isinstance(error, KeyError) else error
+        raise ConfigError(
+            f'the config {path} cannot be read: {text}'
+        ) from error
+    root = cfg.get('data_root')
+    if root and not root.endswith('/'):
+        _replace(cfg, _slash_change(root))
+    return cfg
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and apply the shared arguments to it.
+
+    The working directory is the command line's, else the config's, else
+    ``work_dirs/`` and the config's name.
+
+    Args:
+        args (argparse.Namespace): Parsed arguments, with ``config``.
+
+    Returns:
+        Config: The config. ``--cfg-options`` are applied by
+        :func:`apply_options`, after the tool's own arguments.
+
+    Raises:
+        ConfigError: The file is missing or cannot be read.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = read_config_file(args.config)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    return cfg
+
+
+def apply_drawing(cfg: Config, args: argparse.Namespace) -> None:
+    """Turn the drawing of predictions on where it is asked for.
+
+    Args:
+        cfg (Config): Changed in place.
+        args (argparse.Namespace): Parsed arguments.
+
+    Raises:
+        ConfigError: The config has no hook that draws.
+    """
+    if not args.show and args.show_dir is None:
+        return
+    hook = require_hook(cfg, 'visualization', 'PoseVisualizationHook')
+    hook.enable = True
+    hook.show = args.show
+    hook.out_dir = args.show_dir
+    hook.interval = args.interval
+    if args.show:
+        hook.wait_time = args.wait_time
+
+
+def require_hook(cfg: Config, name: str, kind: str) -> dict:
+    """Return one of the config's default hooks.
+
+    Args:
+        cfg (Config): The config.
+        name (str): The hook's key.
+        kind (str): The type to suggest where it is missing.
+
+    Returns:
+        dict: The hook's settings.
+
+    Raises:
+        ConfigError: The config has no such hook.
+    """
+    hooks = cfg.get('default_hooks') or {}
+    if name not in hooks:
+        raise ConfigError(
+            f'the config has no default_hooks.{name}: add '
+            f"default_hooks=dict({name}=dict(type='{kind}'))"
+        )
+    return hooks[name]
+
+
+def apply_options(cfg: Config, args: argparse.Namespace) -> None:
+    """Apply ``--cfg-options`` to the config.
+
+    A new ``data_root`` replaces the old one wherever a path begins with it
+    (data sets, detections, annotation files of the metrics), since a config
+    has used it up by the time that it is read. For the same reason a changed
+    ``codec`` takes the old one's place wherever that stands (encoders of the
+    pipelines, the head's decoder).
+
+    Args:
+        cfg (Config): Changed in place.
+        args (argparse.Namespace): Parsed arguments.
+
+    Raises:
+        ConfigError: An option names a place that the config does not have.
+    """
+    options = args.cfg_options or {}
+    old, new = cfg.get('data_root'), options.get('data_root')
+    if old and new:
+        if old.endswith('/'):
+            new = new.rstrip('/') + '/'
+        _replace(cfg, _prefix_change(old, new))
+    codec = {k: v for k, v in options.items() if k.split('.')[0] == 'codec'}
+    try:
+        if codec and isinstance(cfg.get('codec'), dict):
+            old_codec = deepcopy(cfg.codec)
+            cfg.merge_from_dict(codec)
+            _replace(cfg, _dict_change(old_codec, deepcopy(cfg.codec)))
+        # After that, so that an option may still change one place alone.
+        cfg.merge_from_dict({**options, **({'data_root': new} if new else {})})
+    except (KeyError, TypeError, IndexError) as error:
+        raise ConfigError(f'--cfg-options: {error.args[0]}') from error
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = cfg.get(name) or {}
+        if loader.get('num_workers') == 0:
+            # what never starts cannot go on
+            loader['persistent_workers'] = False
+
+
+def _replace(cfg: Config, change: Callable[[Any], Any]) -> None:
+    """Put what ``change`` returns in the place of each part of a config.
+
+    Args:
+        cfg (Config): Changed in place.
+        change (callable): Gets every part, the outer before the inner, and
+            returns it or what takes its place, which is not searched.
+    """
+
+    def replaced(node: Any) -> Any:
+        changed = change(node)
+        if changed is not node:
+            return changed
+        if isinstance(node, dict):
+            # In place, for the type of the dict and what hangs on it.
+            for key, value in node.items():
+                node[key] = replaced(value)
+        elif isinstance(node, list | tuple):
+            return type(node)(replaced(item) for item in node)
+        return node
+
+    for key in list(cfg):
+        cfg[key] = replaced(cfg[key])
+
+
+def _prefix_change(old: str, new: str) -> Callable[[Any], Any]:
+    """For :func:`_replace`: another prefix for strings that begin with one."""
+
+    def change(node: Any) -> Any:
+        if not (isinstance(node, str) and node.startswith(old)):
+            return node
+        rest = node[len(old) :]
+        return new + (rest.lstrip('/') if new.endswith('/') else rest)
+
+    return change
+
+
+def _slash_change(root: str) -> Callable[[Any], Any]:
+    """For :func:`_replace`: the slash that paths below ``root`` lack.
+
+    What is there as it is written, or goes on as a name beside the folder
+    does (``coco_detections``), is no path below it.
+    """
+
+    def change(node: Any) -> Any:
+        if not (isinstance(node, str) and node.startswith(root)):
+            return node
+        rest = node[len(root) :]
+        if rest and (not rest[0].isalnum() or Path(node).exists()):
+            return node
+        return f'{root}/{rest}'
+
+    return change
+
+
+def _dict_change(old: dict, new: dict) -> Callable[[Any], Any]:
+    """For :func:`_replace`: copies of one dict in the place of another's."""
+    known = _without_scope(old)
+
+    def change(node: Any) -> Any:
+        if isinstance(node, dict) and _without_scope(node) == known:
+            return deepcopy(new)
+        return node
+
+    return change
+
+
+def _without_scope(node: dict) -> dict:
+    """Leave out what mmengine adds to dicts of another package's config."""
+    return {key: value for key, value in node.items() if key != '_scope_'}
+
+
+def join_cpu_processes(cfg: Config) -> None:
+    """Join the processes of a launcher where there is no GPU.
+
+    mmengine's own start selects a GPU for each process. Without one the
+    processes meet through gloo instead, once; elsewhere nothing is done.
+
+    Args:
+        cfg (Config): Changed in place: the wrapper of the model must not
+            ask for a GPU either.
+    """
+    if cfg.launcher != 'pytorch' or torch.cuda.is_available():
+        return
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    wrapper = dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
+    wrapper.update(cfg.get('model_wrapper_cfg') or {}, device_ids=None)
+    cfg.model_wrapper_cfg = wrapper

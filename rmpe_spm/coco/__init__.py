@@ -1,0 +1,1 @@
+"""Evaluation and files in COCO's layout."""

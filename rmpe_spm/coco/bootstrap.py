@@ -1,0 +1,179 @@
+"""Bootstrap over images: intervals of a score, and tests of differences."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from .ground_truth import NobodyToFind
+
+
+class ResampledScore(Protocol):
+    """A score that any resample of the images has.
+
+    Attributes:
+        image_ids (tuple): The I images.
+    """
+
+    image_ids: tuple
+
+    def ap(self, counts: np.ndarray | None = None) -> np.ndarray:
+        """Scores (B,) with the images counted ``counts`` (B, I) times.
+
+        NaN where a resample has none. Without counts, that of all images
+        once, (1,).
+        """
+
+
+@dataclass(frozen=True)
+class BootstrapInterval:
+    """A score and what other images of the same kind could have given.
+
+    Attributes:
+        value (float): The score.
+        mean (float): Mean of the resamples.
+        low (float): Lower end of the interval.
+        high (float): Upper end of the interval.
+    """
+
+    value: float
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """How much better one set of results is than another.
+
+    Attributes:
+        difference (float): The first's score less the second's.
+        low (float): Lower end of the interval of the difference.
+        high (float): Upper end of the interval of the difference.
+        p_value (float): Of the hypothesis that there is no difference,
+            two-sided.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+def bootstrap_ap(
+    score: ResampledScore,
+    rng: np.random.Generator,
+    num_resamples: int = 1000,
+    level: float = 0.95,
+) -> BootstrapInterval:
+    """Percentile bootstrap interval of a score over images.
+
+    Images are drawn with replacement, as many as there are, each with all
+    its people and poses; the interval lies between the quantiles
+    (1 - level) / 2 and (1 + level) / 2 of the scores of the resamples.
+    Resamples with nobody to find are left out.
+
+    Args:
+        score (ResampledScore): Such as
+            :class:`~rmpe_spm.coco.keypoint_ap.PoseMatches`.
+        rng (np.random.Generator): Where the resamples come from.
+        num_resamples (int): Their number. Defaults to 1000.
+        level (float): Probability of the interval. Defaults to 0.95.
+
+    Returns:
+        BootstrapInterval: The interval.
+
+    Raises:
+        NobodyToFind: If no resample has a score.
+    """
+    counts = resample_counts(len(score.image_ids), num_resamples, rng)
+    values = _defined(score.ap(counts))
+    low, high = _quantiles(values, level)
+    return BootstrapInterval(
+        value=float(score.ap()[0]),
+        mean=float(values.mean()),
+        low=low,
+        high=high,
+    )
+
+
+def paired_bootstrap(
+    score: ResampledScore,
+    other: ResampledScore,
+    rng: np.random.Generator,
+    num_resamples: int = 1000,
+    level: float = 0.95,
+) -> PairedDifference:
+    """Test two sets of results on the same images against each other.
+
+    Both are scored on the same resamples. With n the smaller of the numbers
+    of differences <= 0 and >= 0 among the B resamples, the p value is
+    min(1, 2 (n + 1) / (B + 1)), never below 2 / (B + 1).
+
+    Args:
+        score (ResampledScore): The first.
+        other (ResampledScore): The second, of the same images in the same
+            order.
+        rng (np.random.Generator): Where the resamples come from.
+        num_resamples (int): Their number B. Defaults to 1000.
+        level (float): Probability of the interval. Defaults to 0.95.
+
+    Returns:
+        PairedDifference: The difference, its interval and the p value.
+
+    Raises:
+        ValueError: If the images are not the same.
+        NobodyToFind: If no resample has a score.
+    """
+    if score.image_ids != other.image_ids:
+        here, there = set(score.image_ids), set(other.image_ids)
+        names = sorted(here ^ there, key=str)
+        raise ValueError(
+            'the two results are not of the same images'
+            + (
+                f': image {names[0]} is in one of them only'
+                if names
+                else ', in the same order'
+            )
+        )
+    counts = resample_counts(len(score.image_ids), num_resamples, rng)
+    values = _defined(score.ap(counts) - other.ap(counts))
+    low, high = _quantiles(values, level)
+    tail = min((values <= 0).sum(), (values >= 0).sum())
+    return PairedDifference(
+        difference=float(score.ap()[0] - other.ap()[0]),
+        low=low,
+        high=high,
+        p_value=float(min(1.0, 2 * (tail + 1) / (len(values) + 1))),
+    )
+
+
+def resample_counts(
+    num_images: int, num_resamples: int, rng: np.random.Generator
+) -> np.ndarray:
+    """How often each image is in each resample.
+
+    Args:
+        num_images (int): Number I of images, and of draws with replacement.
+        num_resamples (int): Number B.
+        rng (np.random.Generator): Where they come from.
+
+    Returns:
+        np.ndarray: Shape (B, I), int; every row's sum is I.
+    """
+    share = np.full(num_images, 1 / num_images)
+    return rng.multinomial(num_images, share, size=num_resamples)
+
+
+def _defined(values: np.ndarray) -> np.ndarray:
+    """The scores that are no NaN."""
+    values = values[~np.isnan(values)]
+    if len(values) == 0:
+        raise NobodyToFind('no resample of the images has anybody to find')
+    return values
+
+
+def _quantiles(values: np.ndarray, level: float) -> tuple[float, float]:
+    """Ends of the interval."""
+    ends = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(ends[0]), float(ends[1])

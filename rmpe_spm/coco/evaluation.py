@@ -1,0 +1,308 @@
+"""COCO's and CrowdPose's keypoint evaluation, by faster-coco-eval."""
+
+from collections.abc import Sequence
+from os import PathLike
+
+import numpy as np
+from faster_coco_eval import COCO
+from faster_coco_eval.core.faster_eval_api import COCOeval_faster
+
+from ..oks import annotated_oks
+from .ground_truth import load_json, pairs_within
+from .keypoint_ap import MAX_POSES
+from .result_checks import (
+    check_annotations,
+    check_layout,
+    check_results,
+    check_scored,
+)
+
+NAMES = (
+    'AP', 'AP .5', 'AP .75', 'AP (M)', 'AP (L)',
+    'AR', 'AR .5', 'AR .75', 'AR (M)', 'AR (L)',
+)  # fmt: skip
+CROWD_NAMES = (
+    'AP', 'AP .5', 'AP .75', 'AR', 'AR .5', 'AR .75',
+    'AP(E)', 'AP(M)', 'AP(H)',
+)  # fmt: skip
+
+# crowd indices where CrowdPose's medium and hard images begin
+_MEDIUM, _HARD = 0.2, 0.8
+
+# places of OKS 0.5 and 0.75 among the thresholds
+_FIFTY, _SEVENTY_FIVE = 0, 5
+
+# pairs of poses and people compared at once
+_PAIRS = 1 << 14
+
+
+def evaluate_files(
+    ann_file: str | PathLike,
+    result_file: str | PathLike,
+    sigmas: Sequence[float],
+    iou_type: str = 'keypoints',
+    use_area: bool = True,
+) -> dict[str, float]:
+    """Check and evaluate a file of results in COCO's layout.
+
+    Args:
+        ann_file (str | PathLike): The annotations.
+        result_file (str | PathLike): The results.
+        sigmas (sequence): Shape (K,).
+        iou_type (str): As in :func:`evaluate_keypoints`. Defaults to
+            ``'keypoints'``.
+        use_area (bool): As in :func:`evaluate_keypoints`. Defaults to True.
+
+    Returns:
+        dict[str, float]: The numbers by name.
+
+    Raises:
+        FileNotFoundError: If a file doesn't exist.
+        ValueError: Names the first entry that can't be evaluated, or says
+            that no pose has a joint of a positive score.
+    """
+    annotations = load_json(ann_file)
+    check_annotations(
+        annotations, len(sigmas), use_area, iou_type, str(ann_file)
+    )
+    check_layout(annotations, ('categories',), str(ann_file))
+    results = load_json(result_file)
+    check_results(
+        results,
+        len(sigmas),
+        {image['id'] for image in annotations['images']},
+        {category['id'] for category in annotations['categories']},
+        str(result_file),
+    )
+    check_scored(results, str(result_file))
+    return evaluate_keypoints(annotations, results, sigmas, iou_type, use_area)
+
+
+def evaluate_keypoints(
+    annotations: dict,
+    results: list[dict],
+    sigmas: Sequence[float],
+    iou_type: str = 'keypoints',
+    use_area: bool = True,
+) -> dict[str, float]:
+    """AP and AR of keypoint results, equal to those of xtcocotools.
+
+    The data are not checked (:func:`check_annotations`,
+    :func:`check_results`) and not changed. As in xtcocotools, the 20 poses
+    of the highest score of each image and category count, poses without a
+    joint of a positive score do not, and a number is -1 where nobody is
+    annotated whom it could be about.
+
+    Args:
+        annotations (dict): Content of COCO's annotation file.
+        results (list[dict]): ``image_id``, ``category_id``, ``keypoints``
+            (x, y, score of each joint), ``score`` and maybe ``bbox`` of
+            each pose. May be empty.
+        sigmas (sequence): Shape (K,). A float32 array is used as it is, as
+            in xtcocotools.
+        iou_type (str): ``'keypoints'``, or ``'keypoints_crowd'`` for
+            CrowdPose: whose people count by their ``num_keypoints``, with
+            AP for easy, medium and hard images (``crowdIndex`` below 0.2,
+            below 0.8, and above), rounded to four places. Defaults to
+            ``'keypoints'``.
+        use_area (bool): Whether to use the people's ``area``, or else 0.53
+            of their box. Defaults to True.
+
+    Returns:
+        dict[str, float]: The numbers of :data:`NAMES` or
+        :data:`CROWD_NAMES`.
+    """
+    sigmas = np.asarray(sigmas)
+    crowd = iou_type == 'keypoints_crowd'
+    images = _places(annotations['images'])
+    categories = _places(annotations['categories'])
+    people = _select(annotations['annotations'], images, categories)
+    people = [_person(*each, crowd, use_area) for each in people]
+    poses = _select(results, images, categories)
+    poses = [
+        _pose(*each) for each in poses if max(each[2]['keypoints'][2::3]) > 0
+    ]
+    evaluator = _Evaluator(
+        _dataset(people, images, categories),
+        _dataset(poses, images, categories),
+        _oks_by_image(people, poses, sigmas),
+    )
+    precision, recall = evaluator.measure(range(len(images)))
+    stats = [_mean(precision), *_at_thresholds(precision)]
+    if not crowd:
+        stats += [_mean(precision, area) for area in (1, 2)]
+    stats += [_mean(recall), *_at_thresholds(recall)]
+    if not crowd:
+        stats += [_mean(recall, area) for area in (1, 2)]
+        return dict(zip(NAMES, stats, strict=True))
+    index = np.zeros(len(images))
+    for image in annotations['images']:
+        index[images[image['id']]] = image['crowdIndex']
+    for part in (
+        index < _MEDIUM,
+        (index >= _MEDIUM) & (index < _HARD),
+        index >= _HARD,
+    ):
+        if part.any():
+            precision, _ = evaluator.measure(part.nonzero()[0].tolist())
+            stats.append(round(float(precision[..., 0, :].mean()), 4))
+        else:
+            stats.append(-1.0)
+    return dict(zip(CROWD_NAMES, stats, strict=True))
+
+
+class _Evaluator(COCOeval_faster):
+    """faster-coco-eval's, with the OKS known."""
+
+    def __init__(self, people: COCO, poses: COCO, oks: dict) -> None:
+        super().__init__(people, poses, 'keypoints')
+        # those without annotations, too: their AP is -1, not left out
+        self.params.catIds = people.getCatIds()
+        self.oks = oks
+
+    def computeOks(self, imgId: int, catId: int) -> np.ndarray | list:
+        return self.oks.get((catId, imgId), [])
+
+    def measure(self, images: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Precision (10, 101, C, 3, 1) and recall (10, C, 3, 1)."""
+        self.params.imgIds = list(images)
+        self.evaluate()
+        self.accumulate()
+        return tuple(
+            np.asarray(self.eval[name]) for name in ('precision', 'recall')
+        )
+
+
+def _places(entries: list[dict]) -> dict:
+    """Place of each id among the sorted ids."""
+    ids = sorted({entry['id'] for entry in entries})
+    return {id_: place for place, id_ in enumerate(ids)}
+
+
+def _select(entries: list[dict], images: dict, categories: dict) -> list:
+    """The entries of listed images and categories, with their places."""
+    return [
+        (categories[entry['category_id']], images[entry['image_id']], entry)
+        for entry in entries
+        if entry['image_id'] in images and entry['category_id'] in categories
+    ]
+
+
+def _person(
+    category: int, image: int, entry: dict, crowd: bool, use_area: bool
+) -> dict:
+    """What the evaluation needs of an annotation."""
+    width, height = entry['bbox'][2:]
+    if crowd:
+        number = entry['num_keypoints']
+    else:
+        number = sum(value > 0 for value in entry['keypoints'][2::3])
+    return dict(
+        category_id=category,
+        image_id=image,
+        keypoints=entry['keypoints'],
+        bbox=entry['bbox'],
+        area=entry['area'] if use_area else width * height * 0.53,
+        iscrowd=int(entry.get('iscrowd', 0)),
+        num_keypoints=int(number),
+    )
+
+
+def _pose(category: int, image: int, entry: dict) -> dict:
+    """What the evaluation needs of a result."""
+    if entry.get('bbox'):
+        width, height = entry['bbox'][2:]
+    else:
+        x, y = entry['keypoints'][0::3], entry['keypoints'][1::3]
+        width, height = max(x) - min(x), max(y) - min(y)
+    return dict(
+        category_id=category,
+        image_id=image,
+        keypoints=entry['keypoints'],
+        area=width * height,
+        score=float(entry['score']),
+    )
+
+
+def _dataset(entries: list[dict], images: dict, categories: dict) -> COCO:
+    """Entries as faster-coco-eval takes them."""
+    for number, entry in enumerate(entries, start=1):
+        entry['id'] = number
+    return COCO(
+        dict(
+            images=[dict(id=place) for place in images.values()],
+            categories=[dict(id=place) for place in categories.values()],
+            annotations=entries,
+        )
+    )
+
+
+def _oks_by_image(
+    people: list[dict], poses: list[dict], sigmas: np.ndarray
+) -> dict[tuple[int, int], np.ndarray]:
+    """OKS (D, G) by category and image, best pose first."""
+    if not people or not poses:
+        return {}
+    num_keypoints = len(sigmas)
+
+    def group(entries: list[dict]) -> np.ndarray:
+        keys = ('category_id', 'image_id')
+        return np.array([[entry[key] for key in keys] for entry in entries])
+
+    def joints(entries: list[dict], order: np.ndarray) -> np.ndarray:
+        values = [entries[place]['keypoints'] for place in order]
+        return np.array(values, float).reshape(-1, num_keypoints, 3)
+
+    groups, places = np.unique(
+        np.concatenate([group(people), group(poses)]),
+        axis=0,
+        return_inverse=True,
+    )
+    person_group, pose_group = np.split(places.ravel(), [len(people)])
+    by_group = np.argsort(person_group, kind='stable')
+    counts = np.bincount(person_group, minlength=len(groups))
+    best_first = np.lexsort(([-pose['score'] for pose in poses], pose_group))
+    sizes = np.bincount(pose_group, minlength=len(groups))
+    rank = np.arange(len(poses)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    best_first = best_first[rank < MAX_POSES]
+    sizes = np.minimum(sizes, MAX_POSES)
+
+    truth = joints(people, by_group)
+    boxes = np.array([people[place]['bbox'] for place in by_group], float)
+    areas = np.array([people[place]['area'] for place in by_group], float)
+    keypoints = joints(poses, best_first)[..., :2]
+    pose, person = pairs_within(
+        counts,
+        np.cumsum(counts) - counts,
+        np.repeat(np.arange(len(groups)), sizes),
+    )
+    oks = np.zeros(len(pose))
+    for start in range(0, len(pose), _PAIRS):
+        part = slice(start, start + _PAIRS)
+        who = person[part]
+        oks[part] = annotated_oks(
+            keypoints[pose[part]],
+            truth[who, :, :2],
+            truth[who, :, 2] > 0,
+            boxes[who],
+            areas[who],
+            sigmas,
+        )
+    ends = np.cumsum(sizes * counts)
+    return {
+        tuple(groups[place].tolist()): part.reshape(sizes[place], -1)
+        for place, part in enumerate(np.split(oks, ends[:-1]))
+        if len(part)
+    }
+
+
+def _mean(values: np.ndarray, area: int = 0) -> float:
+    """Mean over all that is defined, -1 if nothing is."""
+    values = values[..., area, :]
+    values = values[values > -1]
+    return float(values.mean()) if len(values) else -1.0
+
+
+def _at_thresholds(values: np.ndarray) -> tuple[float, float]:
+    """Means at OKS 0.5 and 0.75."""
+    return _mean(values[_FIFTY]), _mean(values[_SEVENTY_FIVE])

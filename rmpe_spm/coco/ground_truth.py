@@ -1,0 +1,310 @@
+"""Poses and annotated people from COCO JSON files, image by image."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..oks import annotated_oks
+from ..poses import bboxes_around
+from .result_checks import check_annotations, check_results, check_scored
+
+
+class NobodyToFind(ValueError):
+    """Nobody is annotated, so there is no score."""
+
+
+@dataclass
+class ImageTruth:
+    """The annotated people of an image (G people, K keypoints).
+
+    Attributes:
+        keypoints (np.ndarray): x, y, visibility, (G, K, 3), in pixels.
+        bboxes_xywh (np.ndarray): Shape (G, 4), in pixels.
+        areas (np.ndarray): Shape (G,), in square pixels.
+        crowd (np.ndarray): Whether it stands for many people, (G,), bool.
+        num_keypoints (np.ndarray, optional): Number of joints (G,) of each,
+            where that is what tells who counts and not the labelled joints,
+            as in CrowdPose. Defaults to None.
+    """
+
+    keypoints: np.ndarray
+    bboxes_xywh: np.ndarray
+    areas: np.ndarray
+    crowd: np.ndarray
+    num_keypoints: np.ndarray | None = None
+
+    @property
+    def ignored(self) -> np.ndarray:
+        """People that count neither as found nor as missed, (G,)."""
+        if self.num_keypoints is not None:
+            return self.crowd | (self.num_keypoints == 0)
+        return self.crowd | ~(self.keypoints[..., 2] > 0).any(1)
+
+
+class AnnotatedPeople:
+    """The people of all images in one array, P in number.
+
+    Args:
+        truths (sequence): The :class:`ImageTruth` of every image.
+
+    Raises:
+        NobodyToFind: If no person is annotated.
+    """
+
+    def __init__(self, truths: Sequence[ImageTruth]) -> None:
+        self.counts = np.array([len(truth.areas) for truth in truths])
+        self.starts = np.cumsum(self.counts) - self.counts
+        keypoints = np.concatenate([truth.keypoints for truth in truths])
+        self.points = keypoints[..., :2]
+        self.boxes = np.concatenate([truth.bboxes_xywh for truth in truths])
+        self.areas = np.concatenate([truth.areas for truth in truths])
+        self.crowd = np.concatenate([truth.crowd for truth in truths])
+        self.ignored = np.concatenate([truth.ignored for truth in truths])
+        self.labelled = keypoints[..., 2] > 0
+        self.number = int((~self.ignored).sum())
+        if self.number == 0:
+            raise NobodyToFind(
+                'the annotations have no person with labelled keypoints'
+            )
+
+    def oks(
+        self, keypoints: np.ndarray, person: np.ndarray, sigmas: np.ndarray
+    ) -> np.ndarray:
+        """OKS of poses with annotated people, as COCO defines it.
+
+        For people without labelled joints it is the distance to a box of
+        thrice the size of theirs that counts.
+
+        Args:
+            keypoints (np.ndarray): Poses (M, K, 2) in pixels.
+            person (np.ndarray): The person to compare each with, (M,).
+            sigmas (np.ndarray): Shape (K,).
+
+        Returns:
+            np.ndarray: Shape (M,).
+        """
+        return annotated_oks(
+            keypoints,
+            self.points[person],
+            self.labelled[person],
+            self.boxes[person],
+            self.areas[person],
+            sigmas,
+        )
+
+
+def pairs_within(
+    counts: np.ndarray, starts: np.ndarray, images: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of a pose and a person of the same image.
+
+    Args:
+        counts (np.ndarray): Number of people of every image, (I,).
+        starts (np.ndarray): Place of the first person of each, (I,).
+        images (np.ndarray): Image of every pose, (T,).
+
+    Returns:
+        tuple[np.ndarray]: Pose and person of each pair, ascending.
+    """
+    numbers = counts[images]
+    pose = np.repeat(np.arange(len(images)), numbers)
+    first = np.cumsum(numbers) - numbers
+    person = np.arange(len(pose)) - np.repeat(first - starts[images], numbers)
+    return pose, person
+
+
+@dataclass
+class PoseSet:
+    """Detected and annotated people of a number of images.
+
+    Attributes:
+        image_ids (list): The images.
+        truths (list[ImageTruth]): The annotated people of each.
+        keypoints (list[np.ndarray]): Detected poses (N, K, 2), in pixels.
+        keypoint_scores (list[np.ndarray]): Their scores (N, K).
+        bboxes_xyxy (list[np.ndarray]): Their boxes (N, 4), in pixels.
+        scores (list[np.ndarray]): Scores (N,) of the persons.
+        num_unlisted (int): Poses left out because the annotations don't
+            list their image.
+    """
+
+    image_ids: list
+    truths: list[ImageTruth]
+    keypoints: list[np.ndarray]
+    keypoint_scores: list[np.ndarray]
+    bboxes_xyxy: list[np.ndarray]
+    scores: list[np.ndarray]
+    num_unlisted: int = 0
+
+    def subset(self, indices: Sequence[int]) -> 'PoseSet':
+        """The images at these indices."""
+        return PoseSet(
+            *(
+                [values[index] for index in indices]
+                for values in (
+                    self.image_ids,
+                    self.truths,
+                    self.keypoints,
+                    self.keypoint_scores,
+                    self.bboxes_xyxy,
+                    self.scores,
+                )
+            )
+        )
+
+    @property
+    def num_poses(self) -> int:
+        """Number of detected poses."""
+        return sum(map(len, self.scores))
+
+
+def read_pose_set(
+    ann_file: str | PathLike,
+    result_file: str | PathLike,
+    num_keypoints: int,
+    use_area: bool = True,
+    iou_type: str = 'keypoints',
+) -> PoseSet:
+    """Read annotations and results in COCO's format.
+
+    Args:
+        ann_file (str | PathLike): The annotations.
+        result_file (str | PathLike): The results.
+        num_keypoints (int): K.
+        use_area (bool): As in :func:`make_pose_set`. Defaults to True.
+        iou_type (str): As in :func:`make_pose_set`. Defaults to
+            ``'keypoints'``.
+
+    Returns:
+        PoseSet: All images of the annotations, by ascending id.
+
+    Raises:
+        FileNotFoundError: If a file doesn't exist.
+        ValueError: If a file isn't of this format, or no pose is in an
+            image of the annotations or has a joint of a positive score.
+    """
+    annotations = load_json(ann_file)
+    check_annotations(
+        annotations, num_keypoints, use_area, iou_type, str(ann_file)
+    )
+    results = load_json(result_file)
+    check_results(results, num_keypoints, source=str(result_file))
+    check_scored(results, str(result_file))
+    poses = make_pose_set(
+        annotations, results, num_keypoints, use_area, iou_type
+    )
+    if poses.num_poses == 0 and poses.num_unlisted:
+        raise ValueError(
+            f'none of the results in {result_file} is for an image that '
+            f'{ann_file} lists'
+        )
+    return poses
+
+
+def make_pose_set(
+    annotations: dict,
+    results: list[dict],
+    num_keypoints: int,
+    use_area: bool = True,
+    iou_type: str = 'keypoints',
+) -> PoseSet:
+    """Sort annotations and results, checked before, by their images.
+
+    Poses without a box get the extents of their joints. Poses without any
+    joint of a positive score are left out, as COCO's evaluation does.
+
+    Args:
+        annotations (dict): Content of COCO's annotation file.
+        results (list[dict]): ``image_id``, ``keypoints`` (x, y, score of
+            each joint), ``score`` and maybe ``bbox`` of each pose.
+        num_keypoints (int): K.
+        use_area (bool): Whether to use the people's ``area``, or else 0.53
+            of their box. Defaults to True.
+        iou_type (str): With ``'keypoints_crowd'`` it is the people's
+            ``num_keypoints`` that tell who counts, and else their labelled
+            joints. Defaults to ``'keypoints'``.
+
+    Returns:
+        PoseSet: All images of the annotations, by ascending id.
+    """
+    people = defaultdict(list)
+    for annotation in annotations['annotations']:
+        people[annotation['image_id']].append(annotation)
+    image_ids = sorted({image['id'] for image in annotations['images']})
+    poses = defaultdict(list)
+    for result in results:
+        if any(value > 0 for value in result['keypoints'][2::3]):
+            poses[result['image_id']].append(result)
+    listed = set(image_ids)
+    unlisted = sum(len(v) for k, v in poses.items() if k not in listed)
+    columns = [_poses_of(poses[i], num_keypoints) for i in image_ids]
+    truths = [
+        _truth_of(people[i], num_keypoints, use_area, iou_type)
+        for i in image_ids
+    ]
+    columns = map(list, zip(*columns, strict=True))
+    return PoseSet(image_ids, truths, *columns, num_unlisted=unlisted)
+
+
+def load_json(path: str | PathLike) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path (str | PathLike): The file.
+
+    Returns:
+        Any: Its content.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no JSON.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no file {path}')
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f'{path} is not a JSON file: {error}') from error
+
+
+def _poses_of(results: list[dict], num_keypoints: int) -> tuple:
+    """Keypoints, their scores, boxes and scores of one image."""
+    joints = np.array([r['keypoints'] for r in results], dtype=np.float64)
+    joints = joints.reshape(len(results), num_keypoints, 3)
+    points = joints[..., :2]
+    boxes = bboxes_around(points, joints[..., 2])
+    for index, result in enumerate(results):
+        if result.get('bbox'):
+            x, y, width, height = result['bbox']
+            boxes[index] = x, y, x + width, y + height
+    scores = np.array([r['score'] for r in results], dtype=np.float64)
+    return points, joints[..., 2], boxes, scores
+
+
+def _truth_of(
+    people: list[dict], num_keypoints: int, use_area: bool, iou_type: str
+) -> ImageTruth:
+    """The annotated people of one image."""
+    boxes = np.array([p['bbox'] for p in people], dtype=np.float64)
+    boxes = boxes.reshape(len(people), 4)
+    areas = boxes[:, 2] * boxes[:, 3] * 0.53
+    if use_area:
+        areas = np.array([p['area'] for p in people], dtype=np.float64)
+    joints = np.array([p['keypoints'] for p in people], dtype=np.float64)
+    numbers = None
+    if iou_type == 'keypoints_crowd':
+        numbers = np.array([p['num_keypoints'] for p in people], dtype=int)
+    return ImageTruth(
+        joints.reshape(len(people), num_keypoints, 3),
+        boxes,
+        areas,
+        np.array([p.get('iscrowd', 0) for p in people], dtype=bool),
+        numbers,
+    )

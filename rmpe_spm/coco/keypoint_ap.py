@@ -1,0 +1,334 @@
+"""COCO's keypoint AP, evaluated again and again for subsets of poses."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from .ground_truth import AnnotatedPeople, PoseSet, pairs_within
+
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0.0, 1.0, 101)
+MAX_POSES = 20
+
+# poses and people compared at once
+_PAIRS = 1 << 14
+
+
+class KeypointAP:
+    """AP of any subset of the poses of a data set, within milliseconds.
+
+    What does not depend on the subset is computed once: the OKS of all
+    poses with all people, the order of the scores, and which poses compete
+    for the same people. The results are those of COCO's evaluation, for 20
+    poses an image and people of all sizes.
+
+    Args:
+        people (AnnotatedPeople): The annotations of all images.
+        keypoints (np.ndarray): Poses (T, K, 2) in pixels, image after image.
+        scores (np.ndarray): Their scores (T,).
+        sizes (np.ndarray): Number of poses of every image.
+        sigmas (np.ndarray): Shape (K,).
+    """
+
+    def __init__(
+        self,
+        people: AnnotatedPeople,
+        keypoints: np.ndarray,
+        scores: np.ndarray,
+        sizes: np.ndarray,
+        sigmas: np.ndarray,
+    ) -> None:
+        self.people = people
+        self.sizes = sizes
+        images = np.repeat(np.arange(len(sizes)), sizes)
+        # places of poses by image, then score: COCO's order of matching
+        self.by_image = np.lexsort((-scores, images))
+        self.image_starts = np.cumsum(sizes) - sizes
+        self.by_score = np.argsort(-scores[self.by_image], kind='stable')
+        ordered = keypoints[self.by_image]
+        pose, person = pairs_within(people.counts, people.starts, images)
+        oks = np.zeros(len(pose))
+        for start in range(0, len(pose), _PAIRS):
+            part = slice(start, start + _PAIRS)
+            oks[part] = people.oks(ordered[pose[part]], person[part], sigmas)
+        good = oks >= THRESHOLDS[0]
+        self._split_pairs(pose[good], person[good], oks[good])
+
+    def _split_pairs(
+        self, pose: np.ndarray, person: np.ndarray, oks: np.ndarray
+    ) -> None:
+        """Separate people whose poses match nobody else from the rest."""
+        num_poses = len(self.by_image)
+        num_nodes = num_poses + len(self.people.areas)
+        links = coo_matrix(
+            (np.ones(len(pose)), (pose, num_poses + person)),
+            shape=(num_nodes, num_nodes),
+        )
+        _, group = connected_components(links, directed=False)
+        people = np.bincount(group[num_poses:], minlength=group.max() + 1)
+        alone = people[group[pose]] == 1
+        order = np.lexsort((pose[alone], person[alone]))
+        self.simple = tuple(
+            values[alone][order] for values in (pose, person, oks)
+        )
+        first = np.ones(order.shape, dtype=bool)
+        first[1:] = np.diff(self.simple[1]) > 0
+        starts = first.nonzero()[0]
+        self.simple_starts = np.repeat(
+            starts, np.diff(np.append(starts, len(order)))
+        )
+        self._pad_groups(
+            pose[~alone], person[~alone], oks[~alone], group[pose[~alone]]
+        )
+
+    def _pad_groups(
+        self,
+        pose: np.ndarray,
+        person: np.ndarray,
+        oks: np.ndarray,
+        group: np.ndarray,
+    ) -> None:
+        """Arrays of the groups of people that share poses."""
+        _, group = np.unique(group, return_inverse=True)
+        row = _place_in_group(group, pose)
+        column = _place_in_group(group, person)
+        number, depth, width = (
+            int(values.max(initial=-1)) + 1 for values in (group, row, column)
+        )
+        self.group_poses = np.full((number, depth), -1, dtype=np.intp)
+        self.group_people = np.full((number, width), -1, dtype=np.intp)
+        self.group_oks = np.full((number, depth, width), -1.0)
+        self.group_poses[group, row] = pose
+        self.group_people[group, column] = person
+        self.group_oks[group, row, column] = oks
+
+    def __call__(self, kept: np.ndarray | None = None) -> float:
+        """AP of a subset of the poses.
+
+        Args:
+            kept (np.ndarray, optional): Whether each pose counts, (T,).
+                Defaults to None: all do.
+
+        Returns:
+            float: COCO's AP, 0 to 1.
+        """
+        return float(self.precision(kept).mean())
+
+    def precision(self, kept: np.ndarray | None = None) -> np.ndarray:
+        """Interpolated precision of a subset of the poses.
+
+        Args:
+            kept (np.ndarray, optional): As in :meth:`__call__`.
+
+        Returns:
+            np.ndarray: At 10 thresholds of OKS and 101 recalls, (10, 101).
+        """
+        kept, matched, ignored = self.matches(kept)
+        order = self.by_score[kept[self.by_score]]
+        result = np.zeros((len(THRESHOLDS), len(RECALLS)))
+        if len(order) == 0:
+            return result
+        found = (matched & ~ignored)[order].cumsum(0).T.astype(np.float64)
+        wrong = (~matched)[order].cumsum(0).T
+        recall = found / self.people.number
+        precision = found / (wrong + found + np.spacing(1))
+        precision = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
+        for row in range(len(THRESHOLDS)):
+            place = np.searchsorted(recall[row], RECALLS, side='left')
+            inside = place < len(order)
+            result[row, inside] = precision[row, place[inside]]
+        return result
+
+    def matches(
+        self, kept: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which poses of a subset have found somebody.
+
+        Args:
+            kept (np.ndarray, optional): As in :meth:`__call__`.
+
+        Returns:
+            tuple[np.ndarray]: For the poses in the order of ``by_image``:
+            whether each counts (T,), whether it has found somebody at the
+            10 thresholds of OKS (T, 10), and whether that was somebody to
+            ignore (T, 10).
+        """
+        if kept is None:
+            kept = np.ones(len(self.by_image), dtype=bool)
+        kept = kept[self.by_image]
+        number = np.cumsum(kept)
+        before = np.concatenate([[0], number])[self.image_starts]
+        kept = kept & (number - np.repeat(before, self.sizes) <= MAX_POSES)
+        matched = np.zeros((len(kept), len(THRESHOLDS)), dtype=bool)
+        ignored = np.zeros_like(matched)
+        self._match_simple(kept, matched, ignored)
+        self._match_groups(kept, matched, ignored)
+        return kept, matched, ignored
+
+    def _match_simple(
+        self, kept: np.ndarray, matched: np.ndarray, ignored: np.ndarray
+    ) -> None:
+        """The best pose that is good enough gets the person."""
+        pose, person, oks = self.simple
+        good = kept[pose][:, None] & (oks[:, None] >= THRESHOLDS)
+        number = np.cumsum(good, 0, dtype=np.int32)
+        before = (number - good)[self.simple_starts]
+        # a crowd can be matched any number of times
+        good &= (number - before == 1) | self.people.crowd[person][:, None]
+        matched[pose] = good
+        ignored[pose] = good & self.people.ignored[person][:, None]
+
+    def _match_groups(
+        self, kept: np.ndarray, matched: np.ndarray, ignored: np.ndarray
+    ) -> None:
+        """Pose after pose takes the best person that is left to it."""
+        if self.group_poses.size == 0:
+            return
+        alive = kept[self.group_poses] & (self.group_poses >= 0)
+        order = np.argsort(~alive, axis=1, kind='stable')
+        counts = alive.sum(1)
+        crowd = (self.people.crowd[self.group_people])[:, None]
+        to_ignore = (self.people.ignored[self.group_people])[:, None]
+        width = self.group_people.shape[1]
+        free = np.ones((len(counts), len(THRESHOLDS), width), dtype=bool)
+        for step in range(int(counts.max(initial=0))):
+            group = (counts > step).nonzero()[0]
+            row = order[group, step]
+            pose = self.group_poses[group, row]
+            oks = self.group_oks[group, row][:, None]
+            good = free[group] & (oks >= THRESHOLDS[:, None])
+            # people that count come before those to ignore; the last of
+            # equals wins
+            value = np.where(good, oks + 2 * ~to_ignore[group], -1.0)
+            best = width - 1 - value[..., ::-1].argmax(-1)
+            any_good = good.any(-1)
+            matched[pose] = any_good
+            taken = (np.arange(width) == best[..., None]) & any_good[..., None]
+            ignored[pose] = (taken & to_ignore[group]).any(-1)
+            free[group] &= ~taken | crowd[group]
+
+
+def _place_in_group(group: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Place of each value among the distinct values of its group."""
+    order = np.lexsort((value, group))
+    group, value = group[order], value[order]
+    new_group = np.ones(len(order), dtype=bool)
+    new_group[1:] = np.diff(group) > 0
+    new = new_group.copy()
+    new[1:] |= np.diff(value) > 0
+    number = np.cumsum(new)
+    starts = number[new_group]
+    place = np.empty(len(order), dtype=np.intp)
+    place[order] = number - starts[np.cumsum(new_group) - 1]
+    return place
+
+
+# COCO's largest area: larger poses that find nobody aren't counted
+_MAX_AREA = 1e5**2
+
+# resamples times poses at once
+_CELLS = 1 << 21
+
+
+@dataclass(frozen=True)
+class PoseMatches:
+    """All that COCO's AP needs of D poses in I images.
+
+    Attributes:
+        image_ids (tuple): The images.
+        people (np.ndarray): Number of people to find in each, (I,).
+        image (np.ndarray): Place of every pose's image, (D,); the poses by
+            falling score.
+        found (np.ndarray): Whether each has found somebody, at the 10
+            thresholds of OKS, (10, D), bool.
+        wrong (np.ndarray): Whether it is a false alarm, (10, D), bool.
+            Poses that have found somebody to ignore are neither.
+    """
+
+    image_ids: tuple
+    people: np.ndarray
+    image: np.ndarray
+    found: np.ndarray
+    wrong: np.ndarray
+
+    def ap(self, counts: np.ndarray | None = None) -> np.ndarray:
+        """COCO's AP with every image counted so many times.
+
+        It is that of evaluating a data set with the copies of the images.
+        Poses of the same score count one after another, each with all its
+        copies.
+
+        Args:
+            counts (np.ndarray, optional): Of each resample, (B, I), int.
+                Defaults to None: one, of every image once.
+
+        Returns:
+            np.ndarray: AP (B,), 0 to 1; NaN where there is nobody to find.
+        """
+        if counts is None:
+            counts = np.ones((1, len(self.people)), dtype=np.int64)
+        step = max(1, _CELLS // max(1, len(self.image)))
+        parts = [
+            self._ap(counts[start : start + step])
+            for start in range(0, len(counts), step)
+        ]
+        return np.concatenate(parts)
+
+    def _ap(self, counts: np.ndarray) -> np.ndarray:
+        """:meth:`ap` of a number of resamples at once."""
+        number = (counts @ self.people)[:, None].astype(np.float64)
+        number[number == 0] = np.nan
+        weights = counts[:, self.image].astype(np.int32)
+        total = np.zeros(len(counts))
+        for found, wrong in zip(self.found, self.wrong, strict=True):
+            # Precision rises along the copies of a pose that has found
+            # somebody and falls along others: the last copies of the former
+            # have all its maxima.
+            hits = found.nonzero()[0]
+            right = weights[:, hits].cumsum(1, dtype=np.int32)
+            alarms = (weights * wrong).cumsum(1, dtype=np.int32)[:, hits]
+            precision = right / (right + alarms + np.spacing(1))
+            precision = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
+            # number of COCO's recalls up to each pose's, after the last's
+            levels = np.searchsorted(RECALLS, right / number, side='right')
+            total += (precision * np.diff(levels, axis=1, prepend=0)).sum(1)
+        total[np.isnan(number[:, 0])] = np.nan
+        return total / (len(THRESHOLDS) * len(RECALLS))
+
+
+def match_poses(poses: PoseSet, sigmas: np.ndarray) -> PoseMatches:
+    """Match poses with people as COCO's evaluation does, once for all.
+
+    For one category and people of all sizes.
+
+    Args:
+        poses (PoseSet): Results and annotations.
+        sigmas (np.ndarray): Shape (K,).
+
+    Returns:
+        PoseMatches: The matches.
+
+    Raises:
+        NobodyToFind: If no person is annotated.
+    """
+    sizes = np.array([len(scores) for scores in poses.scores])
+    evaluation = KeypointAP(
+        AnnotatedPeople(poses.truths),
+        np.concatenate(poses.keypoints),
+        np.concatenate(poses.scores),
+        sizes,
+        np.asarray(sigmas),
+    )
+    kept, matched, ignored = evaluation.matches()
+    boxes = np.concatenate(poses.bboxes_xyxy)[evaluation.by_image]
+    huge = (boxes[:, 2:] - boxes[:, :2]).prod(1) > _MAX_AREA
+    order = evaluation.by_score[kept[evaluation.by_score]]
+    return PoseMatches(
+        image_ids=tuple(poses.image_ids),
+        people=np.array([(~truth.ignored).sum() for truth in poses.truths]),
+        image=np.repeat(np.arange(len(sizes)), sizes)[order],
+        found=(matched & ~ignored)[order].T,
+        wrong=(~matched & ~huge[:, None])[order].T,
+    )

@@ -1,5 +1,0 @@
-"""Data sets."""
-
-from .mpii_multi_person_dataset import MpiiMultiPersonDataset
-
-__all__ = ['MpiiMultiPersonDataset']

@@ -1,0 +1,1 @@
+"""What made the results pages: ablations, comparisons, curves."""

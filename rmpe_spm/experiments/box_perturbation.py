@@ -1,0 +1,424 @@
+"""Boxes with errors of a given kind and size, as mmpose's ``bbox_file``."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmpose.registry import DATASETS
+
+from ..errors import ConfigError
+from ..mpii.dataset import MpiiMultiPersonDataset
+from ..rmpe.pgpg_matching import clip_to_image, match_detections, pairwise_iou
+from ..rmpe.proposals import is_usable_bbox
+
+# Settings of a data set that do not decide who its people are.
+OTHER_SETTINGS = ('bbox_file', 'filter_cfg', 'pipeline')
+
+
+def read_people(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the people of a data set in COCO's layout.
+
+    Of MPII these are the people, with the boxes, of
+    :class:`~rmpe_spm.MpiiMultiPersonDataset` in top-down
+    mode; its annotations know no sizes of images, and its boxes are not
+    clipped.
+
+    Args:
+        dataset (mapping): ``test_dataloader.dataset`` of a config, with
+            annotations in COCO's layout or of MPII.
+
+    Returns:
+        dict: ``images`` and ``annotations``.
+
+    Raises:
+        ConfigError: The annotations are missing or no JSON.
+    """
+    path = Path(dataset.get('data_root') or '') / dataset['ann_file']
+    if not path.is_file():
+        raise ConfigError(
+            f'test_dataloader.dataset.ann_file: {path} does not exist'
+        )
+    kind = dataset.get('type')
+    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+    if isinstance(kind, type) and issubclass(kind, MpiiMultiPersonDataset):
+        return _mpii_people(kind, dataset)
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ConfigError(f'{path} is no JSON file: {error}') from error
+
+
+def _mpii_people(kind: type, dataset: Mapping[str, Any]) -> dict[str, Any]:
+    left_out = ('type', 'data_mode', *OTHER_SETTINGS)
+    settings = {k: v for k, v in dataset.items() if k not in left_out}
+    try:
+        data = kind(**settings, data_mode='topdown')
+    except (ValueError, FileNotFoundError) as error:
+        raise ConfigError(f'test_dataloader.dataset: {error}') from error
+    people = [
+        data.get_data_info(index)['raw_ann_info'] for index in range(len(data))
+    ]
+    images = dict.fromkeys(person['image_id'] for person in people)
+    return dict(images=[dict(id=i) for i in images], annotations=people)
+
+
+MIN_SIDE = 1.0
+
+
+def shift_boxes(
+    bboxes_xyxy: np.ndarray, size: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Move each box into a random direction.
+
+    The centre moves by ``size * (w cos a, h sin a)`` with ``a`` uniform in
+    ``[0, 2 pi)``; the box keeps its width and height.
+
+    Args:
+        bboxes_xyxy (np.ndarray): Boxes (N, 4) in pixels.
+        size (float): The shift over the box's width and height, at least 0.
+        rng (np.random.Generator): The source of the directions.
+
+    Returns:
+        np.ndarray: The shifted boxes (N, 4).
+
+    Raises:
+        ValueError: The boxes are not (N, 4), finite and filled, or the size
+            is negative.
+    """
+    boxes = _checked(bboxes_xyxy, size)
+    angles = rng.uniform(0, 2 * np.pi, len(boxes))
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    offsets = size * directions * (boxes[:, 2:] - boxes[:, :2])
+    return boxes + np.tile(offsets, 2)
+
+
+def scale_boxes(
+    bboxes_xyxy: np.ndarray, size: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Enlarge or shrink each box about its centre, at random.
+
+    Width and height are both multiplied by ``1 + size`` or both divided by
+    it, which are equally far from the box.
+
+    Args:
+        bboxes_xyxy (np.ndarray): Boxes (N, 4) in pixels.
+        size (float): How much the larger of two sides exceeds the other, at
+            least 0.
+        rng (np.random.Generator): The source of the directions.
+
+    Returns:
+        np.ndarray: The scaled boxes (N, 4).
+
+    Raises:
+        ValueError: As :func:`shift_boxes`.
+    """
+    boxes = _checked(bboxes_xyxy, size)
+    signs = rng.choice([-1.0, 1.0], (len(boxes), 1))
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+    halves = (boxes[:, 2:] - boxes[:, :2]) / 2 * (1 + size) ** signs
+    return np.hstack([centers - halves, centers + halves])
+
+
+def truncate_boxes(
+    bboxes_xyxy: np.ndarray, size: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Cut a part off each box, on a side that is drawn.
+
+    Left, top, right and bottom are equally likely; the side moves inwards by
+    ``size`` of the width or height.
+
+    Args:
+        bboxes_xyxy (np.ndarray): Boxes (N, 4) in pixels.
+        size (float): The part that is cut off, in ``[0, 1)``.
+        rng (np.random.Generator): The source of the directions.
+
+    Returns:
+        np.ndarray: The truncated boxes (N, 4).
+
+    Raises:
+        ValueError: As :func:`shift_boxes`, or the size is not below 1.
+    """
+    boxes = _checked(bboxes_xyxy, size)
+    if size >= 1:
+        raise ValueError(f'a truncation of {size} would leave nothing')
+    sides = rng.integers(0, 4, len(boxes))
+    inwards = np.where(sides < 2, 1.0, -1.0)
+    rows, axes = np.arange(len(boxes)), sides % 2
+    lengths = (boxes[:, 2:] - boxes[:, :2])[rows, axes]
+    boxes[rows, sides] += inwards * size * lengths
+    return boxes
+
+
+def amplify_errors(
+    bboxes_xyxy: np.ndarray, detections_xyxy: np.ndarray, factor: float
+) -> np.ndarray:
+    """Multiply the errors of detections, side by side.
+
+    Each side becomes ``annotated + factor * (detected - annotated)``: factor
+    0 is the annotated box, 1 the detection, 2 doubles the error. Where
+    opposite sides come nearer to one another than ``MIN_SIDE`` pixels, or
+    cross, the box keeps that length about their middle.
+
+    Args:
+        bboxes_xyxy (np.ndarray): Annotated boxes (N, 4) in pixels.
+        detections_xyxy (np.ndarray): The detection of each (N, 4).
+        factor (float): What the errors are multiplied by, at least 0.
+
+    Returns:
+        np.ndarray: The boxes (N, 4).
+
+    Raises:
+        ValueError: As :func:`shift_boxes`, or the numbers of boxes differ.
+    """
+    boxes = _checked(bboxes_xyxy, factor)
+    detections = _checked(detections_xyxy, factor)
+    if len(boxes) != len(detections):
+        raise ValueError(
+            f'{len(boxes)} annotated boxes do not pair with '
+            f'{len(detections)} detections'
+        )
+    # As a mean, so that the factors 0 and 1 are exact.
+    sides = (1 - factor) * boxes + factor * detections
+    middles = (sides[:, :2] + sides[:, 2:]) / 2
+    narrow = np.tile(sides[:, 2:] - sides[:, :2] < MIN_SIDE, 2)
+    least = np.hstack([middles - MIN_SIDE / 2, middles + MIN_SIDE / 2])
+    # What is that small itself stays as it is.
+    narrow &= not 0 <= factor <= 1
+    return np.where(narrow, least, sides)
+
+
+def _checked(bboxes_xyxy: np.ndarray, size: float) -> np.ndarray:
+    """Return the boxes as a new float64 array; refuse what is no box."""
+    boxes = np.array(bboxes_xyxy, dtype=np.float64)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f'boxes must be (N, 4), not {boxes.shape}')
+    with np.errstate(invalid='ignore'):
+        bad = ~(boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    bad |= ~np.isfinite(boxes).all(axis=1)
+    if bad.any():
+        index = int(bad.argmax())
+        raise ValueError(
+            f'box {index} (xyxy) is empty or not finite: '
+            f'{boxes[index].tolist()}'
+        )
+    if not 0 <= size < np.inf:
+        raise ValueError(f'the size of an error must be at least 0: {size}')
+    return boxes
+
+
+DRAWN_ERRORS = {
+    'shift': shift_boxes,
+    'scale': scale_boxes,
+    'truncation': truncate_boxes,
+}
+AMPLIFICATION = 'amplification'
+ERROR_KINDS = (*DRAWN_ERRORS, AMPLIFICATION)
+
+
+def perturb_boxes(
+    annotations: Mapping[str, Any],
+    kind: str,
+    size: float,
+    detections: list[dict[str, Any]] | None = None,
+    seed: int = 0,
+    min_iou: float = 0.5,
+) -> list[dict[str, Any]]:
+    """Give the annotated or the detected boxes errors of one size.
+
+    ``'shift'``, ``'scale'`` and ``'truncation'`` move the annotated boxes of
+    the people that mmpose would evaluate on annotated boxes (with keypoints,
+    no crowds; clipped to the image, score 1), so that a size of 0 is the
+    oracle. See :mod:`rmpe_spm.experiments.box_perturbation` for the sizes.
+
+    ``'amplification'`` multiplies the errors of the detections by ``size``.
+    Detections are matched one to one with annotated people, the best score
+    first, at an IoU of at least ``min_iou``. One that is left over, but
+    overlaps a person as much, is a redundant detection of that person and
+    moves with the others, since it would stand in for them otherwise.
+    The rest, false positives, stay. Order and scores stay, too.
+
+    Detections of images that the annotations do not list, and boxes that are
+    empty, not finite or outside their image are left out. An image without a
+    width and height clips nothing.
+
+    Args:
+        annotations (Mapping): The content of a COCO keypoint file.
+        kind (str): One of ``ERROR_KINDS``.
+        size (float): The size of the error; a factor for
+            ``'amplification'``.
+        detections (list, optional): The content of a COCO results file with
+            person boxes, for ``'amplification'`` only. Defaults to None.
+        seed (int): The seed of the directions. Defaults to 0.
+        min_iou (float): The smallest IoU of a detection with its person.
+            Defaults to 0.5.
+
+    Returns:
+        list[dict]: ``image_id``, ``category_id``, ``bbox`` (xywh in pixels)
+        and ``score`` of each box: the content of a ``bbox_file``.
+
+    Raises:
+        ValueError: The kind is unknown, there are no detections where they
+            are needed or some where they are not, or the size is out of
+            range.
+    """
+    if kind not in ERROR_KINDS:
+        raise ValueError(
+            f'unknown kind of box error {kind!r}: choose from '
+            f'{", ".join(ERROR_KINDS)}'
+        )
+    if (kind == AMPLIFICATION) != (detections is not None):
+        raise ValueError(
+            'detections are needed for amplification and only there; the '
+            f'kind is {kind!r}'
+        )
+    sizes = {
+        image['id']: (image.get('width', inf), image.get('height', inf))
+        for image in annotations['images']
+    }
+    people = [
+        (person, _clipped(person['bbox'], sizes[person['image_id']]))
+        for person in annotations['annotations']
+        if not person.get('iscrowd', 0) and person['image_id'] in sizes
+    ]
+    people = [
+        (person, box)
+        for person, box in people
+        if is_usable_bbox(box, sizes[person['image_id']])
+    ]
+    if kind == AMPLIFICATION:
+        return _amplified(people, sizes, detections, size, min_iou)
+    people = [each for each in people if _is_evaluated(each[0])]
+    boxes = np.array([box for _, box in people]).reshape(-1, 4)
+    rng = np.random.default_rng(seed)
+    return [
+        _entry(person['image_id'], person['category_id'], box, 1.0)
+        for (person, _), box in zip(
+            people, DRAWN_ERRORS[kind](boxes, size, rng), strict=True
+        )
+    ]
+
+
+def write_perturbed_boxes(
+    out_file: str | Path,
+    annotations: Mapping[str, Any],
+    kind: str,
+    size: float,
+    bbox_file: str | Path | None = None,
+    seed: int = 0,
+    min_iou: float = 0.5,
+) -> Path:
+    """Write what :func:`perturb_boxes` makes.
+
+    Args:
+        out_file (str | Path): The file to write; its folder is made.
+        annotations (Mapping): The content of a COCO keypoint file.
+        kind (str): One of ``ERROR_KINDS``.
+        size (float): The size of the error.
+        bbox_file (str | Path, optional): Person detections, COCO results;
+            for ``'amplification'`` only. Defaults to None.
+        seed (int): The seed of the directions. Defaults to 0.
+        min_iou (float): The smallest IoU of a match. Defaults to 0.5.
+
+    Returns:
+        Path: The written file, for a data set's ``bbox_file``.
+
+    Raises:
+        ValueError: As :func:`perturb_boxes`.
+    """
+    detections = bbox_file and json.loads(Path(bbox_file).read_bytes())
+    boxes = perturb_boxes(annotations, kind, size, detections, seed, min_iou)
+    out_file = Path(out_file)
+    out_file.parent.mkdir(parents=True, exist_ok=True)
+    out_file.write_text(json.dumps(boxes), encoding='utf-8')
+    return out_file
+
+
+def _clipped(
+    bbox_xywh: Sequence[float], image_size: tuple[float, float]
+) -> tuple[float, ...]:
+    """The box as xyxy, within its image if that has a size."""
+    if inf in image_size:
+        x, y, w, h = bbox_xywh
+        return x, y, x + w, y + h
+    return clip_to_image(bbox_xywh, image_size)
+
+
+def _is_evaluated(person: Mapping[str, Any]) -> bool:
+    """Whether mmpose's data sets keep a person in top-down mode."""
+    keypoints = person.get('keypoints') or []
+    places = [v for i, v in enumerate(keypoints) if i % 3 < 2]
+    count = person.get('num_keypoints', sum(v > 0 for v in keypoints[2::3]))
+    return count > 0 and max(places, default=0) > 0
+
+
+def _amplified(
+    people: list[tuple[Mapping, tuple]],
+    sizes: Mapping[int, tuple[int, int]],
+    detections: list[dict],
+    factor: float,
+    min_iou: float,
+) -> list[dict]:
+    """Return the detections with their errors multiplied."""
+    by_image = defaultdict(list)
+    for person, box in people:
+        by_image[person['image_id']].append(box)
+    usable = []
+    for detection in detections:
+        x, y, w, h = detection['bbox'][:4]
+        size = sizes.get(detection['image_id'])
+        if size and is_usable_bbox((x, y, x + w, y + h), size):
+            usable.append((detection, (x, y, x + w, y + h)))
+    groups = defaultdict(list)
+    for index, (detection, _) in enumerate(usable):
+        groups[detection['image_id']].append(index)
+    entries = [dict(detection) for detection, _ in usable]
+    for image_id, indices in groups.items():
+        annotated = np.array(by_image[image_id]).reshape(-1, 4)
+        detected = np.array([usable[i][1] for i in indices])
+        scores = np.array([usable[i][0]['score'] for i in indices])
+        owners = _owners(annotated, detected, scores, min_iou)
+        owned = np.flatnonzero(owners >= 0)
+        moved = amplify_errors(
+            annotated[owners[owned]], detected[owned], factor
+        )
+        for position, box in zip(owned, moved, strict=True):
+            entry = entries[indices[position]]
+            entry['bbox'] = _as_xywh(box)
+    return entries
+
+
+def _owners(
+    annotated: np.ndarray,
+    detected: np.ndarray,
+    scores: np.ndarray,
+    min_iou: float,
+) -> np.ndarray:
+    """The person (M,) that each detection shows, -1 for none."""
+    if not len(annotated):
+        return np.full(len(detected), -1)
+    matches = match_detections(annotated, detected, scores, min_iou)
+    ious = pairwise_iou(detected, annotated)
+    owners = np.where(ious.max(axis=1) >= min_iou, ious.argmax(axis=1), -1)
+    matched = matches >= 0
+    owners[matches[matched]] = np.flatnonzero(matched)
+    return owners
+
+
+def _entry(
+    image_id: int, category_id: int, bbox_xyxy: np.ndarray, score: float
+) -> dict[str, Any]:
+    return dict(
+        image_id=image_id,
+        category_id=category_id,
+        bbox=_as_xywh(bbox_xyxy),
+        score=score,
+    )
+
+
+def _as_xywh(bbox_xyxy: np.ndarray) -> list[float]:
+    x0, y0, x1, y1 = bbox_xyxy.tolist()
+    return [x0, y0, x1 - x0, y1 - y0]

@@ -1,0 +1,1 @@
+"""One table over models, data sets and sources of boxes."""

@@ -1,0 +1,202 @@
+"""Time and memory of a test, measured while it runs."""
+
+import contextlib
+import re
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.analysis import FlopAnalyzer
+from mmengine.dist import all_gather_object
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpose.structures import PoseDataSample
+from torch import Tensor, nn
+
+# How a trace names an operation that is written in C++ or Python beside.
+_CUSTOM = 'PythonOp.'
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of a model's parameters, frozen ones too.
+
+    Args:
+        model (nn.Module): The model.
+
+    Returns:
+        int: The number.
+    """
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+class _Forward(nn.Module):
+    """The forward pass of an mmpose model, from inputs alone."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: torch.Tensor) -> object:
+        return self.model(inputs, None, mode='tensor')
+
+
+@torch.no_grad()
+def count_gflops(
+    model: nn.Module, input_size: tuple[int, int]
+) -> tuple[float | None, list[str]]:
+    """Operations of one forward pass, as mmengine's analysis counts them.
+
+    A multiplication with its addition is one operation, as in mmpose's
+    tables. There is no flip test and no decoding in it.
+
+    Args:
+        model (nn.Module): An mmpose estimator.
+        input_size (tuple): Size (w, h) of the input in pixels.
+
+    Returns:
+        tuple[float | None, list[str]]: The number in units of 1e9, None for
+        a model that cannot be traced; and the operations beyond PyTorch's
+        (deformable convolutions) that are not in it.
+    """
+    model = getattr(model, 'module', model)
+    w, h = input_size
+    device = next(model.parameters()).device
+    inputs = torch.zeros(1, 3, h, w, device=device)
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            analyzer = FlopAnalyzer(_Forward(model), inputs)
+            analyzer.unsupported_ops_warnings(False)
+            analyzer.uncalled_modules_warnings(False)
+            total = analyzer.total() / 1e9
+            names = analyzer.unsupported_ops()
+            return total, sorted(
+                name.rpartition('.')[2] for name in names if _CUSTOM in name
+            )
+    except (RuntimeError, TypeError, AttributeError, NotImplementedError):
+        return None, []
+    finally:
+        for module in training:
+            module.training = True
+
+
+_STATUS = Path('/proc/self/status')
+_CLEAR = Path('/proc/self/clear_refs')
+MIB = 2**20
+
+
+class SpeedMeter(Hook):
+    """Measures a test of mmengine's runner; see :meth:`summary`.
+
+    A batch's time is from the batch on the host to its poses: normalising,
+    forward pass, flip test and decoding. Loading and cropping of images, a
+    person detector and the evaluation are not in it. The first batch of a
+    process warms up and is not timed, unless it is the only one.
+    """
+
+    priority = 'LOWEST'  # the last before the model runs
+
+    def before_test(self, runner: Runner) -> None:
+        """Begin: reset the peak of the memory, watch the forward pass."""
+        self.cuda = torch.cuda.is_available()
+        self.batches: list[tuple[int, float]] = []
+        self.image_ids: set = set()
+        # (w, h) of what the model was given, of all scales of a multi-scale
+        # test, in the order of the test
+        self.input_sizes: dict[tuple[tuple[int, int], ...], None] = {}
+        self._ended = 0.0
+        model = getattr(runner.model, 'module', runner.model)
+        self._watch = model.register_forward_hook(self._stop, with_kwargs=True)
+        _reset_peak(self.cuda)
+
+    def before_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
+    ) -> None:
+        """Start the clock."""
+        self._started = self._clock()
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence[PoseDataSample] | None = None,
+    ) -> None:
+        """Note the batch's size, images and time."""
+        self.batches.append((len(outputs), self._ended - self._started))
+        self.image_ids.update(sample.img_id for sample in outputs)
+
+    def after_test(self, runner: Runner) -> None:
+        """Stop watching."""
+        self._watch.remove()
+        self.peak = _peak_mib(self.cuda)
+
+    def summary(self) -> dict[str, float | None]:
+        """What was measured, over all processes.
+
+        A top-down model's sample is one person, and all people of an image
+        count for its time: samples a second times images a sample.
+
+        Returns:
+            dict: ``images_per_second``, the sum over the processes, and
+            ``peak_memory_mib``, the largest of them: on CUDA what PyTorch
+            had allocated, elsewhere the whole process's resident memory
+            (Linux only). None where it cannot be known.
+        """
+        timed = self.batches[1:] or self.batches
+        samples = sum(number for number, _ in timed)
+        seconds = sum(time for _, time in timed)
+        gathered = all_gather_object(
+            dict(
+                rate=samples / seconds if seconds else 0.0,
+                samples=sum(number for number, _ in self.batches),
+                images=self.image_ids,
+                peak=self.peak,
+            )
+        )
+        images = set().union(*(each['images'] for each in gathered))
+        number = sum(each['samples'] for each in gathered)
+        rate = sum(each['rate'] for each in gathered)
+        peaks = [e['peak'] for e in gathered if e['peak'] is not None]
+        return dict(
+            images_per_second=rate * len(images) / number if number else None,
+            peak_memory_mib=max(peaks, default=None),
+        )
+
+    def _stop(
+        self, model: nn.Module, args: tuple, kwargs: dict, output: Any
+    ) -> None:
+        self._ended = self._clock()
+        inputs = kwargs.get('inputs')
+        if inputs is not None:
+            # a batch, or a list with one for each scale of a multi-scale test
+            batches = [inputs] if isinstance(inputs, Tensor) else inputs
+            shapes = [tuple(batch.shape[-2:]) for batch in batches]
+            self.input_sizes[tuple((w, h) for h, w in shapes)] = None
+
+    def _clock(self) -> float:
+        if self.cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+
+def _reset_peak(cuda: bool) -> None:
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
+        return
+    with contextlib.suppress(OSError):  # elsewhere than on Linux
+        _CLEAR.write_text('5')  # resets the peak of the resident memory
+
+
+def _peak_mib(cuda: bool) -> float | None:
+    if cuda:
+        return torch.cuda.max_memory_allocated() / MIB
+    if not _STATUS.exists():
+        return None
+    found = re.search(r'VmHWM:\s+(\d+) kB', _STATUS.read_text())
+    return int(found[1]) / 1024 if found else None

@@ -1,0 +1,314 @@
+"""Make the tables of a leaderboard from what its entries found."""
+
+import io
+import itertools
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from mmengine.logging import print_log
+
+from ..coco.bootstrap import bootstrap_ap, paired_bootstrap
+from ..coco.ground_truth import NobodyToFind, PoseSet
+from ..coco.keypoint_ap import PoseMatches, match_poses
+from ..mpii.ap import MpiiMatches
+from .cache import MPII_MATCHES, PICTURES, ResultCache, write_atomically
+from .evaluate import PCK_THRESHOLD, Outcome, evaluated_poses
+from .page import to_html
+from .tables import Comparison, Row, Table, make_table
+from .writers import to_csv, to_markdown
+
+SEED = 0
+
+# The metric's AP and that of the resamples are the same numbers.
+_ROUNDING = 1e-4
+
+
+class ResampledRow:
+    """The AP of a row on resamples of the images, computed once.
+
+    All rows are scored on the same resamples, those of one seed. What was
+    computed is kept in a file.
+
+    Args:
+        matches (PoseMatches | MpiiMatches): The row's poses and whom they
+            found.
+        folder (Path): Where the file is kept.
+    """
+
+    def __init__(
+        self, matches: PoseMatches | MpiiMatches, folder: Path
+    ) -> None:
+        self.image_ids = matches.image_ids
+        self._matches = matches
+        self._folder = folder
+        self._values: np.ndarray | None = None
+
+    def ap(self, counts: np.ndarray | None = None) -> np.ndarray:
+        """AP with every image counted so many times.
+
+        Args:
+            counts (np.ndarray, optional): Of each resample (B, I); always
+                those of :data:`SEED`. Defaults to None: every image once.
+
+        Returns:
+            np.ndarray: Shape (B,).
+        """
+        if counts is None:
+            return self._matches.ap()
+        if self._values is None or len(self._values) != len(counts):
+            path = self._folder / f'resampled_ap_{len(counts)}.npy'
+            self._values = _read(path, len(counts))
+            if self._values is None:
+                self._values = self._matches.ap(counts)
+                content = io.BytesIO()
+                np.save(content, self._values)
+                write_atomically(path, content.getvalue())
+        return self._values
+
+
+def add_statistics(
+    table: Table,
+    poses: Sequence[PoseSet | MpiiMatches | None],
+    folders: Sequence[Path],
+    num_resamples: int = 1000,
+) -> None:
+    """Add intervals and comparisons to a table.
+
+    Args:
+        table (Table): Changed in place.
+        poses (sequence): What each row's AP is computed from; None for a row
+            that has none.
+        folders (sequence): Where each row's resampled AP is kept.
+        num_resamples (int): Resamples of the images. Defaults to 1000.
+    """
+    scores: dict[int, ResampledRow] = {}
+    for place, (row, each, folder) in enumerate(
+        zip(table.rows, poses, folders, strict=True)
+    ):
+        score = _resampled(row, table.rank_by, each, folder)
+        if score is None:
+            continue
+        try:
+            found = bootstrap_ap(score, _rng(), num_resamples)
+        except NobodyToFind:
+            continue
+        scores[place] = score
+        row.interval = found.low, found.high
+    for first, second in itertools.combinations(scores, 2):
+        if scores[first].image_ids != scores[second].image_ids:
+            continue
+        found = paired_bootstrap(
+            scores[first], scores[second], _rng(), num_resamples
+        )
+        table.comparisons[first, second] = Comparison(
+            found.difference, found.low, found.high, found.p_value
+        )
+
+
+def _rng() -> np.random.Generator:
+    """The generator of the resamples: the same for every row."""
+    return np.random.default_rng(SEED)
+
+
+def _read(path: Path, number: int) -> np.ndarray | None:
+    """Kept values; None where there are none or the file is damaged."""
+    try:
+        values = np.load(path)
+    except (FileNotFoundError, EOFError, ValueError):
+        return None
+    return values if values.shape == (number,) else None
+
+
+def _resampled(
+    row: Row,
+    rank_by: str,
+    poses: PoseSet | MpiiMatches | None,
+    folder: Path,
+) -> ResampledRow | None:
+    mpii = isinstance(poses, MpiiMatches)
+    name, protocol = ('Total', 'MPII') if mpii else ('AP', 'COCO')
+    if poses is None or rank_by != name or name not in row.metrics:
+        return None
+    try:
+        matches = poses
+        if not mpii:
+            matches = match_poses(poses, np.array(row.record.sigmas))
+    except NobodyToFind:
+        return None
+    value = float(matches.ap()[0])
+    if abs(value - row.metrics[name]) > _ROUNDING:
+        print_log(
+            f'{row.model} ({row.boxes}): no interval, for its evaluator gives '
+            f"{name} {row.metrics[name]:.4f} and {protocol}'s protocol "
+            f'{value:.4f}',
+            'current',
+            level=logging.WARNING,
+        )
+        return None
+    return ResampledRow(matches, folder)
+
+
+def make_notes(tables: Sequence[Table], num_resamples: int) -> str:
+    """Define the columns that tables have.
+
+    Args:
+        tables (sequence): The tables.
+        num_resamples (int): Of the bootstrap.
+
+    Returns:
+        str: Markdown: a list, a line each, and paragraphs.
+    """
+    lines = [
+        "- **boxes**: where the people's boxes came from; every number of a "
+        'row is with these. "none (single stage)" needs no boxes. Numbers '
+        "with annotated boxes, or with MPII's groups, whose place and scale "
+        'are annotated, are not those of a whole system.',
+        '- **AP, AR, AP50, APM...**: as the evaluator of the config returns '
+        'them, the same numbers as those of tools/test.py.',
+    ]
+    if any(row.interval for table in tables for row in table.rows):
+        lines += [
+            '- **95%, less the best, p**: percentile bootstrap over images, '
+            f'{num_resamples} resamples (seed {SEED}), the same for all rows. '
+            'Two rows are compared on the same resamples; p is two-sided, '
+            'for one comparison, and not corrected for their number.',
+        ]
+    if any(table.joint_names for table in tables):
+        lines += [
+            f'- **PCK@{PCK_THRESHOLD:g}**: part of the annotated joints that '
+            f'are found within {PCK_THRESHOLD:g} of the square root of the '
+            "person's area, by the pose that is matched with the person by "
+            'its other joints. Joints of people whom no pose is matched with '
+            'count as not found; false poses do not lower it.',
+        ]
+    lines += [
+        '- **parameters, GFLOPs**: of the model as it is tested; GFLOPs of '
+        "one forward pass of one person's crop (top-down) or one image "
+        '(single stage) of the size or sizes that the test gave it, without '
+        "flip test, a multiplication with its addition as one (mmengine's "
+        'analysis).',
+        '- **images/s**: images over the time from a batch on the host to '
+        'its poses (normalising, forward pass, flip test, decoding), for all '
+        'people of an image; reading and cropping images, a person detector '
+        'and the evaluation are not in it, nor is the first batch. The sum '
+        'over the processes.',
+        '- **peak memory**: on CUDA what PyTorch allocated during the test, '
+        'on CPU the resident memory of the whole process; the largest of the '
+        'processes.',
+        '',
+    ]
+    devices = {
+        (row.record.device, row.record.processes)
+        for table in tables
+        for row in table.rows
+        if row.record
+    }
+    if len(devices) > 1:
+        lines.append(
+            'Rows ran on different devices: their images/s and peak memory '
+            'do not compare.'
+        )
+    return '\n'.join(lines)
+
+
+NAME = 'leaderboard'
+
+
+def build_tables(
+    outcomes: Sequence[Outcome],
+    work_dir: Path,
+    rank_by: str,
+    num_resamples: int,
+    pictures: bool = True,
+) -> list[Table]:
+    """Rank the rows of every data set, and compare them.
+
+    Args:
+        outcomes (sequence): Of :func:`evaluate_all`.
+        work_dir (Path): Where results are kept.
+        rank_by (str): The metric that ranks where a data set names none.
+        num_resamples (int): Of the bootstrap.
+        pictures (bool): Whether rows have their example pictures. Defaults
+            to True.
+
+    Returns:
+        list[Table]: One a data set, in the order of the entries.
+    """
+    cache = ResultCache(work_dir / 'runs')
+    # Tables name data sets and rank rows; the outcomes stay as they are.
+    outcomes = [replace(o, row=replace(o.row)) for o in outcomes]
+    _tell_apart(outcomes)
+    by_row = {id(outcome.row): outcome.prepared for outcome in outcomes}
+    names = dict.fromkeys(outcome.row.data_set for outcome in outcomes)
+    # What failed before its data set was known stands in the first table.
+    first = next(filter(None, names), 'no data set')
+    for outcome in outcomes:
+        outcome.row.data_set = outcome.row.data_set or first
+    names = dict.fromkeys(outcome.row.data_set for outcome in outcomes)
+    tables = []
+    for name in names:
+        own = [o for o in outcomes if o.row.data_set == name]
+        metric = next((o.rank_by for o in own if o.rank_by), rank_by)
+        table = make_table(name, [outcome.row for outcome in own], metric)
+        poses, folders = [], []
+        for row in table.rows:
+            prepared = by_row[id(row)]
+            folder = cache.folder(prepared.key if prepared else '')
+            folders.append(folder)
+            poses.append(None)
+            if row.record is not None:
+                if pictures:
+                    row.pictures = sorted((folder / PICTURES).glob('*.jpg'))
+                if (folder / MPII_MATCHES).is_file():
+                    poses[-1] = MpiiMatches.load(folder / MPII_MATCHES)
+                elif row.record.sigmas:
+                    poses[-1] = evaluated_poses(
+                        prepared, folder, len(row.record.sigmas)
+                    )
+        add_statistics(table, poses, folders, num_resamples)
+        tables.append(table)
+    return tables
+
+
+def write_tables(
+    tables: Sequence[Table], work_dir: Path, title: str, notes: str
+) -> list[Path]:
+    """Write the tables as Markdown, CSV and HTML.
+
+    Args:
+        tables (sequence): The tables.
+        work_dir (Path): Gets ``leaderboard.md``, ``.csv`` and ``.html``.
+        title (str): The heading.
+        notes (str): How the numbers came about, a paragraph a line.
+
+    Returns:
+        list[Path]: The files.
+    """
+    contents = {
+        'md': to_markdown(tables, title, notes),
+        'csv': to_csv(tables),
+        'html': to_html(tables, title, notes),
+    }
+    paths = []
+    for suffix, content in contents.items():
+        paths.append(work_dir / f'{NAME}.{suffix}')
+        write_atomically(paths[-1], content)
+    return paths
+
+
+def _tell_apart(outcomes: Sequence[Outcome]) -> None:
+    """Name data sets apart that have a name in common."""
+    keys: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        if outcome.prepared is not None:
+            known = keys.setdefault(outcome.row.data_set, [])
+            if outcome.prepared.data_key not in known:
+                known.append(outcome.prepared.data_key)
+    for outcome in outcomes:
+        known = keys.get(outcome.row.data_set, [])
+        if outcome.prepared is not None and len(known) > 1:
+            number = known.index(outcome.prepared.data_key) + 1
+            outcome.row.data_set += f' ({number})'

@@ -1,1 +1,0 @@
-"""Pure functions that the models share."""

@@ -1,0 +1,1 @@
+"""MPII multi-person: data set, metric, files of its toolkit."""

@@ -1,0 +1,1 @@
+"""NMS over whole poses."""

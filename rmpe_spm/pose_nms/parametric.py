@@ -1,0 +1,115 @@
+"""Parametric pose NMS as a component that configs name."""
+
+from dataclasses import replace
+from os import PathLike
+from typing import Any, Union
+
+from mmpose.registry import TASK_UTILS
+
+from .base import BasePoseNMS
+from .batch import PoseBatch, Selection, clusters_of, mean_scores
+from .greedy import greedy_owners
+from .rule import load_rule, make_rule
+from .similarity import merge_poses, pose_terms
+
+
+@TASK_UTILS.register_module()
+class ParametricPoseNMS(BasePoseNMS):
+    r"""Parametric pose NMS of `RMPE`_.
+
+    The most confident pose is kept and eliminates those that are too
+    similar to it; the rest goes on in the same way. The similarity is
+    :math:`K_{Sim}(\sigma_1) + \lambda H_{Sim}(\sigma_2)`, the eliminating
+    threshold :math:`\eta` (:class:`~.functional.pose_nms_rule.PoseNMSRule`
+    has the formula, the meaning and unit of every parameter, and where the
+    paper and its authors' code differ).
+
+    It is computed in float64 from the same numbers, whether they come as
+    numpy arrays or as tensors of any device, so all of them keep the same
+    poses. Joints with a coordinate that is not finite, or with
+    x = y = score = 0, are missing: they match nothing, and the mean
+    similarity is taken over the joints that the candidate has.
+
+    .. _RMPE: https://arxiv.org/abs/1612.00137
+
+    - instances: N
+    - keypoints: K
+
+    Args:
+        preset (str, optional): ``'mpii'`` or ``'coco'``, the rules that the
+            authors released for these data sets; ``'paper'``, the printed
+            equations; ``'alphapose'``, the later ports with distances in
+            pixels. Defaults to None: ``'coco'``, or the learned file's.
+        learned_file (str | PathLike, optional): A JSON file written by
+            ``tools/learn_pose_nms.py``, in place of a preset. Defaults to
+            None.
+        **parameters: Any attribute of
+            :class:`~.functional.pose_nms_rule.PoseNMSRule`, in place of the
+            preset's or the file's: ``sigma1``, ``sigma2``, ``lambda_``,
+            ``eta`` (per joint), ``alpha``, ``merge`` and others.
+
+    Raises:
+        ValueError: If both a preset and a file are given, a value is out of
+            range or the file is not valid.
+        TypeError: If a parameter is unknown.
+
+    Examples:
+        >>> nms = ParametricPoseNMS(preset='mpii', merge=None)
+        >>> result = nms(keypoints, keypoint_scores, bboxes_xyxy)
+        >>> keypoints[result.keep]
+    """
+
+    def __init__(
+        self,
+        preset: str | None = None,
+        learned_file: Union[str, PathLike] | None = None,
+        **parameters: Any,
+    ) -> None:
+        if learned_file is None:
+            self.rule = make_rule(preset or 'coco', **parameters)
+        elif preset is not None:
+            raise ValueError(
+                f'give either preset={preset!r} or learned_file='
+                f'{str(learned_file)!r}: the file has every parameter'
+            )
+        else:
+            self.rule = replace(load_rule(learned_file), **parameters)
+
+    def __repr__(self) -> str:
+        """The rule that is used."""
+        return f'{type(self).__name__}({self.rule})'
+
+    def select(self, poses: PoseBatch) -> Selection:
+        """Apply the rule to all images at once."""
+        rule = self.rule
+        if rule.rank_by == 'keypoint':
+            confidence = mean_scores(poses.keypoint_scores)
+        else:
+            confidence = poses.person_scores
+        order = poses.ranking(confidence)
+        terms = pose_terms(
+            poses.keypoints, poses.keypoint_scores, poses.bboxes_xyxy, rule
+        )
+        ranked = terms[order]
+        if poses.device is not None and poses.device.type != 'cpu':
+            ranked = ranked.to(poses.device)
+        owners = greedy_owners(ranked, poses.sizes, rule)
+        selection = clusters_of(poses, order, owners)
+        if rule.merge is not None:
+            selection.keypoints, selection.keypoint_scores = merge_poses(
+                poses.keypoints,
+                poses.keypoint_scores,
+                terms,
+                selection.members,
+                selection.sizes,
+                rule,
+            )
+            if poses.bbox_scores is not None:
+                selection.scores = poses.bbox_scores[
+                    selection.picks
+                ] * mean_scores(selection.keypoint_scores)
+        if rule.score_thr > 0:
+            selection = selection.having(
+                selection.keypoint_scores.max(1, initial=0) >= rule.score_thr
+            )
+        return selection

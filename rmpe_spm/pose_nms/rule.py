@@ -1,0 +1,325 @@
+"""The parameters of the parametric pose NMS, with the published presets."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Union
+
+_CHOICES = dict(
+    box_shape=('circle', 'rectangle'),
+    kernel=('laplace', 'gaussian'),
+    distance_unit=('box', 'pixel'),
+    merge=(None, 'max', 'weighted'),
+    rank_by=('keypoint', 'score'),
+)
+
+
+@dataclass(frozen=True)
+class PoseNMSRule:
+    r"""When one pose makes another redundant, and how they are merged.
+
+    With the reference pose :math:`P_i` (the more confident one), the
+    candidate :math:`P_j`, joint distances :math:`d^n`, joint scores
+    :math:`c^n` and the :math:`m` joints that the candidate has, the
+    candidate is redundant when
+
+    .. math::
+        \frac1m\sum_n \Big(
+            \mathbb 1[k_j^n\in B(k_i^n)]
+            \tanh\frac{c_i^n}{\sigma_1}\tanh\frac{c_j^n}{\sigma_1}
+            + \lambda\, h(d^n)\Big) \ge \eta
+
+    The paper prints the comparison of its eq. 7 the wrong way round: the
+    left-hand side grows with the similarity of the poses (eqs. 8-10).
+
+    The published thresholds are for the sum over the joints of one data
+    set. They are used here for the mean over the joints, eta / K, so that
+    a rule means the same for any number of joints: 22.48 for the 16 joints
+    of MPII is 1.405, for the 17 of COCO 1.322.
+
+    Attributes:
+        sigma1 (float): Softness of the score of a joint.
+        sigma2 (float): Reach of the distance term, in the distance's unit
+            (its square for the Gaussian kernel).
+        lambda\_ (float): Weight of the distance term.
+        eta (float): Threshold on the mean similarity per joint, in
+            (0, 1 + lambda\_].
+        alpha (float): Size of the matching box B relative to the reference's
+            bounding box. The reference distance is
+            alpha * max(width, height), at least one pixel. Defaults to 0.1.
+        box_shape (str): The matching box: ``'circle'`` with the unit of the
+            distances as its radius, the reference distance or one pixel
+            (the released code), or ``'rectangle'``
+            with the sides alpha * width and alpha * height (the paper).
+            Half the side is at least one pixel. Defaults to ``'circle'``.
+        kernel (str): The distance term h: ``'laplace'``, exp(-d / sigma2)
+            (the released code), or ``'gaussian'``, exp(-d^2 / sigma2) (the
+            paper). Defaults to ``'laplace'``.
+        distance_unit (str): Unit of the distances d in the similarity:
+            ``'box'``, the reference distance, or ``'pixel'``. Defaults to
+            ``'box'``.
+        match_fraction (float, optional): A candidate is also redundant when
+            at least this part of its joints lies within ``match_cap`` and
+            the reference distance. Defaults to None (no such rule).
+        match_cap (float): Cap of that distance in pixels. Defaults to
+            infinity.
+        merge (str, optional): What happens to the poses of a cluster: None
+            keeps the reference as it is; ``'max'`` and ``'weighted'``
+            replace each joint by the score-weighted mean of the joints near
+            it, with the highest score or with sum(c^2) / sum(c). Defaults
+            to None.
+        merge_cap (float): Largest distance of a joint that takes part in
+            the mean, in pixels; the reference distance is the other limit.
+            Defaults to infinity.
+        rank_by (str): What makes a pose the more confident one:
+            ``'keypoint'``, the mean of its joint scores (the released
+            code), or ``'score'``, the person's score. Defaults to
+            ``'keypoint'``.
+        score_thr (float): Poses whose best joint score is lower are dropped
+            after the NMS (the released demos use 0.2 to 0.3, the papers'
+            evaluation 0). Defaults to 0.
+
+    Raises:
+        ValueError: If a value is outside of its range.
+    """
+
+    sigma1: float
+    sigma2: float
+    lambda_: float
+    eta: float
+    alpha: float = 0.1
+    box_shape: str = 'circle'
+    kernel: str = 'laplace'
+    distance_unit: str = 'box'
+    match_fraction: float | None = None
+    match_cap: float = math.inf
+    merge: str | None = None
+    merge_cap: float = math.inf
+    rank_by: str = 'keypoint'
+    score_thr: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        for name in ('sigma1', 'sigma2', 'eta', 'alpha'):
+            self._check_number(name, positive=True)
+        for name in ('lambda_', 'score_thr'):
+            self._check_number(name)
+        for name in ('match_cap', 'merge_cap'):
+            self._check_number(name, positive=True, finite=False)
+        if self.match_fraction is not None:
+            self._check_number('match_fraction', positive=True)
+            if self.match_fraction > 1:
+                raise ValueError(
+                    'match_fraction is a part of the joints, at most 1, but '
+                    f'got {self.match_fraction}: divide a number of joints '
+                    'by how many a pose has'
+                )
+        if self.eta > 1 + self.lambda_:
+            raise ValueError(
+                f'eta is a threshold per joint and can be at most 1 + lambda_ '
+                f'= {1 + self.lambda_:g} (two identical poses), but got '
+                f'{self.eta:g}: divide a threshold on the sum over the '
+                'joints by their number, for example 22.48 / 16 = 1.405'
+            )
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f'{name} must be one of {choices}, but got '
+                    f'{getattr(self, name)!r}'
+                )
+
+    def _check_number(
+        self, name: str, positive: bool = False, finite: bool = True
+    ) -> None:
+        value = getattr(self, name)
+        good = isinstance(value, (int, float)) and not isinstance(value, bool)
+        good = good and (math.isfinite(value) or (not finite and value > 0))
+        if not good or value < 0 or (positive and value == 0):
+            kind = 'positive' if positive else 'non-negative'
+            raise ValueError(
+                f'{name} must be a {kind} number, but got {value!r}'
+            )
+
+    def near_joints(self) -> tuple:
+        r"""A necessary condition for redundancy that is cheap to test.
+
+        A joint at distance d adds at most f(d) = [d <= r_B] + lambda h(d),
+        which falls with d. So beyond the distance at which f drops below
+        eta the mean can't reach eta without some joints nearer than that.
+
+        Returns:
+            tuple: ``radius`` (float), in units of the similarity's
+            distance, and ``fraction`` (float), so that a redundant pose has
+            at least one joint, and at least that part of its joints, within
+            the radius (of the reference distance, for ``match_fraction``).
+        """
+        # a rectangle whose half sides are held at one pixel has corners
+        # farther away than the reference distance
+        radius = math.sqrt(2) if self.box_shape == 'rectangle' else 1.0
+        if self.lambda_ > self.eta:
+            reach = self.sigma2 * math.log(self.lambda_ / self.eta)
+            if self.kernel == 'gaussian':
+                reach = math.sqrt(reach)
+            radius = max(radius, reach)
+        power = 2 if self.kernel == 'gaussian' else 1
+        beyond = self.lambda_ * math.exp(-(radius**power) / self.sigma2)
+        fraction = (self.eta - beyond) / (1 + self.lambda_ - beyond)
+        if self.match_fraction is not None:
+            fraction = min(fraction, self.match_fraction)
+        return radius * (1 + 1e-9), max(fraction, 0.0) * (1 - 1e-9)
+
+
+_MPII = dict(
+    sigma1=0.01,
+    sigma2=2.08,
+    lambda_=2.08,
+    eta=22.48 / 16,
+    merge='max',
+)
+_COCO = dict(
+    sigma1=1.0,
+    sigma2=2.65,
+    lambda_=1.7,
+    eta=22.48 / 17,
+    match_fraction=5 / 17,
+    match_cap=7.0,
+    merge='weighted',
+    merge_cap=15.0,
+)
+PRESETS: dict[str, dict[str, Any]] = dict(
+    # the authors' evaluation on MPII
+    mpii=_MPII,
+    # the authors' later rule for COCO, without its shift of the result
+    coco=_COCO,
+    # eqs. 7-10; the paper names no values: those released for MPII, and
+    # distances in the same unit, in which they make sense
+    paper=dict(
+        _MPII,
+        box_shape='rectangle',
+        kernel='gaussian',
+        merge=None,
+    ),
+    # the rule of the later ports, which lost the division by the size of
+    # the box: what suppresses there is the number of matching joints
+    alphapose=dict(_COCO, distance_unit='pixel'),
+)
+
+
+def make_rule(preset: str | None = None, **overrides: Any) -> PoseNMSRule:
+    """A preset with some of its parameters replaced.
+
+    Args:
+        preset (str, optional): ``'mpii'``, ``'coco'``, ``'paper'`` or
+            ``'alphapose'``; without one the four learned parameters must be
+            among ``overrides``. Defaults to None.
+        **overrides: Attributes of :class:`PoseNMSRule`.
+
+    Returns:
+        PoseNMSRule: The validated rule.
+
+    Raises:
+        ValueError: If the preset is unknown or a value is out of range.
+        TypeError: If a parameter is unknown or one without default missing.
+    """
+    if preset is not None and preset not in PRESETS:
+        raise ValueError(
+            f'preset must be one of {sorted(PRESETS)}, but got {preset!r}'
+        )
+    names = PoseNMSRule.__dataclass_fields__
+    unknown = sorted(set(overrides) - set(names))
+    if unknown:
+        raise TypeError(
+            f'unknown pose NMS parameter {unknown[0]!r}; there are '
+            f'{", ".join(names)}'
+        )
+    values = {**PRESETS.get(preset, {}), **overrides}
+    missing = [
+        name
+        for name in ('sigma1', 'sigma2', 'lambda_', 'eta')
+        if name not in values
+    ]
+    if missing:
+        raise TypeError(
+            f'pose NMS without a preset needs {", ".join(missing)}'
+        )
+    return PoseNMSRule(**values)
+
+
+FORMAT = 'rmpe_spm.pose_nms'
+VERSION = 1
+
+
+def save_rule(
+    path: Union[str, PathLike], rule: PoseNMSRule, provenance: dict[str, Any]
+) -> None:
+    """Write a rule with what it was learned from.
+
+    Args:
+        path (str | PathLike): The JSON file; its folder is made if needed.
+        rule (PoseNMSRule): The parameters. Infinite ones are written as
+            null.
+        provenance (dict): Where they come from: data, command, date,
+            counts.
+    """
+    parameters = {
+        name: None if value == math.inf else value
+        for name, value in asdict(rule).items()
+    }
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = dict(
+        format=FORMAT,
+        version=VERSION,
+        provenance=provenance,
+        parameters=parameters,
+    )
+    path.write_text(json.dumps(content, indent=2) + '\n')
+
+
+def load_rule(path: Union[str, PathLike]) -> PoseNMSRule:
+    """Read a rule written by :func:`save_rule`.
+
+    Args:
+        path (str | PathLike): The JSON file.
+
+    Returns:
+        PoseNMSRule: The validated parameters.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no such file, of a later version, or has a
+            value that is out of range.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'there is no file of pose NMS parameters at {path}; '
+            'tools/learn_pose_nms.py writes one'
+        )
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f'{path} is not a JSON file: {error}') from error
+    if not isinstance(content, dict) or content.get('format') != FORMAT:
+        raise ValueError(
+            f'{path} has no pose NMS parameters: its "format" is not '
+            f'{FORMAT!r}'
+        )
+    if content.get('version') != VERSION:
+        raise ValueError(
+            f'{path} has version {content.get("version")!r} of the format, '
+            f'but this package reads version {VERSION}'
+        )
+    parameters = content.get('parameters')
+    if not isinstance(parameters, dict):
+        raise ValueError(f'{path} lacks its "parameters"')
+    parameters = dict(parameters)
+    for name in ('match_cap', 'merge_cap'):
+        if name in parameters and parameters[name] is None:
+            parameters[name] = math.inf
+    try:
+        return make_rule(**parameters)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{path}: {error}') from error

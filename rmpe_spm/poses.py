@@ -1,0 +1,84 @@
+"""Joints and boxes of poses as plain arrays."""
+
+from typing import Union
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def visibility_flags(keypoints_visible: np.ndarray) -> np.ndarray:
+    """Read the flags of joints, with or without their weights.
+
+    Args:
+        keypoints_visible (np.ndarray): Flags (N, K), or flags and weights
+            (N, K, 2) as mmpose's ``KeypointConverter`` gives them.
+
+    Returns:
+        np.ndarray: Flags (N, K), above 0 where the joint is labelled; a view.
+    """
+    if keypoints_visible.ndim == 2:
+        return keypoints_visible
+    return keypoints_visible[..., 0]
+
+
+Array = Union[np.ndarray, Tensor]
+
+
+def present_joints(keypoints: Array, keypoint_scores: Array) -> Array:
+    """Tell which joints poses have.
+
+    A joint is missing when a coordinate is not finite, or when it has
+    COCO's mark for it: x = y = 0 with score 0.
+
+    Args:
+        keypoints (np.ndarray | Tensor): The keypoints (N, K, 2).
+        keypoint_scores (np.ndarray | Tensor): Their scores (N, K); one that
+            is NaN or negative counts as 0.
+
+    Returns:
+        np.ndarray | Tensor: Booleans (N, K).
+    """
+    xp = torch if isinstance(keypoints, Tensor) else np
+    x, y = keypoints[..., 0], keypoints[..., 1]
+    marked = (x == 0) & (y == 0) & ~(keypoint_scores > 0)
+    return xp.isfinite(x) & xp.isfinite(y) & ~marked
+
+
+def bboxes_around(
+    keypoints: np.ndarray, keypoint_scores: np.ndarray | None = None
+) -> np.ndarray:
+    """Give the extents of the joints of poses.
+
+    Args:
+        keypoints (np.ndarray): The keypoints (N, K, 2), K at least 1.
+        keypoint_scores (np.ndarray, optional): Their scores (N, K), by which
+            :func:`present_joints` tells those to leave out; a pose that has
+            none gets the box (0, 0, 0, 0). Defaults to ``None``: all joints
+            count, and one that is NaN makes the box of its pose NaN.
+
+    Returns:
+        np.ndarray: Boxes (N, 4) in xyxy, in the unit and dtype of the
+        keypoints.
+    """
+    # numpy is several times slower along an axis between two others
+    joints = np.ascontiguousarray(keypoints.swapaxes(0, 1))
+    low = high = joints
+    if keypoint_scores is not None:
+        present = present_joints(keypoints, keypoint_scores).T[..., None]
+        if not present.all():
+            low = np.where(present, joints, np.inf)
+            high = np.where(present, joints, -np.inf)
+    boxes = np.concatenate((low.min(axis=0), high.max(axis=0)), axis=1)
+    if low is not joints:
+        boxes[~present.any(axis=0)[:, 0]] = 0
+    return boxes.astype(keypoints.dtype, copy=False)
+
+
+def clean_scores(keypoint_scores: Array) -> Array:
+    """Scores in float64, with NaN, infinite and negative ones set to 0."""
+    if isinstance(keypoint_scores, Tensor):
+        scores = keypoint_scores.double()
+        return scores.nan_to_num(0.0, 0.0, 0.0).clamp(min=0)
+    scores = np.asarray(keypoint_scores, dtype=np.float64)
+    return np.where((scores > 0) & (scores < np.inf), scores, 0.0)

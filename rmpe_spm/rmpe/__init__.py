@@ -1,0 +1,1 @@
+"""RMPE: spatial transformers around a pose estimator, training boxes."""

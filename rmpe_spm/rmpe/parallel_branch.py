@@ -1,0 +1,264 @@
+"""The parallel branch of RMPE's training, beside the model it teaches."""
+
+import logging
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+from mmengine.runner import load_checkpoint
+from mmengine.structures import InstanceData, PixelData
+from mmpose.models.pose_estimators import TopdownPoseEstimator
+from mmpose.registry import MODELS
+from mmpose.structures import PoseDataSample
+from mmpose.utils.typing import ConfigType, SampleList
+from torch import Tensor, nn
+
+from .sdtn import changed_forward, keypoint_head
+
+
+def plain_setting(value: Any) -> Any:
+    """Give lists for tuples and dicts for mappings, at any depth.
+
+    Args:
+        value (Any): A setting of a config.
+
+    Returns:
+        Any: The same in plain containers; they share no container with it.
+    """
+    if isinstance(value, list | tuple):
+        return [plain_setting(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: plain_setting(item) for key, item in value.items()}
+    return value
+
+
+TARGET_PREFIX = 'center_'
+
+
+class ParallelBranch:
+    """A frozen twin of a model's SPPE and its centre loss (RMPE, sec. 3.1).
+
+    It is no module of the model that it teaches: its weights are neither
+    averaged (``EMAHook``), nor synchronised, initialised, counted or exported
+    with that model's. What has to follow the model, devices and checkpoints,
+    the model hands on.
+
+    Args:
+        sppe (dict, optional): Config of another top-down model. Defaults to
+            None: a copy of the model's SPPE, weights included.
+        checkpoint (str, optional): The branch's weights. Defaults to None.
+        loss_weight (float): Weight of its losses. Defaults to 1.
+
+    Raises:
+        ValueError: ``sppe`` is not a top-down model.
+    """
+
+    def __init__(
+        self,
+        sppe: ConfigType | None = None,
+        checkpoint: str | None = None,
+        loss_weight: float = 1.0,
+    ) -> None:
+        if sppe is not None:
+            check_sppe(sppe, 'parallel.sppe')
+        self.sppe = sppe
+        self.checkpoint = checkpoint
+        self.loss_weight = loss_weight
+        self.module: nn.Module | None = None
+        self._resumed: dict[str, Tensor] = {}
+
+    def make(self, model: nn.Module, device: torch.device) -> None:
+        """Make the twin, from a resumed run's weights if there are.
+
+        Args:
+            model (nn.Module): Whose ``backbone``, ``neck`` and ``head`` are
+                copied.
+            device (torch.device): Where the twin computes.
+        """
+        if self.sppe is None:
+            module = nn.Module()
+            for part in ('backbone', 'neck', 'head'):
+                if part in model._modules:
+                    module.add_module(part, deepcopy(model._modules[part]))
+            source = 'a copy of the main SPPE'
+        else:
+            module = MODELS.build(self.sppe)
+            module.init_weights()
+            source = 'a model of its own'
+        loaded, self._resumed = self._resumed, {}
+        if loaded and not _fits(module, loaded):
+            _warn(
+                'the parallel SPPE of the loaded checkpoint is of another '
+                'model than the one of the config, which is made anew'
+            )
+            loaded = {}
+        if loaded:
+            module.load_state_dict(loaded)
+            source = "the loaded checkpoint's"
+        elif self.checkpoint is not None:
+            load_checkpoint(module, self.checkpoint, map_location='cpu')
+            source = self.checkpoint
+        elif self.sppe is not None:
+            _warn(
+                "parallel['sppe'] without parallel['checkpoint'] starts from "
+                'what its init_cfg gives, and is frozen: a head that was '
+                'never trained teaches nothing. Give the checkpoint of a '
+                'trained model'
+            )
+        self.module = module.requires_grad_(False).to(device).eval()
+        print_log(f'The parallel SPPE is {source}, frozen.', 'current')
+
+    def loss(self, warped: Tensor, data_samples: SampleList) -> dict:
+        """Calculate the losses on the centre targets.
+
+        Args:
+            warped (Tensor): Crops ``(B, 3, h, w)`` as the STN gives them.
+            data_samples (list[PoseDataSample]): With centre-located targets.
+
+        Returns:
+            dict: ``loss_center``, which is the head's ``loss_kpt``, and its
+            other losses alike.
+
+        Raises:
+            KeyError: A sample has no centre-located target.
+        """
+        module = self.module
+        samples = [center_sample(sample) for sample in data_samples]
+        feats = module.backbone(warped)
+        if 'neck' in module._modules:
+            feats = module.neck(feats)
+        # A visible joint stays visible however its person is centred.
+        head = keypoint_head(module.head)
+        # Under autocast, too, some heads compute accuracies that mmpose
+        # takes through numpy, which has no bfloat16.
+        with changed_forward(head, _to_float32):
+            losses = head.loss(
+                feats, samples, train_cfg=dict(compute_acc=False)
+            )
+        named = {}
+        for name, value in losses.items():
+            if name.startswith('loss'):
+                suffix = name.removeprefix('loss').removeprefix('_kpt')
+                named[f'loss_center{suffix}'] = value * self.loss_weight
+        return named
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take the twin's weights of a training checkpoint.
+
+        Args:
+            state (dict[str, Tensor]): Kept until the twin is made. Without
+                any a twin that is there stays as it is.
+        """
+        if self.module is None:
+            self._resumed = state
+        elif state:
+            self.module.load_state_dict(state)
+
+
+def _warn(message: str) -> None:
+    print_log(f'ParallelSPPE: {message}', 'current', logging.WARNING)
+
+
+def _fits(module: nn.Module, state: dict[str, Tensor]) -> bool:
+    """Whether weights are those of a module, by name and shape."""
+    own = module.state_dict()
+    return own.keys() == state.keys() and all(
+        value.shape == own[key].shape for key, value in state.items()
+    )
+
+
+def _to_float32(outputs: Any) -> Any:
+    if isinstance(outputs, Tensor):
+        return outputs.float()
+    return type(outputs)(map(_to_float32, outputs))
+
+
+def check_preprocessing(
+    sppe: ConfigType | None, data_preprocessor: ConfigType | None
+) -> None:
+    """Check that a branch of its own sees images as it was trained with.
+
+    It looks at the crops that the main model's ``data_preprocessor`` made.
+
+    Args:
+        sppe (dict, optional): Config of the branch's model.
+        data_preprocessor (dict, optional): The main model's.
+
+    Raises:
+        ValueError: The branch's own normalises otherwise.
+    """
+    branch = (sppe or {}).get('data_preprocessor')
+    if branch is None:
+        return
+    main = data_preprocessor or {}
+    for key in ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr'):
+        own, given = (
+            plain_setting(cfg.get(key)) or None for cfg in (branch, main)
+        )
+        if own != given:
+            raise ValueError(
+                f'parallel.sppe: its data_preprocessor has {key}={own}, the '
+                f'main model {given}, whose crops it sees: train both alike, '
+                'or leave parallel.sppe out'
+            )
+
+
+def check_sppe(sppe: ConfigType, name: str) -> None:
+    """Check that a config describes mmpose's top-down model.
+
+    Args:
+        sppe (dict): The config.
+        name (str): What the user calls it, for the message.
+
+    Raises:
+        ValueError: It does not, or has no head.
+    """
+    kind = sppe.get('type')
+    if isinstance(kind, str):
+        kind = MODELS.get(kind)
+    if kind is not TopdownPoseEstimator:
+        raise ValueError(
+            f"{name}: expected the config of a 'TopdownPoseEstimator' (the "
+            f'`model` of a top-down config), got type={sppe.get("type")!r}'
+        )
+    if sppe.get('head') is None:
+        raise ValueError(f'{name}: the model needs a `head`')
+
+
+# mmengine's data elements copy their meta information, which a compiler that
+# traces the loss cannot
+@torch.compiler.disable
+def center_sample(sample: PoseDataSample) -> PoseDataSample:
+    """Make a sample whose targets are the centre-located ones.
+
+    Args:
+        sample (PoseDataSample): With ``center_*`` beside its targets.
+
+    Returns:
+        PoseDataSample: The sample with these as its targets.
+
+    Raises:
+        KeyError: It has none.
+    """
+    center = PoseDataSample(metainfo=sample.metainfo)
+    fields = type(sample.get('gt_fields', PixelData()))()
+    labels = InstanceData()
+    for source, target in (
+        (sample.get('gt_instance_labels'), labels),
+        (sample.get('gt_fields'), fields),
+    ):
+        for key in [] if source is None else source.keys():
+            if key.startswith(TARGET_PREFIX):
+                target.set_field(source.get(key), key[len(TARGET_PREFIX) :])
+    if not labels.keys():
+        raise KeyError(
+            f'ParallelSPPE: the sample of {sample.get("img_path")} has no '
+            'centre-located target: put GenerateCenterTarget between '
+            'GenerateTarget and PackPoseInputs, or set parallel=None'
+        )
+    center.gt_instance_labels = labels
+    if fields.keys():
+        center.gt_fields = fields
+    return center

@@ -1,0 +1,268 @@
+"""Match a detector's results with annotated people, for PGPG.
+
+The boxes of both are clipped to the image as mmpose's data sets clip them;
+:mod:`rmpe_spm.rmpe.pgpg_fitting` fits what differs between them.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .proposals import bbox_offsets, is_usable_bbox
+
+
+@dataclass
+class MatchedPeople:
+    """Annotated people and the offsets of their detected boxes.
+
+    - N: people
+    - K: keypoints
+
+    Args:
+        keypoint_names (list): The names of the joints
+        keypoints (np.ndarray): The keypoints (N, K, 2) in pixels
+        visible (np.ndarray): Which are annotated (N, K), bool
+        offsets (np.ndarray): The offsets of the matched detection's x0, y0,
+            x1, y1 over the annotated width or height (N, 4), NaN without a
+            match
+        counts (dict): How many images, people and detections there were, and
+            why some were left out
+    """
+
+    keypoint_names: list[str]
+    keypoints: np.ndarray
+    visible: np.ndarray
+    offsets: np.ndarray
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def match_people(
+    annotations: dict[str, Any],
+    detections: list[dict[str, Any]],
+    min_iou: float = 0.5,
+    score_thr: float = 0.1,
+) -> MatchedPeople:
+    """Match a detector's results with the people of COCO annotations.
+
+    Annotated and detected boxes are clipped to the image as mmpose's data
+    sets clip them. Crowd regions take no part. People without keypoints are
+    matched, so that their detections do not go to a neighbour, and left out
+    then.
+
+    - N: people
+    - K: keypoints
+
+    Args:
+        annotations (dict): The content of a COCO keypoint annotation file
+        detections (list): The content of a COCO results file, boxes in xywh
+        min_iou (float): The smallest IoU of a match. Defaults to 0.5
+        score_thr (float): Detections with a lower score are left out.
+            Defaults to 0.1
+
+    Returns:
+        MatchedPeople: The people with keypoints.
+
+    Raises:
+        ValueError: Where a file has not the form of COCO's; the message
+            names the entry.
+    """
+    category_id, names = _person_category(annotations)
+    sizes = {
+        image['id']: (image['width'], image['height'])
+        for image in annotations['images']
+    }
+    people = defaultdict(list)
+    for annotation in annotations['annotations']:
+        if (
+            annotation['category_id'] == category_id
+            and not annotation.get('iscrowd', 0)
+            and annotation['image_id'] in sizes
+        ):
+            people[annotation['image_id']].append(annotation)
+    counts = dict(
+        images=len(sizes),
+        people=sum(map(len, people.values())),
+        people_without_keypoints=0,
+        people_with_unusable_boxes=0,
+        detections=len(detections),
+        detections_of_unlisted_images=0,
+        detections_of_other_categories=0,
+        detections_below_score=0,
+        detections_with_unusable_boxes=0,
+        matched_people=0,
+    )
+    boxes, scores = _group_detections(
+        detections, category_id, sizes, score_thr, counts
+    )
+
+    keypoints, visible, offsets = [], [], []
+    for image_id, members in people.items():
+        usable = []
+        for person in members:
+            box = clip_to_image(person['bbox'], sizes[image_id])
+            if is_usable_bbox(box, sizes[image_id]):
+                usable.append((person, box))
+        counts['people_with_unusable_boxes'] += len(members) - len(usable)
+        matches = match_detections(
+            np.array([box for _, box in usable]).reshape(-1, 4),
+            np.array(boxes[image_id]).reshape(-1, 4),
+            np.array(scores[image_id]),
+            min_iou,
+        )
+        for (person, box), match in zip(usable, matches, strict=True):
+            pose = np.array(person.get('keypoints', []), dtype=np.float64)
+            if pose.size not in (0, 3 * len(names)):
+                raise ValueError(
+                    f'annotation {person["id"]} of image {image_id} has '
+                    f'{pose.size} keypoint numbers, not {3 * len(names)}'
+                )
+            pose = pose.reshape(-1, 3)
+            if not (pose[:, 2] > 0).any():
+                counts['people_without_keypoints'] += 1
+                continue
+            keypoints.append(pose[:, :2])
+            visible.append(pose[:, 2] > 0)
+            if match < 0:
+                offsets.append((np.nan,) * 4)
+            else:
+                counts['matched_people'] += 1
+                offsets.append(bbox_offsets(box, boxes[image_id][match]))
+    return MatchedPeople(
+        keypoint_names=names,
+        keypoints=np.array(keypoints).reshape(-1, len(names), 2),
+        visible=np.array(visible, dtype=bool).reshape(-1, len(names)),
+        offsets=np.array(offsets).reshape(-1, 4),
+        counts=counts,
+    )
+
+
+def _person_category(annotations: Any) -> tuple[int, list[str]]:
+    for key in ('images', 'annotations', 'categories'):
+        if not isinstance(annotations, dict) or key not in annotations:
+            raise ValueError(
+                f'the annotations have no {key!r}: they are not a COCO '
+                'keypoint annotation file'
+            )
+    for category in annotations['categories']:
+        if category.get('keypoints'):
+            return category['id'], category['keypoints']
+    raise ValueError(
+        "no category of the annotations lists its 'keypoints' by name"
+    )
+
+
+def _group_detections(
+    detections: Any,
+    category_id: int,
+    sizes: dict,
+    score_thr: float,
+    counts: dict[str, int],
+) -> tuple[dict, dict]:
+    """Boxes (xyxy, clipped) and scores of each image; counts the rest."""
+    if not isinstance(detections, list):
+        raise ValueError(
+            'the detections are not a list: they are not a COCO results file'
+        )
+    boxes, scores = defaultdict(list), defaultdict(list)
+    for index, detection in enumerate(detections):
+        try:
+            image_id = detection['image_id']
+            score = float(detection['score'])
+            x, y, w, h = map(float, detection['bbox'])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f'entry {index} of the detections has no valid image_id, '
+                f'score and bbox (xywh): {detection}'
+            ) from error
+        if image_id not in sizes:
+            counts['detections_of_unlisted_images'] += 1
+        elif detection.get('category_id', category_id) != category_id:
+            counts['detections_of_other_categories'] += 1
+        elif not score >= score_thr:
+            counts['detections_below_score'] += 1
+        else:
+            box = clip_to_image((x, y, w, h), sizes[image_id])
+            if is_usable_bbox(box, sizes[image_id]):
+                boxes[image_id].append(box)
+                scores[image_id].append(score)
+            else:
+                counts['detections_with_unusable_boxes'] += 1
+    return boxes, scores
+
+
+def clip_to_image(
+    bbox_xywh: Sequence[float], image_size: tuple[int, int]
+) -> tuple[float, ...]:
+    """Clip a box of COCO's to its image as mmpose's data sets do.
+
+    Args:
+        bbox_xywh (Sequence): The box in pixels
+        image_size (tuple): The size (w, h) of the image in pixels
+
+    Returns:
+        tuple: The box as xyxy within ``[0, w - 1] x [0, h - 1]``; NaN stays.
+    """
+    x, y, w, h = bbox_xywh
+    limits = (image_size[0] - 1, image_size[1] - 1) * 2
+    # Not min and max, which lose a NaN.
+    return tuple(np.clip((x, y, x + w, y + h), 0, limits).tolist())
+
+
+def match_detections(
+    bboxes_xyxy: np.ndarray,
+    detections_xyxy: np.ndarray,
+    scores: np.ndarray,
+    min_iou: float = 0.5,
+) -> np.ndarray:
+    """Match detections with annotated boxes one to one, best score first.
+
+    Each detection in the order of its score takes the annotated box with
+    which it has the largest IoU among those that are still free, as COCO's
+    evaluation does. An assignment of the largest total IoU would take the
+    best placed of several redundant boxes, which makes the detector look
+    better than the boxes that it puts forward.
+
+    - N: annotated boxes
+    - M: detections
+
+    Args:
+        bboxes_xyxy (np.ndarray): The annotated boxes (N, 4) in pixels
+        detections_xyxy (np.ndarray): The detections (M, 4) in pixels
+        scores (np.ndarray): The detections' scores (M,)
+        min_iou (float): The smallest IoU of a match. Defaults to 0.5
+
+    Returns:
+        np.ndarray: The index of each annotated box's detection (N,), -1
+        without one.
+    """
+    matches = np.full(len(bboxes_xyxy), -1)
+    if not len(bboxes_xyxy) or not len(detections_xyxy):
+        return matches
+    ious = pairwise_iou(detections_xyxy, bboxes_xyxy)
+    for index in np.argsort(-np.asarray(scores), kind='stable'):
+        free_ious = np.where(matches < 0, ious[index], -1.0)
+        best = free_ious.argmax()
+        if free_ious[best] >= min_iou:
+            matches[best] = index
+    return matches
+
+
+def pairwise_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union of every pair of two sets of boxes.
+
+    Args:
+        first (np.ndarray): Boxes (N, 4), xyxy in pixels, none empty
+        second (np.ndarray): Boxes (M, 4), likewise
+
+    Returns:
+        np.ndarray: The ratios (N, M).
+    """
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    inner = np.clip(high - low, 0, None).prod(axis=2)
+    first_area = np.prod(first[:, 2:] - first[:, :2], axis=1)
+    second_area = np.prod(second[:, 2:] - second[:, :2], axis=1)
+    return inner / (first_area[:, None] + second_area[None] - inner)

@@ -1,0 +1,148 @@
+"""Points and maps under a transform, as pure functions.
+
+Convention:
+    That of :mod:`rmpe_spm.rmpe.theta`: a transform maps target to
+    source, in units normalised with ``align_corners=True``. All arithmetic
+    is in float32 at least, also under autocast.
+"""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmpose.registry import MODELS
+from torch import Tensor
+
+from ..tensors import constant_like
+from .theta import as_geometry
+
+
+def transform_points(theta: Tensor, points: Tensor) -> Tensor:
+    """Apply transforms to points in the units of theta.
+
+    Convention:
+        Points of the target frame become points of the source frame: of the
+        STN's crop, points of the crop that it was given.
+
+    Args:
+        theta (Tensor): Transforms ``(B, 2, 3)``.
+        points (Tensor): Points ``(B, ..., 2)``, coordinates ``(x, y)``.
+
+    Returns:
+        Tensor: Points ``(B, ..., 2)``.
+    """
+    theta, points = as_geometry(theta), as_geometry(points)
+    shape = (theta.shape[0],) + (1,) * (points.dim() - 2) + (2, 3)
+    theta = theta.reshape(shape)
+    return (theta[..., :2] * points[..., None, :]).sum(-1) + theta[..., 2]
+
+
+def warp(images: Tensor, theta: Tensor, fill: Tensor | None = None) -> Tensor:
+    """Sample images bilinearly at the transformed grid.
+
+    ``out(x_t) = images(theta x_t)``, ``align_corners=True``.
+
+    Convention:
+        theta maps target to source in the normalised units of the images.
+        Forward STN: pass theta. SDTN: pass gamma, its inverse.
+
+    Args:
+        images (Tensor): Images or maps ``(B, C, H, W)``.
+        theta (Tensor): Transforms ``(B, 2, 3)``.
+        fill (Tensor, optional): Values ``(C,)`` outside the images; None
+            means zero. Defaults to None.
+
+    Returns:
+        Tensor: Warped images ``(B, C, H, W)`` in the images' dtype.
+    """
+    dtype = images.dtype
+    if images.shape[0] == 0:
+        return images
+    with torch.autocast(images.device.type, enabled=False):
+        values, theta = as_geometry(images), as_geometry(theta)
+        theta = theta.to(values.dtype)
+        if fill is not None:
+            fill = fill.to(values).reshape(1, -1, 1, 1)
+            values = values - fill
+        grid = F.affine_grid(theta, list(values.shape), align_corners=True)
+        values = F.grid_sample(
+            values,
+            grid,
+            mode='bilinear',
+            padding_mode='zeros',
+            align_corners=True,
+        )
+        if fill is not None:
+            values = values + fill
+    return values.to(dtype)
+
+
+def warp_vectors(vectors: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Sample 1-D distributions linearly at ``scale * bin + shift``.
+
+    The SDTN of one axis of a SimCC representation, exact for transforms
+    that do not mix the axes. Beyond the ends the last value goes on: the
+    vectors hold logits, for which zero would not mean "nothing here".
+
+    Args:
+        vectors (Tensor): Vectors ``(B, K, L)``.
+        scale (Tensor): Scale ``(B,)``.
+        shift (Tensor): Shift ``(B,)`` in bins.
+
+    Returns:
+        Tensor: Sampled vectors ``(B, K, L)`` in the vectors' dtype.
+    """
+    values = as_geometry(vectors)
+    scale, shift = as_geometry(scale), as_geometry(shift)
+    length = values.shape[-1]
+    bins = torch.arange(length, device=values.device, dtype=values.dtype)
+    position = (scale[:, None] * bins + shift[:, None]).clamp(0, length - 1)
+    left = position.detach().floor().clamp(max=max(length - 2, 0)).long()
+    weight = (position - left)[:, None]
+    index = left[:, None].expand_as(values)
+    right = (index + 1).clamp(max=length - 1)
+    out = values.gather(-1, index) * (1 - weight)
+    return (out + values.gather(-1, right) * weight).to(vectors.dtype)
+
+
+@MODELS.register_module()
+class ThetaCornerLoss(nn.Module):
+    r"""Where two transforms put the corners of the frame, and how far apart.
+
+    .. math::
+        L = \frac{1}{8B} \sum_{b} \sum_{c \in \{-1,1\}^2}
+        \| \theta_b (c, 1)^T - \theta_b^* (c, 1)^T \|_{1, smooth}
+
+    In points and not in parameters, so that it means the same for every
+    parameterisation of theta, and shift and scale weigh as they move the
+    crop: 0.1 is a twentieth of the crop's side.
+
+    Args:
+        smooth (float): Below this distance along an axis, in units of half
+            a side of the crop, the loss is quadratic. Defaults to 0.1.
+        loss_weight (float): Factor of the loss. Defaults to 1.0.
+    """
+
+    def __init__(self, smooth: float = 0.1, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        if smooth < 0:
+            raise ValueError(f'smooth must not be negative, got {smooth}')
+        self.smooth = smooth
+        self.loss_weight = loss_weight
+
+    def forward(self, theta: Tensor, target: Tensor) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            theta (Tensor): Transforms (B, 2, 3) in normalised units.
+            target (Tensor): The right ones, of the same shape.
+
+        Returns:
+            Tensor: The loss, a scalar.
+        """
+        corners = constant_like([[-1, -1], [-1, 1], [1, -1], [1, 1]], theta)
+        corners = corners.expand(len(theta), 4, 2)
+        return self.loss_weight * F.smooth_l1_loss(
+            transform_points(theta, corners),
+            transform_points(target, corners),
+            beta=self.smooth,
+        )

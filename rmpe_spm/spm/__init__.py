@@ -1,0 +1,1 @@
+"""SPM: all people of an image in one forward pass."""

@@ -1,1 +1,0 @@
-"""Poses, boxes and fitted models as plain arrays and dataclasses."""

@@ -1,0 +1,296 @@
+"""Writing the embedded data set: pictures, annotations and detections."""
+
+import json
+import multiprocessing
+import os
+import re
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from .coco_annotations import PERSON_CATEGORY, scene_annotations
+from .person_detector import simulate_detections
+from .scene import compose_scene
+
+
+def usable_cores() -> int:
+    """Return the cores that this process may use.
+
+    A scheduler or a container often gives fewer than the machine has.
+    """
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+# Raised whenever the same seed gives other pictures.
+VERSION = 2
+SPLITS = ('train', 'val')
+_RECORD = 'generator.json'
+
+# tells a set whose making was interrupted from one of somebody else
+_UNFINISHED = '.unfinished'
+_FORMAT = 'rmpe_spm generated people'
+_CHUNK = 16
+
+
+def generate_sample(
+    split: str, number: int, seed: int, size: tuple[int, int] = (640, 480)
+) -> tuple[np.ndarray, list[dict[str, Any]], list[dict[str, Any]]]:
+    """Generate one picture with its annotations and detections.
+
+    Args:
+        split: 'train' or 'val'; their pictures never agree.
+        number: The picture's number in the split, from 1; its image id.
+        seed: Seed of the data set.
+        size: Width and height in pixels. Defaults to (640, 480).
+
+    Returns:
+        The picture, uint8 (h, w, 3), BGR; its annotations in COCO's form
+        without ``id``; its detections as COCO results.
+    """
+    rng = np.random.default_rng([seed, SPLITS.index(split), number])
+    scene = compose_scene(rng, size)
+    annotations, bboxes = [], {}
+    for index, annotation in scene_annotations(scene):
+        annotations.append({'image_id': number, **annotation})
+        if index is not None:
+            bboxes[index] = annotation['bbox']
+    found = simulate_detections(rng, scene, bboxes)
+    found[:, 2:4] -= found[:, :2]
+    detections = [
+        {
+            'image_id': number,
+            'category_id': 1,
+            'bbox': [round(float(v), 2) for v in row[:4]],
+            'score': round(float(row[4]), 4),
+        }
+        for row in found
+    ]
+    return scene.image, annotations, detections
+
+
+def _write_sample(number, split, seed, size, folder):
+    image, annotations, detections = generate_sample(split, number, seed, size)
+    name = f'{number:012d}.jpg'
+    quality = 80 + number % 16
+    path = folder / name
+    if not cv2.imwrite(str(path), image, (cv2.IMWRITE_JPEG_QUALITY, quality)):
+        raise OSError(f'{path} cannot be written: is the disk full?')
+    info = {
+        'id': number,
+        'file_name': name,
+        'width': size[0],
+        'height': size[1],
+    }
+    return info, annotations, detections
+
+
+def generate_dataset(
+    root: str | Path,
+    num_train: int,
+    num_val: int,
+    seed: int = 0,
+    size: tuple[int, int] = (640, 480),
+    workers: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Write the data set in COCO's layout.
+
+    - ``train2017/``, ``val2017/``: the pictures
+    - ``annotations/person_keypoints_{train,val}2017.json``
+    - ``detections/{train,val}2017_person_detections.json``
+    - ``generator.json``: how it was made, written last
+
+    The same arguments give the same files, whatever the number of workers;
+    the first pictures of a larger data set are those of a smaller one. A
+    finished data set with the same arguments is left as it is.
+
+    Args:
+        root: The folder; made if missing.
+        num_train: Number of training pictures.
+        num_val: Number of validation pictures.
+        seed: Seed. Defaults to 0.
+        size: Width and height in pixels. Defaults to (640, 480).
+        workers: Processes. Defaults to None: one for each core that this
+            process may use.
+        progress: Whether to show a bar. Defaults to True.
+
+    Returns:
+        ``root`` as a path.
+
+    Raises:
+        ValueError: If a number, the size or ``workers`` is too small, or
+            ``root`` holds something else.
+    """
+    if num_train < 0 or num_val < 0 or seed < 0:
+        raise ValueError(
+            'num_train, num_val and seed must not be negative, got '
+            f'{num_train}, {num_val} and {seed}'
+        )
+    if min(size) < 64:
+        raise ValueError(f'size must be at least (64, 64), got {size}')
+    if workers is not None and workers < 1:
+        raise ValueError(f'workers must be at least 1, got {workers}')
+    root = Path(root)
+    record = {
+        'format': _FORMAT,
+        'version': VERSION,
+        'seed': seed,
+        'size': list(size),
+        'num_train': num_train,
+        'num_val': num_val,
+    }
+    if _is_finished(root, record):
+        return root
+    old = _own_files(root)
+    root.mkdir(parents=True, exist_ok=True)
+    (root / _UNFINISHED).touch()  # whose the rest is, should this end
+    for path in old:
+        if path.name != _UNFINISHED:
+            path.unlink()
+    for folder in ('annotations', 'detections', *(s + '2017' for s in SPLITS)):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    for split, count in zip(SPLITS, (num_train, num_val), strict=True):
+        samples = _generate_split(
+            split, count, seed, size, root / f'{split}2017', workers, progress
+        )
+        _write_annotations(root, split, samples, record)
+    _dump(record, root / _RECORD, indent=1)
+    (root / _UNFINISHED).unlink()
+    return root
+
+
+def _is_finished(root: Path, record: dict) -> bool:
+    return (
+        _read_record(root) == record
+        and all(
+            (root / name).is_file()
+            for split in SPLITS
+            for name in _json_files(split)
+        )
+        and all(
+            sum(1 for _ in (root / f'{split}2017').glob('*.jpg'))
+            == record[f'num_{split}']
+            for split in SPLITS
+        )
+    )
+
+
+def _read_record(root: Path) -> dict | None:
+    """Read how a data set was made, None where that is not known."""
+    path = root / _RECORD
+    try:
+        record = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return None
+    known = isinstance(record, dict) and record.get('format') == _FORMAT
+    return record if known else None
+
+
+def _json_files(split: str) -> tuple[str, str]:
+    """Annotations and detections of a split, below the root."""
+    return (
+        f'annotations/person_keypoints_{split}2017.json',
+        f'detections/{split}2017_person_detections.json',
+    )
+
+
+def _own_files(root: Path) -> list[Path]:
+    """Find the files of an older data set, and refuse what is not one."""
+    ours = bool(_read_record(root)) or (root / _UNFINISHED).is_file()
+    jsons = {_RECORD, *(name for s in SPLITS for name in _json_files(s))}
+    picture = rf'({"|".join(SPLITS)})2017/\d{{12}}\.jpg'
+    strange, own = [], []
+    for path in sorted(root.rglob('*')):
+        name = path.relative_to(root).as_posix()
+        # a link may lead to somebody's data
+        if path.is_dir() and not (path.is_symlink() and any(path.iterdir())):
+            continue
+        known = name == _UNFINISHED or (
+            ours and (name in jsons or re.fullmatch(picture, name))
+        )
+        (own if known and not path.is_symlink() else strange).append(path)
+    if strange:
+        names = ', '.join(str(p.relative_to(root)) for p in strange[:3])
+        raise ValueError(
+            f'{root} holds something that this generator did not write '
+            f'({names}): give a new folder, or move that away'
+        )
+    return own
+
+
+def _generate_split(
+    split, count, seed, size, folder, workers, progress
+) -> Iterator[tuple[dict, list, list]]:
+    write = partial(
+        _write_sample, split=split, seed=seed, size=size, folder=folder
+    )
+    numbers = range(1, count + 1)
+    workers = workers or usable_cores()
+    bar = partial(
+        tqdm, total=count, desc=f'{split} pictures', unit='img',
+        disable=not progress,
+    )  # fmt: skip
+    if workers == 1 or count <= _CHUNK:
+        yield from bar(map(write, numbers))
+        return
+    # Forked workers start at once; elsewhere they import the package anew.
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context(
+        'fork' if 'fork' in methods else None
+    )
+    with (
+        _one_opencv_thread(),
+        ProcessPoolExecutor(
+            workers, mp_context=context, initializer=cv2.setNumThreads,
+            initargs=(1,),
+        ) as pool,
+    ):  # fmt: skip
+        try:
+            yield from bar(pool.map(write, numbers, chunksize=_CHUNK))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """Stop OpenCV's threads: forked workers would wait for them for ever."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _write_annotations(root, split, samples, record) -> None:
+    images, annotations, detections = [], [], []
+    for info, some_annotations, some_detections in samples:
+        images.append(info)
+        for annotation in some_annotations:
+            annotations.append({'id': len(annotations) + 1, **annotation})
+        detections += some_detections
+    content = {
+        'info': {'description': record['format'], **record},
+        'licenses': [],
+        'images': images,
+        'annotations': annotations,
+        'categories': [PERSON_CATEGORY],
+    }
+    for name, part in zip(
+        _json_files(split), (content, detections), strict=True
+    ):
+        _dump(part, root / name)
+
+
+def _dump(content: Any, path: Path, indent: int | None = None) -> None:
+    path.write_text(json.dumps(content, indent=indent), encoding='utf-8')

@@ -1,0 +1,218 @@
+"""Plausible poses: joint limits, activities and the usual gestures."""
+
+import numpy as np
+
+from .skeleton import Pose
+
+# Degrees.
+JOINT_LIMITS = {
+    'torso_pitch': (-25.0, 95.0),
+    'torso_roll': (-30.0, 30.0),
+    'torso_twist': (-40.0, 40.0),
+    'head_pitch': (-35.0, 50.0),
+    'head_yaw': (-70.0, 70.0),
+    'head_roll': (-25.0, 25.0),
+    'arm_flexion': (-55.0, 180.0),
+    'arm_abduction': (-25.0, 95.0),
+    'elbow': (0.0, 148.0),
+    'leg_flexion': (-35.0, 125.0),
+    'leg_abduction': (-15.0, 60.0),
+    'knee': (0.0, 145.0),
+    'ankle': (-40.0, 25.0),
+}
+ACTIVITIES = {
+    'stand': 0.27,
+    'walk': 0.19,
+    'run': 0.11,
+    'sit': 0.14,
+    'arms_raised': 0.09,
+    'crouch': 0.05,
+    'bend': 0.05,
+    'kick': 0.03,
+    'star': 0.03,
+    'lie': 0.04,
+}
+
+
+def _clip(name: str, value: float) -> float:
+    low, high = JOINT_LIMITS[name]
+    return float(min(max(value, low), high))
+
+
+def _arm(flexion, abduction, elbow, inward=0.3, up=0.1, forward=1.0):
+    return (
+        _clip('arm_flexion', flexion),
+        _clip('arm_abduction', abduction),
+        _clip('elbow', elbow),
+        inward,
+        up,
+        forward,
+    )
+
+
+def _leg(flexion, abduction, knee, ankle=0.0):
+    return (
+        _clip('leg_flexion', flexion),
+        _clip('leg_abduction', abduction),
+        _clip('knee', knee),
+        _clip('ankle', ankle),
+    )
+
+
+def _free_arm(rng: np.random.Generator, pitch: float = 0.0):
+    """An arm of somebody who stands or sits: one of the usual gestures."""
+    kind = rng.random()
+    n, u = rng.normal, rng.uniform
+    if kind < 0.42:  # hanging
+        return _arm(n(2, 12) + pitch, n(9, 6), abs(n(15, 14)))
+    if kind < 0.54:  # hand on the hip
+        return _arm(n(-15, 8), n(42, 8), n(95, 12), 1.0, -0.1, 0.3)
+    if kind < 0.68:  # in front of the belly or the chest
+        return _arm(n(18, 12), n(12, 8), u(60, 120), u(0.5, 1.2), 0.1, 0.8)
+    if kind < 0.78:  # to the head: a telephone, scratching
+        return _arm(u(30, 80), u(15, 50), u(115, 145), 0.5, 0.9, 0.2)
+    if kind < 0.90:  # reaching forward or pointing
+        return _arm(u(40, 110), u(-5, 35), abs(n(20, 20)), 0.3, 0.7, 0.2)
+    return _arm(u(0, 60), u(50, 95), abs(n(25, 30)), 0.2, u(-0.5, 1), 0.6)
+
+
+def _sample_limbs(activity: str, rng: np.random.Generator):
+    """Torso pitch, arms and legs of one activity."""
+    n, u = rng.normal, rng.uniform
+    pitch = n(2, 5)
+    arms = (_free_arm(rng), _free_arm(rng))
+    legs = tuple(
+        _leg(n(2, 6), abs(n(5, 4)), abs(n(4, 5)), n(0, 5)) for _ in range(2)
+    )
+    if activity == 'walk':
+        front = int(rng.integers(2))
+        swing = u(12, 32)
+        pitch = n(4, 4)
+        pair = [None, None]
+        pair[front] = _leg(swing, abs(n(2, 2)), u(0, 15), n(0, 6))
+        pair[1 - front] = _leg(-swing * 0.8, abs(n(2, 2)), u(5, 45), n(-8, 8))
+        legs = tuple(pair)
+        if rng.random() < 0.75:
+            pair = [None, None]
+            pair[1 - front] = _arm(swing * u(0.6, 1.4), n(8, 5), u(5, 50))
+            pair[front] = _arm(-swing * u(0.6, 1.3), n(8, 5), u(5, 40))
+            arms = tuple(pair)
+    elif activity == 'run':
+        front = int(rng.integers(2))
+        pitch = n(12, 6)
+        pair = [None, None]
+        pair[front] = _leg(u(25, 80), abs(n(2, 3)), u(30, 110), n(0, 8))
+        pair[1 - front] = _leg(u(-30, 5), abs(n(2, 3)), u(10, 100), -20)
+        legs = tuple(pair)
+        pair = [None, None]
+        pair[1 - front] = _arm(u(10, 60), n(10, 6), u(65, 125), 0.5, 0.2)
+        pair[front] = _arm(u(-55, -5), n(14, 7), u(60, 115), 0.3, 0.1)
+        arms = tuple(pair)
+    elif activity == 'sit':
+        pitch = n(5, 12)
+        spread = abs(n(10, 9))
+        legs = tuple(
+            _leg(u(72, 105), spread + n(0, 4), u(45, 110), n(0, 8))
+            for _ in range(2)
+        )
+        if rng.random() < 0.5:  # hands on the lap
+            arms = tuple(
+                _arm(u(10, 45), n(10, 6), u(30, 85), u(0.2, 0.9))
+                for _ in range(2)
+            )
+    elif activity == 'arms_raised':
+        arms = tuple(
+            _arm(u(120, 180), u(0, 65), abs(n(25, 35)), 0.6, 0.3, u(0, 0.7))
+            for _ in range(2)
+        )
+    elif activity == 'crouch':
+        pitch = u(10, 50)
+        legs = tuple(
+            _leg(u(85, 125), u(0, 35), u(95, 140), u(-10, 20))
+            for _ in range(2)
+        )
+        arms = tuple(
+            _arm(u(20, 85), u(0, 30), u(10, 90), u(0.2, 1.0)) for _ in range(2)
+        )
+    elif activity == 'bend':
+        pitch = u(35, 95)
+        arms = tuple(
+            _arm(pitch + n(10, 22), n(8, 8), abs(n(15, 25)), 0.3, 0.0)
+            for _ in range(2)
+        )
+        legs = tuple(_leg(u(-5, 25), abs(n(6, 5)), u(0, 40)) for _ in range(2))
+    elif activity == 'kick':
+        kicking = int(rng.integers(2))
+        pair = [None, None]
+        pair[kicking] = _leg(u(40, 110), u(0, 45), u(0, 60), -20)
+        pair[1 - kicking] = _leg(n(0, 8), abs(n(4, 3)), u(0, 25))
+        legs = tuple(pair)
+        pitch = n(-5, 8)
+        arms = tuple(
+            _arm(u(-10, 70), u(20, 90), abs(n(25, 25)), 0.3, 0.3)
+            for _ in range(2)
+        )
+    elif activity == 'star':
+        legs = tuple(
+            _leg(n(5, 10), u(15, 45), abs(n(8, 12))) for _ in range(2)
+        )
+        arms = tuple(
+            _arm(u(0, 180), u(50, 95), abs(n(12, 15)), 0.2, 0.5, 0.4)
+            for _ in range(2)
+        )
+    elif activity == 'lie':
+        legs = tuple(
+            _leg(u(-5, 70), abs(n(8, 7)), u(0, 90), -20) for _ in range(2)
+        )
+    return pitch, arms, legs
+
+
+def sample_pose(rng: np.random.Generator, activity: str | None = None) -> Pose:
+    """Sample a plausible pose, seen from somewhere.
+
+    Args:
+        rng: Source of randomness.
+        activity: Name in ``ACTIVITIES``; drawn with their weights if not
+            given. Defaults to None.
+
+    Returns:
+        The pose, all of its angles within ``JOINT_LIMITS``.
+    """
+    if activity is None:
+        names = tuple(ACTIVITIES)
+        weights = np.fromiter(ACTIVITIES.values(), float)
+        activity = names[rng.choice(len(names), p=weights / weights.sum())]
+    elif activity not in ACTIVITIES:
+        raise ValueError(
+            f"activity '{activity}' is not one of {sorted(ACTIVITIES)}"
+        )
+    pitch, arms, legs = _sample_limbs(activity, rng)
+    n = rng.normal
+    facing = rng.random()
+    if facing < 0.48:
+        yaw = n(0, 24)
+    elif facing < 0.78:
+        yaw = (90 if rng.random() < 0.5 else -90) + n(0, 20)
+    else:
+        yaw = 180 + n(0, 26)
+    roll = n(0, 3)
+    camera_pitch = float(np.clip(n(4, 8), -15, 35))
+    if activity == 'lie':
+        roll = (90 if rng.random() < 0.5 else -90) + n(0, 14)
+        camera_pitch = n(0, 10)
+    return Pose(
+        activity=activity,
+        torso=(
+            _clip('torso_pitch', pitch),
+            _clip('torso_roll', n(0, 5)),
+            _clip('torso_twist', n(0, 9)),
+        ),
+        head=(
+            _clip('head_pitch', n(5, 11) - 0.35 * pitch),
+            _clip('head_yaw', n(0, 22)),
+            _clip('head_roll', n(0, 7)),
+        ),
+        arms=arms,
+        legs=legs,
+        view=((yaw + 180.0) % 360.0 - 180.0, camera_pitch, roll),
+    )

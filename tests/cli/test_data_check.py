@@ -1,0 +1,327 @@
+import json
+import shutil
+from pathlib import Path
+
+import mpii_files
+import pytest
+
+from rmpe_spm.cli import preflight as data_check
+from rmpe_spm.cli.preflight import check_data
+from rmpe_spm.errors import ConfigError
+
+
+def test_good_set_up(tiny_config):
+    for mode in ('train', 'test'):
+        assert check_data(tiny_config, mode) == (17, [])
+
+
+@pytest.mark.parametrize(
+    'mode, key, value',
+    [
+        ('train', 'train_dataloader.dataset.ann_file', 'no.json'),
+        ('train', 'val_dataloader.dataset.ann_file', 'no.json'),
+        ('test', 'test_dataloader.dataset.ann_file', 'no.json'),
+        ('train', 'train_dataloader.dataset.data_prefix.img', 'nowhere/'),
+        ('train', 'train_dataloader.dataset.bbox_file', '/no/boxes.json'),
+        ('train', 'val_evaluator.ann_file', '/no/file.json'),
+        ('test', 'test_evaluator.ann_file', '/no/file.json'),
+    ],
+)
+def test_missing_file_names_its_key(tiny_config, mode, key, value):
+    tiny_config.merge_from_dict({key: value})
+    with pytest.raises(ConfigError) as caught:
+        check_data(tiny_config, mode)
+    message = str(caught.value)
+    assert message.startswith(f'{key}: ')
+    assert value.strip('/') in message
+    if key != 'train_dataloader.dataset.bbox_file':
+        assert 'data_root=' in message
+    # What a run does not read is not its business.
+    other = {'train': 'test', 'test': 'train'}[mode]
+    assert check_data(tiny_config, other) == (17, [])
+
+
+@pytest.mark.parametrize(
+    'content, state', [(None, 'does not exist'), (b'<html>', 'is no image')]
+)
+@pytest.mark.parametrize('mode, key', [('train', 'val'), ('test', 'test')])
+def test_images_to_be_evaluated_are_there(
+    tiny_config, tiny_coco, tmp_path, mode, key, content, state
+):
+    """Before a training whose validation would end it."""
+    images = tmp_path / 'images'
+    shutil.copytree(tiny_coco / 'images', images)
+    for loader in ('train', 'val', 'test'):
+        dataset = tiny_config[f'{loader}_dataloader'].dataset
+        dataset.data_prefix.img = str(images)
+    assert check_data(tiny_config, mode) == (17, [])
+    path = images / '000000000003.jpg'
+    path.unlink()
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        check_data(tiny_config, mode)
+    message = str(caught.value)
+    where = f'{key}_dataloader.dataset.data_prefix.img: '
+    assert message.startswith(f'{where}image {path} (image id 3) {state}; 1 ')
+    # without validation it is one bad sample among good ones
+    tiny_config.val_dataloader = tiny_config.val_evaluator = None
+    assert check_data(tiny_config, 'train') == (17, [])
+
+
+def test_only_images_that_are_read_must_be_there(
+    tiny_config, tiny_coco, tmp_path
+):
+    images = tmp_path / 'images'
+    shutil.copytree(tiny_coco / 'images', images)
+    (images / '000000000003.jpg').unlink()
+    content = json.loads((tiny_coco / 'annotations.json').read_text())
+    box = dict(category_id=1, bbox=[1, 1, 20, 20], score=0.5)
+    boxes = tmp_path / 'boxes.json'
+    dataset = tiny_config.test_dataloader.dataset
+    dataset.data_prefix.img = str(images)
+    known = dict(dataset)
+
+    def passes(**changes):
+        dataset.clear()
+        dataset.update({**known, **changes})
+        try:
+            return check_data(tiny_config, 'test') == (17, [])
+        except ConfigError as error:
+            assert '(image id 3) does not exist; 1 of the' in str(error)
+            return False
+
+    assert not passes()
+    assert passes(indices=2) and passes(sample_interval=2)
+    others = dict(type='mmpose.LoadImage', imdecode_backend='pillow')
+    pipeline = [others, *known['pipeline'][1:]]
+    assert not passes(pipeline=pipeline)
+    assert passes(pipeline=known['pipeline'][1:])
+    for found, is_fine in (({1, 2}, True), ({1, 3}, False)):
+        some = [dict(box, image_id=image_id) for image_id in found]
+        boxes.write_text(json.dumps(some))
+        assert passes(bbox_file=str(boxes)) == is_fine
+    # nobody in the image: read by bottom-up models alone
+    for annotation in content['annotations']:
+        if annotation['image_id'] == 3:
+            annotation['keypoints'] = [0] * 51
+    path = tmp_path / 'nobody.json'
+    path.write_text(json.dumps(content))
+    assert passes(ann_file=str(path))
+    assert not passes(ann_file=str(path), data_mode='bottomup')
+
+
+def test_no_validation_needs_no_validation_data(tiny_config):
+    tiny_config.val_dataloader.dataset.ann_file = 'no.json'
+    tiny_config.val_dataloader = tiny_config.val_evaluator = None
+    assert check_data(tiny_config, 'train') == (17, [])
+
+
+def test_malformed_annotations(tiny_config, tmp_path):
+    path = tmp_path / 'cut.json'
+    path.write_text('{"images": [')
+    tiny_config.train_dataloader.dataset.ann_file = str(path)
+    with pytest.raises(
+        ConfigError, match=r'train_dataloader\.dataset\.ann_file.*no JSON'
+    ):
+        check_data(tiny_config, 'train')
+
+
+def test_data_sets_within_wrappers_are_found(tiny_config):
+    loader = tiny_config.train_dataloader
+    bad = dict(loader.dataset, ann_file='no.json')
+    loader.dataset = dict(
+        type='CombinedDataset',
+        metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
+        datasets=[loader.dataset, dict(type='RepeatDataset', dataset=bad)],
+        pipeline=[],
+    )
+    with pytest.raises(ConfigError) as caught:
+        check_data(tiny_config, 'train')
+    assert str(caught.value).startswith(
+        'train_dataloader.dataset.datasets[1].dataset.ann_file: '
+    )
+
+
+def test_annotations_of_another_skeleton(tiny_config):
+    tiny_config.train_dataloader.dataset.type = 'CrowdPoseDataset'
+    with pytest.raises(ConfigError, match='skeleton of 14 keypoints'):
+        check_data(tiny_config, 'train')
+
+
+@pytest.fixture
+def fourteen(tiny_coco, tmp_path):
+    """A data set of 14 keypoints, as config."""
+    content = json.loads((tiny_coco / 'annotations.json').read_text())
+    for annotation in content['annotations']:
+        annotation['keypoints'] = annotation['keypoints'][: 14 * 3]
+    path = tmp_path / 'crowdpose.json'
+    path.write_text(json.dumps(content))
+    return dict(
+        type='CrowdPoseDataset',
+        data_root=str(tiny_coco),
+        ann_file=str(path),
+        data_prefix=dict(img='images/'),
+        pipeline=[],
+    )
+
+
+def test_data_sets_of_different_skeletons(tiny_config, fourteen):
+    loader = tiny_config.train_dataloader
+    both = [loader.dataset, fourteen]
+    loader.dataset = dict(type='CombinedDataset', datasets=both)
+    with pytest.raises(ConfigError, match='17 keypoints.* 14 keypoints'):
+        check_data(tiny_config, 'train')
+    # Brought to one skeleton they may train together.
+    loader.dataset.datasets[1].pipeline = [
+        dict(type='KeypointConverter', num_keypoints=17, mapping=[(0, 5)])
+    ]
+    assert check_data(tiny_config, 'train') == (17, [])
+
+
+FITTED = 'configs/rmpe/_base_/pgpg/coco_mini_yolox-nano.json'
+
+
+def test_proposals_of_another_skeleton(tiny_config):
+    """Also of one with as many joints: H36M's 17 are in another order."""
+    dataset = tiny_config.train_dataloader.dataset
+    proposals = dict(type='PGPGTransform', mode='gmm_atomic', model=FITTED)
+    dataset.pipeline.insert(0, proposals)
+    assert check_data(tiny_config, 'train') == (17, [])
+    dataset.metainfo = dict(from_file='configs/_base_/datasets/h36m.py')
+    content = json.loads(Path(dataset.data_root, dataset.ann_file).read_text())
+    content['categories'][0].pop('keypoints', None)
+    path = Path(dataset.data_root, 'h36m.json')
+    path.write_text(json.dumps(content))
+    dataset.ann_file = path.name
+    with pytest.raises(ConfigError, match=r'pipeline\[0\].model: .*is fitted'):
+        check_data(tiny_config, 'train')
+    dataset.pipeline.insert(
+        0, dict(type='KeypointConverter', num_keypoints=17, mapping=[(0, 0)])
+    )
+    assert check_data(tiny_config, 'train') == (17, [])
+
+
+def test_validation_may_have_another_skeleton(tiny_config, fourteen):
+    tiny_config.val_dataloader.dataset = fourteen
+    assert check_data(tiny_config, 'train') == (17, [])
+
+
+def test_file_is_noted_once(tiny_config, tmp_path, tiny_coco):
+    content = json.loads((tiny_coco / 'annotations.json').read_text())
+    content['annotations'][2]['bbox'][2] = 0
+    path = tmp_path / 'flat.json'
+    path.write_text(json.dumps(content))
+    for loader in (tiny_config.train_dataloader, tiny_config.val_dataloader):
+        loader.dataset.ann_file = str(path)
+    _, (note,) = check_data(tiny_config, 'train')
+    assert 'annotation 3 of image 2' in note
+
+
+def test_configs_name_real_loader_keys(repo_root: Path):
+    """The keys that are checked are those that mmengine's runner reads."""
+    from mmengine.runner import Runner
+
+    arguments = Runner.__init__.__code__.co_varnames
+    for keys in (
+        *data_check.LOADERS.values(),
+        *data_check.EVALUATORS.values(),
+    ):
+        assert set(keys) <= set(arguments)
+
+
+@pytest.mark.parametrize(
+    'change, said',
+    [
+        (dict(image_id=9), 'detection 1 is of image 9'),
+        (dict(bbox=[3, 3, float('nan'), 40]), 'finite numbers'),
+        (dict(bbox=[3, 3, 30]), 'finite numbers'),
+        # Not a person: mmpose passes it over.
+        (dict(image_id=9, category_id=3), None),
+        (dict(bbox=[300, 3, 0, 0]), None),
+    ],
+)
+def test_detections(tiny_config, tmp_path, change, said):
+    """Of images that the annotations do not list, and without a box."""
+    boxes = tmp_path / 'boxes.json'
+    box = dict(image_id=2, category_id=1, bbox=[3, 3, 30, 40], score=0.9)
+    boxes.write_text(json.dumps([box, {**box, **change}]))
+    tiny_config.test_dataloader.dataset.bbox_file = str(boxes)
+    if said is None:
+        check_data(tiny_config, 'test')
+    else:
+        with pytest.raises(ConfigError, match=said) as caught:
+            check_data(tiny_config, 'test')
+        assert 'test_dataloader.dataset.bbox_file' in str(caught.value)
+
+
+@pytest.mark.parametrize('joints', [14, 16])
+def test_mpii_release(tiny_config, tmp_path, joints):
+    """MPII's own formats are left to its data set to read."""
+    (tmp_path / 'pictures').mkdir()
+    people = {'000000015.jpg': [mpii_files.standing_person(100, 120)]}
+    mpii_files.write_release(tmp_path / 'mpii.mat', people, train=[1])
+    box = dict(image_id=15, category_id=1, bbox=[0, 0, 9, 9], score=1.0)
+    (tmp_path / 'boxes.json').write_text(json.dumps([box]))
+    tiny_config.test_dataloader.dataset = dict(
+        type='MpiiMultiPersonDataset',
+        data_root=str(tmp_path),
+        ann_file='mpii.mat',
+        data_prefix=dict(img='pictures/'),
+        bbox_file=str(tmp_path / 'boxes.json'),
+        num_keypoints=joints,
+        pipeline=[],
+    )
+    tiny_config.test_evaluator = dict(type='MpiiMultiPersonAP')
+    assert check_data(tiny_config, 'test') == (joints, [])
+    tiny_config.test_dataloader.dataset.ann_file = 'none.mat'
+    with pytest.raises(ConfigError, match='none.mat does not exist'):
+        check_data(tiny_config, 'test')
+
+
+def test_a_skeleton_file_that_does_not_exist(tiny_config):
+    dataset = tiny_config.train_dataloader.dataset
+    dataset.metainfo = dict(from_file='no_skeleton.py')
+    with pytest.raises(
+        ConfigError,
+        match=r'^train_dataloader\.dataset\.metainfo\.from_file: .*no_skel',
+    ):
+        check_data(tiny_config, 'train')
+
+
+@pytest.mark.parametrize(
+    ('content', 'said'),
+    [
+        ('[{"image": "1.jpg", ', 'JSON'),
+        ('{}', 'list'),
+        ('[{"image": "1.jpg", "joints": [[1, 2]]}]', 'record'),
+    ],
+)
+def test_annotations_of_mpii_as_json(tiny_config, tmp_path, content, said):
+    (tmp_path / 'mpii.json').write_text(content)
+    tiny_config.train_dataloader.dataset = dict(
+        type='MpiiDataset',
+        data_root=str(tmp_path),
+        ann_file='mpii.json',
+        data_prefix=dict(img=''),
+        pipeline=[],
+    )
+    with pytest.raises(ConfigError, match=said) as caught:
+        check_data(tiny_config, 'train')
+    assert str(caught.value).startswith('train_dataloader.dataset.ann_file: ')
+    assert 'mpii.json' in str(caught.value)
+
+
+def test_people_without_area_where_oks_needs_it(tiny_config, tmp_path):
+    content = json.loads(Path(tiny_config.val_evaluator.ann_file).read_text())
+    del content['annotations'][2]['area']
+    path = tmp_path / 'no_area.json'
+    path.write_text(json.dumps(content))
+    tiny_config.val_evaluator.ann_file = str(path)
+    with pytest.raises(
+        ConfigError,
+        match=r"^val_evaluator\.ann_file: .*annotation 3 of image 2 .*'area'",
+    ):
+        check_data(tiny_config, 'train')
+    tiny_config.val_evaluator.use_area = False
+    assert check_data(tiny_config, 'train') == (17, [])

@@ -1,0 +1,173 @@
+"""Intervals and tests by hand, and beside drawing image after image."""
+
+import numpy as np
+import pytest
+
+from rmpe_spm.coco.bootstrap import (
+    bootstrap_ap,
+    paired_bootstrap,
+    resample_counts,
+)
+from rmpe_spm.coco.evaluation import evaluate_keypoints
+from rmpe_spm.coco.ground_truth import make_pose_set
+from rmpe_spm.coco.keypoint_ap import match_poses
+from rmpe_spm.oks import COCO_SIGMAS
+
+
+class MeanOf:
+    """The mean of a number of every image: its interval is known."""
+
+    def __init__(self, values, image_ids=None):
+        self.values = np.asarray(values, float)
+        self.image_ids = image_ids or tuple(range(len(self.values)))
+
+    def ap(self, counts=None):
+        if counts is None:
+            counts = np.ones((1, len(self.values)))
+        return counts @ self.values / counts.sum(1)
+
+
+def rng():
+    return np.random.default_rng(3)
+
+
+def test_interval_of_a_mean():
+    values = np.random.default_rng(0).normal(0.5, 0.2, 400)
+    found = bootstrap_ap(MeanOf(values), rng(), num_resamples=4000)
+    assert found.value == pytest.approx(values.mean())
+    assert found.mean == pytest.approx(values.mean(), abs=1e-3)
+    half = 1.96 * values.std() / 20
+    assert found.low == pytest.approx(values.mean() - half, abs=0.0015)
+    assert found.high == pytest.approx(values.mean() + half, abs=0.0015)
+    narrow = bootstrap_ap(MeanOf(values), rng(), 4000, level=0.5)
+    half = 0.674 * values.std() / 20
+    assert narrow.low == pytest.approx(values.mean() - half, abs=0.0015)
+
+
+def test_quantiles_by_hand():
+    """Two images: a mean of 0, 1/2 or 1 with the known counts."""
+    counts = resample_counts(2, 1000, rng())
+    assert counts.shape == (1000, 2) and (counts.sum(1) == 2).all()
+    found = bootstrap_ap(MeanOf([0, 1]), rng(), 1000, level=0.6)
+    assert (found.low, found.high) == tuple(
+        np.quantile(counts[:, 1] / 2, [0.2, 0.8])
+    )
+    assert found.mean == pytest.approx((counts[:, 1] / 2).mean())
+
+
+def test_draws_are_fair():
+    counts = resample_counts(50, 20000, rng())
+    np.testing.assert_allclose(counts.mean(0), 1, atol=0.04)
+    np.testing.assert_allclose(counts.var(0), 1 - 1 / 50, atol=0.06)
+
+
+def test_seeds():
+    score = MeanOf(np.arange(10))
+    assert bootstrap_ap(score, rng()) == bootstrap_ap(score, rng())
+    other = bootstrap_ap(score, np.random.default_rng(4))
+    assert bootstrap_ap(score, rng()) != other
+
+
+def test_p_values():
+    noise = np.random.default_rng(0).normal(size=(2, 200))
+    base = MeanOf(noise[0])
+    better = MeanOf(noise[0] + 0.1 + 0.1 * noise[1])
+    found = paired_bootstrap(better, base, rng(), 999)
+    assert found.difference == pytest.approx(
+        0.1 + 0.1 * noise[1].mean(), abs=1e-12
+    )
+    assert 0 < found.low < found.difference < found.high
+    assert found.p_value == pytest.approx(2 / 1000)
+    back = paired_bootstrap(base, better, rng(), 999)
+    assert back.difference == pytest.approx(-found.difference)
+    assert (back.low, back.high) == pytest.approx((-found.high, -found.low))
+    assert back.p_value == found.p_value
+    same = paired_bootstrap(base, base, rng(), 999)
+    assert (same.difference, same.low, same.high, same.p_value) == (0, 0, 0, 1)
+
+
+def test_p_value_by_hand():
+    """Differences -1, 0 and 1 with the known counts."""
+    counts = resample_counts(2, 1000, rng())
+    found = paired_bootstrap(MeanOf([0, 3]), MeanOf([1, 2]), rng(), 1000)
+    values = counts @ np.array([-1, 1]) / 2
+    tail = min((values <= 0).sum(), (values >= 0).sum())
+    assert 400 < tail < 800
+    assert found.p_value == min(1, 2 * (tail + 1) / 1001)
+    assert (found.low, found.high) == (-1, 1)
+
+
+def test_p_values_are_uniform_without_a_difference():
+    """Small ones are as rare as they should be."""
+    draws = np.random.default_rng(0)
+    p_values = [
+        paired_bootstrap(
+            MeanOf(draws.normal(size=60)), MeanOf(np.zeros(60)), draws, 400
+        ).p_value
+        for _ in range(300)
+    ]
+    for level in (0.1, 0.5):
+        share = np.mean(np.array(p_values) < level)
+        assert share == pytest.approx(level, abs=0.08)
+
+
+def test_other_images():
+    with pytest.raises(ValueError, match='image b is in one of them only'):
+        paired_bootstrap(
+            MeanOf([0, 1], ('a', 'b')), MeanOf([0, 1], ('a', 'c')), rng()
+        )
+    with pytest.raises(ValueError, match='in the same order'):
+        paired_bootstrap(
+            MeanOf([0, 1], ('a', 'b')), MeanOf([0, 1], ('b', 'a')), rng()
+        )
+
+
+def test_resamples_without_people():
+    """Left out; an error where no other are."""
+    some = MeanOf([0.5, np.nan])
+    some.ap = lambda counts=None: np.array([0.5, np.nan, 0.7])
+    found = bootstrap_ap(some, rng(), 3, level=1.0)
+    assert (found.low, found.high) == (0.5, 0.7)
+    assert found.mean == pytest.approx(0.6)
+    with pytest.raises(ValueError, match='anybody to find'):
+        bootstrap_ap(MeanOf([np.nan]), rng())
+
+
+def test_poses_drawn_image_by_image(crowded):
+    """The interval of evaluating every resample anew."""
+    annotations, results = crowded(5, images=8)
+    draws = np.random.default_rng(0)
+    for result in results:
+        result['score'] = float(draws.random())
+    matches = match_poses(make_pose_set(annotations, results, 17), COCO_SIGMAS)
+    values = []
+    for row in resample_counts(8, 40, rng()):
+        picked = np.repeat(np.arange(1, 9), row).tolist()
+        people, poses = [], []
+        for name, image in enumerate(picked):
+            for entries, new in (
+                (annotations['annotations'], people),
+                (results, poses),
+            ):
+                new += [
+                    dict(entry, image_id=name, id=len(new) + i)
+                    for i, entry in enumerate(entries)
+                    if entry['image_id'] == image
+                ]
+        values.append(
+            evaluate_keypoints(
+                dict(
+                    images=[dict(id=i) for i in range(8)],
+                    categories=annotations['categories'],
+                    annotations=people,
+                ),
+                poses,
+                COCO_SIGMAS,
+            )['AP']
+        )
+    found = bootstrap_ap(matches, rng(), 40)
+    assert found.mean == pytest.approx(np.mean(values), abs=1e-12)
+    assert (found.low, found.high) == pytest.approx(
+        tuple(np.quantile(values, [0.025, 0.975])), abs=1e-12
+    )
+    assert found.high - found.low > 0.02

@@ -1,0 +1,192 @@
+"""COCO's and CrowdPose's numbers beside xtcocotools', all equal."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+
+from rmpe_spm.coco.evaluation import (
+    CROWD_NAMES,
+    NAMES,
+    evaluate_files,
+    evaluate_keypoints,
+)
+from rmpe_spm.oks import COCO_SIGMAS
+
+SIGMAS = np.array(COCO_SIGMAS, dtype=np.float32)
+CROWD_SIGMAS = np.array(
+    [0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087,
+     0.089, 0.089, 0.079, 0.079], dtype=np.float32,
+)  # fmt: skip
+
+
+@pytest.fixture
+def equal(reference_evaluation, tmp_path):
+    def equal_(annotations, results, sigmas=SIGMAS, **options):
+        before = copy.deepcopy([annotations, results])
+        found = evaluate_keypoints(annotations, results, sigmas, **options)
+        assert [annotations, results] == before
+        crowd = options.get('iou_type') == 'keypoints_crowd'
+        expected, _ = reference_evaluation(
+            annotations, results, sigmas, **options, folder=tmp_path
+        )
+        assert tuple(found) == (CROWD_NAMES if crowd else NAMES)
+        assert list(found.values()) == pytest.approx(expected, abs=1e-12)
+        return found
+
+    return equal_
+
+
+@pytest.mark.parametrize(
+    'annotations,results,ap',
+    [
+        ('example_coco_val', 'example_coco_preds', 0.860890),
+        ('coco_val_subset250', 'lightweight_openpose_results', 0.378549),
+    ],
+)
+@pytest.mark.parametrize('use_area', [True, False])
+def test_coco(equal, shared_dir, annotations, results, ap, use_area):
+    folder = shared_dir / 'data' / 'evaluator_fixtures'
+    annotations = json.loads((folder / f'{annotations}.json').read_text())
+    results = json.loads((folder / f'{results}.json').read_text())
+    found = equal(annotations, results, use_area=use_area)
+    assert (round(found['AP'], 6) == ap) is use_area
+
+
+def test_crowdpose(equal, shared_dir):
+    folder = shared_dir / 'data' / 'evaluator_fixtures'
+    annotations = json.loads(
+        (folder / 'example_crowdpose_val.json').read_text()
+    )
+    results = json.loads((folder / 'example_crowdpose_preds.json').read_text())
+    options = dict(iou_type='keypoints_crowd', use_area=False)
+    found = equal(annotations, results, CROWD_SIGMAS, **options)
+    assert round(found['AP'], 4) == 0.7877
+    assert [found[f'AP({x})'] for x in 'EMH'] == [1.0, 0.9802, 0.4116]
+    for image in annotations['images']:
+        image['crowdIndex'] = 0.2
+    found = equal(annotations, results, CROWD_SIGMAS, **options)
+    assert [found[f'AP({x})'] for x in 'EMH'] == [
+        -1, round(found['AP'], 4), -1
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    'sample,sigmas,options',
+    [
+        ('ochuman/test_ochuman', SIGMAS, {}),
+        ('coco/test_coco', SIGMAS, {}),
+        (
+            'crowdpose/test_crowdpose',
+            CROWD_SIGMAS,
+            dict(iou_type='keypoints_crowd', use_area=False),
+        ),
+    ],
+)
+def test_annotated_people_with_noise(
+    equal, shared_dir, sample, sigmas, options
+):
+    path = shared_dir / 'data' / 'mmpose_samples' / f'{sample}.json'
+    annotations = json.loads(path.read_text())
+    rng = np.random.default_rng(0)
+    results = []
+    for person in annotations['annotations']:
+        for noise in (0.0, 0.03, 0.06):
+            pose = np.array(person['keypoints'], float).reshape(-1, 3)
+            pose[:, :2] += rng.normal(size=(len(pose), 2)) * (
+                noise * max(person['bbox'][2:])
+            )
+            pose[:, 2] = 0.5
+            results.append(
+                dict(
+                    image_id=person['image_id'],
+                    category_id=1,
+                    keypoints=pose.ravel().tolist(),
+                    bbox=person['bbox'],
+                    score=float(rng.random()),
+                )
+            )
+    found = equal(annotations, results, sigmas, **options)
+    assert 0.1 < found['AP'] < 1
+
+
+@pytest.mark.parametrize('seed', range(4))
+@pytest.mark.parametrize('iou_type', ['keypoints', 'keypoints_crowd'])
+@pytest.mark.parametrize('use_area', [True, False])
+def test_people_in_crowds(equal, crowded, seed, iou_type, use_area):
+    """Categories, boxes, odd ids, poses of scores 0, counts of joints."""
+    annotations, results = crowded(seed)
+    rng = np.random.default_rng(seed)
+    # the last has nobody
+    annotations['categories'] = [dict(id=i, name='') for i in (9, 1, 4)]
+    annotations['images'].reverse()
+    for image in annotations['images']:
+        image['crowdIndex'] = float(rng.choice([0.1, 0.2, 0.5, 0.8, 1.0]))
+    for entry in annotations['annotations']:
+        entry['id'] = entry['id'] * 7 + 1
+        entry['category_id'] = int(rng.choice([1, 9], p=[0.8, 0.2]))
+        entry['num_keypoints'] = int(rng.integers(0, 3))
+        entry['bbox'][2:] = rng.uniform(20, 200, 2).tolist()
+        entry['area'] = float(rng.uniform(300, 30000))
+    boxes = seed % 2
+    for result in results:
+        result['category_id'] = int(rng.choice([1, 9], p=[0.8, 0.2]))
+        if rng.random() < 0.1:
+            result['keypoints'][2::3] = [0] * 17
+        if boxes:
+            result['bbox'] = [0, 0, *rng.uniform(10, 2e6, 2).tolist()]
+    found = equal(annotations, results, iou_type=iou_type, use_area=use_area)
+    assert found['AP'] > 0.01
+
+
+def test_no_results_and_nobody_annotated(equal, crowded):
+    annotations, results = crowded(0)
+    found = equal(annotations, [])
+    assert found['AP'] == 0
+    annotations['annotations'] = []
+    found = equal(annotations, results)
+    assert set(found.values()) == {-1}
+
+
+def test_annotations_without_crowd_flag(crowded):
+    annotations, results = crowded(0)
+    for person in annotations['annotations']:
+        person['iscrowd'] = 0
+    expected = evaluate_keypoints(annotations, results, SIGMAS)
+    for person in annotations['annotations']:
+        del person['iscrowd'], person['num_keypoints']
+    assert evaluate_keypoints(annotations, results, SIGMAS) == expected
+
+
+def test_files(crowded, tmp_path):
+    annotations, results = crowded(1)
+    ann_file, result_file = tmp_path / 'ann.json', tmp_path / 'results.json'
+
+    def evaluate():
+        ann_file.write_text(json.dumps(annotations))
+        result_file.write_text(json.dumps(results))
+        return evaluate_files(ann_file, result_file, SIGMAS)
+
+    expected = evaluate_keypoints(annotations, results, SIGMAS)
+    assert evaluate() == expected
+    kept = [result['keypoints'][2::3] for result in results]
+    for result in results:
+        result['keypoints'][2::3] = [0] * 17
+    with pytest.raises(ValueError, match='results.json: .*no pose is left'):
+        evaluate()
+    for result, scores in zip(results, kept, strict=True):
+        result['keypoints'][2::3] = scores
+    results[3]['image_id'] = 99
+    with pytest.raises(ValueError, match=r'results.json: result 3 \(image 99'):
+        evaluate()
+    results = []
+    with pytest.raises(ValueError, match='results.json: empty'):
+        evaluate()
+    del annotations['categories']
+    with pytest.raises(ValueError, match=r"ann.json: .* no list 'categories'"):
+        evaluate()
+    annotations['categories'] = [dict(id=1)]
+    annotations['annotations'][1]['id'] = 1
+    with pytest.raises(ValueError, match=r'ann.json: annotation 1 of image'):
+        evaluate()

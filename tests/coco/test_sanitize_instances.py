@@ -1,0 +1,179 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from rmpe_spm.coco import loading as module
+from rmpe_spm.coco.loading import SanitizeInstances
+
+TRAINING = SimpleNamespace(test_mode=False, data_mode='topdown')
+TEST = SimpleNamespace(test_mode=True, data_mode='topdown')
+BOTTOM_UP = SimpleNamespace(test_mode=False, data_mode='bottomup')
+
+
+@pytest.fixture
+def log(monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        module, 'print_log', lambda message, **kwargs: lines.append(message)
+    )
+    return lines
+
+
+def _sample(dataset=TRAINING, **changes):
+    """One person of three joints in a 20x10 image."""
+    sample = dict(
+        img_shape=(10, 20),
+        img_path='images/5.jpg',
+        img_id=5,
+        id=31,
+        dataset=dataset,
+        flip_indices=[0, 2, 1],
+        bbox=np.array([[1, 2, 8, 9]], np.float32),
+        keypoints=np.array([[[2, 3], [4, 5], [6, 7]]], np.float32),
+        keypoints_visible=np.array([[1, 1, 0]], np.float32),
+    )
+    sample.update(changes)
+    return sample
+
+
+@pytest.mark.parametrize('dataset', [TRAINING, TEST, BOTTOM_UP])
+def test_good_sample_is_untouched(log, dataset):
+    results = SanitizeInstances()(_sample(dataset))
+    for key in ('bbox', 'keypoints', 'keypoints_visible'):
+        np.testing.assert_array_equal(results[key], _sample()[key])
+    assert not log
+
+
+@pytest.mark.parametrize(
+    'point, kept',
+    [
+        ((np.nan, 3), (0, 0)),
+        ((2, np.inf), (0, 0)),
+        ((-0.5, 3), (-0.5, 3)),
+        ((2, 10.5), (2, 10.5)),
+        ((20.1, 3), (20.1, 3)),
+    ],
+)
+def test_bad_keypoint_becomes_invisible(log, point, kept):
+    sample = _sample()
+    sample['keypoints'][0, 1] = point
+    original = sample['keypoints'].copy()
+    transform = SanitizeInstances()
+    for _ in range(2):
+        results = transform(dict(sample))
+        np.testing.assert_array_equal(
+            results['keypoints_visible'], [[1, 0, 0]]
+        )
+        expected = [[[2, 3], kept, [6, 7]]]
+        np.testing.assert_allclose(results['keypoints'], expected)
+    # The dataset's own arrays are left as they were.
+    np.testing.assert_array_equal(sample['keypoints'], original)
+    assert len(log) == 1
+    for part in ('[1]', 'annotation 31', 'images/5.jpg', 'image id 5'):
+        assert part in log[0]
+
+
+def test_keypoints_on_the_edge_stay_visible(log):
+    sample = _sample()
+    sample['keypoints'][0, :2] = [[0, 0], [20, 10]]
+    results = SanitizeInstances()(sample)
+    np.testing.assert_array_equal(results['keypoints_visible'], [[1, 1, 0]])
+    assert not log
+
+
+def test_invisible_bad_keypoint_is_not_worth_a_word(log):
+    sample = _sample()
+    sample['keypoints'][0, 2] = np.nan
+    results = SanitizeInstances()(sample)
+    np.testing.assert_array_equal(results['keypoints'][0, 2], [0, 0])
+    assert not log
+
+
+def test_nan_visibility_is_invisible():
+    sample = _sample()
+    sample['keypoints_visible'][0, 1] = np.nan
+    results = SanitizeInstances()(sample)
+    np.testing.assert_array_equal(results['keypoints_visible'], [[1, 0, 0]])
+
+
+def test_weights_beside_flags_are_hidden_too():
+    sample = _sample(keypoints_visible=np.full((1, 3, 2), 1, np.float32))
+    sample['keypoints'][0, 0] = np.nan
+    results = SanitizeInstances()(sample)
+    np.testing.assert_array_equal(
+        results['keypoints_visible'], [[[0, 0], [1, 1], [1, 1]]]
+    )
+
+
+def test_person_without_visible_keypoints(log):
+    hidden = np.zeros((1, 3), np.float32)
+    transform = SanitizeInstances()
+    for _ in range(2):
+        assert transform(_sample(keypoints_visible=hidden)) is None
+    assert len(log) == 1 and 'no visible keypoint' in log[0]
+    for dataset in (TEST, BOTTOM_UP):
+        sample = _sample(dataset, keypoints_visible=hidden)
+        assert SanitizeInstances()(sample) is not None
+
+
+@pytest.mark.parametrize(
+    'box, grown',
+    [
+        ((3, 4, 3, 8), (3, 4, 4, 8)),
+        ((3, 4, 3, 4), (3, 4, 4, 5)),
+        ((8, 9, 5, 4), (5, 4, 8, 9)),
+        ((np.nan, 4, 8, 9), None),
+        ((1, 4, np.inf, 9), None),
+    ],
+)
+def test_bad_box(log, box, grown):
+    def sample(dataset):
+        return _sample(dataset, bbox=np.array([box], np.float32))
+
+    assert SanitizeInstances()(sample(TRAINING)) is None
+    assert 'annotation 31' in log[0] and 'skipped' in log[0]
+    results = SanitizeInstances()(sample(BOTTOM_UP))
+    np.testing.assert_array_equal(results['bbox'], [[2, 3, 4, 5]])
+    if grown is None:
+        with pytest.raises(ValueError, match='annotation 31.*not finite'):
+            SanitizeInstances()(sample(TEST))
+    else:
+        results = SanitizeInstances()(sample(TEST))
+        np.testing.assert_array_equal(results['bbox'], [grown])
+
+
+def test_bottom_up_mends_only_the_bad_one(log):
+    two = _sample(
+        BOTTOM_UP,
+        id=[31, 32],
+        bbox=np.array([[1, 2, 8, 9], [4, 4, 4, 4]], np.float32),
+        keypoints=np.arange(12, dtype=np.float32).reshape(2, 3, 2) / 2,
+        keypoints_visible=np.array([[1, 1, 1], [0, 0, 0]], np.float32),
+    )
+    results = SanitizeInstances()(two)
+    np.testing.assert_array_equal(
+        results['bbox'], [[1, 2, 8, 9], [0, 0, 1, 1]]
+    )
+    assert len(log) == 1 and 'annotation 32' in log[0]
+
+
+def test_keypoint_count_is_checked(log):
+    for dataset in (TRAINING, TEST):
+        with pytest.raises(ValueError, match='3 keypoints.* has 17') as caught:
+            SanitizeInstances()(_sample(dataset, flip_indices=list(range(17))))
+        assert 'annotation 31' in str(caught.value)
+
+
+def test_image_without_people_passes(log):
+    sample = dict(img_shape=(4, 4), img_path='a', img_id=1, dataset=TEST)
+    assert SanitizeInstances()(dict(sample)) == sample
+    assert not log
+
+
+@pytest.mark.parametrize('mode', [TRAINING, BOTTOM_UP])
+def test_combined_data_sets_give_samples_as_their_parts_do(log, mode):
+    combined = SimpleNamespace(test_mode=False, datasets=[mode, mode])
+    nobody = dict(keypoints_visible=np.zeros((1, 3), np.float32))
+    results = SanitizeInstances()(_sample(combined, **nobody))
+    assert (results is None) == (mode is TRAINING)

@@ -1,0 +1,81 @@
+"""The report of a learned pose NMS: rows and heat maps."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rmpe_spm.coco.ground_truth import PoseSet
+from rmpe_spm.experiments.pose_nms_report import draw_planes, markdown_report
+from rmpe_spm.pose_nms.learning import NMSScore, Plane
+from rmpe_spm.pose_nms.rule import make_rule
+
+
+def poses(images, each):
+    """A set of which only the numbers matter."""
+    fields = [[np.zeros(each)] * images for _ in range(5)]
+    return PoseSet(list(range(images)), *fields)
+
+
+def test_rows_are_the_scores_on_the_images_left_out():
+    rule = replace(make_rule('coco'), eta=2.34567, merge=None)
+    fitted = {'none': NMSScore(0.5, 0.6, 0.7, 9, 1.0)}
+    held_out = {'none': NMSScore(0.12345, 0.23456, 0.34567, 6, 0.0124)}
+    text = markdown_report(
+        'python x', rule, (poses(3, 3), poses(2, 4)), (fitted, held_out)
+    )
+    assert '`python x`' in text
+    assert 'Fitted to 3 images with 9 poses' in text
+    assert 'reported on 2 others with 8' in text
+    assert 'eta 2.346' in text and 'merging None' in text
+    header, _, row = text.splitlines()[-3:]
+    assert header.startswith('| pose NMS | AP (fit) | AP |')
+    assert row == '| none | 0.5000 | 0.1235 | 0.2346 | 0.3457 | 6 | 0.012 |'
+
+
+@pytest.fixture
+def planes():
+    rows, columns = np.geomspace(1, 100, 3), np.geomspace(0.1, 0.8, 4)
+    ap = np.arange(12.0).reshape(3, 4) / 100
+    first = Plane(('eta', 'lambda_'), rows, columns, ap, (10, 0.2), 0.11, 1, 0)
+    return [
+        first,
+        replace(first, zoom=1, best_ap=0.1234),
+        replace(first, names=('sigma1', 'sigma2')),
+    ]
+
+
+def test_a_row_for_each_pair_and_a_column_for_each_zoom(planes):
+    figure = draw_planes(planes)
+    figure.draw_without_rendering()
+    axes = {
+        (axis.get_ylabel(), axis.get_title()): axis
+        for axis in figure.axes
+        if axis.get_title()
+    }
+    assert set(axes) == {
+        ('eta', 'zoom 0: AP 0.1100'),
+        ('eta', 'zoom 1: AP 0.1234'),
+        ('sigma1', 'zoom 0: AP 0.1100'),
+    }
+    places = {key: axis.get_subplotspec() for key, axis in axes.items()}
+    found = {k: (p.rowspan.start, p.colspan.start) for k, p in places.items()}
+    assert found == {
+        ('eta', 'zoom 0: AP 0.1100'): (0, 0),
+        ('eta', 'zoom 1: AP 0.1234'): (0, 1),
+        ('sigma1', 'zoom 0: AP 0.1100'): (1, 0),
+    }
+
+
+def test_columns_run_to_the_right_and_a_star_marks_the_choice(planes):
+    figure = draw_planes(planes[:1])
+    axis = figure.axes[0]
+    assert axis.get_xlabel() == 'lambda_' and axis.get_ylabel() == 'eta'
+    (star,) = axis.lines
+    assert star.get_xydata().tolist() == [[0.2, 10]]
+    (mesh,) = axis.collections
+    np.testing.assert_array_equal(
+        np.reshape(mesh.get_array(), (3, 4)), planes[0].ap
+    )
+    assert axis.get_xscale() == axis.get_yscale() == 'log'
+    np.testing.assert_allclose(axis.get_xticks(), planes[0].columns)

@@ -1,0 +1,134 @@
+"""Models and data that a leaderboard is made of."""
+
+import json
+from argparse import Namespace
+
+import cv2
+import mpii_files
+import numpy as np
+import pytest
+import torch
+from mmpose.models import build_pose_estimator
+
+from rmpe_spm.leaderboard.cache import Record
+from rmpe_spm.leaderboard.evaluate import evaluate_all
+from rmpe_spm.leaderboard.spec import DataSetSpec, listing_of_pairs
+from rmpe_spm.leaderboard.tables import Row
+
+
+@pytest.fixture
+def run_args():
+    """The command line's arguments without any given."""
+    return Namespace(
+        launcher='none', local_rank=0, cfg_options=None, rerun=False
+    )
+
+
+@pytest.fixture
+def easy_annotations(tiny_coco, tmp_path):
+    """People so large that poses of random weights find some of them."""
+    content = json.loads((tiny_coco / 'annotations.json').read_text())
+    for person in content['annotations']:
+        person['area'] *= 40
+    path = tmp_path / 'easy.json'
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.fixture
+def write_model(tiny_config, easy_annotations, tmp_path):
+    """Write the config of a small model, and random weights of a seed."""
+
+    def write(name='tiny', seed=0, **changes):
+        cfg = tiny_config.copy()
+        cfg.test_dataloader.dataset.ann_file = str(easy_annotations)
+        cfg.test_evaluator.ann_file = str(easy_annotations)
+        cfg.merge_from_dict(changes)
+        cfg.dump(tmp_path / f'{name}.py')
+        torch.manual_seed(seed)
+        model = build_pose_estimator(cfg.model)
+        weights = tmp_path / f'{name}.pth'
+        torch.save({'state_dict': model.state_dict()}, weights)
+        return str(tmp_path / f'{name}.py'), str(weights)
+
+    return write
+
+
+@pytest.fixture
+def make_row():
+    """Make a row as an evaluation would."""
+
+    def make(model='model', ap=0.5, boxes='ground truth', **changes):
+        record = Record(
+            metrics={'coco/AP': ap, 'coco/AP .5': ap + 0.1, 'coco/AR': ap},
+            joints={'nose': 0.25, 'left_eye': 0.75},
+            joint_measure='PCK@0.1',
+            sigmas=[],
+            num_images=4,
+            num_poses=8,
+            parameters=1_500_000,
+            gflops=0.5,
+            gflops_input="one person's crop of 48x64",
+            images_per_second=12.5,
+            peak_memory_mib=300.0,
+            device='CPU',
+            processes=1,
+            date='2026-11-24',
+        )
+        row = Row('val', model, boxes, 'c.py', 'w.pth', 'ab' * 32, record)
+        for name, value in changes.items():
+            setattr(row, name, value)
+        return row
+
+    return make
+
+
+@pytest.fixture
+def failed_row(make_row):
+    return make_row('broken', record=None, failure='no <checkpoint> | there')
+
+
+@pytest.fixture
+def evaluate(run_args, tmp_path):
+    """Evaluate a list, or configs with their checkpoints."""
+
+    def evaluate(*what, boxes=None):
+        (listing,) = (
+            what if len(what) == 1 else [listing_of_pairs(what, boxes)]
+        )
+        return evaluate_all(
+            listing, run_args, tmp_path / 'work', lambda _: None
+        )
+
+    return evaluate
+
+
+@pytest.fixture
+def mpii(tmp_path):
+    """Four images of two people, one who reaches out of the image."""
+    people = {
+        f'00000000{i}.jpg': [
+            mpii_files.standing_person(100, 120),
+            mpii_files.standing_person(170 + i, 130),
+        ]
+        for i in range(1, 5)
+    }
+    mpii_files.write_release(tmp_path / 'mpii.mat', people)
+    for name in people:
+        cv2.imwrite(str(tmp_path / name), np.zeros((240, 320, 3), np.uint8))
+
+    def spec(*sources):
+        return DataSetSpec(
+            'MPII',
+            dict(
+                type='MpiiMultiPersonDataset',
+                data_root=str(tmp_path),
+                ann_file='mpii.mat',
+                data_prefix={'img': ''},
+            ),
+            dict(type='MpiiMultiPersonAP', thr=4.0),
+            sources,
+            'Total',
+        )
+
+    return spec

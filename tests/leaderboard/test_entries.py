@@ -1,0 +1,215 @@
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from rmpe_spm.errors import ConfigError
+from rmpe_spm.leaderboard.box_sources import BoxSource
+from rmpe_spm.leaderboard.entries import (
+    Entry,
+    coco_evaluator,
+    file_sha256,
+    identify,
+    list_entries,
+    prepare,
+)
+from rmpe_spm.leaderboard.spec import DataSetSpec, Listing, ModelSpec
+
+OWN = BoxSource('config')
+
+
+@pytest.fixture
+def identified(run_args, tmp_path):
+    """Prepare an entry of a config and a checkpoint, with its keys."""
+
+    def make(config, checkpoint, data_set=None, source=OWN, **options):
+        model = ModelSpec('model', config, checkpoint, options)
+        entry = Entry(model, data_set, source)
+        prepared = prepare(entry, run_args, tmp_path / 'boxes')
+        identify(prepared)
+        return prepared
+
+    return make
+
+
+def test_every_model_on_every_data_set_with_every_source():
+    models = (ModelSpec('a', 'a.py', 'a'), ModelSpec('b', 'b.py', 'b'))
+    sources = (BoxSource('ground_truth'), BoxSource('detections', 'x.json'))
+    own = list_entries(Listing(models, box_sources=sources))
+    assert [(e.model.name, e.data_set, e.box_source) for e in own] == [
+        (name, None, source) for name in 'ab' for source in sources
+    ]
+    one = DataSetSpec('one', {}, {}, sources[:1])
+    two = DataSetSpec('two', {}, {}, sources)
+    entries = list_entries(Listing(models, (one, two)))
+    assert [e.data_set.name for e in entries] == ['one', 'two', 'two'] * 2
+
+
+def test_prepared_config(write_model, identified, easy_annotations):
+    config, weights = write_model()
+    prepared = identified(config, weights, **{'model.head.loss.type': 'X'})
+    assert prepared.cfg.load_from == weights
+    assert prepared.cfg.model.head.loss.type == 'X'
+    assert (prepared.data_set, prepared.boxes) == ('easy', 'ground truth')
+    content = Path(weights).read_bytes()
+    assert prepared.checkpoint_sha256 == hashlib.sha256(content).hexdigest()
+    assert coco_evaluator(prepared.cfg).ann_file == str(easy_annotations)
+
+
+def test_a_models_options_win(write_model, identified, run_args):
+    config, weights = write_model()
+    name = 'model.test_cfg.flip_test'
+    run_args.cfg_options = {name: True, 'test_dataloader.batch_size': 3}
+    cfg = identified(config, weights, **{name: False}).cfg
+    assert cfg.model.test_cfg.flip_test is False
+    assert cfg.test_dataloader.batch_size == 3
+
+
+def test_key_depends_on_what_a_result_depends_on(
+    write_model, identified, easy_annotations, run_args
+):
+    config, weights = write_model()
+    first = identified(config, weights)
+    assert identified(config, weights).key == first.key
+    others = [
+        identified(config, weights, **{'model.test_cfg.flip_test': True}),
+        identified(config, weights, **{'test_evaluator.nms_thr': 0.5}),
+        identified(config, weights, source=BoxSource('ground_truth')),
+        *[
+            identified(
+                config,
+                weights,
+                source=BoxSource('perturbed', error='shift', size=s, seed=n),
+            )
+            for s, n in ((0.1, 0), (0.1, 1), (0.2, 0))
+        ],
+    ]
+    run_args.cfg_options = {'test_dataloader.batch_size': 2}
+    others.append(identified(config, weights))
+    run_args.cfg_options = None
+    torch.save({'state_dict': {}}, weights)
+    others.append(identified(config, weights))
+    content = json.loads(easy_annotations.read_text())
+    content['annotations'][0]['area'] += 1
+    easy_annotations.write_text(json.dumps(content))
+    others.append(identified(config, weights))
+    keys = [first.key, *(each.key for each in others)]
+    # the annotated boxes are what the config uses
+    assert keys[3] == keys[0]
+    assert len(set(keys)) == len(keys) - 1
+    assert others[-1].data_key != first.data_key
+    assert all(each.data_key == first.data_key for each in others[:-1])
+
+
+def test_key_does_not_depend_on_places_and_training(
+    write_model, identified, easy_annotations, tmp_path
+):
+    config, weights = write_model()
+    key = identified(config, weights).key
+    options = {
+        'work_dir': 'elsewhere',
+        'optim_wrapper.optimizer.lr': 1.0,
+        'test_dataloader.num_workers': 3,
+        'model.backbone.init_cfg': dict(type='Pretrained', checkpoint='x'),
+    }
+    assert identified(config, weights, **options).key == key
+    moved = [
+        shutil.copy(path, tmp_path / f'moved_{Path(path).name}')
+        for path in (config, weights, easy_annotations)
+    ]
+    options = {
+        'test_dataloader.dataset.ann_file': str(moved[2]),
+        'test_evaluator.ann_file': str(moved[2]),
+    }
+    again = identified(str(moved[0]), str(moved[1]), **options)
+    assert again.key == key
+
+
+@pytest.fixture
+def mpii_key(write_model, identified, tmp_path):
+    """The data key of an evaluation on MPII."""
+    config, weights = write_model()
+
+    def make(metric=None, **dataset):
+        settings = dict(
+            type='MpiiMultiPersonDataset',
+            data_root=str(tmp_path),
+            ann_file='mpii.json',
+            **dataset,
+        )
+        evaluator = dict(type='MpiiMultiPersonAP', **(metric or {}))
+        spec = DataSetSpec('MPII', settings, evaluator, ())
+        return identified(config, weights, spec).data_key
+
+    return make
+
+
+def test_protocols_of_mpii_do_not_compare(mpii_key, tmp_path):
+    for name in ('one', 'two'):
+        (tmp_path / f'{name}.json').write_text(name)
+    keys = [
+        mpii_key(),
+        mpii_key(protocol='group'),
+        mpii_key(protocol='group', group_file='one.json'),
+        mpii_key(protocol='group', group_file='two.json'),
+        mpii_key(split='train'),
+        mpii_key(num_keypoints=14),
+        mpii_key(min_people=2),
+        mpii_key(headbox_file='one.json'),
+        mpii_key({'thr': 0.2}),
+        mpii_key({'unannotated': 'false_positive'}),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_written_defaults_and_the_models_nms_compare(mpii_key):
+    same = dict(protocol='image', group_file=None, min_people=1)
+    same['sample_interval'] = 1  # of a parent
+    assert mpii_key({'thr': 0.5}, **same) == mpii_key()
+    nms = dict(type='ParametricPoseNMS', preset='mpii')
+    assert mpii_key({'nms': nms, 'score_mode': 'bbox'}) == mpii_key()
+
+
+def test_data_set_of_the_list(write_model, identified, tiny_coco):
+    config, weights = write_model(
+        **{'test_dataloader.dataset.bbox_file': 'boxes.json'}
+    )
+    dataset = dict(data_root=str(tiny_coco), ann_file='annotations.json')
+    spec = DataSetSpec('noise', dataset, {'use_area': False}, ())
+    source = BoxSource('ground_truth')
+    prepared = identified(config, weights, spec, source)
+    assert prepared.data_set == 'noise'
+    changed = prepared.cfg.test_dataloader.dataset
+    assert 'bbox_file' not in changed
+    assert changed.ann_file == 'annotations.json'
+    assert changed.pipeline  # the model's
+    evaluator = prepared.cfg.test_evaluator[0]
+    assert evaluator.type == 'CocoMetric'
+    assert evaluator.ann_file == str(tiny_coco / 'annotations.json')
+    assert evaluator.use_area is False
+    replaced = DataSetSpec('noise', dataset, {'type': 'PCKAccuracy'}, ())
+    prepared = identified(config, weights, replaced, source)
+    assert prepared.cfg.test_evaluator == [dict(type='PCKAccuracy')]
+    assert coco_evaluator(prepared.cfg) is None
+
+
+def test_what_is_missing(write_model, identified, tmp_path):
+    config, weights = write_model()
+    with pytest.raises(ConfigError, match=r'no\.py does not exist'):
+        identified('no.py', weights)
+    with pytest.raises(ConfigError, match=r'no\.pth does not exist'):
+        identified(config, 'no.pth')
+    training = tmp_path / 'training.py'
+    training.write_text("model = dict(type='X')")
+    with pytest.raises(ConfigError, match='has no test_dataloader'):
+        identified(str(training), weights)
+
+
+def test_hash_of_a_file(tmp_path):
+    path = tmp_path / 'file'
+    path.write_bytes(b'x' * 3_000_000)
+    expected = hashlib.sha256(b'x' * 3_000_000).hexdigest()
+    assert file_sha256(path) == expected

@@ -1,0 +1,118 @@
+import json
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from rmpe_spm.coco.joint_errors import joint_pck
+from rmpe_spm.errors import ConfigError
+from rmpe_spm.leaderboard.box_sources import BoxSource
+from rmpe_spm.leaderboard.entries import Entry, identify, prepare
+from rmpe_spm.leaderboard.evaluate import evaluated_poses, make_runner, run
+from rmpe_spm.leaderboard.spec import ModelSpec
+
+
+@pytest.fixture
+def evaluate(run_args, tmp_path):
+    def evaluate(config, weights, **options):
+        model = ModelSpec('model', config, weights, options)
+        entry = Entry(model, None, BoxSource('config'))
+        prepared = prepare(entry, run_args, tmp_path / 'boxes')
+        identify(prepared)
+        folder = tmp_path / 'runs' / prepared.key
+        runner = make_runner(prepared, folder)
+        return prepared, folder, run(prepared, runner, folder)
+
+    return evaluate
+
+
+def test_what_a_run_records(write_model, evaluate):
+    prepared, folder, record = evaluate(*write_model())
+    results = json.loads((folder / 'results.keypoints.json').read_text())
+    assert record.num_images == 4
+    assert record.num_poses == len(results) == 8
+    assert 0 < record.metrics['coco/AP'] < 1
+    parameters = sum(
+        np.prod(each.shape) for each in _weights(prepared).values()
+    )
+    assert record.parameters == parameters
+    assert 0 < record.gflops < 0.1
+    assert record.gflops_input == "one person's crop of 48x64"
+    assert record.images_per_second > 0
+    assert record.device.startswith(('CPU', 'NVIDIA'))
+    assert len(record.sigmas) == 17
+    poses = evaluated_poses(prepared, folder, 17)
+    assert list(record.joints)[:2] == ['nose', 'left_eye']
+    np.testing.assert_array_equal(
+        list(record.joints.values()), joint_pck(poses)
+    )
+    assert len(list((folder / 'pictures').glob('*.jpg'))) == 4
+
+
+def test_gflops_are_of_what_the_test_gives_to_the_model(write_model, evaluate):
+    config, weights = write_model()
+    cfg = Config.fromfile(config)
+    crop = cfg.test_dataloader.dataset.pipeline[2]
+    crop.input_size = (96, 64)  # the codec's is 48x64
+    cfg.dump(config)
+    _, _, wide = evaluate(config, weights)
+    assert wide.gflops_input == "one person's crop of 96x64"
+    crop.input_size = (48, 64)
+    cfg.dump(config)
+    _, _, record = evaluate(config, weights)
+    assert wide.gflops == pytest.approx(2 * record.gflops)
+
+
+def test_config_that_names_its_boxes_itself(write_model, evaluate):
+    hooks = [dict(type='BoxSourceHook')]
+    _, _, record = evaluate(*write_model(), custom_hooks=hooks)
+    assert record.metrics['coco/AP'] > 0
+    assert 'boxes' not in record.metrics
+
+
+def _weights(prepared):
+    import torch
+
+    state = torch.load(prepared.cfg.load_from, weights_only=True)
+    return {
+        name: value
+        for name, value in state['state_dict'].items()
+        if not name.endswith(('running_mean', 'running_var', 'tracked'))
+    }
+
+
+def test_metric_that_writes_no_results(write_model, evaluate):
+    config, weights = write_model()
+    cfg = Config.fromfile(config)
+    cfg.test_evaluator = dict(type='EPE')
+    cfg.dump(config)
+    _, folder, record = evaluate(config, weights)
+    assert list(record.metrics) == ['EPE']
+    assert record.joints == {} and record.sigmas == []
+    assert record.num_poses is None
+    assert record.num_images == 4
+
+
+def test_images_that_are_missing_are_told_first(write_model, evaluate):
+    with pytest.raises(ConfigError, match=r'data_prefix\.img'):
+        evaluate(
+            *write_model(), **{'test_dataloader.dataset.data_prefix.img': 'no'}
+        )
+
+
+def test_model_that_finds_nobody(write_model, evaluate, tmp_path):
+    """AP 0, and all joints are missed: numbers, not gaps."""
+    nobody = tmp_path / 'nobody.json'
+    box = dict(image_id=1, category_id=1, bbox=[3, 3, 30, 40], score=0.9)
+    nobody.write_text(json.dumps([box]))
+    changes = {
+        'test_dataloader.dataset.bbox_file': str(nobody),
+        'test_evaluator.type': 'PoseNMSCocoMetric',
+        'test_evaluator.keypoint_score_thr': 0.2,
+    }
+    prepared, folder, record = evaluate(*write_model(), **changes)
+    (folder / 'results.keypoints.json').write_text('[]')
+    poses = evaluated_poses(prepared, folder, 17)
+    assert poses.num_poses == 0
+    assert (joint_pck(poses) == 0).all()
+    assert record.num_images == 4

@@ -1,0 +1,256 @@
+import json
+import os
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from rmpe_spm.leaderboard import entries
+from rmpe_spm.leaderboard import evaluate as running
+from rmpe_spm.leaderboard.box_sources import WITHOUT_BOXES, BoxSource
+from rmpe_spm.leaderboard.evaluate import retry
+from rmpe_spm.leaderboard.report import build_tables
+from rmpe_spm.leaderboard.spec import Listing, ModelSpec
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """The models that run, in order."""
+    names = []
+    original = running.run
+
+    def spy(prepared, runner, folder):
+        names.append(prepared.cfg.load_from)
+        return original(prepared, runner, folder)
+
+    monkeypatch.setattr(running, 'run', spy)
+    return names
+
+
+def test_runs_what_is_missing_and_no_more(
+    write_model, evaluate, runs, run_args
+):
+    one, two = write_model('one'), write_model('two', seed=1)
+    first = evaluate(*one)
+    assert runs == [one[1]]
+    both = evaluate(*one, *two)
+    assert runs == [one[1], two[1]]
+    assert [outcome.cached for outcome in both] == [True, False]
+    assert both[0].row.record == first[0].row.record
+    # other weights, under the same name
+    write_model('one', seed=2)
+    again = evaluate(*one, *two)
+    assert runs == [one[1], two[1], one[1]]
+    assert again[0].row.record.metrics != first[0].row.record.metrics
+    # the same weights under another name
+    shutil.copy(two[1], one[1])
+    again = evaluate(*one)
+    assert again[0].row.record.metrics == both[1].row.record.metrics
+    assert len(runs) == 3
+    run_args.rerun = True
+    evaluate(*two)
+    assert len(runs) == 4
+
+
+def test_interruption_leaves_what_was_finished(
+    write_model, evaluate, runs, monkeypatch, tmp_path
+):
+    one, two = write_model('one'), write_model('two', seed=1)
+    original = running.run
+
+    def interrupt(prepared, runner, folder):
+        record = original(prepared, runner, folder)
+        if prepared.cfg.load_from == two[1]:
+            raise KeyboardInterrupt  # after the results, before the record
+        return record
+
+    monkeypatch.setattr(running, 'run', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(*one, *two)
+    monkeypatch.setattr(running, 'run', original)
+    outcomes = evaluate(*one, *two)
+    assert [outcome.cached for outcome in outcomes] == [True, False]
+    assert runs == [one[1], two[1], two[1]]
+    assert not list((tmp_path / 'work').rglob('*.part'))
+
+
+def test_what_fails_is_a_row_and_the_others_go_on(
+    write_model, evaluate, tmp_path
+):
+    good = write_model('good')
+    broken = tmp_path / 'broken.pth'
+    broken.write_bytes(b'no weights')
+    foreign = tmp_path / 'foreign.pth'
+    torch.save(dict(state_dict={'foo.weight': torch.ones(1)}), foreign)
+    argv = ['no.py', good[1], good[0], 'no.pth', good[0], str(broken)]
+    outcomes = evaluate(*argv, *good, good[0], str(foreign))
+    reasons = [outcome.row.failure for outcome in outcomes]
+    assert reasons[0] == 'the config no.py does not exist'
+    assert reasons[1] == 'the checkpoint no.pth does not exist'
+    assert 'broken.pth (10 bytes) is truncated' in reasons[2]
+    assert reasons[3] == ''
+    assert 'foreign.pth lacks' in reasons[4]
+    tables = build_tables(outcomes, tmp_path / 'work', 'AP', 50)
+    assert len(tables) == 1
+    assert [row.record is None for row in tables[0].rows] == [
+        False,
+        True,
+        True,
+        True,
+        True,
+    ]
+    # a failure is not kept
+    shutil.copy(good[1], broken)
+    assert evaluate(good[0], str(broken))[0].row.failure == ''
+
+
+def test_error_within_a_run_names_its_place(
+    write_model, evaluate, monkeypatch
+):
+    def fail(*_):
+        raise RuntimeError('out of something\nmore')
+
+    monkeypatch.setattr(running, 'run', fail)
+    (outcome,) = evaluate(*write_model())
+    assert outcome.row.failure.startswith('RuntimeError: out of something (')
+    assert 'test_running.py:' in outcome.row.failure
+
+
+def test_perturbed_boxes_change_the_result_and_size_0_does_not(
+    write_model, evaluate, tmp_path
+):
+    boxes = ['ground_truth', 'shift:0', 'shift:0.3', 'shift:0.3:1']
+    outcomes = evaluate(*write_model(), boxes=boxes)
+    metrics = [outcome.row.record.metrics for outcome in outcomes]
+    assert metrics[0] == metrics[1]
+    assert metrics[2] not in (metrics[0], metrics[3])
+    labels = [outcome.row.boxes for outcome in outcomes]
+    assert labels == [
+        'ground truth',
+        'ground truth, shift 0, seed 0',
+        'ground truth, shift 0.3, seed 0',
+        'ground truth, shift 0.3, seed 1',
+    ]
+    # from scratch, the same
+    shutil.rmtree(tmp_path / 'work')
+    (again,) = evaluate(*write_model(), boxes=boxes[2:3])
+    assert again.row.record.metrics == metrics[2]
+
+
+@pytest.mark.parametrize('label', WITHOUT_BOXES)
+def test_a_model_without_boxes_runs_once(
+    write_model, evaluate, monkeypatch, label
+):
+    monkeypatch.setattr(entries, 'apply_box_source', lambda *_: label)
+    monkeypatch.setattr(running, '_run', lambda *_: None)
+    outcomes = evaluate(*write_model(), boxes=['config', 'ground_truth'])
+    assert [outcome.row.boxes for outcome in outcomes] == [label]
+
+
+def test_perturbed_boxes_of_mpii(write_model, mpii, evaluate, tmp_path):
+    found = tmp_path / 'found.json'
+    entry = dict(category_id=1, score=0.9)
+    found.write_text(
+        json.dumps(
+            [
+                dict(entry, image_id=i, bbox=[5.0, 25.0, 190.0, 210.0])
+                for i in range(1, 5)
+            ]
+        )
+    )
+    sources = [BoxSource('ground_truth'), BoxSource('detections', str(found))]
+    sources += [
+        BoxSource('perturbed', error=kind, size=size)
+        for kind, size in (('shift', 0.0), ('truncation', 0.3))
+    ]
+    sources += [
+        BoxSource('perturbed', str(found), error='amplification', size=size)
+        for size in (0.0, 1.0, 2.0)
+    ]
+    model = write_model('m', **{'model.head.out_channels': 16})
+    listing = Listing((ModelSpec('m', *model),), (mpii(*sources),))
+    outcomes = evaluate(listing)
+    assert [outcome.row.failure for outcome in outcomes] == [''] * 7
+    values = [outcome.row.record.metrics for outcome in outcomes]
+    truth, detected, shift, truncation, _, same, _ = values
+    assert shift == truth != truncation
+    assert same == detected
+    # the square of 200 x scale about the first person is (20, 52, 160, 160)
+    for factor, bbox in (
+        (0, [20, 52, 160, 160]),
+        (1, [5, 25, 190, 210]),
+        (2, [-10, -2, 220, 260]),
+    ):
+        (path,) = tmp_path.glob(f'work/boxes/mpii-amplification-{factor}-*')
+        assert json.loads(path.read_text())[0]['bbox'] == pytest.approx(bbox)
+
+
+@pytest.fixture
+def kill(monkeypatch, evaluate):
+    """Evaluate entries one by one, each killed while it runs."""
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    def kill(*models):
+        # a process that is killed leaves its files
+        with monkeypatch.context() as patch:
+            patch.setattr(running, 'run', interrupt)
+            patch.setattr('pathlib.Path.unlink', lambda *_, **__: None)
+            for model in models:
+                with pytest.raises(KeyboardInterrupt):
+                    evaluate(*model)
+
+    return kill
+
+
+def test_what_ended_the_processes_is_run_last(
+    write_model, evaluate, runs, kill, tmp_path
+):
+    one, two = write_model('one'), write_model('two', seed=1)
+    folder = tmp_path / 'work'
+    kill(one)
+    outcomes = evaluate(*one, *two)
+    assert runs == [two[1]]
+    assert [bool(outcome.postponed) for outcome in outcomes] == [True, False]
+    failure = 'the processes ended when it ran last: no reason was written'
+    assert outcomes[0].row.failure == failure
+    build_tables(outcomes, folder, 'AP', 50)
+    assert retry(outcomes, folder, lambda _: None)
+    assert runs == [two[1], one[1]]
+    assert outcomes[0].row.failure == ''
+    assert outcomes[0].row.record.metrics != outcomes[1].row.record.metrics
+    assert not retry(outcomes, folder, lambda _: None)
+    assert [outcome.cached for outcome in evaluate(*one, *two)] == [True] * 2
+
+
+def test_retries_begin_with_the_oldest_and_run_equal_entries_once(
+    write_model, evaluate, runs, kill, tmp_path
+):
+    one, two = write_model('one'), write_model('two', seed=1)
+    kill(two, one)
+    notes = sorted(
+        tmp_path.glob('work/runs/*/unfinished.txt'),
+        key=lambda path: path.stat().st_mtime_ns,
+    )
+    for age, path in enumerate(reversed(notes)):
+        os.utime(path, (1000 - age, 1000 - age))
+    outcomes = evaluate(*one, *two, *one)
+    assert runs == []
+    assert retry(outcomes, tmp_path / 'work', lambda _: None)
+    assert runs == [two[1], one[1]]
+    first, _, last = (outcome.row for outcome in outcomes)
+    assert first.record == last.record is not None
+    assert first.failure == last.failure == ''
+
+
+def test_data_sets_of_other_people_have_other_boxes(
+    write_model, mpii, evaluate, tmp_path
+):
+    """The boxes of one are not written over those of another."""
+    model = write_model('m', **{'model.head.out_channels': 16})
+    spec = mpii(BoxSource('perturbed', error='shift', size=0.1))
+    few = replace(spec, dataset=dict(spec.dataset, split='train'))
+    evaluate(Listing((ModelSpec('m', *model),), (spec, few)))
+    assert len(list(tmp_path.glob('work/boxes/*.json'))) == 2

@@ -1,0 +1,118 @@
+import mmap
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from rmpe_spm.leaderboard import cost as speed_meter
+from rmpe_spm.leaderboard.cost import SpeedMeter
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that a test sets; there is no GPU."""
+    now = SimpleNamespace(seconds=0.0)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(speed_meter.time, 'perf_counter', lambda: now.seconds)
+    return now
+
+
+def measure(clock, batches, model=None):
+    """Measure batches of (image ids, seconds of the model)."""
+    model = model or torch.nn.Identity()
+    runner = SimpleNamespace(model=model)
+    meter = SpeedMeter()
+    meter.before_test(runner)
+    for index, (image_ids, seconds) in enumerate(batches):
+        meter.before_test_iter(runner, index)
+        clock.seconds += seconds
+        model(0)
+        clock.seconds += 100  # evaluation and loading don't count
+        outputs = [SimpleNamespace(img_id=image_id) for image_id in image_ids]
+        meter.after_test_iter(runner, index, outputs=outputs)
+    meter.after_test(runner)
+    return meter.summary()
+
+
+def test_people_of_an_image_count_together(clock):
+    """6 people of 3 images; after the first batch 4 people in 2 s."""
+    found = measure(clock, [([1, 1], 50), ([1, 2], 1.5), ([2, 3], 0.5)])
+    assert found['images_per_second'] == pytest.approx(4 / 2 * 3 / 6)
+
+
+def test_a_single_batch_is_timed(clock):
+    found = measure(clock, [([1, 2], 4)])
+    assert found['images_per_second'] == pytest.approx(0.5)
+
+
+def test_nothing_to_time(clock):
+    assert measure(clock, [])['images_per_second'] is None
+
+
+def test_watches_the_model_within_a_wrapper_and_lets_go(clock):
+    class Wrapper(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.module = torch.nn.Identity()
+
+        def forward(self, x):
+            return self.module(x)
+
+    wrapper = Wrapper()
+    found = measure(clock, [([1], 9), ([2], 2)], wrapper)
+    assert found['images_per_second'] == pytest.approx(0.5)
+    assert not wrapper.module._forward_hooks
+
+
+def test_sizes_of_what_the_model_is_given(clock):
+    class Model(torch.nn.Module):
+        def forward(self, inputs, data_samples=None):
+            return inputs
+
+    model, meter = Model(), SpeedMeter()
+    meter.before_test(SimpleNamespace(model=model))
+    image = torch.zeros(2, 3, 64, 48)
+    model(inputs=image)
+    model(inputs=torch.zeros(1, 3, 32, 96))
+    model(inputs=[image, torch.zeros(2, 3, 8, 8)])
+    assert list(meter.input_sizes) == [
+        ((48, 64),),
+        ((96, 32),),
+        ((48, 64), (8, 8)),
+    ]
+
+
+def test_processes_add_up(clock, monkeypatch):
+    def gather(mine):
+        other = dict(mine, images={7, 8}, rate=3.0, samples=2, peak=5.0)
+        return [dict(mine, peak=9.0), other]
+
+    monkeypatch.setattr(speed_meter, 'all_gather_object', gather)
+    found = measure(clock, [([1, 1], 1), ([2, 2], 2)])
+    # 1 + 3 people a second, 4 images for 6 people
+    assert found['images_per_second'] == pytest.approx(4 * 4 / 6)
+    assert found['peak_memory_mib'] == 9.0
+
+
+@contextmanager
+def touched_memory(mib):
+    """Memory from the system, which gets it back whatever malloc keeps."""
+    with mmap.mmap(-1, mib * speed_meter.MIB) as block:
+        for start in range(0, len(block), mmap.PAGESIZE):
+            block[start] = 1
+        yield
+
+
+def test_peak_of_the_memory_is_that_of_the_test():
+    """Not of what was there before: the peak is reset."""
+    if not speed_meter._CLEAR.exists():
+        pytest.skip('not on Linux')
+    with touched_memory(200):
+        before = speed_meter._peak_mib(False)
+    speed_meter._reset_peak(False)
+    after = speed_meter._peak_mib(False)
+    with touched_memory(120):
+        with_block = speed_meter._peak_mib(False)
+    assert before - after > 150
+    assert with_block - after > 100

@@ -1,0 +1,223 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rmpe_spm.coco.bootstrap import bootstrap_ap, paired_bootstrap
+from rmpe_spm.coco.ground_truth import ImageTruth, PoseSet
+from rmpe_spm.coco.keypoint_ap import match_poses
+from rmpe_spm.leaderboard import report as statistics
+from rmpe_spm.leaderboard.report import SEED, ResampledRow, add_statistics
+from rmpe_spm.leaderboard.tables import Comparison, make_table
+from rmpe_spm.mpii import matching as mpii_matching
+from rmpe_spm.mpii.ap import matches_by_image
+from rmpe_spm.mpii.matching import AnnotatedPoses, PredictedPoses
+
+SIGMAS = np.full(5, 0.1)
+
+
+def pose_set(noise, num_images=12):
+    """Two people an image, and poses that are off by some noise."""
+    rng = np.random.default_rng(3)
+    truths, keypoints = [], []
+    for _ in range(num_images):
+        points = rng.uniform(0, 100, (2, 5, 2))
+        visible = np.full((2, 5, 1), 2.0)
+        boxes = np.tile([0.0, 0.0, 100.0, 100.0], (2, 1))
+        truths.append(
+            ImageTruth(
+                np.concatenate([points, visible], -1),
+                boxes,
+                np.full(2, 2500.0),
+                np.zeros(2, bool),
+            )
+        )
+        keypoints.append(points + rng.normal(0, noise, points.shape))
+    return PoseSet(
+        list(range(num_images)),
+        truths,
+        keypoints,
+        [np.ones((2, 5)) for _ in truths],
+        [np.tile([0.0, 0.0, 100.0, 100.0], (2, 1)) for _ in truths],
+        [rng.uniform(0, 1, 2) for _ in truths],
+    )
+
+
+@pytest.fixture
+def ranked(make_row, tmp_path):
+    """A table of two rows with their poses and folders."""
+    poses, rows = {}, []
+    for name, noise in (('good', 4.0), ('bad', 5.5)):
+        poses[name] = pose_set(noise)
+        ap = float(match_poses(poses[name], SIGMAS).ap()[0])
+        assert 0.1 < ap < 0.9
+        row = make_row(name, ap)
+        row.record.sigmas = SIGMAS.tolist()
+        rows.append(row)
+        (tmp_path / name).mkdir()
+    table = make_table('val', rows, 'AP')
+    names = [row.model for row in table.rows]
+    return (
+        table,
+        [poses[name] for name in names],
+        [tmp_path / name for name in names],
+    )
+
+
+def test_intervals_and_tests_are_those_of_the_bootstrap(ranked):
+    table, poses, folders = ranked
+    add_statistics(table, poses, folders, 200)
+    matches = [match_poses(each, SIGMAS) for each in poses]
+    for row, each in zip(table.rows, matches, strict=True):
+        rng = np.random.default_rng(SEED)
+        expected = bootstrap_ap(each, rng, 200)
+        assert row.interval == (expected.low, expected.high)
+    rng = np.random.default_rng(SEED)
+    expected = paired_bootstrap(*matches, rng, 200)
+    assert table.comparisons == {
+        (0, 1): Comparison(
+            expected.difference,
+            expected.low,
+            expected.high,
+            expected.p_value,
+        )
+    }
+    assert table.comparisons[0, 1].difference > 0
+
+
+def mpii_matches(noise, num_images=9):
+    """Two people an image, and poses that are off by some noise."""
+    rng = np.random.default_rng(5)
+    annotated, predicted = [], []
+    for _ in range(num_images):
+        points = rng.uniform(0, 300, (2, 14, 2))
+        annotated.append(
+            AnnotatedPoses(points, np.ones((2, 14), bool), np.full(2, 20.0))
+        )
+        off = rng.normal(0, noise, points.shape)
+        predicted.append(PredictedPoses(points + off, rng.random((2, 14))))
+    matched = mpii_matching.match_poses(annotated, predicted)
+    return matches_by_image(matched, annotated, predicted, range(num_images))
+
+
+def test_mpii_has_intervals_and_tests_of_its_total(make_row, tmp_path):
+    matches = {'good': mpii_matches(5.0), 'bad': mpii_matches(7.0)}
+    rows = []
+    for name, each in matches.items():
+        row = make_row(name)
+        row.record.metrics = {'mpii/Total': float(each.ap()[0])}
+        rows.append(row)
+    table = make_table('mpii', rows, 'Total')
+    folders = [tmp_path / row.model for row in table.rows]
+    add_statistics(table, list(matches.values()), folders, 200)
+    for row, each in zip(table.rows, matches.values(), strict=True):
+        rng = np.random.default_rng(SEED)
+        expected = bootstrap_ap(each, rng, 200)
+        assert row.interval == (expected.low, expected.high)
+        assert 10 < row.interval[0] < row.metrics['Total'] < 100
+    rng = np.random.default_rng(SEED)
+    expected = paired_bootstrap(*matches.values(), rng, 200)
+    found = table.comparisons[0, 1]
+    assert found.difference == expected.difference > 0
+    assert found.p_value == expected.p_value
+    # ranked by something else, there is none
+    table = make_table('mpii', rows, 'Head')
+    rows[0].interval = None
+    add_statistics(table, list(matches.values()), folders, 200)
+    assert rows[0].interval is None and not table.comparisons
+
+
+def test_resampled_once_and_kept(ranked, monkeypatch):
+    table, poses, folders = ranked
+    calls = []
+    original = ResampledRow.__init__
+
+    def spy(self, matches, folder):
+        original(self, matches, folder)
+        score = type(matches).ap
+        self._matches = type(
+            'Spy',
+            (),
+            {
+                'ap': lambda _, counts=None: (
+                    calls.append(counts is not None) or score(matches, counts)
+                )
+            },
+        )()
+
+    monkeypatch.setattr(ResampledRow, '__init__', spy)
+    add_statistics(table, poses, folders, 50)
+    assert sum(calls) == 2  # once a row, for interval and test
+    first = [row.interval for row in table.rows]
+    calls.clear()
+    add_statistics(table, poses, folders, 50)
+    assert sum(calls) == 0
+    assert [row.interval for row in table.rows] == first
+    add_statistics(table, poses, folders, 60)
+    assert sum(calls) == 2
+
+
+@pytest.mark.parametrize('kept', [0, 70, 300])
+def test_damaged_file_is_made_anew(ranked, kept):
+    table, poses, folders = ranked
+    add_statistics(table, poses, folders, 50)
+    intervals = [row.interval for row in table.rows]
+    path = folders[0] / 'resampled_ap_50.npy'
+    whole = path.read_bytes()
+    path.write_bytes(whole[:kept])
+    for row in table.rows:
+        row.interval = None
+    add_statistics(table, poses, folders, 50)
+    assert [row.interval for row in table.rows] == intervals
+    assert path.read_bytes() == whole
+
+
+def test_interrupted_writing_leaves_no_file(ranked, monkeypatch):
+    def interrupt(file, values):
+        if isinstance(file, Path):
+            file.write_bytes(b'half')
+        raise KeyboardInterrupt
+
+    table, poses, folders = ranked
+    monkeypatch.setattr(np, 'save', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        add_statistics(table, poses, folders, 50)
+    assert not list(folders[0].iterdir())
+
+
+def test_other_errors_are_told(ranked, monkeypatch):
+    def fail(*_):
+        raise ValueError('something else')
+
+    table, poses, folders = ranked
+    monkeypatch.setattr(statistics, 'bootstrap_ap', fail)
+    with pytest.raises(ValueError, match='something else'):
+        add_statistics(table, poses, folders, 50)
+
+
+def test_nobody_to_find_has_no_interval(ranked):
+    table, poses, folders = ranked
+    for each in poses:
+        for truth in each.truths:
+            truth.crowd[:] = True
+    add_statistics(table, poses, folders, 50)
+    assert [row.interval for row in table.rows] == [None, None]
+
+
+def test_another_ap_than_the_evaluators_has_no_interval(ranked):
+    table, poses, folders = ranked
+    table.rows[0].record.metrics['coco/AP'] += 0.01
+    add_statistics(table, poses, folders, 50)
+    assert table.rows[0].interval is None
+    assert table.rows[1].interval is not None
+    assert table.comparisons == {}
+
+
+def test_what_has_no_poses_or_other_images(ranked, failed_row):
+    table, poses, folders = ranked
+    table.rows.append(failed_row)
+    poses[1].image_ids = [image_id + 100 for image_id in poses[1].image_ids]
+    add_statistics(table, [*poses, None], [*folders, folders[0]], 50)
+    assert failed_row.interval is None
+    assert table.rows[1].interval is not None
+    assert table.comparisons == {}

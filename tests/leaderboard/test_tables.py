@@ -1,0 +1,77 @@
+import math
+
+from rmpe_spm.leaderboard.tables import (
+    Comparison,
+    Table,
+    joint_label,
+    make_table,
+    short_metrics,
+)
+
+
+def test_best_first_and_failures_last(make_row, failed_row):
+    rows = [
+        failed_row,
+        make_row('worst', 0.1),
+        make_row('nothing known', math.nan),
+        make_row('best', 0.9),
+        make_row('equal', 0.5),
+        make_row('as good', 0.5),
+    ]
+    table = make_table('val', rows, 'AP')
+    assert [(row.model, row.rank) for row in table.rows] == [
+        ('best', 1),
+        ('equal', 2),
+        ('as good', 2),
+        ('worst', 4),
+        ('nothing known', None),
+        ('broken', None),
+    ]
+
+
+def test_ranked_by_another_metric(make_row):
+    first, second = make_row('first', 0.9), make_row('second', 0.1)
+    first.record.metrics = {'pck/PCK': 0.2, 'coco/AP': 0.9}
+    second.record.metrics = {'pck/PCK': 0.3}
+    table = make_table('val', [first, second], 'PCK')
+    assert [row.model for row in table.rows] == ['second', 'first']
+    assert table.metric_names == ['PCK', 'AP']
+
+
+def test_names_of_metrics():
+    metrics = {'coco/AP': 1, 'coco/AP .5': 2, 'coco/AP (M)': 3, 'PCK': 4}
+    assert short_metrics(metrics) == {
+        'AP': 1,
+        'AP50': 2,
+        'APM': 3,
+        'PCK': 4,
+    }
+    # CrowdPose's are other things
+    assert short_metrics({'crowdpose/AP(M)': 1}) == {'AP medium': 1}
+    # two evaluators keep their prefix
+    both = {'coco/AP': 1, 'crowdpose/AP': 2, 'coco/AR': 3}
+    assert short_metrics(both) == {'coco/AP': 1, 'crowdpose/AP': 2, 'AR': 3}
+
+
+def test_columns_of_all_rows(make_row, failed_row):
+    other = make_row('other')
+    other.record.joints = {'nose': 1.0, 'tail': 0.5}
+    other.record.metrics = {'coco/AP': 0.1, 'coco/AP (L)': 0.2}
+    table = make_table('val', [failed_row, make_row(), other], 'AP')
+    assert table.metric_names == ['AP', 'AP50', 'AR', 'APL']
+    assert table.joint_names == ['nose', 'left_eye', 'tail']
+    assert table.joint_measure == 'PCK@0.1'
+
+
+def test_comparison_from_the_other_side():
+    found = Comparison(0.2, -0.1, 0.5, 0.04)
+    table = Table('val', 'AP', [], {(0, 1): found})
+    assert table.compare(0, 1) == found
+    assert table.compare(1, 0) == Comparison(-0.2, -0.5, 0.1, 0.04)
+    assert table.compare(0, 2) is None
+
+
+def test_names_of_joints():
+    assert joint_label('left_shoulder') == 'L shoulder'
+    assert joint_label('right_big_toe') == 'R big toe'
+    assert joint_label('head_top') == 'head top'

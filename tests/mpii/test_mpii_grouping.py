@@ -1,0 +1,134 @@
+"""Which group a pose counts for."""
+
+import numpy as np
+import pytest
+
+from rmpe_spm.mpii.samples import (
+    SamplePoses,
+    annotated_poses,
+    gather_units,
+    nearest_group,
+)
+
+
+def person(number, group, box, image=5, protocol='group', head=30.0):
+    return dict(
+        id=number,
+        image_id=image,
+        image_name=f'{image}.jpg',
+        keypoints=[1.0, 2.0, 2.0] * 16,
+        head_size=head,
+        protocol=protocol,
+        group_id=group,
+        group_bbox_xyxy=box,
+    )
+
+
+def sample(sample_id, people, places, image=5):
+    """Poses of 16 joints about these places."""
+    poses = np.reshape(places, (-1, 1, 2)) + np.linspace(-3, 3, 16)[:, None]
+    number = len(poses)
+    return SamplePoses(
+        sample_id,
+        image,
+        poses,
+        np.ones((number, 16)),
+        np.zeros((number, 4)),
+        np.ones(number),
+        people,
+    )
+
+
+def test_nearest_group_by_hand():
+    boxes = np.array([[0, 0, 100, 100], [60, 0, 100, 40], [300, 0, 310, 5]])
+    places = [(10, 90), (81, 20), (70, 32), (200, 50), (305, 5), (305, 5.1)]
+    poses = np.concatenate(
+        [np.reshape(places, (-1, 1, 2)) + d for d in ([-7, 2], [7, -2])], 1
+    )
+    # (70, 32) is 26.9 of 70.7 from the first centre, 15.6 of 28.3 from the
+    # second
+    assert nearest_group(poses, boxes).tolist() == [0, 1, 0, -1, 2, -1]
+    assert nearest_group(poses[:0], boxes).shape == (0,)
+
+
+LEFT, RIGHT = [0, 0, 100, 100], [80, 0, 200, 100]
+
+
+def test_group_samples_keep_what_is_theirs():
+    """Bottom-up: each group's image part also shows the others."""
+    one, two = person(1, 0, LEFT), person(2, 1, RIGHT)
+    places = [(50, 50), (150, 50), (85, 50), (50, 300)]
+    samples = [sample((1,), [one], places), sample((2,), [two], places)]
+    units, left_out = gather_units(samples)
+    assert [unit.group_id for unit in units] == [0, 1]
+    # 85 is 35 of 70.7 from the left centre and 55 of 78.1 from the right
+    assert units[0].poses == [(0, 0), (0, 2)]
+    assert units[1].poses == [(1, 1)]
+    assert left_out == 5
+    assert units[0].people == {1: one} and units[0].image_name == '5.jpg'
+
+
+def test_detections_go_where_they_lie():
+    """Every detection knows all people of its image; the first also others."""
+    people = [person(1, 0, LEFT), person(2, 1, RIGHT)]
+    missed = person(3, 2, LEFT, image=6)
+    samples = [
+        sample(0, [*people, missed], [(150, 50)]),
+        sample(1, people, [(50, 50)]),
+        sample(2, people, [(900, 50)]),
+    ]
+    units, left_out = gather_units(samples)
+    assert [unit.poses for unit in units] == [[(1, 0)], [(0, 0)], []]
+    assert [unit.img_id for unit in units] == [5, 5, 6] and left_out == 1
+
+
+def test_whole_images_take_everything():
+    people = [person(n, 0, LEFT, protocol='image') for n in (1, 2)]
+    samples = [
+        sample(1, [people[0]], [(50, 50)]),
+        sample(2, [people[1]], [(900, 900)]),
+    ]
+    (unit,), left_out = gather_units(samples)
+    assert unit.poses == [(0, 0), (1, 0)] and left_out == 0
+    assert list(unit.people) == [1, 2]
+
+
+def test_what_is_refused():
+    one = person(1, 0, LEFT)
+    with pytest.raises(ValueError, match='no results to evaluate'):
+        gather_units([])
+    twice = [sample(1, [one], []), sample(1, [one], [])]
+    with pytest.raises(ValueError, match='image 5: the results of 1 came tw'):
+        gather_units(twice)
+    both = [sample(1, [one], []), sample(2, [person(1, 1, RIGHT)], [])]
+    with pytest.raises(ValueError, match='image 5: the person 1 is in two'):
+        gather_units(both)
+    unknown = [sample(1, [one], []), sample(2, [one], [], image=9)]
+    with pytest.raises(ValueError, match='image 9, which has no annotations'):
+        gather_units(unknown)
+
+
+def test_annotated_poses():
+    people = [person(1, 0, LEFT), person(2, 0, LEFT, head=None)]
+    people[0]['keypoints'] = np.c_[
+        np.arange(16.0), np.arange(16.0), 2 * (np.arange(16) % 2)
+    ].ravel()
+    with pytest.raises(
+        ValueError, match='image 5.jpg .* person 2 has no head'
+    ):
+        annotated_poses(people)
+    people[1]['keypoints'] = [0.0] * 48
+    found = annotated_poses(people)
+    assert found.keypoints[0, :, 0].tolist() == [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+        *range(8, 16),
+    ]
+    assert found.annotated[0].tolist() == [False, True] * 7
+    assert not found.annotated[1].any()
+    assert found.head_sizes[0] == 30 and np.isnan(found.head_sizes[1])
+    assert annotated_poses([]).keypoints.shape == (0, 14, 2)

@@ -1,0 +1,185 @@
+"""Groups of people, by hand and with a search through all of them."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rmpe_spm.mpii.annotations import MpiiImage
+from rmpe_spm.mpii.groups import (
+    connected_groups,
+    find_groups,
+    make_group,
+    person_boxes,
+    read_groups,
+)
+from rmpe_spm.mpii.readers import read_hdf5, read_rmpe_list
+
+
+def people(centers, scales=1.0, name='5.jpg'):
+    image = MpiiImage.unknown(name, len(centers))
+    image.centers[:] = centers
+    image.scales[:] = scales
+    return image
+
+
+def test_boxes_by_hand():
+    image = people([(100, 200), (0, 0), (0, 0), (0, 0)])
+    image.scales[1:] = np.nan
+    image.keypoints[1, [2, 5]] = [(3, 9), (8, 4)]
+    image.annotated[1, [2, 5]] = True
+    image.keypoints[1, 3] = [-50, 50]  # not annotated
+    image.head_bboxes_xyxy[1] = [5, 6, 9, 7]
+    image.head_bboxes_xyxy[2] = [5, 6, 9, 7]
+    np.testing.assert_allclose(
+        person_boxes(image),
+        [[0, 100, 200, 300], [3, 4, 9, 9], [5, 6, 9, 7], [np.nan] * 4],
+    )
+
+
+def test_connected_through_others():
+    boxes = np.array(
+        [[0, 0, 4, 4], [20, 0, 24, 4], [3, 3, 9, 9], [8, 8, 12, 12],
+         [24, 0, 28, 4], [np.nan] * 4],
+        float,
+    )  # fmt: skip
+    groups = [group.tolist() for group in connected_groups(boxes)]
+    # boxes that touch don't overlap
+    assert groups == [[0, 2, 3], [1], [4], [5]]
+    assert connected_groups(boxes[:0]) == []
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 30),
+            st.integers(0, 30),
+            st.integers(1, 9),
+            st.integers(1, 9),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_connected_as_by_search(places):
+    boxes = [(x, y, x + w, y + h) for x, y, w, h in places]
+
+    def overlap(a, b):
+        return all(min(a[i + 2], b[i + 2]) > max(a[i], b[i]) for i in range(2))
+
+    left, expected = set(range(len(boxes))), []
+    while left:
+        group, new = set(), {min(left)}
+        while new:
+            group |= new
+            new = {
+                j
+                for j in left - group
+                if any(overlap(boxes[i], boxes[j]) for i in group)
+            }
+        left -= group
+        expected.append(sorted(group))
+    found = connected_groups(np.array(boxes, float))
+    assert [group.tolist() for group in found] == expected
+
+
+def test_place_and_mean_scale():
+    image = people([(100, 200), (150, 260), (900, 900)], [1.0, 2.0, 1.0])
+    first, second = find_groups(image)
+    assert first.members.tolist() == [0, 1]
+    assert first.center.tolist() == [125, 230] and first.scale == 1.5
+    assert first.bbox_xyxy.tolist() == [-50, 60, 350, 460]
+    assert second.members.tolist() == [2]
+    # the box stands in for what is unknown
+    image.centers[1] = image.scales[1] = np.nan
+    image.head_bboxes_xyxy[1] = [150, 210, 190, 310]
+    group = make_group(image, [0, 1])
+    assert group.center.tolist() == [(100 + 170) / 2, (200 + 260) / 2]
+    assert group.scale == (1 + 0.5) / 2
+    assert group.bbox_xyxy.tolist() == [0, 100, 200, 310]
+    # who is nowhere is in no group, but keeps nobody out
+    image.head_bboxes_xyxy[1] = np.nan
+    assert [g.members.tolist() for g in find_groups(image)] == [[0], [2]]
+    assert make_group(image, [0, 1]).scale == 1
+    with pytest.raises(ValueError, match='image 5.jpg, person 2: nothing te'):
+        make_group(image, [1])
+
+
+def test_groups_of_a_file(tmp_path):
+    images = [people([(0, 0)] * 3), people([(0, 0)], name='6.jpg')]
+    images[0].person_ids[:] = [1, 4, 7]
+    path = tmp_path / 'groups.json'
+    with pytest.raises(FileNotFoundError, match='groups.json'):
+        read_groups(path, images)
+    path.write_text(json.dumps({'5.jpg': [[7, 1], [4]]}))
+    groups = read_groups(path, images)
+    assert list(groups) == ['5.jpg']
+    assert [g.members.tolist() for g in groups['5.jpg']] == [[2, 0], [1]]
+    for content, match in (
+        ('[', 'not a JSON file'),
+        ([1], 'must have groups as'),
+        ({'7.jpg': [[1]]}, 'image 7.jpg, which is not in the annotations'),
+        ({'6.jpg': [[1], [2]]}, r'image 6.jpg has the person 2, but .*\[1\]'),
+        ({'6.jpg': [[]]}, r'image 6.jpg has \[\] in place'),
+        ({'6.jpg': [1]}, 'image 6.jpg has 1 in place'),
+        ({'6.jpg': 3}, 'image 6.jpg has 3 in place of a list of groups'),
+        ({'6.jpg': None}, 'image 6.jpg has None in place of a list of gr'),
+        ({'5.jpg': [[1, 4], [4]]}, 'image 5.jpg has the person 4 twice'),
+    ):
+        text = content if isinstance(content, str) else json.dumps(content)
+        path.write_text(text)
+        with pytest.raises(ValueError, match=match) as error:
+            read_groups(path, images)
+        assert str(path) in str(error.value)
+
+
+def write_list(path, rows):
+    joints = ' '.join(['5'] * 16)
+    path.write_text(
+        ''.join(
+            f'{name}\t1 2 3 4\t{x} {y} {scale}\t{joints}\t{joints}\n'
+            for name, x, y, scale in rows
+        )
+    )
+    return path
+
+
+def test_groups_of_the_authors_list(tmp_path):
+    images = [people([(100, 50), (100, 50), (30, 40)], [1.0, 1.5, 1.0])]
+    path = write_list(
+        tmp_path / 'list.txt',
+        [('5.jpg', 30, 40, 1.0), ('5.jpg', 100, 50, 1.5)],
+    )
+    (group,) = read_groups(path, images)['5.jpg']
+    assert group.members.tolist() == [2, 1]
+    write_list(path, [('5.jpg', 30, 44, 1.0)])
+    with pytest.raises(ValueError, match=r'nobody .* at \[30.0, 44.0\]'):
+        read_groups(path, images)
+    write_list(path, [('5.jpg', 30, 40, 1.01)])
+    with pytest.raises(ValueError, match='scale 1.01'):
+        read_groups(path, images)
+
+
+def test_real_list_and_annotations(shared_dir, tmp_path):
+    """Images of which the HDF5 file has all listed people."""
+    folder = shared_dir / 'data' / 'mpii'
+    listed = folder / 'rmpe_val_list.txt'
+    images = read_hdf5(folder / 'valid.h5')
+    whole = []
+    by_name = {image.name: image for image in images}
+    lines = listed.read_text().splitlines(keepends=True)
+    for image in read_rmpe_list(listed):
+        if len(image) == len(by_name.get(image.name, ())):
+            whole.append(image.name)
+    path = tmp_path / 'list.txt'
+    path.write_text(
+        ''.join(line for line in lines if line.split('\t')[0] in whole)
+    )
+    groups = read_groups(path, images)
+    assert len(groups) == len(whole) >= 4
+    for name, (group,) in groups.items():
+        assert sorted(group.members) == list(range(len(by_name[name])))
+    with pytest.raises(ValueError, match='not in the annotations|nobody'):
+        read_groups(listed, images)

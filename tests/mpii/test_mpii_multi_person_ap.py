@@ -1,0 +1,435 @@
+"""The metric on samples of a data set, and through the runner."""
+
+import json
+
+import cv2
+import mpii_files
+import numpy as np
+import pytest
+from mmengine.runner import Runner
+from mmengine.structures import InstanceData
+from mmpose.registry import DATASETS, METRICS, MODELS
+from torch import nn
+
+from rmpe_spm.mpii import metric as module
+from rmpe_spm.mpii.metric import MpiiMultiPersonAP
+from rmpe_spm.mpii.toolkit_file import read_predictions
+
+COLUMNS = ('Head', 'Shoulder', 'Elbow', 'Wrist', 'Hip', 'Knee', 'Ankle')
+ALL = {f'mpii/{name}' for name in (*COLUMNS, 'Total')}
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    """A pair and somebody apart in one image, one person in another."""
+    root = tmp_path_factory.mktemp('mpii')
+    images = {
+        '000000015.jpg': [
+            mpii_files.standing_person(100, 120),
+            mpii_files.standing_person(700, 120),
+            mpii_files.standing_person(170, 130),
+        ],
+        '000000007.jpg': [mpii_files.standing_person(99, 99)],
+    }
+    mpii_files.write_release(root / 'mpii.mat', images)
+    for name in images:
+        cv2.imwrite(str(root / name), np.zeros((240, 800, 3), np.uint8))
+    return root
+
+
+def build(root, **options):
+    return DATASETS.build(
+        {
+            **dict(
+                type='MpiiMultiPersonDataset',
+                data_root=str(root),
+                ann_file='mpii.mat',
+                test_mode=True,
+            ),
+            **options,
+        }
+    )
+
+
+def samples_of(data, poses_of):
+    """What a model returns for the samples of a data set.
+
+    ``poses_of(sample)`` gives poses (N, K, 2), and maybe scores (N,).
+    """
+    samples = []
+    for sample in data:
+        poses = poses_of(sample)
+        scores = np.ones(len(poses))
+        if isinstance(poses, tuple):
+            poses, scores = poses
+        samples.append(
+            dict(
+                id=sample['id'],
+                img_id=sample['img_id'],
+                raw_ann_info=sample['raw_ann_info'],
+                gt_instances=dict(bbox_scores=sample['bbox_score']),
+                pred_instances=dict(
+                    keypoints=poses,
+                    keypoint_scores=np.repeat(
+                        np.reshape(scores, (-1, 1)), poses.shape[1], 1
+                    ),
+                ),
+            )
+        )
+    return samples
+
+
+def evaluate(data, poses_of, **options):
+    metric = METRICS.build(dict(type='MpiiMultiPersonAP', **options))
+    metric.dataset_meta = data.metainfo
+    samples = samples_of(data, poses_of)
+    metric.process({}, samples)
+    return metric.evaluate(len(samples))
+
+
+def test_matches_are_of_the_images(root):
+    """All but the person of one image are found."""
+    data = build(root, protocol='group', data_mode='bottomup')
+    metric = METRICS.build(dict(type='MpiiMultiPersonAP'))
+    metric.dataset_meta = data.metainfo
+    samples = samples_of(
+        data, lambda s: truth(s) if s['img_id'] == 15 else truth(s)[:0]
+    )
+    assert metric.matches is None
+    metric.process({}, samples)
+    total = metric.evaluate(len(samples))['mpii/Total']
+    matches = metric.matches
+    assert matches.image_ids == (7, 15)
+    assert matches.positives.sum(1).tolist() == [14, 42]
+    assert matches.image.tolist() == [1, 1, 1]
+    np.testing.assert_allclose(matches.ap(), total)
+    found = matches.ap(np.array([[0, 1], [2, 0], [2, 2], [5, 1]]))
+    np.testing.assert_allclose(found, [100, 0, 75, 100 * 3 / 8])
+
+
+def truth(sample):
+    return sample['keypoints'].astype(np.float64)
+
+
+@pytest.mark.parametrize('num_keypoints', [14, 16])
+@pytest.mark.parametrize('data_mode', ['topdown', 'bottomup'])
+@pytest.mark.parametrize('protocol', ['group', 'image'])
+def test_the_truth_is_right(root, protocol, data_mode, num_keypoints):
+    data = build(
+        root,
+        protocol=protocol,
+        data_mode=data_mode,
+        num_keypoints=num_keypoints,
+    )
+    found = evaluate(data, truth)
+    assert set(found) == ALL and set(found.values()) == {100.0}
+
+
+def test_pelvis_and_thorax_do_not_count(root):
+    def poses(sample):
+        poses = truth(sample)
+        poses[:, [6, 7]] += 1000
+        return poses
+
+    found = evaluate(build(root, data_mode='bottomup'), poses)
+    assert set(found.values()) == {100.0}
+
+
+@pytest.mark.parametrize('protocol', ['group', 'image'])
+def test_one_person_missed(root, protocol):
+    """One of four, in either mode."""
+    for data_mode in ('topdown', 'bottomup'):
+        data = build(root, protocol=protocol, data_mode=data_mode)
+        found = evaluate(
+            data,
+            lambda sample: truth(sample)[truth(sample)[:, 0, 0] < 500],
+        )
+        assert set(found.values()) == {75.0}
+
+
+def test_group_protocol_forgives_others_in_the_picture(root):
+    """A bottom-up model that finds everybody in every group's picture."""
+    everybody = np.concatenate(
+        [truth(s) for s in build(root, data_mode='bottomup')][:1]
+    )
+    data = build(root, protocol='group', data_mode='bottomup')
+    found = evaluate(
+        data,
+        lambda s: everybody if s['img_id'] == 15 else truth(s),
+    )
+    assert set(found.values()) == {100.0}
+
+
+def test_detections(root, tmp_path):
+    """Two boxes of the same person, and none in one of the images."""
+    path = tmp_path / 'boxes.json'
+    boxes = [
+        dict(image_id=15, bbox=[20, 40, 160, 160], score=score, category_id=1)
+        for score in (0.5, 0.9)
+    ]
+    path.write_text(json.dumps(boxes))
+    person = np.array(list(mpii_files.standing(100, 120).values()))
+
+    def poses(sample):
+        # the box of the higher score has the worse pose
+        far = 8 * (sample['bbox_score'][0] > 0.8)
+        pose = person.copy()
+        pose[0] += 100 * (far > 0)
+        return pose[None]
+
+    for protocol in ('group', 'image'):
+        data = build(root, protocol=protocol, bbox_file=str(path))
+        # by joint score all are equal, and the first detection comes first
+        found = evaluate(data, poses)
+        assert found['mpii/Knee'] == pytest.approx(25)
+        # by box score the false one comes first: precision 1 / 2
+        for mode in ('bbox', 'bbox_keypoint'):
+            found = evaluate(data, poses, score_mode=mode)
+            assert found['mpii/Knee'] == pytest.approx(12.5)
+
+
+def duplicates(sample):
+    """Everybody twice, the second time moved, with a higher score."""
+    poses = truth(sample)
+    scores = np.r_[np.full(len(poses), 0.5), np.full(len(poses), 0.6)]
+    return np.concatenate([poses, poses + 2]), scores
+
+
+@pytest.mark.parametrize(
+    'nms',
+    [
+        dict(type='ParametricPoseNMS', preset='mpii'),
+        dict(type='OKSNMS', thr=0.5),
+        dict(type='NearbyJointsNMS'),
+    ],
+)
+def test_nms_removes_duplicates(root, nms):
+    for protocol in ('group', 'image'):
+        data = build(root, protocol=protocol, data_mode='bottomup')
+        # the worse one of a pair comes first
+        assert evaluate(data, duplicates)['mpii/Total'] == 50
+        assert evaluate(data, duplicates, nms=nms)['mpii/Total'] == 100
+
+
+def test_soft_scores_reach_the_joints(root, tmp_path):
+    """What the NMS takes from a person, its joints lose."""
+    data = build(root, data_mode='bottomup')
+    evaluate(
+        data,
+        lambda s: (np.concatenate([truth(s)[:1]] * 2), [0.8, 0.4]),
+        nms=dict(type='SoftOKSNMS', sigma=0.5),
+        outfile_prefix=str(tmp_path / 'soft'),
+    )
+    poses = read_predictions(tmp_path / 'soft.mat')[0].poses
+    expected = np.repeat([[0.8], [0.4 * np.exp(-2)]], 14, 1)
+    np.testing.assert_allclose(np.sort(poses.scores, 0)[::-1], expected)
+
+
+def test_box_scores_stay_with_their_poses(root, tmp_path):
+    """Of a pair the second is kept, with its own box score."""
+    data = build(root, data_mode='bottomup')
+    samples = samples_of(
+        data, lambda s: np.concatenate([truth(s)[:1], truth(s)])[:3]
+    )
+    for sample in samples:
+        number = len(sample['pred_instances']['keypoints'])
+        sample['pred_instances']['bbox_scores'] = [0.2, 0.9, 0.5][:number]
+    metric = MpiiMultiPersonAP(
+        nms=dict(type='OKSNMS'),
+        score_mode='bbox',
+        outfile_prefix=str(tmp_path / 'boxes'),
+    )
+    metric.dataset_meta = data.metainfo
+    metric.process({}, samples)
+    metric.evaluate(len(samples))
+    first, second = read_predictions(tmp_path / 'boxes.mat')
+    assert first.poses.scores.tolist() == [[0.9] * 14, [0.5] * 14]
+    assert second.poses.scores.tolist() == [[0.9] * 14]
+
+
+def test_merged_poses_are_evaluated(root, tmp_path):
+    """Two poses 4 to each side: the merged one has moved by less."""
+    data = build(root, data_mode='bottomup', num_keypoints=14)
+    evaluate(
+        data,
+        lambda s: (
+            np.concatenate([truth(s)[:1] - 4, truth(s)[:1] + 4]),
+            [0.6, 0.5],
+        ),
+        nms=dict(type='ParametricPoseNMS', preset='coco'),
+        outfile_prefix=str(tmp_path / 'merged'),
+    )
+    (first, _) = read_predictions(tmp_path / 'merged.mat')
+    assert len(first.poses.scores) == 1
+    moved = first.poses.keypoints[0] - truth(data[0])[0]
+    assert (np.abs(moved) < 1).all()
+    assert ((first.poses.scores > 0.5) & (first.poses.scores < 0.6)).all()
+
+
+def test_no_poses_at_all(root, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        module, 'print_log', lambda text, *_, **__: said.append(text)
+    )
+    nms = dict(type='ParametricPoseNMS')
+    for options in ({}, dict(nms=nms)):
+        said.clear()
+        data = build(root, data_mode='bottomup')
+        found = evaluate(data, lambda s: truth(s)[:0], **options)
+        assert set(found) == ALL and set(found.values()) == {0.0}
+        assert len(said) == 1 and 'found no pose in any image' in said[0]
+
+
+def test_prediction_file(root, tmp_path):
+    data = build(root, protocol='group', data_mode='bottomup')
+    prefix = str(tmp_path / 'new' / 'pred')
+    found = evaluate(data, truth, format_only=True, outfile_prefix=prefix)
+    assert found == {}
+    entries = read_predictions(prefix + '.mat')
+    names = ['000000015.jpg', '000000015.jpg', '000000007.jpg']
+    assert [each.image_name for each in entries] == names
+    assert [len(each.poses.scores) for each in entries] == [2, 1, 1]
+    expected = np.array(list(mpii_files.standing(700, 120).values()))
+    np.testing.assert_allclose(
+        entries[1].poses.keypoints[0], np.delete(expected, [6, 7], 0)
+    )
+
+
+def test_wrong_arguments():
+    for options, match in (
+        (dict(score_mode='sum'), "score_mode 'sum'"),
+        (dict(unannotated='count'), "unannotated 'count'"),
+        (dict(thr=0), 'thr must be positive'),
+        (dict(format_only=True), 'needs an outfile_prefix'),
+    ):
+        with pytest.raises(ValueError, match=match):
+            MpiiMultiPersonAP(**options)
+
+
+def test_bad_predictions_name_the_image(root):
+    data = build(root, data_mode='bottomup')
+
+    def refused(match, change, samples=None):
+        metric = MpiiMultiPersonAP()
+        metric.dataset_meta = data.metainfo
+        samples = samples_of(data, truth)
+        change(samples)
+        with pytest.raises(ValueError, match=match):
+            metric.process({}, samples)
+            metric.evaluate(len(samples))
+
+    def nan(samples):
+        samples[1]['pred_instances']['keypoints'][0, 3, 1] = np.nan
+
+    def scoreless(samples):
+        del samples[1]['pred_instances']['keypoint_scores']
+
+    def few_joints(samples):
+        poses = samples[1]['pred_instances']
+        poses['keypoints'] = poses['keypoints'][:, :15]
+
+    def again(samples):
+        samples.append(samples[0])
+
+    def nothing(samples):
+        samples.clear()
+
+    def headless(samples):
+        samples[0]['raw_ann_info'][1]['head_size'] = None
+
+    def unknown(samples):
+        samples[1]['img_id'] = 8
+
+    refused(r'image 7.*keypoints\[0, 3, 1\] is nan', nan)
+    refused('image 7.*no keypoint_scores', scoreless)
+    refused(r'image 7.*\(1, 15, 2\)', few_joints)
+    refused(r'image 15: the results of \(1, 2, 3\) came twice', again)
+    refused('no results', nothing)
+    refused('image 000000015.jpg .* person 2 has no head box', headless)
+    refused('image 8, which has no annotations', unknown)
+
+
+@MODELS.register_module(force=True)
+class SeesNothing(nn.Identity):
+    """A backbone."""
+
+
+@MODELS.register_module(force=True)
+class ClairvoyantHead(nn.Module):
+    """Knows the joints of every other sample, in the network's input."""
+
+    def __init__(self, **kwargs):
+        super().__init__()
+        self.calls = 0
+
+    def predict(self, feats, data_samples, test_cfg=None):
+        found = []
+        for sample in data_samples:
+            self.calls += 1
+            poses = np.array(sample.gt_instances.transformed_keypoints)
+            if self.calls % 2 == 0:
+                poses = poses + 500
+            found.append(
+                InstanceData(
+                    keypoints=poses, keypoint_scores=np.ones(poses.shape[:2])
+                )
+            )
+        return found
+
+
+@pytest.mark.parametrize('protocol', ['group', 'image'])
+@pytest.mark.parametrize('data_mode', ['topdown', 'bottomup'])
+def test_through_the_runner(root, tmp_path, data_mode, protocol):
+    region = [
+        dict(type='GetBBoxCenterScale'),
+        dict(type='TopdownAffine', input_size=(32, 32)),
+    ]
+    if data_mode == 'bottomup':
+        region = [dict(type='GroupAffine', input_size=(32, 32))]
+    dataset = dict(
+        type='MpiiMultiPersonDataset',
+        data_root=str(root),
+        ann_file='mpii.mat',
+        data_mode=data_mode,
+        protocol=protocol,
+        test_mode=True,
+        pipeline=[
+            dict(type='LoadImage'),
+            *region,
+            dict(type='PackPoseInputs', pack_transformed=True),
+        ],
+    )
+    estimator = dict(topdown='Topdown', bottomup='Bottomup')[data_mode]
+    runner = Runner(
+        model=dict(
+            type=f'{estimator}PoseEstimator',
+            backbone=dict(type='SeesNothing'),
+            head=dict(type='ClairvoyantHead'),
+            data_preprocessor=dict(type='PoseDataPreprocessor'),
+        ),
+        work_dir=str(tmp_path),
+        test_dataloader=dict(
+            batch_size=2,
+            num_workers=0,
+            dataset=dataset,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+        ),
+        test_cfg=dict(),
+        test_evaluator=dict(
+            type='MpiiMultiPersonAP',
+            nms=dict(type='ParametricPoseNMS', preset='mpii'),
+        ),
+        default_scope='mmpose',
+        log_level='WARNING',
+        experiment_name=f'mpii_{tmp_path.name}',
+    )
+    found = runner.test()
+    # two of four right, ahead of and behind a wrong one, or three; wrong
+    # poses lie outside of the groups
+    expected = {
+        ('topdown', 'group'): 50,
+        ('topdown', 'image'): 100 * (1 + 2 / 3) / 4,
+        ('bottomup', 'group'): 75,
+        ('bottomup', 'image'): 75,
+    }
+    assert found['mpii/Total'] == pytest.approx(expected[data_mode, protocol])

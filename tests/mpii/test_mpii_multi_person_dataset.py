@@ -1,0 +1,307 @@
+"""The data set from every form of its annotations."""
+
+import json
+
+import cv2
+import mpii_files
+import numpy as np
+import pytest
+from mmpose.registry import DATASETS
+from scipy.io import savemat
+
+from rmpe_spm.mpii.dataset import MpiiMultiPersonDataset
+
+PACK = dict(type='PackPoseInputs')
+
+
+@pytest.fixture(scope='module')
+def release(tmp_path_factory):
+    """Two images: a pair with somebody apart, and one person."""
+    root = tmp_path_factory.mktemp('mpii')
+    (root / 'images').mkdir()
+    images = {
+        '000000015.jpg': [
+            mpii_files.standing_person(100, 120, leave_out=(6,)),
+            mpii_files.standing_person(700, 120),
+            mpii_files.standing_person(150, 130, height=120),
+            mpii_files.person({}, center=(160, 120), scale=0.5),
+        ],
+        '000000007.jpg': [mpii_files.standing_person(99, 99)],
+        '000000003.jpg': [mpii_files.person({}, center=(50, 60))],
+    }
+    mpii_files.write_release(root / 'mpii.mat', images, train=[1, 1, 0])
+    rng = np.random.default_rng(0)
+    for name in images:
+        pixels = rng.integers(0, 255, (240, 800, 3), dtype=np.uint8)
+        cv2.imwrite(str(root / 'images' / name), pixels)
+    return root
+
+
+def build(root, **options):
+    return DATASETS.build(
+        {
+            **dict(
+                type='MpiiMultiPersonDataset',
+                data_root=str(root),
+                ann_file='mpii.mat',
+                data_prefix=dict(img='images/'),
+                split='train',
+                test_mode=True,
+            ),
+            **options,
+        }
+    )
+
+
+def test_bottom_up_groups(release):
+    data = build(release, protocol='group', data_mode='bottomup')
+    assert [data[i]['id'] for i in range(3)] == [[1, 3, 4], [2], [5]]
+    first = data[0]
+    assert first['img_id'] == 15
+    assert first['img_path'].endswith('images/000000015.jpg')
+    expected = np.array(list(mpii_files.standing(100, 120).values()))
+    expected[6] = 0
+    np.testing.assert_allclose(first['keypoints'][0], expected, atol=1e-4)
+    assert first['keypoints_visible'].sum(1).tolist() == [15, 16, 0]
+    # a square of 200 x scale, 15 x scale below the place
+    np.testing.assert_allclose(first['bbox'][0], [20, 52, 180, 212])
+    np.testing.assert_allclose(first['head_size'].T, [[30, 30, 30]])
+    np.testing.assert_allclose(
+        first['group_center'], [[410 / 3, 370 / 3]], 1e-6
+    )
+    assert first['group_scale'] == pytest.approx((0.8 + 0.6 + 0.5) / 3)
+    np.testing.assert_allclose(first['group_bbox'], [[20, 40, 210, 200]])
+    raw = first['raw_ann_info']
+    assert [person['id'] for person in raw] == [1, 3, 4]
+    assert [person['person_id'] for person in raw] == [1, 3, 4]
+    assert {person['group_id'] for person in raw} == {0}
+    assert raw[0]['head_bbox_xyxy'] == [85, 40, 115, 80]
+
+
+def test_whole_images(release):
+    data = build(release, data_mode='bottomup')
+    assert [data[i]['id'] for i in range(len(data))] == [[1, 2, 3, 4], [5]]
+    assert data[0]['raw_ann_info'][0]['protocol'] == 'image'
+    data = build(release, data_mode='bottomup', min_people=2)
+    assert len(data) == 1
+    data = build(release, data_mode='bottomup', split='test')
+    assert [data[i]['id'] for i in range(len(data))] == [[6]]
+
+
+@pytest.mark.parametrize('protocol', ['group', 'image'])
+def test_top_down(release, protocol):
+    data = build(release, protocol=protocol)
+    # not who has no joints
+    people = [data[i] for i in range(len(data))]
+    ids = [1, 3, 2, 5] if protocol == 'group' else [1, 2, 3, 5]
+    assert [person['id'] for person in people] == ids
+    assert people[0]['keypoints'].shape == (1, 16, 2)
+    assert people[0]['raw_ann_info']['id'] == 1
+    # whose joints nobody knows are all there is in a test image
+    assert [each['id'] for each in build(release, split='test')] == [6]
+
+
+def test_fourteen_joints(release):
+    data = build(release, num_keypoints=14)
+    assert data.metainfo['num_keypoints'] == 14
+    whole = build(release)
+    assert whole.metainfo['num_keypoints'] == 16
+    np.testing.assert_array_equal(
+        data[1]['keypoints'],
+        np.delete(whole[1]['keypoints'], [6, 7], axis=1),
+    )
+    assert len(data[1]['flip_indices']) == 14
+    with pytest.raises(ValueError, match='num_keypoints=15'):
+        build(release, num_keypoints=15)
+
+
+def test_group_file(release, tmp_path):
+    path = tmp_path / 'groups.json'
+    path.write_text(json.dumps({'000000015.jpg': [[1, 2]]}))
+    data = build(
+        release, protocol='group', group_file=str(path), data_mode='bottomup'
+    )
+    assert [each['id'] for each in data] == [[1, 2]]
+
+
+def test_json_with_head_boxes(tmp_path):
+    joints = list(mpii_files.standing(100, 120).values())
+    record = dict(
+        image='3.jpg', joints=joints, joints_vis=[1] * 16,
+        center=[100, 120], scale=0.8,
+    )  # fmt: skip
+    path = tmp_path / 'val.json'
+    path.write_text(json.dumps([record]))
+    data = build(tmp_path, ann_file='val.json')
+    assert np.isnan(data[0]['head_size']).all()
+    assert data[0]['raw_ann_info']['head_size'] is None
+    savemat(
+        tmp_path / 'head.mat',
+        dict(headboxes_src=np.array([[1.0, 31], [2, 42]]).T[..., None]),
+    )
+    data = build(
+        tmp_path, ann_file='val.json', headbox_file=str(tmp_path / 'head.mat')
+    )
+    assert data[0]['raw_ann_info']['head_size'] == 30
+    np.testing.assert_allclose(data[0]['head_size'], [[30]])
+
+
+def test_real_hdf5(shared_dir):
+    folder = shared_dir / 'data' / 'mpii'
+    data = build(folder, ann_file='valid.h5', protocol='group', min_people=2,
+                 data_mode='bottomup')  # fmt: skip
+    assert len(data) == 149
+    sizes = [len(data[i]['id']) for i in range(len(data))]
+    assert min(sizes) == 2 and sum(sizes) == 304
+    people = [person for i in range(149) for person in data[i]['raw_ann_info']]
+    assert all(person['head_size'] > 0 for person in people)
+
+
+def detections(path, *rows):
+    path.write_text(
+        json.dumps(
+            [
+                dict(image_id=i, bbox=box, score=score, category_id=c)
+                for i, box, score, c in rows
+            ]
+        )
+    )
+    return str(path)
+
+
+def test_detections(release, tmp_path):
+    box = [10, 20, 30, 40]
+    path = detections(
+        tmp_path / 'boxes.json', (15, box, 0.5, 1), (15, box, 0.4, 2),
+        (15, box, 0.3, 1),
+    )  # fmt: skip
+    data = build(release, protocol='group', bbox_file=path)
+    assert len(data) == 2
+    assert data[1]['bbox'].tolist() == [[10, 20, 40, 60]]
+    assert data[1]['bbox_score'] == np.float32(0.3) and data[1]['id'] == 1
+    ids = [[p['id'] for p in data[i]['raw_ann_info']] for i in range(2)]
+    # the first also has the image in which nothing was detected
+    assert ids == [[1, 3, 4, 2, 5], [1, 3, 4, 2]]
+
+
+@pytest.mark.parametrize(
+    ('threshold', 'scores', 'ids'),
+    [
+        (0.3, [0.3, 0.5, 0.4], [[1, 3, 4, 2], [1, 3, 4, 2], [5]]),
+        # the first detection falls below, nobody is missed
+        (0.35, [0.5, 0.4], [[1, 3, 4, 2], [5]]),
+        # all detections of one image do
+        (0.45, [0.5], [[1, 3, 4, 2, 5]]),
+    ],
+)
+def test_missed_people_survive_the_threshold(
+    release, tmp_path, threshold, scores, ids
+):
+    box = [10, 20, 30, 40]
+    path = detections(
+        tmp_path / 'boxes.json', (15, box, 0.3, 1), (15, box, 0.5, 1),
+        (7, box, 0.4, 1),
+    )  # fmt: skip
+    data = build(
+        release, protocol='group', bbox_file=path,
+        filter_cfg=dict(bbox_score_thr=threshold),
+    )  # fmt: skip
+    kept = [data[i] for i in range(len(data))]
+    assert [each['bbox_score'] for each in kept] == [*map(np.float32, scores)]
+    assert [[p['id'] for p in each['raw_ann_info']] for each in kept] == ids
+
+
+def test_missed_images_survive_the_threshold(release, tmp_path):
+    box = [10, 20, 30, 40]
+    path = detections(
+        tmp_path / 'boxes.json', (7, box, 0.1, 1), (7, box, 0.6, 1)
+    )
+    options = dict(protocol='group', bbox_file=path)
+    data = build(release, filter_cfg=dict(bbox_score_thr=0.5), **options)
+    # nothing was detected in the other image, even below the threshold
+    (only,) = [data[i] for i in range(len(data))]
+    assert [person['id'] for person in only['raw_ann_info']] == [5, 1, 3, 4, 2]
+    # without samples nothing could be evaluated
+    with pytest.raises(ValueError, match='a score of at least 0.7') as error:
+        build(release, filter_cfg=dict(bbox_score_thr=0.7), **options)
+    assert path in str(error.value)
+
+
+def test_bad_detections(release, tmp_path):
+    box = [10, 20, 30, 40]
+    path = tmp_path / 'boxes.json'
+    with pytest.raises(FileNotFoundError, match='boxes.json'):
+        build(release, bbox_file=str(path))
+    for rows, match in (
+        ([(15, box, 0.5, 1), (16, box, 0.5, 1)], 'detection 1 .* image 16'),
+        ([(15, box, 0.5, 2)], 'has no detection of a person'),
+        ([], 'has no detection of a person'),
+    ):
+        detections(path, *rows)
+        with pytest.raises(ValueError, match=match) as error:
+            build(release, bbox_file=str(path))
+        assert str(path) in str(error.value)
+    for content, match in (
+        ({}, 'not a list of detections'),
+        ([dict(image_id=15, score=1)], 'detection 0 has no "bbox"'),
+    ):
+        path.write_text(json.dumps(content))
+        with pytest.raises(ValueError, match=match):
+            build(release, bbox_file=str(path))
+
+
+def test_through_the_pipelines(release):
+    load = [dict(type='LoadImage')]
+    group = [dict(type='GroupAffine', input_size=(64, 64))]
+    data = build(release, protocol='group', data_mode='bottomup',
+                 pipeline=[*load, *group, PACK])  # fmt: skip
+    sample = data[0]['data_samples']
+    assert data[0]['inputs'].shape == (3, 64, 64)
+    # the group's box is 190 x 160; its padded square is the input
+    np.testing.assert_allclose(sample.input_center, [115, 120])
+    np.testing.assert_allclose(sample.input_scale, [237.5, 237.5])
+    assert len(sample.raw_ann_info) == 3
+    person = [
+        dict(type='GetBBoxCenterScale'),
+        dict(type='TopdownAffine', input_size=(48, 64)),
+    ]
+    data = build(release, pipeline=[*load, *person, PACK])
+    sample = data[0]['data_samples']
+    assert sample.gt_instances.head_size.tolist() == [[30]]
+    assert sample.raw_ann_info['id'] == 1
+
+
+def test_training_of_a_bottom_up_model(release):
+    codec = dict(
+        type='HierarchicalSPRCodec', input_size=(64, 64),
+        heatmap_size=(16, 16), kinematics='mpii14',
+    )  # fmt: skip
+    pipeline = [
+        dict(type='LoadImage'),
+        dict(type='BottomupRandomAffine', input_size=(64, 64)),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='GenerateTarget', encoder=codec),
+        dict(type='BottomupGetHeatmapMask'),
+        PACK,
+    ]
+    data = build(
+        release, data_mode='bottomup', num_keypoints=14, test_mode=False,
+        pipeline=pipeline,
+    )  # fmt: skip
+    fields = data[0]['data_samples'].gt_fields
+    assert fields.displacements.shape == (28, 16, 16)
+
+
+def test_errors_name_the_file(release):
+    with pytest.raises(FileNotFoundError, match='none.mat'):
+        build(release, ann_file='none.mat')
+    with pytest.raises(ValueError, match="'person' is not one of"):
+        build(release, protocol='person')
+    with pytest.raises(ValueError, match='sample_interval=2: .* group_file'):
+        build(release, sample_interval=2)
+    assert len(build(release, sample_interval=1)) == 4
+    for indices in (0, 1, [1]):
+        with pytest.raises(ValueError, match='indices=.* group_file'):
+            build(release, indices=indices, bbox_file='found.json')
+    assert len(build(release, indices=[1], bbox_file=None)) == 1
+    assert MpiiMultiPersonDataset.METAINFO['from_file'].endswith('mpii.py')

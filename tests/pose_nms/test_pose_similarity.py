@@ -1,0 +1,203 @@
+"""The similarity against numbers worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from rmpe_spm.pose_nms.rule import make_rule
+from rmpe_spm.pose_nms.similarity import (
+    pose_similarity,
+    pose_terms,
+    redundant_pairs,
+)
+from rmpe_spm.poses import clean_scores
+
+FAR = 1e6
+
+
+def shifted(num_joints, side, shift, score):
+    """A pose with all joints at one place, and a copy of it moved aside."""
+    pose = np.zeros((1, num_joints, 2)) + [[[100.0, 50.0]]]
+    scores = np.full((1, num_joints), score)
+    box = np.array([[0.0, 0.0, side / 2, side]])
+    return pose, scores, box, pose + [shift, 0.0], scores
+
+
+def is_redundant(kpts, scores, box, others, other_scores, rule):
+    """Whether the other pose is redundant with the first."""
+    terms = pose_terms(
+        np.concatenate([kpts, others]),
+        np.concatenate([scores, other_scores]),
+        np.concatenate([box, box]),
+        rule,
+    )
+    (redundant,) = redundant_pairs(terms, np.array([0]), np.array([1]), rule)
+    return bool(redundant)
+
+
+@pytest.mark.parametrize(
+    'preset,num_joints,score,expected',
+    [
+        ('mpii', 16, 0.05, 49.28),
+        ('mpii', 16, 1.0, 49.28),
+        ('coco', 17, 0.9, 37.62),
+        ('coco', 17, 0.5, 32.53),
+        ('coco', 17, 0.3, 30.34),
+    ],
+)
+def test_similarity_of_a_pose_with_itself(preset, num_joints, score, expected):
+    args = shifted(num_joints, 200, 0, score)
+    similarity = pose_similarity(*args, make_rule(preset))
+    assert similarity == pytest.approx([expected], abs=0.006)
+
+
+@pytest.mark.parametrize(
+    'preset,side,score,radius',
+    [
+        ('mpii', 60, 0.9, 6.0),
+        ('mpii', 150, 0.9, 15.0),
+        ('mpii', 300, 0.9, 30.0),
+        ('mpii', 600, 0.3, 60.0),
+        ('coco', 60, 0.9, 6.0),
+        ('coco', 60, 0.3, 6.0),
+        ('coco', 150, 0.9, 15.0),
+        ('coco', 150, 0.3, 12.6),
+        ('coco', 300, 0.9, 30.0),
+        ('coco', 300, 0.3, 25.2),
+        ('coco', 600, 0.3, 50.4),
+        ('alphapose', 60, 0.9, 6.0),
+        ('alphapose', 150, 0.9, 7.0),
+        ('alphapose', 600, 0.9, 7.0),
+        # the paper's box ends at 15, beyond it is the distance term's reach
+        ('paper', 600, 0.9, 54.2),
+    ],
+)
+def test_largest_uniform_shift_that_is_redundant(preset, side, score, radius):
+    num_joints = 17 if preset in ('coco', 'alphapose') else 16
+    rule = make_rule(preset)
+
+    def redundant(shift):
+        return is_redundant(*shifted(num_joints, side, shift, score), rule)
+
+    low, high = 0.0, 2.0 * side
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if redundant(middle) else (low, middle)
+    assert low == pytest.approx(radius, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    'preset,score,coincident',
+    [
+        ('mpii', 0.9, 8),
+        ('coco', 0.9, 11),
+        ('coco', 0.5, 12),
+        ('coco', 0.3, 13),
+    ],
+)
+def test_number_of_coincident_joints_needed(preset, score, coincident):
+    rule = make_rule(preset, match_fraction=None)
+    num_joints = 16 if preset == 'mpii' else 17
+    kpts, scores, box, _, _ = shifted(num_joints, 100, 0, score)
+    found = []
+    for count in range(num_joints + 1):
+        others = kpts.copy()
+        others[:, count:] += FAR
+        found.append(is_redundant(kpts, scores, box, others, scores, rule))
+    assert found.index(True) == coincident
+
+
+def test_five_matching_joints_are_enough_for_coco():
+    rule = make_rule('coco')
+    kpts, scores, box, _, _ = shifted(17, 1000, 0, 0.9)
+    for shift, count, expected in (
+        (6.9, 5, True),
+        (6.9, 4, False),
+        (7.1, 5, False),
+    ):
+        others = kpts + shift * np.array([0.0, 1.0])
+        others[:, count:] += FAR
+        redundant = is_redundant(kpts, scores, box, others, scores, rule)
+        assert redundant is expected
+
+
+def test_paper_box_is_a_rectangle_and_its_kernel_gaussian():
+    rule = make_rule('paper', sigma1=1.0)
+    kpts = np.zeros((4, 1, 2)) + 50
+    scores = np.full((4, 1), 0.5)
+    boxes = np.tile([[0.0, 0.0, 200.0, 400.0]], (4, 1))
+    # half the sides are 10 and 20, the reference distance is 40
+    offsets = np.array([[9.9, 19.9], [10.1, 0], [0, 20.1], [-9.9, -19.9]])
+    similarity = pose_similarity(
+        kpts, scores, boxes, kpts + offsets[:, None], scores, rule
+    )
+    squared = (offsets**2).sum(1) / 40**2
+    expected = 2.08 * np.exp(-squared / 2.08)
+    expected += np.array([1, 0, 0, 1]) * math.tanh(0.5) ** 2
+    np.testing.assert_allclose(similarity, expected, rtol=1e-12)
+
+
+def test_missing_joints_match_nothing_and_do_not_count():
+    rule = make_rule('mpii')
+    kpts, scores, box, _, _ = shifted(16, 100, 0, 0.9)
+    half = kpts.copy()
+    half[:, 8:] = np.nan
+    zero, zero_scores = kpts.copy(), scores.copy()
+    zero[:, 8:] = 0
+    zero_scores[:, 8:] = 0
+    whole = kpts, scores, box
+    for missing in ((half, scores), (zero, zero_scores)):
+        assert pose_terms(*missing, box, rule).num_joints.tolist() == [8]
+        assert is_redundant(*whole, *missing, rule)
+        assert is_redundant(*missing, box, *missing, rule)
+    none = kpts * np.nan, scores
+    assert not is_redundant(*none, box, *none, rule)
+    other = kpts + FAR
+    other[:, 8:] = np.nan
+    assert not is_redundant(*whole, other, scores, rule)
+
+
+@pytest.mark.parametrize(
+    'box', [[5, 5, 5, 5], [9, 9, 3, 3], [np.nan, 0, 50, 9], [0, 0, 9, np.inf]]
+)
+def test_bad_and_tiny_boxes_reach_one_pixel(box):
+    terms = pose_terms(
+        np.zeros((1, 3, 2)),
+        np.ones((1, 3)),
+        np.array([box]),
+        make_rule('mpii'),
+    )
+    assert terms.reference.tolist() == [1.0]
+    assert terms.half_sides.tolist() == [[1.0, 1.0]]
+
+
+def test_scores_that_are_not_numbers_are_zero():
+    scores = np.array([[np.nan, np.inf, -np.inf, -2.0, 0.0, 0.5, 3.0]])
+    expected = [[0, 0, 0, 0, 0, 0.5, 3.0]]
+    assert clean_scores(scores).tolist() == expected
+    assert clean_scores(torch.from_numpy(scores)).tolist() == expected
+
+
+@pytest.mark.parametrize('preset', ['mpii', 'coco', 'paper', 'alphapose'])
+def test_tensors_give_the_same(preset):
+    rng = np.random.default_rng(0)
+    kpts = rng.uniform(0, 100, (50, 17, 2))
+    others = kpts + rng.normal(size=kpts.shape) * 5
+    kpts[rng.random((50, 17)) < 0.1] = np.nan
+    scores, other_scores = rng.random((2, 50, 17))
+    boxes = np.array([[0.0, 0.0, 100.0, 90.0]]).repeat(50, 0)
+    args = (kpts, scores, boxes, others, other_scores)
+    similarity = pose_similarity(*args, make_rule(preset))
+    tensors = pose_similarity(*map(torch.from_numpy, args), make_rule(preset))
+    assert tensors.dtype == torch.float64
+    np.testing.assert_allclose(tensors.numpy(), similarity, rtol=1e-12)
+    sent = pose_terms(*args[:1], scores, boxes, make_rule(preset)).to('cpu')
+    direct = pose_terms(
+        *map(torch.from_numpy, (kpts, scores, boxes)), make_rule(preset)
+    )
+    for name in ('x', 'y', 'softness', 'num_joints', 'reference'):
+        a, b = getattr(sent, name), getattr(direct, name)
+        torch.testing.assert_close(a, b.double(), equal_nan=True)
+    torch.testing.assert_close(sent.half_sides, direct.half_sides)

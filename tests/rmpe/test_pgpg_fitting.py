@@ -1,0 +1,203 @@
+import numpy as np
+import pytest
+
+from rmpe_spm.rmpe.pgpg_fitting import (
+    cluster_poses,
+    fit_offsets,
+    fit_proposal_model,
+)
+from rmpe_spm.rmpe.pgpg_matching import MatchedPeople
+from rmpe_spm.rmpe.pgpg_model_file import proposal_model_to_dict
+
+NAMES = ['head', 'left_shoulder', 'right_shoulder', 'left_hip', 'right_hip']
+UPRIGHT = np.array(
+    [[0, -0.8], [0.25, -0.5], [-0.25, -0.5], [0.2, 0.5], [-0.2, 0.5]]
+)
+LYING = UPRIGHT[:, ::-1].copy()
+BENT = UPRIGHT * [[-1, 1]] + [[0.9, 0.8], [0, 0], [0, 0], [0, 0], [0, 0]]
+POSES = np.stack([UPRIGHT, LYING, BENT])
+
+
+def make_people(num=600, share_hidden=0.2, seed=0):
+    """Two kinds of people, whose offsets differ, and some without torso."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(2, size=num)
+    poses = POSES[kind] + rng.normal(0, 0.03, (num, 5, 2))
+    scale = rng.uniform(20, 90, (num, 1, 1))
+    keypoints = poses * scale + rng.uniform(0, 400, (num, 1, 2))
+    visible = np.ones((num, 5), bool)
+    visible[:, 0] = rng.random(num) > share_hidden
+    visible[: num // 10, 3:] = False  # no hips
+    centre = np.array([[0.1, 0, 0, 0.05], [-0.1, 0.1, 0, -0.05]])
+    offsets = centre[kind] + rng.normal(0, 0.03, (num, 4))
+    offsets[1::10] = np.nan
+    return MatchedPeople(NAMES, keypoints, visible, offsets), kind
+
+
+def test_cluster_poses_finds_the_poses_in_spite_of_missing_joints():
+    rng = np.random.default_rng(0)
+    # 300, 200 and 100 of each: the most frequent comes first
+    kind = np.repeat([2, 0, 1], [300, 200, 100])
+    aligned = POSES[kind] + rng.normal(0, 0.02, (600, 5, 2))
+    visible = rng.random((600, 5)) > 0.3
+    aligned[~visible] = 0
+    atoms = cluster_poses(aligned, visible, 3, seed=0)
+    # 70 poses at least show each joint
+    np.testing.assert_allclose(
+        atoms, POSES[[2, 0, 1]], atol=5 * 0.02 / np.sqrt(60)
+    )
+
+
+def test_a_missing_joint_does_not_pull_a_pose_to_another_atom():
+    """A missing head is 0, which is nearer to the second atom's head."""
+    bowed = UPRIGHT + [[0.15, 0.5], *[[0.15, 0]] * 4]
+    kind = np.repeat([0, 1], [120, 80])
+    rng = np.random.default_rng(0)
+    aligned = np.stack([UPRIGHT, bowed])[kind]
+    aligned = aligned + rng.normal(0, 0.01, aligned.shape)
+    visible = np.ones((200, 5), bool)
+    visible[:40, 0] = False
+    aligned[~visible] = 0
+    atoms = cluster_poses(aligned, visible, 2, seed=0)
+    expected = [aligned[kind == 0], aligned[kind == 1]]
+    np.testing.assert_allclose(atoms[0, 1:], expected[0].mean(0)[1:])
+    np.testing.assert_allclose(atoms[0, 0], aligned[40:120, 0].mean(0))
+    np.testing.assert_allclose(atoms[1], expected[1].mean(0))
+
+
+def test_cluster_poses_of_one_atom_is_the_mean_of_what_is_visible():
+    rng = np.random.default_rng(1)
+    aligned = rng.normal(size=(40, 5, 2))
+    visible = rng.random((40, 5)) > 0.5
+    visible[:, 4] = False
+    aligned[~visible] = 0
+    atom = cluster_poses(aligned, visible, 1, seed=0)[0]
+    for joint in range(4):
+        shown = aligned[visible[:, joint], joint]
+        np.testing.assert_allclose(atom[joint], shown.mean(axis=0))
+    np.testing.assert_array_equal(atom[4], [0, 0])
+
+
+def test_fit_offsets_finds_the_mixtures():
+    rng = np.random.default_rng(0)
+    num = 3000
+    offsets = rng.normal(0, [0.05, 0.1, 0.02, 0.03], (num, 4))
+    far = rng.random(num) < 0.3
+    offsets[far, 0] += 0.6
+    model = fit_offsets(offsets, max_components=3)
+    np.testing.assert_allclose(model.mean, offsets.mean(axis=0))
+    np.testing.assert_allclose(model.std, offsets.std(axis=0))
+    first = model.mixtures[0]
+    # BIC takes two components for the side that has two, else one.
+    assert [len(m.weights) for m in model.mixtures] == [2, 1, 1, 1]
+    np.testing.assert_allclose(first.weights, [0.7, 0.3], atol=0.04)
+    np.testing.assert_allclose(first.means, [0, 0.6], atol=0.01)
+    # The floor of 0.01 adds to the variance.
+    expected = np.sqrt(0.05**2 + 0.01**2)
+    np.testing.assert_allclose(first.stds, [expected] * 2, rtol=0.08)
+
+
+def test_fit_offsets_of_equal_offsets_has_a_width():
+    model = fit_offsets(np.zeros((20, 4)))
+    assert model.std == [0, 0, 0, 0]
+    for mixture in model.mixtures:
+        assert min(mixture.stds) == pytest.approx(0.01)
+
+
+def test_fit_finds_atoms_and_their_offsets():
+    people, kind = make_people()
+    lines = []
+    model = fit_proposal_model(
+        people, candidates=(1, 2, 6), min_matches=30, report=lines.append
+    )
+    scores = model.atom_selection['scores']
+    assert list(scores) == ['0', '1', '2', '6']
+    assert len(lines) == 4
+    # Two kinds of people, two atoms.
+    assert len(model.atoms) == 2
+    assert scores['2'] > scores['1'] + 0.5
+    matched = ~np.isnan(people.offsets[:, 0])
+    has_torso = np.arange(600) >= 60
+    for number, pose in enumerate(POSES[:2]):
+        index = model.atom_index(pose * 50 + 100, np.ones(5, bool))
+        group = model.atom_groups[index]
+        own = (kind == number) & has_torso
+        np.testing.assert_allclose(model.atoms[index], pose, atol=0.03)
+        assert group.num_people == own.sum()
+        assert group.num_matches == (own & matched).sum()
+        np.testing.assert_allclose(
+            group.offsets.mean, people.offsets[own & matched].mean(axis=0)
+        )
+    assert model.no_torso.num_people == 60
+    assert model.everybody.num_people == 600
+    assert model.everybody.num_matches == matched.sum()
+    np.testing.assert_allclose(
+        model.everybody.offsets.mean, people.offsets[matched].mean(axis=0)
+    )
+
+
+def test_the_score_is_that_of_held_out_people():
+    """More atoms than the offsets support do not look better."""
+    people, _ = make_people()
+    rng = np.random.default_rng(5)
+    people.offsets[:] = rng.normal(0, 0.05, people.offsets.shape)
+    model = fit_proposal_model(people, candidates=(1, 8), min_matches=8)
+    scores = model.atom_selection['scores']
+    assert scores['8'] < scores['1']
+    # The mean log-density of the distribution that they come from.
+    expected = -4 * (0.5 + np.log(0.05 * np.sqrt(2 * np.pi)))
+    assert scores['0'] == pytest.approx(expected, abs=0.15)
+
+
+def test_too_few_matches_take_the_global_offsets():
+    people, kind = make_people()
+    people.offsets[(kind == 1)] = np.nan
+    people.offsets[np.flatnonzero(kind == 1)[-20:]] = 0.1
+    model = fit_proposal_model(people, num_atoms=2, min_matches=30)
+    assert model.atom_selection == {'criterion': 'given'}
+    upright, lying = (
+        model.atom_groups[model.atom_index(pose, np.ones(5, bool))]
+        for pose in POSES[:2]
+    )
+    assert upright.offsets is not None
+    assert lying.num_matches == 20
+    assert lying.offsets is None
+    assert model.offsets_of(LYING, np.ones(5, bool)) is (
+        model.everybody.offsets
+    )
+
+
+def test_same_seed_same_model():
+    people, _ = make_people(num=200)
+    first, second, other = (
+        proposal_model_to_dict(
+            fit_proposal_model(
+                people, candidates=(2, 3), min_matches=20, seed=seed
+            )
+        )
+        for seed in (0, 0, 1)
+    )
+    assert first == second
+    assert first['atom_selection'] != other['atom_selection']
+
+
+def test_nobody_matched_is_an_error():
+    people, _ = make_people(num=50)
+    people.offsets[:] = np.nan
+    people.counts = {'detections_of_unlisted_images': 77}
+    with pytest.raises(ValueError, match=r'only 0 of 50.*unlisted_images.*77'):
+        fit_proposal_model(people, num_atoms=2)
+
+
+def test_nobody_with_a_torso_is_an_error():
+    people, _ = make_people(num=50)
+    people.visible[:, 1:3] = False
+    with pytest.raises(ValueError, match='shoulder and a hip'):
+        fit_proposal_model(people, num_atoms=2)
+
+
+@pytest.mark.parametrize('num_atoms', [0, 46])
+def test_impossible_numbers_of_atoms_are_refused(num_atoms):
+    people, _ = make_people(num=50)
+    with pytest.raises(ValueError, match='45 poses have a torso'):
+        fit_proposal_model(people, num_atoms=num_atoms)

@@ -1,0 +1,445 @@
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmcv.transforms import Compose
+from mmcv.transforms.utils import cache_random_params
+from mmpose.registry import TRANSFORMS
+
+from rmpe_spm.rmpe.pgpg_model import (
+    OffsetModel,
+    PeopleGroup,
+    ProposalModel,
+    SideMixture,
+)
+from rmpe_spm.rmpe.pgpg_model_file import save_proposal_model
+from rmpe_spm.rmpe.pgpg_transform import PGPGTransform
+from rmpe_spm.rmpe.proposals import bbox_iou, bbox_offsets
+
+NAMES = ['head', 'left_shoulder', 'right_shoulder', 'left_hip', 'right_hip']
+UPRIGHT = np.array(
+    [[0, -0.8], [0.25, -0.5], [-0.25, -0.5], [0.2, 0.5], [-0.2, 0.5]]
+)
+LYING = UPRIGHT[:, ::-1]
+MODES = ['gmm_atomic', 'gaussian_atomic', 'global_gaussian', 'jitter']
+# Far from every border of this image, so that nothing is clipped.
+BOX = np.array([[2000, 3000, 2100, 3200]], np.float32)
+IMG_SHAPE = (6000, 5000)
+
+
+def offset_model(centre):
+    """Two components a side, 0.2 apart and at most 0.02 wide."""
+    mixtures = []
+    for side, std in enumerate([0.005, 0.01, 0.015, 0.02]):
+        weight = 0.2 + 0.1 * side
+        mixtures.append(
+            SideMixture(
+                [weight, 1 - weight],
+                [centre - 0.1, centre + 0.1],
+                [std, 0.025 - std],
+            )
+        )
+    return OffsetModel([centre] * 4, [0.01, 0.02, 0.03, 0.04], mixtures)
+
+
+MODEL = ProposalModel(
+    keypoint_names=NAMES,
+    atoms=np.stack([UPRIGHT, LYING]),
+    atom_groups=[
+        PeopleGroup(50, 40, offset_model(0.1)),
+        PeopleGroup(50, 40, offset_model(-0.1)),
+    ],
+    no_torso=PeopleGroup(30, 25, offset_model(0.2)),
+    everybody=PeopleGroup(130, 105, offset_model(0.0)),
+)
+
+
+@pytest.fixture(scope='module')
+def model_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp('pgpg') / 'model.json'
+    save_proposal_model(MODEL, path)
+    return str(path)
+
+
+def make(mode, model_file, **kwargs):
+    if mode.endswith('atomic'):
+        kwargs['model'] = model_file
+    return PGPGTransform(mode=mode, **kwargs)
+
+
+def make_results(pose=UPRIGHT, bbox=BOX, img_shape=IMG_SHAPE):
+    return dict(
+        img_id=7,
+        id=70,
+        img_shape=img_shape,
+        bbox=np.array(bbox, np.float32),
+        bbox_score=np.ones(1, np.float32),
+        keypoints=(pose[None] * 80 + [2050, 3100]).astype(np.float32),
+        keypoints_visible=np.ones((1, len(pose)), np.float32),
+    )
+
+
+def sample(transform, num, seed=0, **kwargs):
+    """Offsets (n, 4) of Gaussian samples and those of the patches."""
+    np.random.seed(seed)  # noqa: NPY002
+    offsets = {'gaussian': [], 'patch': [], 'jitter': []}
+    for _ in range(num):
+        results = transform(make_results(**kwargs))
+        offsets[results['proposal_kind']].append(
+            bbox_offsets(BOX[0].tolist(), results['bbox'][0].tolist())
+        )
+    return {kind: np.array(values) for kind, values in offsets.items()}
+
+
+def assert_moments(samples, mean, covariance):
+    """Within five standard errors of a normal sample's."""
+    num = len(samples)
+    std = np.sqrt(np.diag(covariance))
+    assert (np.abs(samples.mean(0) - mean) < 5 * std / np.sqrt(num)).all()
+    error = np.abs(np.cov(samples.T) - covariance)
+    bound = np.sqrt((np.outer(std, std) ** 2 + covariance**2) / num)
+    assert (error < 5 * bound).all()
+
+
+def test_global_gaussian_has_the_published_moments():
+    samples = sample(PGPGTransform('global_gaussian'), 8000)
+    mean = [-0.0142, 0.0043, 0.0154, -0.0013]
+    std = np.array([0.1158, 0.068, 0.1337, 0.0711])
+    assert_moments(samples['gaussian'], mean, np.diag(std**2))
+    share = len(samples['patch']) / 8000
+    assert abs(share - 0.15) < 5 * np.sqrt(0.15 * 0.85 / 8000)
+
+
+@pytest.mark.parametrize(('pose', 'centre'), [(UPRIGHT, 0.1), (LYING, -0.1)])
+def test_gaussian_atomic_has_the_moments_of_the_atom(model_file, pose, centre):
+    transform = PGPGTransform('gaussian_atomic', model_file)
+    samples = sample(transform, 4000, pose=pose)
+    covariance = np.diag(np.square([0.01, 0.02, 0.03, 0.04]))
+    assert_moments(samples['gaussian'], np.full(4, centre), covariance)
+    share = len(samples['patch']) / 4000
+    assert abs(share - 0.3) < 5 * np.sqrt(0.3 * 0.7 / 4000)
+
+
+@pytest.mark.parametrize(('pose', 'index'), [(UPRIGHT, 0), (LYING, 1)])
+def test_gmm_atomic_has_the_moments_of_the_atom(model_file, pose, index):
+    transform = PGPGTransform('gmm_atomic', model_file)
+    samples = sample(transform, 4000, pose=pose)['gaussian']
+    assert len(samples) == 4000  # no patches in the paper's form
+    expected = MODEL.atom_groups[index].offsets
+    for side in range(4):
+        mixture = expected.mixtures[side]
+        is_first = samples[:, side] < np.mean(mixture.means)
+        share = mixture.weights[0]
+        error = abs(is_first.mean() - share)
+        assert error < 5 * np.sqrt(share * (1 - share) / 4000)
+        for number, own in enumerate((is_first, ~is_first)):
+            values = samples[own, side]
+            std = mixture.stds[number]
+            error = abs(values.mean() - mixture.means[number])
+            assert error < 5 * std / np.sqrt(len(values))
+            error = abs(values.std() / std - 1)
+            assert error < 5 / np.sqrt(2 * len(values))
+    # The sides are drawn independently.
+    correlation = np.corrcoef(samples.T) - np.eye(4)
+    assert np.abs(correlation).max() < 5 / np.sqrt(4000)
+
+
+def test_people_without_a_torso_have_their_own_boxes(model_file):
+    transform = PGPGTransform('gaussian_atomic', model_file, patch_prob=0)
+    np.random.seed(0)  # noqa: NPY002
+    results = make_results()
+    results['keypoints_visible'][0, 3:] = 0
+    offsets = []
+    for _ in range(500):
+        out = transform(dict(results, bbox=BOX))
+        offsets.append(bbox_offsets(BOX[0].tolist(), out['bbox'][0].tolist()))
+    mean = np.mean(offsets, axis=0)
+    assert (np.abs(mean - 0.2) < 5 * 0.04 / np.sqrt(500)).all()
+
+
+def test_visibility_with_weights_is_understood(model_file):
+    transform = PGPGTransform('gaussian_atomic', model_file, patch_prob=0)
+    boxes = []
+    for visible in (
+        np.array([[1, 1, 1, 0, 0]]),
+        np.stack([[[1, 1, 1, 0, 0]], [[1, 1, 1, 1, 1]]], axis=-1),
+    ):
+        np.random.seed(1)  # noqa: NPY002
+        boxes.append(
+            transform(dict(make_results(), keypoints_visible=visible))['bbox']
+        )
+    np.testing.assert_array_equal(*boxes)
+
+
+def test_patches_are_uniform_parts_of_the_box():
+    offsets = sample(PGPGTransform('global_gaussian', patch_prob=1.0), 3000)
+    assert len(offsets['patch']) == 3000
+    x0, y0, x1, y1 = offsets['patch'].T
+    width, height = 1 + x1 - x0, 1 + y1 - y0
+    np.testing.assert_allclose(width, height, atol=1e-4)
+    assert width.min() >= 0.7 - 1e-5
+    assert width.max() <= 1 + 1e-5
+    assert abs(width.mean() - 0.85) < 5 * 0.3 / np.sqrt(12 * 3000)
+    room = 1 - width
+    clear = room > 0.02
+    for start in (x0, y0):
+        place = start[clear] / room[clear]
+        assert place.min() > -0.01
+        assert place.max() < 1.01
+        error = abs(place.mean() - 0.5)
+        assert error < 5 / np.sqrt(12 * clear.sum())
+
+
+def test_clean_box_and_kind(model_file):
+    for mode in MODES:
+        transform = make(mode, model_file, patch_prob=0.5)
+        np.random.seed(0)  # noqa: NPY002
+        kinds = set()
+        for _ in range(30):
+            results = transform(make_results())
+            assert results['bbox'].dtype == np.float32
+            assert results['clean_bbox'].dtype == np.float32
+            assert results['bbox'].shape == (1, 4)
+            assert not np.array_equal(results['bbox'], BOX)
+            kinds.add(results['proposal_kind'])
+            if results['proposal_kind'] == 'patch':
+                np.testing.assert_array_equal(
+                    results['clean_bbox'], results['bbox']
+                )
+                assert results['clean_bbox'] is not results['bbox']
+            else:
+                np.testing.assert_array_equal(results['clean_bbox'], BOX)
+        other = 'jitter' if mode == 'jitter' else 'gaussian'
+        assert kinds == {'patch', other}
+
+
+def test_input_box_is_not_changed_in_place(model_file):
+    for mode in MODES:
+        results = make_results()
+        bbox = results['bbox']
+        make(mode, model_file)(results)
+        np.testing.assert_array_equal(bbox, BOX)
+
+
+def test_prob_leaves_boxes_alone():
+    transform = PGPGTransform('global_gaussian', prob=0.25)
+    np.random.seed(0)  # noqa: NPY002
+    changed = 0
+    for _ in range(2000):
+        results = transform(make_results())
+        is_clean = results['proposal_kind'] == 'clean'
+        assert np.array_equal(results['bbox'], BOX) == is_clean
+        assert 'clean_bbox' in results
+        changed += not is_clean
+    assert abs(changed / 2000 - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 2000)
+
+
+def test_prob_of_zero_never_changes_a_box():
+    transform = PGPGTransform('jitter', prob=0.0)
+    for _ in range(50):
+        assert transform(make_results())['proposal_kind'] == 'clean'
+
+
+def test_jitter_keeps_the_iou():
+    transform = PGPGTransform('jitter', min_iou=0.6, jitter_range=0.4)
+    offsets = sample(transform, 1500)['jitter']
+    assert len(offsets) == 1500
+    assert np.abs(offsets).max() < 0.4 + 1e-5
+    boxes = BOX + offsets * [100, 200, 100, 200]
+    ious = [bbox_iou(BOX[0].tolist(), box) for box in boxes.tolist()]
+    assert min(ious) > 0.6 - 1e-4
+    # It uses the room that it has, on both sides.
+    assert min(ious) < 0.62
+    assert (offsets.max(axis=0) > 0.3).all()
+    assert (offsets.min(axis=0) < -0.3).all()
+
+
+def test_jitter_that_cannot_succeed_keeps_the_box():
+    transform = PGPGTransform('jitter', min_iou=1.0)
+    results = transform(make_results())
+    np.testing.assert_array_equal(results['bbox'], BOX)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(MODES),
+    st.integers(0, 10**6),
+    st.tuples(st.integers(2, 90), st.integers(2, 90)),
+    st.tuples(*[st.floats(-60, 150, width=32)] * 4),
+    st.floats(0.5, 20),
+)
+def test_boxes_stay_in_the_image(
+    model_file, mode, seed, img_shape, corners, min_side
+):
+    x = sorted(corners[:2])
+    y = sorted(corners[2:])
+    bbox = np.array([[x[0], y[0], x[1], y[1]]], np.float32)
+    transform = make(mode, model_file, min_side=min_side, patch_prob=0.3)
+    np.random.seed(seed)  # noqa: NPY002
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        results = transform(make_results(bbox=bbox, img_shape=img_shape))
+    height, width = img_shape
+    if results is None:
+        assert (
+            x[0] >= width - 1
+            or y[0] >= height - 1
+            or x[1] <= 0
+            or y[1] <= 0
+            or x[0] == x[1]
+            or y[0] == y[1]
+        )
+        return
+    x0, y0, x1, y1 = results['bbox'][0].tolist()
+    assert 0 <= x0 < x1 <= width - 1
+    assert 0 <= y0 < y1 <= height - 1
+    assert x1 - x0 >= min(min_side, width - 1) - 1e-3
+    assert y1 - y0 >= min(min_side, height - 1) - 1e-3
+
+
+@pytest.mark.parametrize(
+    'bbox',
+    [
+        [[10, 20, np.nan, 40]],
+        [[10, 20, 10, 40]],
+        [[10, 20, 30, 20]],
+        [[5000, 20, 5100, 40]],
+        [[-100, 20, -10, 40]],
+    ],
+)
+def test_unusable_box_is_skipped_with_one_warning(bbox):
+    transform = PGPGTransform('global_gaussian')
+    with pytest.warns(UserWarning, match='annotation 70 in image 7 ') as got:
+        assert transform(make_results(bbox=bbox)) is None
+        assert transform(make_results(bbox=bbox)) is None
+    assert len(got) == 1
+
+
+def test_several_boxes_are_refused():
+    with pytest.raises(ValueError, match=r'image 7 has shape \(2, 4\)'):
+        PGPGTransform('jitter')(make_results(bbox=np.ones((2, 4))))
+
+
+def test_mirrored_samples_are_refused():
+    mirrored = dict(make_results(), flip=True, flip_direction='horizontal')
+    with pytest.raises(ValueError, match='RandomFlip after PGPGTransform'):
+        PGPGTransform('jitter')(mirrored)
+
+
+def test_wrong_number_of_keypoints_is_refused(model_file):
+    transform = PGPGTransform('gmm_atomic', model_file)
+    with pytest.raises(ValueError, match='image 7 has poses of 3 keypoints'):
+        transform(make_results(pose=UPRIGHT[:3]))
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        (dict(mode='gaussian'), "mode='gaussian' is none of"),
+        (dict(mode='gmm_atomic'), r'needs a fitted file.*fit_pgpg'),
+        (dict(mode='gaussian_atomic'), 'needs a fitted file'),
+        (dict(mode='jitter', model='a.json'), 'uses no fitted file'),
+        (dict(mode='jitter', prob=1.5), r'prob=1.5 is not in \[0, 1\]'),
+        (dict(mode='jitter', patch_prob=-1), 'patch_prob=-1'),
+        (dict(mode='jitter', min_iou=2), 'min_iou=2'),
+        (dict(mode='jitter', min_side=0), 'min_side=0 is not positive'),
+        (dict(mode='jitter', jitter_range=-1), 'jitter_range=-1'),
+    ],
+)
+def test_wrong_arguments_are_refused(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        PGPGTransform(**kwargs)
+
+
+def test_missing_file_is_named():
+    with pytest.raises(FileNotFoundError, match=r'no/such\.json'):
+        PGPGTransform('gmm_atomic', model='no/such.json')
+
+
+def test_same_seed_same_box(model_file):
+    for mode in MODES:
+        boxes = []
+        for seed in (3, 3, 4):
+            np.random.seed(seed)  # noqa: NPY002
+            transform = make(mode, model_file)
+            boxes.append(transform(make_results())['bbox'])
+        np.testing.assert_array_equal(boxes[0], boxes[1])
+        assert not np.array_equal(boxes[0], boxes[2])
+
+
+def test_randomness_is_cached_for_several_inputs(model_file):
+    for mode in MODES:
+        transform = make(mode, model_file)
+        with cache_random_params(transform):
+            first = transform(make_results())['bbox']
+            second = transform(make_results())['bbox']
+        np.testing.assert_array_equal(first, second)
+
+
+def test_whole_top_down_pipeline(model_file):
+    """The crop and its keypoints follow the changed box."""
+    pipeline = Compose(
+        [
+            TRANSFORMS.build(config)
+            for config in (
+                dict(type='PGPGTransform', model=model_file),
+                dict(type='GetBBoxCenterScale', padding=1.25),
+                dict(type='RandomFlip', prob=0.0),
+                dict(type='TopdownAffine', input_size=(48, 64)),
+                dict(
+                    type='GenerateTarget',
+                    encoder=dict(
+                        type='MSRAHeatmap',
+                        input_size=(48, 64),
+                        heatmap_size=(12, 16),
+                        sigma=1,
+                    ),
+                ),
+                dict(
+                    type='PackPoseInputs',
+                    meta_keys=('clean_bbox', 'proposal_kind', 'img_id'),
+                ),
+            )
+        ]
+    )
+    np.random.seed(0)  # noqa: NPY002
+    results = make_results(bbox=[[40, 30, 80, 110]], img_shape=(150, 120))
+    results['keypoints'] = (UPRIGHT[None] * 40 + [60, 70]).astype('f4')
+    results.update(
+        img=np.zeros((150, 120, 3), np.uint8),
+        flip_indices=[0, 2, 1, 4, 3],
+    )
+    clean = results['bbox'].copy()
+    packed = pipeline(results)
+    sample = packed['data_samples']
+    assert packed['inputs'].shape == (3, 64, 48)
+    np.testing.assert_array_equal(sample.metainfo['clean_bbox'], clean)
+    assert sample.metainfo['proposal_kind'] == 'gaussian'
+    bbox = sample.gt_instances.bboxes[0]
+    assert not np.array_equal(bbox, clean[0])
+    # the crop is 1.25 times the box, widened to 3:4, around its middle
+    w, h = 1.25 * (bbox[2:] - bbox[:2])
+    scale = 64 / max(h, w * 64 / 48)
+    middle = (bbox[:2] + bbox[2:]) / 2
+    expected = (results['keypoints'][0] - middle) * scale + [24, 32]
+    np.testing.assert_allclose(
+        results['transformed_keypoints'][0], expected, atol=1e-2
+    )
+
+
+@pytest.mark.parametrize('mode', ['gmm_atomic', 'gaussian_atomic'])
+def test_the_fitted_file_of_the_checkout(mode, tmp_path, monkeypatch):
+    """It is found from any folder, and knows a sitting person."""
+    monkeypatch.chdir(tmp_path)
+    path = 'configs/rmpe/_base_/pgpg/coco_mini_yolox-nano.json'
+    transform = PGPGTransform(mode, path, patch_prob=0)
+    model = transform._proposal_model
+    assert len(model.keypoint_names) == 17
+    for index, pose in enumerate(model.atoms):
+        assert model.atom_index(pose * 40, np.ones(17, bool)) == index
+        samples = sample(transform, 500, pose=pose)['gaussian']
+        offsets = model.atom_groups[index].offsets
+        error = np.abs(samples.mean(axis=0) - offsets.mean)
+        assert (error < 5 * np.array(offsets.std) / np.sqrt(500)).all()

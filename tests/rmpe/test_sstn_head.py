@@ -1,0 +1,292 @@
+"""SSTNHead: the regression of theta, and the feature level."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from mmpose.registry import MODELS
+
+from rmpe_spm.rmpe.spatial_transformer import warp
+from rmpe_spm.rmpe.sstn_head import SSTNHead
+from rmpe_spm.rmpe.theta import theta_on_grid
+
+KINDS = ['heatmap', 'simcc', 'RegressionHead', 'RLEHead']
+THETA = [[0.8, 0.0, 0.1], [0.0, 0.8, -0.2]]
+EYE = torch.eye(2, 3)
+
+
+def feature_level(tiny, kind='heatmap', seed=0, transform=None, **test_cfg):
+    """A plain config whose head has been put into an SSTNHead."""
+    config = tiny.sppe(kind)
+    config['test_cfg'].update(test_cfg)
+    default = 'scale_shift' if kind == 'simcc' else 'affine'
+    config['head'] = dict(
+        type='SSTNHead',
+        in_channels=8,
+        transform=transform or default,
+        neck=config.pop('neck'),
+        head=config['head'],
+    )
+    torch.manual_seed(seed + 50)
+    model = MODELS.build(config)
+    report = model.load_state_dict(tiny.plain(kind, seed).state_dict(), False)
+    assert not report.unexpected_keys
+    missing = {k for k in report.missing_keys if 'theta_fc' not in k}
+    assert not missing
+    return model
+
+
+@pytest.mark.parametrize('transform', ['affine', 'similarity', 'scale_shift'])
+@pytest.mark.parametrize('hidden', [None, 5])
+def test_begins_at_the_identity(transform, hidden):
+    head = SSTNHead(8, transform, pool_size=(3, 4), hidden_channels=hidden)
+    for initialise in (lambda: None, head.init_weights):
+        initialise()
+        assert head.theta_fc.weight.abs().max() == 0
+        theta = head.regress_theta((torch.rand(2, 8, 16, 12),), (48, 64))
+        torch.testing.assert_close(theta, EYE.expand(2, 2, 3))
+    assert theta.dtype == torch.float32
+
+
+def test_theta_by_hand():
+    """Weights that read one pooled cell."""
+    head = SSTNHead(2, 'scale_shift', pool_size=(2, 1))
+    feats = torch.zeros(1, 2, 4, 4)
+    feats[0, 1, :, 2:] = 3.0  # channel 1, right half: the last of 4 cells
+    with torch.no_grad():
+        head.theta_fc.weight[1, 3] = 0.1
+        head.theta_fc.weight[2, 2] = 1.0
+    theta = head.regress_theta([feats], (48, 64))
+    torch.testing.assert_close(
+        theta, torch.tensor([[[1.0, 0, 0.3], [0, 1.0, 0]]])
+    )
+
+
+def test_float32_under_autocast():
+    head = SSTNHead(8, 'similarity')
+    with torch.no_grad():
+        head.theta_fc.bias[0] = 1.001
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        theta = head.regress_theta([torch.rand(1, 8, 4, 4).bfloat16()], (4, 4))
+    assert theta.dtype == torch.float32
+    assert theta[0, 0, 0].item() == pytest.approx(1.001, rel=1e-6)
+
+
+def test_degenerate_theta_warns_once():
+    head = SSTNHead(8)
+    theta = torch.stack((EYE * 0.9, EYE * 0, EYE * float('nan')))
+    with pytest.warns(UserWarning, match='cannot be inverted'):
+        guarded = head.guard(theta)
+    torch.testing.assert_close(guarded, torch.stack((EYE * 0.9, EYE, EYE)))
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        head.guard(theta)
+
+
+def test_a_flip_test_whose_mean_theta_is_degenerate():
+    """Both can be inverted, their mean can not."""
+    head = SSTNHead(8)
+    thetas = {'crop': EYE[None] * 0.9, 'flipped': EYE[None] * -0.9}
+    with pytest.warns(UserWarning, match='cannot be inverted'):
+        theta = head.test_theta(thetas.get, 'crop', 'flipped')
+    torch.testing.assert_close(theta, EYE[None])
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('sdtn', ['coordinates', 'heatmaps'])
+@pytest.mark.parametrize('flip_test', [False, True])
+def test_identity_equals_the_plain_model(tiny, kind, sdtn, flip_test):
+    plain = tiny.plain(kind)
+    plain.test_cfg['flip_test'] = flip_test
+    model = feature_level(tiny, kind, sdtn=sdtn, flip_test=flip_test)
+    inputs, samples = tiny.batch(kind)
+    np.testing.assert_allclose(
+        tiny.predict(model, inputs, samples)[0],
+        tiny.predict(plain, inputs, samples)[0],
+        atol=1e-2,
+    )
+    expected = plain.train().loss(inputs, samples)
+    losses = model.train().loss(inputs, samples)
+    torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_feature_level_by_hand(tiny, kind):
+    """Warp the features, run the plain head, move the keypoints."""
+    model, plain = feature_level(tiny, kind), tiny.plain(kind).eval()
+    params = [0.8, 0.1, -0.2] if kind == 'simcc' else THETA
+    tiny.set_theta(model.head, params)
+    inputs, samples = tiny.batch(kind)
+    theta = torch.tensor([THETA, THETA])
+    on_map = theta_on_grid(theta, tiny.size, tiny.map, (4.0, 4.0))
+    with torch.no_grad():
+        feats = (warp(plain.backbone(inputs)[0], on_map),)
+        if plain.with_neck:
+            feats = plain.neck(feats)
+        preds = plain.head.predict(feats, deepcopy(samples))
+    expected = np.concatenate([p.keypoints for p in preds]) * 0.8
+    expected += np.array([7.05, 0.0])
+    np.testing.assert_allclose(
+        tiny.predict(model, inputs, samples)[0], expected, atol=1e-2
+    )
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_the_loss_reaches_theta(tiny, kind):
+    model = feature_level(tiny, kind)
+    inputs, samples = tiny.batch(kind)
+    losses = model.train().loss(inputs, samples)
+    losses['loss_kpt'].backward()
+    assert (model.head.theta_fc.bias.grad != 0).all()
+
+
+def with_theta(samples, targets):
+    for sample, target in zip(samples, targets, strict=True):
+        sample.gt_instance_labels.center_theta = target[None]
+    return samples
+
+
+def told(tiny, level):
+    """A model with a loss on theta: the SSTN, the model."""
+    loss = dict(type='ThetaCornerLoss', smooth=0.0)
+    if level == 'image':
+        model = tiny.rmpe(sstn=dict(theta_loss=loss))
+        return model.sstn, model
+    model = feature_level(tiny)
+    model.head.theta_loss = MODELS.build(loss)
+    return model.head, model
+
+
+@pytest.mark.parametrize('level', ['image', 'feature'])
+def test_the_loss_on_theta_by_hand(tiny, level):
+    sstn, model = told(tiny, level)
+    tiny.set_theta(sstn, THETA)
+    inputs, samples = tiny.batch()
+    # The first sample's theta is right, the other's 0.4 off to the right:
+    # half the coordinates of half the samples.
+    targets = torch.tensor([THETA, THETA])
+    targets[1, 0, 2] -= 0.4
+    losses = model.loss(inputs, with_theta(samples, targets))
+    assert losses['loss_theta'].item() == pytest.approx(0.1)
+    losses['loss_theta'].backward()
+    assert sstn.theta_fc.bias.grad[2].item() == pytest.approx(0.25)
+    sstn.theta_loss = None
+    assert 'loss_theta' not in model.loss(inputs, samples)
+
+
+@pytest.mark.parametrize('level', ['image', 'feature'])
+def test_the_loss_on_theta_needs_its_target(tiny, level):
+    _, model = told(tiny, level)
+    inputs, samples = tiny.batch()
+    with pytest.raises(KeyError, match='an image.*GenerateCenterTarget'):
+        model.loss(inputs, samples)
+
+
+def test_both_modes_agree_on_a_smooth_map(tiny):
+    """A dot decoded in the STN's frame, or after the SDTN: the same place."""
+    y, x = torch.meshgrid(
+        torch.arange(16.0), torch.arange(12.0), indexing='ij'
+    )
+    dot = (-((x - 5) ** 2 + (y - 9) ** 2) / 8).exp().expand(1, 8, 16, 12)
+    keypoints = {}
+    for sdtn in ('coordinates', 'heatmaps'):
+        model = feature_level(tiny, sdtn=sdtn).eval()
+        tiny.set_theta(model.head, THETA)
+        torch.nn.init.ones_(model.head.head.final_layer.weight)
+        _, samples = tiny.batch(count=1)
+        preds = model.head.predict((dot,), samples, test_cfg=model.test_cfg)
+        keypoints[sdtn] = preds[0].keypoints
+    # Features and outputs are warped there and back: the dot stays, up to
+    # the quarter cell of the decoder.
+    for value in keypoints.values():
+        np.testing.assert_allclose(
+            value[0], [[20, 36]] * tiny.joints, atol=1.1
+        )
+
+
+def test_multi_stage_features(tiny):
+    """Nested features and heatmaps, as of a stacked hourglass."""
+    head = MODELS.build(
+        dict(
+            type='SSTNHead',
+            in_channels=8,
+            head=dict(
+                type='CPMHead',
+                in_channels=8,
+                out_channels=tiny.joints,
+                num_stages=2,
+                deconv_out_channels=None,
+                decoder=tiny.msra,
+            ),
+        )
+    )
+    tiny.spread_weights(torch.nn.ModuleDict(dict(head=head.head)))
+    feats = [torch.rand(2, 8, 16, 12), torch.rand(2, 8, 16, 12)]
+    _, samples = tiny.batch()
+    expected = head.head.forward(feats)
+    for out, plain in zip(head.forward(feats), expected, strict=True):
+        torch.testing.assert_close(out, plain, atol=1e-4, rtol=0)
+    losses = head.loss(feats, samples)
+    losses['loss_kpt'].backward()
+    assert (head.theta_fc.bias.grad != 0).all()
+
+
+def test_checkpoint_of_the_wrapped_model_loads(tiny):
+    model = feature_level(tiny)
+    tiny.set_theta(model.head, THETA)
+    other = feature_level(tiny, seed=3)
+    report = other.load_state_dict(model.state_dict())
+    assert not report.missing_keys and not report.unexpected_keys
+    torch.testing.assert_close(other.state_dict(), model.state_dict())
+
+
+def test_errors_say_what_to_do(tiny):
+    with pytest.raises(ValueError, match='unknown transform'):
+        SSTNHead(8, 'homography')
+    with pytest.raises(RuntimeError, match=r'`head=dict\(...\)`'):
+        SSTNHead(8).forward(torch.rand(1, 8, 4, 4))
+    with pytest.raises(ValueError, match=r'SSTNHead\(neck=...\)'):
+        SSTNHead(8).regress_theta((torch.rand(2, 8),), (48, 64))
+    with pytest.raises(ValueError, match="transform='scale_shift'"):
+        feature_level(tiny, 'simcc', transform='affine')
+    model = feature_level(tiny)
+    _, samples = tiny.batch()
+    with pytest.raises(ValueError, match="sdtn='both'"):
+        model.head.predict(
+            (torch.rand(2, 8, 16, 12),), samples, test_cfg=dict(sdtn='both')
+        )
+
+
+def test_init_cfg_does_not_touch_theta():
+    normal = dict(type='Normal', layer='Linear', std=1.0)
+    head = SSTNHead(8, hidden_channels=4, init_cfg=normal)
+    head.init_weights()
+    assert head.theta_hidden[0].weight.abs().max() > 0.5
+    assert head.theta_fc.weight.abs().max() == 0
+    assert head.theta_fc.bias.tolist() == [1, 0, 0, 0, 1, 0]
+
+
+def test_the_flipped_features_are_warped_by_the_mirrored_theta(tiny):
+    model = feature_level(tiny, flip_test=True)
+    tiny.set_theta(model.head, THETA)
+    with torch.no_grad():
+        model.head.theta_fc.weight.normal_(0, 0.2)
+    seen = []
+    forward = model.head.head.forward
+    model.head.head.forward = lambda x: (seen.append(x[0]), forward(x))[1]
+    inputs, samples = tiny.batch()
+    model.eval()
+    with torch.no_grad():
+        feats = [model.extract_feat(x) for x in (inputs, inputs.flip(-1))]
+        one, other = (model.head.regress_theta(f, tiny.size) for f in feats)
+        model.predict(inputs, samples)
+    flip = torch.tensor([[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0]])
+    theta = (one + other * flip) / 2
+    for maps, matrix, got in zip(
+        feats, (theta, theta * flip), seen, strict=True
+    ):
+        matrix = theta_on_grid(matrix, tiny.size, tiny.map, (4.0, 4.0))
+        torch.testing.assert_close(got, warp(maps[0], matrix))

@@ -1,0 +1,309 @@
+import brute_force_spr
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmpose.registry import KEYPOINT_CODECS
+from spr_poses import make_poses
+
+from rmpe_spm.spm.codec import HierarchicalSPRCodec
+from rmpe_spm.spm.kinematic_tables import NAMED_TREES
+
+SMALL = dict(input_size=(96, 80), heatmap_size=(24, 20), sigma=4, tau=3)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {},
+        dict(kinematics='coco-flat'),
+        dict(gaussian='standard', window='square'),
+        dict(unit='input', sigma=9, tau=9, keypoint_sigma=5),
+        dict(tau=2.6),
+        dict(overlap='nearest'),
+        dict(overlap='smaller', root_type='bbox_center'),
+        dict(root_type='pelvis', missing_parent='ancestor'),
+        dict(root_type=0, normalizer=None),
+        dict(displacement_location='parent', overlap='mean'),
+        dict(displacement_location='parent', overlap='nearest'),
+        dict(displacement_location='parent', overlap='smaller'),
+        dict(displacement_location='parent', missing_parent='ancestor'),
+        dict(generate_keypoint_heatmaps=True, normalizer=7.5),
+    ],
+    ids=str,
+)
+def test_encode_agrees_with_brute_force(options):
+    codec = HierarchicalSPRCodec(**(SMALL | options))
+    for seed in range(2):
+        keypoints = make_poses(5, 17, codec.input_size, seed)
+        keypoints[1] += keypoints[0].mean(axis=0) - keypoints[1].mean(axis=0)
+        visible = np.random.RandomState(seed).rand(5, 17) > 0.3
+        visible[4] = seed == 0  # once a person with no labelled joint
+        encoded = codec.encode(keypoints, visible.astype(np.float32))
+        expected = brute_force_spr.encode(codec, keypoints, visible)
+        assert (expected['displacement_weights'] > 0).any()
+        for key, value in expected.items():
+            assert encoded[key].shape == value.shape
+            assert encoded[key].dtype == np.float32
+            np.testing.assert_allclose(
+                encoded[key], value, rtol=1e-6, atol=1e-6, err_msg=key
+            )
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_encode_property(data):
+    """Any tree, stride and options, anywhere, as from the definitions."""
+    kinematics = data.draw(
+        st.sampled_from([*NAMED_TREES, [-1], [1, 2, 3, -1], [2, -1, -1]])
+    )
+    named = isinstance(kinematics, str)
+    root_types = ['kpt_center', 'bbox_center', 0, *(['pelvis'] * named)]
+    unit = data.draw(st.sampled_from(['cells', 'input']))
+    stride = data.draw(st.sampled_from([(4, 4), (2, 2), (4, 2), (1, 3)]))
+    scale = 1 if unit == 'cells' else max(stride)
+    codec = HierarchicalSPRCodec(
+        (12 * stride[0], 10 * stride[1]),
+        (12, 10),
+        kinematics=kinematics,
+        unit=unit,
+        sigma=scale * data.draw(st.floats(0.5, 7)),
+        tau=scale * data.draw(st.floats(0.75, 7)),
+        keypoint_sigma=scale * data.draw(st.floats(0.5, 4)),
+        generate_keypoint_heatmaps=data.draw(st.booleans()),
+        root_type=data.draw(st.sampled_from(root_types)),
+        normalizer=data.draw(st.sampled_from(['diagonal', 3.5, None])),
+        gaussian=data.draw(st.sampled_from(['paper', 'standard'])),
+        window=data.draw(st.sampled_from(['disc', 'square'])),
+        overlap=data.draw(st.sampled_from(['mean', 'nearest', 'smaller'])),
+        displacement_location=data.draw(st.sampled_from(['root', 'parent'])),
+        missing_parent=data.draw(st.sampled_from(['skip', 'ancestor'])),
+    )
+    num_persons = data.draw(st.integers(0, 3))
+    seed = data.draw(st.integers(0, 2**31 - 1))
+    keypoints = make_poses(
+        num_persons, codec.tree.num_joints, codec.input_size, seed
+    )
+    visible = np.random.RandomState(seed).rand(*keypoints.shape[:2]) > 0.3
+    encoded = codec.encode(keypoints, visible.astype(np.float32))
+    expected = brute_force_spr.encode(codec, keypoints, visible)
+    for key, value in expected.items():
+        assert encoded[key].dtype == np.float32
+        # displacements in cells are up to 20 with normalizer=None
+        atol = 1e-6 * max(1, np.abs(value).max(initial=0))
+        np.testing.assert_allclose(
+            encoded[key], value, rtol=1e-6, atol=atol, err_msg=key
+        )
+
+
+def test_a_pelvis_that_is_not_labelled_lies_between_the_hips():
+    codec = HierarchicalSPRCodec(
+        (64, 64), (16, 16), kinematics='mpii', root_type='pelvis'
+    )
+    names = codec.tree.joint_names
+    keypoints = np.full((1, 16, 2), 4.0)
+    keypoints[0, names.index('right_hip')] = 36, 40
+    keypoints[0, names.index('left_hip')] = 44, 48
+    keypoints[0, names.index('pelvis')] = 20, 24
+    visible = np.ones((1, 16))
+    for hidden, cell in (
+        ([], (5, 6)),
+        (['pelvis'], (10, 11)),
+        (['pelvis', 'left_hip'], None),
+    ):
+        visible[0, [names.index(name) for name in hidden]] = 0
+        root_map = codec.encode(keypoints, visible)['heatmaps'][0]
+        x, y = cell or np.rint(keypoints[visible > 0].mean(axis=0) / 4)
+        assert root_map.argmax() == y * 16 + x
+
+
+def test_hand_computed_person():
+    codec = HierarchicalSPRCodec(
+        (64, 64), (16, 16), kinematics=[-1, 0], sigma=2, tau=1.5
+    )
+    # root at cell (6, 5): joints at cells (4, 4) and (8, 6)
+    encoded = codec.encode(np.array([[[16.0, 16.0], [32.0, 24.0]]]))
+    heatmap = encoded['heatmaps'][0]
+    assert heatmap[5, 6] == 1
+    assert heatmap[5, 8] == pytest.approx(np.exp(-4 / 4))
+    assert heatmap[8, 7] == pytest.approx(np.exp(-10 / 4))
+    z = np.hypot(16, 16)
+    # a disc of radius 1.5 has 9 cells
+    weights = encoded['displacement_weights']
+    assert weights.shape == (4, 16, 16)
+    assert (weights.sum(axis=(1, 2)) == 9).all()
+    # at cell (7, 4): the first joint from the cell, the second from the first
+    np.testing.assert_allclose(
+        encoded['displacements'][:, 4, 7] * z, [-3, 0, 4, 2], rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        encoded['displacements'][:, 5, 6] * z, [-2, -1, 4, 2], rtol=1e-6
+    )
+    assert (encoded['displacements'][:, 5, 8] == 0).all()
+    assert (encoded['heatmap_weights'] == 1).all()
+
+
+def test_window_sizes():
+    keypoints = np.full((1, 1, 2), 256.0)
+    for options, count in [
+        (dict(), 149),
+        (dict(window='square'), 225),
+        (dict(unit='input'), 9),
+    ]:
+        codec = HierarchicalSPRCodec(
+            (512, 512), (128, 128), kinematics=[-1], **options
+        )
+        weights = codec.encode(keypoints)['displacement_weights']
+        assert weights.sum() == 2 * count, options
+
+
+def test_mean_counts_only_persons_with_the_joint():
+    codec = HierarchicalSPRCodec(
+        (64, 64), (16, 16), kinematics=[-1, -1], tau=7, normalizer=None
+    )
+    keypoints = np.zeros((2, 2, 2))
+    keypoints[:, 0] = [[24, 24], [32, 24]]
+    keypoints[:, 1] = [[40, 40], [60, 60]]
+    visible = np.array([[1, 1], [1, 0]])
+    codec_root = HierarchicalSPRCodec(
+        (64, 64),
+        (16, 16),
+        kinematics=[-1, -1],
+        tau=7,
+        normalizer=None,
+        root_type=0,
+    )
+    at = codec_root.encode(keypoints, visible)['displacements'][:, 6, 7]
+    # the first joint is the mean of -1 and 1, the second is one person's
+    np.testing.assert_allclose(at, [0, 0, 3, 4], atol=1e-6)
+    assert codec.encode(keypoints, visible)['heatmaps'].max() > 0.9
+
+
+def test_flat_is_the_star_tree():
+    flat = HierarchicalSPRCodec(**SMALL, kinematics='coco-flat')
+    star = HierarchicalSPRCodec(**SMALL, kinematics=[-1] * 17)
+    keypoints = make_poses(3, 17, flat.input_size)
+    one, two = flat.encode(keypoints), star.encode(keypoints)
+    for key in one:
+        np.testing.assert_array_equal(one[key], two[key])
+    # and joint offsets of any tree are the flat displacements
+    tree = HierarchicalSPRCodec(**SMALL, generate_joint_offsets=True)
+    three = tree.encode(keypoints)
+    np.testing.assert_array_equal(three['joint_offsets'], one['displacements'])
+
+
+def test_joint_offsets_are_the_accumulated_displacements():
+    codec = HierarchicalSPRCodec(**SMALL, generate_joint_offsets=True)
+    encoded = codec.encode(make_poses(4, 17, codec.input_size))
+    summed = codec.accumulate(torch.tensor(encoded['displacements'])[None])
+    np.testing.assert_allclose(summed[0], encoded['joint_offsets'], atol=1e-5)
+
+
+def test_joint_offsets_need_no_parent():
+    codec = HierarchicalSPRCodec(**SMALL, generate_joint_offsets=True)
+    visible = np.ones((1, 17))
+    visible[0, 5] = 0
+    encoded = codec.encode(make_poses(1, 17, codec.input_size), visible)
+    assert encoded['displacement_weights'][2 * 7].max() == 0
+    assert encoded['joint_offset_weights'][2 * 7].max() == 1
+    assert encoded['joint_offset_weights'][2 * 5].max() == 0
+
+
+def test_small_persons_are_neither_drawn_nor_background():
+    codec = HierarchicalSPRCodec(**SMALL, min_diagonal=20)
+    keypoints = make_poses(2, 17, codec.input_size, spread=20)
+    keypoints[0] = keypoints[0].mean(axis=0) + [[2.0, 0.0]] * 17
+    encoded = codec.encode(keypoints)
+    alone = codec.encode(keypoints[1:])
+    for key in ('heatmaps', 'displacements', 'displacement_weights'):
+        np.testing.assert_array_equal(encoded[key], alone[key])
+    x, y = np.rint(keypoints[0].mean(axis=0) / 4).astype(int)
+    assert encoded['heatmap_weights'][0, y, x] == 0
+    assert encoded['heatmap_weights'].min(initial=1) == 0
+    assert 0 < (encoded['heatmap_weights'] == 0).sum() <= 29
+
+
+def test_joints_of_small_persons_are_no_background_either():
+    codec = HierarchicalSPRCodec(
+        **(SMALL | dict(tau=1)),
+        min_diagonal=20,
+        generate_keypoint_heatmaps=True,
+        root_type=0,
+    )
+    keypoints = np.full((1, 17, 2), 40.0)
+    keypoints[0, 9] = 48, 44  # a wrist, outside of the root's window
+    visible = np.ones((1, 17))
+    visible[0, 10] = 0
+    encoded = codec.encode(keypoints, visible)
+    assert not encoded['heatmaps'].any()
+    weights = encoded['heatmap_weights']
+    # a disc of 5 cells around each labelled joint, and around the root
+    counts = (weights == 0).sum(axis=(1, 2))
+    assert counts.tolist() == [0 if j == 10 else 5 for j in range(18)]
+    assert weights[9, 11, 12] == 0 and weights[8, 11, 12] == 1
+    assert weights[8, 10, 10] == weights[17, 10, 10] == 0
+
+
+def test_a_small_person_does_not_hide_a_large_one():
+    codec = HierarchicalSPRCodec(**SMALL, min_diagonal=20)
+    keypoints = make_poses(2, 17, codec.input_size, spread=20)
+    root = keypoints[1].mean(axis=0)
+    keypoints[0] = root + [8, 0]  # two cells beside it
+    weights = codec.encode(keypoints)['heatmap_weights'][0]
+    x, y = np.rint(root / 4).astype(int)
+    assert weights[y, x] == weights[y, x + 2] == 1
+    assert weights[y, x + 4] == 0
+
+
+def test_background_weight():
+    codec = HierarchicalSPRCodec(**SMALL, background_weight=0.1)
+    encoded = codec.encode(make_poses(1, 17, codec.input_size))
+    foreground = encoded['heatmaps'] > 0.01
+    np.testing.assert_array_equal(
+        encoded['heatmap_weights'], np.where(foreground, 1, np.float32(0.1))
+    )
+
+
+def test_outside_joints_can_be_ignored():
+    keypoints = make_poses(1, 17, (96, 80), spread=10)
+    keypoints[0, 9] = (-30, 40)
+    kept = HierarchicalSPRCodec(**SMALL).encode(keypoints)
+    ignored = HierarchicalSPRCodec(**SMALL, ignore_outside=True).encode(
+        keypoints
+    )
+    assert kept['displacement_weights'][18].any()
+    assert not ignored['displacement_weights'][18].any()
+    visible = np.ones((1, 17))
+    visible[0, 9] = 0
+    expected = HierarchicalSPRCodec(**SMALL).encode(keypoints, visible)
+    np.testing.assert_array_equal(ignored['heatmaps'], expected['heatmaps'])
+
+
+def test_missing_coordinates_count_as_not_labelled():
+    codec = HierarchicalSPRCodec(**SMALL)
+    keypoints = make_poses(2, 17, codec.input_size)
+    visible = np.ones((2, 17))
+    visible[0, 3] = 0
+    expected = codec.encode(keypoints, visible)
+    keypoints[0, 3] = np.nan
+    with_nan = codec.encode(keypoints)
+    for key in expected:
+        np.testing.assert_array_equal(with_nan[key], expected[key])
+
+
+def test_registered_and_maps_the_mask():
+    codec = KEYPOINT_CODECS.build(dict(type='HierarchicalSPRCodec', **SMALL))
+    assert codec.support_batch_decoding
+    assert codec.field_mapping_table['heatmap_mask'] == 'heatmap_mask'
+    assert set(codec.encode(np.zeros((0, 17, 2)))) <= set(
+        codec.field_mapping_table
+    )
+
+
+def test_starts_from_cell():
+    codec = HierarchicalSPRCodec(**SMALL)
+    assert np.flatnonzero(codec.starts_from_cell).tolist() == [0, 5, 6, 11, 12]
+    flat = HierarchicalSPRCodec(**SMALL, kinematics='coco-flat')
+    parent = HierarchicalSPRCodec(**SMALL, displacement_location='parent')
+    assert all(flat.starts_from_cell) and all(parent.starts_from_cell)

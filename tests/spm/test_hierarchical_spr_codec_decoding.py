@@ -1,0 +1,262 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spr_poses import make_poses
+
+from rmpe_spm.spm.codec import HierarchicalSPRCodec
+from rmpe_spm.spm.kinematic_tables import NAMED_TREES
+from rmpe_spm.spm.kinematics import build_kinematic_tree
+
+SMALL = dict(input_size=(96, 80), heatmap_size=(24, 20), sigma=4, tau=3)
+TREES = [*NAMED_TREES, 'coco-flat', [-1], [1, 2, 3, -1]]
+
+
+def decode_from(codec, encoded, cell):
+    """Decode with the root peak put on a cell (x, y) by hand."""
+    heatmaps = torch.zeros(1, *encoded['displacements'].shape[1:])
+    heatmaps[0, cell[1], cell[0]] = 1
+    keypoints, _ = codec.decode(
+        heatmaps, torch.from_numpy(encoded['displacements'])
+    )
+    return keypoints.numpy()
+
+
+@pytest.mark.parametrize('location', ['root', 'parent'])
+@pytest.mark.parametrize('kinematics', TREES, ids=str)
+def test_round_trip_is_exact_from_any_cell_of_the_window(kinematics, location):
+    num_joints = build_kinematic_tree(kinematics).num_joints
+    codec = HierarchicalSPRCodec(
+        (512, 384),
+        (128, 96),
+        kinematics=kinematics,
+        displacement_location=location,
+        decode_max_instances=1,
+    )
+    keypoints = make_poses(1, num_joints, codec.input_size, 3, spread=80)
+    keypoints = keypoints.clip(0, (510, 382))
+    encoded = codec.encode(keypoints)
+    weights = encoded['displacement_weights']
+    level_two = 2 * codec.tree.joints_by_level[0][0]
+    cells = np.argwhere(weights[level_two] > 0)[:, ::-1]
+    assert len(cells) > 140
+    for cell in cells[::7]:
+        decoded = decode_from(codec, encoded, cell)
+        np.testing.assert_allclose(decoded, keypoints, atol=1e-3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_round_trip_property(data):
+    """Any number of people, any joints missing, anywhere: what is decoded
+    at a person's root is that person."""
+    kinematics = data.draw(st.sampled_from(TREES))
+    tree = build_kinematic_tree(kinematics)
+    codec = HierarchicalSPRCodec(
+        (160, 128),
+        (40, 32),
+        kinematics=kinematics,
+        sigma=data.draw(st.floats(1, 7)),
+        tau=data.draw(st.floats(0.75, 7)),
+        overlap='nearest',
+        missing_parent='skip',
+        root_type=data.draw(st.sampled_from(['kpt_center', 'bbox_center'])),
+    )
+    num_persons = data.draw(st.integers(0, 4))
+    seed = data.draw(st.integers(0, 2**31 - 1))
+    keypoints = make_poses(
+        num_persons, tree.num_joints, codec.input_size, seed, spread=60
+    )
+    rng = np.random.RandomState(seed)
+    visible = rng.rand(num_persons, tree.num_joints) > 0.2
+    encoded = codec.encode(keypoints, visible.astype(np.float32))
+    assert np.isfinite(encoded['displacements']).all()
+    assert 0 <= encoded['heatmaps'].min() <= encoded['heatmaps'].max() <= 1
+    displacements = torch.from_numpy(encoded['displacements'])
+    heatmaps = torch.from_numpy(encoded['heatmaps'])
+    decoded, (root_scores, keypoint_scores) = codec.decode(
+        heatmaps, displacements
+    )
+    count = len(decoded)
+    assert root_scores.shape == (count,)
+    assert keypoint_scores.shape == (count, tree.num_joints)
+    assert (root_scores > codec.decode_thr).all()
+    assert (root_scores.diff() <= 0).all()
+
+    ancestors = tree.ancestor_matrix > 0
+    weights = encoded['displacement_weights'][::2]
+    for cell in np.argwhere(weights.any(axis=0))[::23, ::-1]:
+        decoded = decode_from(codec, encoded, cell)[0]
+        covered = weights[:, cell[1], cell[0]] > 0
+        whole_path = [covered[path].all() for path in ancestors]
+        errors = np.abs(keypoints - decoded).max(axis=-1)[:, whole_path]
+        # all joints whose path is labelled are one and the same person's
+        assert errors.size == 0 or errors.max(axis=1).min() < 1e-3
+
+
+def test_peaks_give_back_all_persons():
+    codec = HierarchicalSPRCodec((512, 512), (128, 128))
+    centers = np.mgrid[80:500:110, 80:500:110].reshape(2, -1).T[:, None]
+    keypoints = make_poses(16, 17, (512, 512), 1, 40)
+    keypoints += centers - keypoints.mean(axis=1, keepdims=True)
+    encoded = codec.encode(keypoints)
+    decoded, (root_scores, keypoint_scores) = codec.decode(
+        torch.from_numpy(encoded['heatmaps']),
+        torch.from_numpy(encoded['displacements']),
+    )
+    assert len(decoded) == 16
+    distance = np.abs(decoded[:, None].numpy() - keypoints).max(axis=(2, 3))
+    assert sorted(distance.argmin(axis=1)) == list(range(16))
+    assert distance.min(axis=1).max() < 1e-3
+    assert torch.equal(keypoint_scores, root_scores[:, None].expand(-1, 17))
+
+
+def test_maps_of_another_size_decode_with_the_same_stride():
+    codec = HierarchicalSPRCodec((128, 128), (32, 32), sigma=3, tau=3)
+    large = HierarchicalSPRCodec(
+        (256, 192), (64, 48), sigma=3, tau=3, normalizer=codec.normalizer
+    )
+    keypoints = make_poses(1, 17, (256, 192), 5, 30)
+    encoded = large.encode(keypoints)
+    decoded, _ = codec.decode(
+        torch.from_numpy(encoded['heatmaps']),
+        torch.from_numpy(encoded['displacements']),
+    )
+    np.testing.assert_allclose(decoded, keypoints, atol=1e-3)
+
+
+def test_batch_equals_single_and_counts_differ():
+    codec = HierarchicalSPRCodec(
+        **SMALL, generate_keypoint_heatmaps=True, overlap='nearest'
+    )
+    encoded = [
+        codec.encode(make_poses(n, 17, codec.input_size, n)) for n in range(4)
+    ]
+    heatmaps = torch.tensor(np.stack([e['heatmaps'] for e in encoded]))
+    displacements = torch.tensor(
+        np.stack([e['displacements'] for e in encoded])
+    )
+    keypoints, (root_scores, keypoint_scores) = codec.batch_decode(
+        heatmaps, displacements
+    )
+    counts = [len(k) for k in keypoints]
+    assert counts[0] == 0 and len(set(counts)) > 1
+    for i in range(4):
+        single, (roots, scores) = codec.decode(heatmaps[i], displacements[i])
+        assert torch.equal(single, keypoints[i])
+        assert torch.equal(roots, root_scores[i])
+        assert torch.equal(scores, keypoint_scores[i])
+    assert keypoints[0].shape == (0, 17, 2)
+
+
+def test_decode_options():
+    heatmaps = torch.zeros(1, 16, 16)
+    heatmaps[0, 4, 4], heatmaps[0, 4, 6], heatmaps[0, 12, 12] = 0.9, 0.8, 0.3
+    displacements = torch.zeros(2, 16, 16)
+
+    def scores(**options):
+        codec = HierarchicalSPRCodec(
+            (64, 64), (16, 16), kinematics=[-1], **options
+        )
+        keypoints, (root_scores, _) = codec.decode(heatmaps, displacements)
+        return [round(s, 4) for s in root_scores.tolist()], keypoints
+
+    found, keypoints = scores()
+    assert found == [0.9, 0.3]
+    assert keypoints[:, 0].tolist() == [[16, 16], [48, 48]]
+    assert scores(decode_nms_kernel=3)[0] == [0.9, 0.8, 0.3]
+    assert scores(decode_thr=0.5)[0] == [0.9]
+    assert scores(decode_max_instances=1)[0] == [0.9]
+
+
+def test_keypoint_scores_are_read_at_the_joints():
+    codec = HierarchicalSPRCodec(
+        (64, 64),
+        (16, 16),
+        kinematics=[-1, -1],
+        normalizer=None,
+        generate_keypoint_heatmaps=True,
+    )
+    heatmaps = torch.zeros(3, 16, 16)
+    heatmaps[2, 8, 8] = 0.7
+    heatmaps[0, 3, 5], heatmaps[0, 3, 6] = 0.4, 0.8
+    heatmaps[1, 15, 15] = 0.6
+    displacements = torch.zeros(4, 16, 16)
+    displacements[:, 8, 8] = torch.tensor([-2.75, -5, 20, 7])
+    keypoints, (roots, scores) = codec.decode(heatmaps, displacements)
+    assert keypoints[0].tolist() == [[21, 12], [112, 60]]
+    # a quarter of the way between two cells; beyond the border, its value
+    np.testing.assert_allclose(scores[0], [0.5, 0.6], atol=1e-5)
+    assert roots.tolist() == pytest.approx([0.7])
+
+
+@pytest.mark.parametrize('location', ['root', 'parent'])
+def test_snapping_a_parent_puts_its_child_right(location):
+    """Around parents: a child is read where its parent's peak is."""
+    codec = HierarchicalSPRCodec(
+        (128, 128),
+        (32, 32),
+        kinematics=[-1, 0, -1],
+        tau=2,
+        displacement_location=location,
+        generate_keypoint_heatmaps=True,
+        keypoint_sigma=1.5,
+    )
+    # root at cell (12, 13), joints at cells (8, 8), (16, 10) and (12, 21)
+    pose = np.array([[[32.0, 32.0], [64.0, 40.0], [48.0, 84.0]]])
+    encoded = codec.encode(pose)
+    heatmaps = torch.from_numpy(encoded['heatmaps'])[None]
+    heatmaps[:, 1] = 0  # the child has no peak of its own
+    displacements = torch.from_numpy(encoded['displacements'])[None]
+    displacements[:, 0] += 3 / codec.normalizer  # its parent: 3 cells right
+    off = codec.decode_padded(heatmaps, displacements)
+    snapped = codec.decode_padded(heatmaps, displacements, 0.1, 0.5)
+    assert off.keypoints[0, 0, 0].tolist() == pytest.approx([44, 32])
+    assert snapped.keypoints[0, 0, 0].tolist() == pytest.approx([32, 32])
+    child = snapped.keypoints[0, 0, 1].tolist()
+    if location == 'parent':
+        assert child == pytest.approx(pose[0, 1])
+        # 3 cells off the parent is outside of the window, where nothing is
+        assert off.keypoints[0, 0, 1].tolist() == pytest.approx([44, 32])
+    else:
+        assert child == off.keypoints[0, 0, 1].tolist()
+        assert child == pytest.approx([76, 40])
+
+
+def test_decoding_stays_in_float32_under_autocast():
+    codec = HierarchicalSPRCodec((512, 512), (128, 128))
+    encoded = codec.encode(make_poses(1, 17, (512, 512), 4, 100))
+    heatmaps = torch.tensor(encoded['heatmaps'])
+    displacements = torch.tensor(encoded['displacements'])
+    expected, _ = codec.decode(heatmaps, displacements)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        decoded, _ = codec.decode(heatmaps, displacements)
+    assert torch.equal(decoded, expected)
+
+
+@pytest.mark.parametrize('location', ['root', 'parent'])
+@pytest.mark.parametrize('with_heatmaps', [False, True])
+def test_padded_decoding_exports(with_heatmaps, location):
+    """No shape depends on values: one graph for any batch and map size."""
+    codec = HierarchicalSPRCodec(
+        **SMALL,
+        generate_keypoint_heatmaps=with_heatmaps,
+        displacement_location=location,
+    )
+
+    class Decoder(torch.nn.Module):
+        def forward(self, heatmaps, displacements):
+            return tuple(codec.decode_padded(heatmaps, displacements))
+
+    channels = 18 if with_heatmaps else 1
+    sizes = torch.export.Dim('batch'), torch.export.Dim('h', min=8)
+    sizes = dict(enumerate((sizes[0], None, sizes[1], torch.export.Dim('w'))))
+    example = torch.rand(2, channels, 20, 24), torch.rand(2, 34, 20, 24)
+    program = torch.export.export(
+        Decoder(), example, dynamic_shapes=(sizes, sizes)
+    ).module()
+    for batch, height, width in ((2, 20, 24), (3, 17, 33)):
+        maps = [torch.rand(batch, c, height, width) for c in (channels, 34)]
+        for got, want in zip(program(*maps), Decoder()(*maps), strict=True):
+            torch.testing.assert_close(got, want)

@@ -1,0 +1,110 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from rmpe_spm.spm.decoding import (
+    find_joint_peaks,
+    find_root_peaks,
+    sample_keypoint_scores,
+    snap_to_peaks,
+)
+
+
+def test_peaks_are_sorted_and_equal_neighbours_count_once():
+    maps = torch.zeros(2, 8, 10)
+    maps[0, 1, 1], maps[0, 6, 8], maps[0, 6, 7] = 0.5, 0.9, 0.8
+    # a root halfway between four cells, and a weaker one
+    maps[1, 3:5, 4:6] = 0.6
+    maps[1, 7, 0] = 0.2
+    scores, cells = find_root_peaks(maps, 3, 5)
+    assert scores.shape == cells.shape == (2, 5)
+    torch.testing.assert_close(
+        scores, torch.tensor([[0.9, 0.5, 0, 0, 0], [0.6, 0.2, 0, 0, 0]])
+    )
+    assert cells[0, :2].tolist() == [6 * 10 + 8, 11]
+    assert cells[1, :2].tolist() == [34, 70]
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_equal_cells_take_no_place_of_other_peaks(dtype):
+    """Peaks halfway between cells, as many as may be found, and a plateau."""
+    maps = torch.zeros(1, 40, 60, dtype=dtype)
+    places = [
+        (4 + 8 * row, 4 + 9 * column)
+        for row in range(4)
+        for column in range(6)
+    ]
+    for index, (y, x) in enumerate(places):
+        maps[0, y : y + 2, x : x + 2] = 0.9 - index / 100
+    maps[0, 33:40, 50:58] = 1
+    scores, cells = find_root_peaks(maps, 5, len(places) + 1)
+    expected = [33 * 60 + 50, *(y * 60 + x for y, x in places)]
+    assert sorted(cells[0].tolist()) == sorted(expected)
+    assert cells[0, 0] == expected[0] and (scores > 0).all()
+    assert torch.equal(scores, maps.flatten(1).gather(1, cells))
+
+
+@pytest.mark.parametrize('nms_kernel', [1, 3, 5, 9, 11])
+@pytest.mark.parametrize('size', [(1, 1), (3, 20), (20, 3), (24, 40)])
+def test_peaks_are_those_of_max_pooling(nms_kernel, size):
+    """Of distinct values, on several maps at once, which stay as they are."""
+    generator = torch.Generator().manual_seed(nms_kernel)
+    maps = torch.rand(3, *size, generator=generator)
+    # also a batch and maps that are not contiguous
+    for part in (maps, maps[::2], maps.transpose(1, 2)):
+        before = part.clone()
+        pooled = F.max_pool2d(part, nms_kernel, 1, nms_kernel // 2)
+        expected = torch.where(pooled == part, part, 0).flatten(1)
+        count = min(30, expected.shape[1])
+        expected = expected.sort(dim=1, descending=True)[0][:, :count]
+        scores, cells = find_root_peaks(part, nms_kernel, 30)
+        assert torch.equal(part, before)
+        assert torch.equal(scores, expected)
+        found = part.flatten(1).gather(1, cells)
+        assert torch.equal(torch.where(scores > 0, found, 0), scores)
+
+
+def test_peaks_of_a_map_with_fewer_cells():
+    scores, cells = find_root_peaks(torch.tensor([[[0.3]]]), 5, 30)
+    assert scores.shape == (1, 1) and cells.tolist() == [[0]]
+
+
+def test_scores_of_many_images_and_joints():
+    heatmaps = torch.rand(2, 3, 6, 7)
+    keypoints = torch.tensor([[4.0, 1.0], [2.0, 5.0], [6.0, 0.0]])
+    scores = sample_keypoint_scores(heatmaps, keypoints.expand(2, 4, 3, 2))
+    assert scores.shape == (2, 4, 3)
+    for joint, (x, y) in enumerate(keypoints.int().tolist()):
+        torch.testing.assert_close(
+            scores[:, :, joint],
+            heatmaps[:, joint, y, x, None].expand(2, 4),
+        )
+
+
+@pytest.mark.parametrize(
+    ('max_distance', 'score_thr', 'expected'),
+    [
+        (3.0, 0.1, [5.25, 4.0]),  # the peak at (5, 4), a bit to the right
+        (1.0, 0.1, [7.0, 4.0]),  # out of reach
+        (3.0, 0.6, [7.0, 4.0]),  # too weak
+    ],
+)
+def test_snapping(max_distance, score_thr, expected):
+    heatmaps = torch.zeros(1, 2, 10, 12)
+    heatmaps[0, 0, 4, 4:7] = torch.tensor([0.2, 0.5, 0.3])
+    heatmaps[0, 1, 4, 7] = 1  # another joint's peak attracts nothing
+    keypoints = torch.tensor([[[[7.0, 4.0], [0.0, 9.0]]]])
+    peaks = find_joint_peaks(heatmaps, score_thr, 3)
+    snapped = snap_to_peaks(keypoints, peaks, torch.tensor([[max_distance]]))
+    assert snapped[0, 0, 0].tolist() == expected
+    assert snapped[0, 0, 1].tolist() == [0, 9]
+
+
+def test_snapping_takes_the_nearest_peak_of_each_candidate():
+    heatmaps = torch.zeros(1, 1, 9, 20)
+    heatmaps[0, 0, 4, 3], heatmaps[0, 0, 4, 15] = 0.5, 0.9
+    keypoints = torch.tensor([[[[5.0, 4.0]], [[14.0, 4.0]]]])
+    peaks = find_joint_peaks(heatmaps, 0.1, 3)
+    assert peaks.shape == (1, 1, 40, 2)
+    snapped = snap_to_peaks(keypoints, peaks, torch.full((1, 2), 9.0))
+    assert snapped[0, :, 0].tolist() == [[3, 4], [15, 4]]

@@ -1,0 +1,190 @@
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import Compose
+from spm_maps import (
+    SIZE,
+    codec_config,
+    make_head,
+    make_poses,
+    make_samples,
+    perfect_maps,
+)
+
+from rmpe_spm.spm.head import SPMHead
+
+
+@pytest.mark.parametrize('feedback', [False, True])
+def test_stages(feedback):
+    head = make_head(
+        num_stages=3,
+        feedback=feedback,
+        keypoint_heatmaps=True,
+        codec=dict(generate_keypoint_heatmaps=True),
+    ).eval()
+    feats = tuple(torch.rand(2, 8, 6, 8) for _ in range(4))
+    outputs = head.forward_stages(feats)
+    assert len(outputs) == 3
+    for heatmaps, displacements in outputs:
+        assert heatmaps.shape == (2, 18, 6, 8)
+        assert displacements.shape == (2, 34, 6, 8)
+    heatmaps, displacements = head(feats)
+    torch.testing.assert_close(heatmaps, outputs[-1][0])
+    torch.testing.assert_close(displacements, outputs[-1][1])
+    # the first of the four feature maps is not used; an earlier stage's
+    # feature reaches the last prediction only through feedback
+    other = (torch.rand(2, 8, 6, 8), torch.rand(2, 8, 6, 8), *feats[2:])
+    assert torch.equal(head(other)[0], heatmaps) != feedback
+
+
+def test_single_stage_takes_the_feature_of_its_index():
+    head = make_head(in_index=0).eval()
+    feats = (torch.rand(1, 8, 6, 8), torch.rand(1, 99, 3, 4))
+    assert head(feats)[0].shape == (1, 1, 6, 8)
+    with pytest.raises(ValueError, match='num_stages=3.*2 feature maps'):
+        make_head(num_stages=3)(feats)
+
+
+def test_several_levels_are_added():
+    head = make_head(in_index=(0, 2)).eval()
+    feats = (
+        torch.rand(1, 8, 6, 8),
+        torch.rand(1, 99, 9, 9),
+        torch.rand(1, 8, 3, 4),
+    )
+    resized = torch.nn.functional.interpolate(
+        feats[2], scale_factor=2, mode='bilinear'
+    )
+    expected = head.stages[0](feats[0] + resized)
+    torch.testing.assert_close(head(feats), expected)
+
+
+def test_levels_that_do_not_divide_are_told():
+    head = make_head(in_index=(0, 1)).eval()
+    # an input of 72 x 24 at strides 4 and 16
+    feats = torch.rand(1, 8, 6, 18), torch.rand(1, 8, 2, 5)
+    with pytest.raises(ValueError, match=r'\(2, 5\).*multiples of 4 times'):
+        head(feats)
+
+
+def test_weights_of_every_stage_are_initialised():
+    head = make_head(num_stages=2)
+    head.init_weights()
+    for stage in head.stages:
+        assert stage.heatmap_layer.weight.std() < 0.002
+
+
+def test_loss_is_the_papers():
+    """Sums over the map and the windows, so that beta keeps its meaning."""
+    head = make_head()
+    poses = [make_poses(2), make_poses(1, seed=1)]
+    samples = make_samples(head.decoder, poses)
+    zero = torch.zeros(2, 1, 24, 32), torch.zeros(2, 34, 24, 32)
+    head.forward_stages = lambda feats: [zero]
+    losses = head.loss(None, samples)
+    heatmaps, displacements = perfect_maps(head.decoder, poses)
+    assert set(losses) == {'loss/heatmap', 'loss/displacement'}
+    torch.testing.assert_close(losses['loss/heatmap'], (heatmaps**2).sum() / 2)
+    torch.testing.assert_close(
+        losses['loss/displacement'], 0.01 * displacements.abs().sum() / 2
+    )
+    # about pi sigma^2 / 2 for each of the three people
+    assert 30 < losses['loss/heatmap'] * 2 < 3 * 14.2
+    # and two stages are summed
+    head.forward_stages = lambda feats: [zero, zero]
+    twice = head.loss(None, samples)
+    for key in losses:
+        torch.testing.assert_close(twice[key], 2 * losses[key])
+    # what is predicted off the windows is no matter for displacements
+    weights = torch.stack([s.gt_fields.displacement_weights for s in samples])
+    head.forward_stages = lambda feats: [
+        (heatmaps, displacements + (1 - weights) * 9)
+    ]
+    assert all(value == 0 for value in head.loss(None, samples).values())
+
+
+def test_keypoint_and_joint_offset_losses():
+    head = make_head(
+        codec=dict(
+            generate_keypoint_heatmaps=True, generate_joint_offsets=True
+        ),
+        keypoint_heatmaps=True,
+        keypoint_loss=dict(type='MapL2Loss', loss_weight=0.5),
+        joint_offset_loss=dict(type='MapL1Loss'),
+    )
+    poses = [make_poses(2)]
+    samples = make_samples(head.decoder, poses)
+    heatmaps, displacements = perfect_maps(head.decoder, poses)
+    head.forward_stages = lambda feats: [(0 * heatmaps, 0 * displacements)]
+    losses = head.loss(None, samples)
+    torch.testing.assert_close(
+        losses['loss/keypoint'], 0.5 * (heatmaps[:, :-1] ** 2).sum()
+    )
+    torch.testing.assert_close(
+        losses['loss/heatmap'], (heatmaps[:, -1:] ** 2).sum()
+    )
+    offsets = samples[0].gt_fields.joint_offsets
+    torch.testing.assert_close(
+        losses['loss/joint_offset'], 0.01 * offsets.abs().sum()
+    )
+    head.forward_stages = lambda feats: [(heatmaps, displacements)]
+    losses = head.loss(None, samples)
+    assert sum(losses.values()) < 1e-4
+
+
+def test_crowd_regions_reach_the_loss():
+    """From the annotation through the pipeline to the loss: what is
+    predicted on unlabelled people costs nothing."""
+    codec = codec_config()
+    pipeline = Compose(
+        [
+            dict(type='GenerateTarget', encoder=codec),
+            dict(type='BottomupGetHeatmapMask'),
+            dict(type='PackPoseInputs'),
+        ]
+    )
+    crowd = [[64.0, 0, 127, 0, 127, 95, 64, 95]]
+    packed = pipeline(
+        dict(
+            img=np.zeros((96, 128, 3), dtype=np.uint8),
+            img_shape=(96, 128),
+            input_size=SIZE,
+            keypoints=make_poses(1),
+            keypoints_visible=np.ones((1, 17)),
+            invalid_segs=[crowd],
+            warp_mat=np.eye(2, 3, dtype=np.float32),
+        )
+    )
+    head = make_head()
+    sample = packed['data_samples']
+    mask = sample.gt_fields.heatmap_mask
+    assert mask[0, 5, 5] and not mask[0, 5, 25]
+    heatmaps = sample.gt_fields.heatmaps[None]
+    displacements = sample.gt_fields.displacements[None]
+
+    def loss_with(x):
+        wrong = heatmaps.clone()
+        wrong[0, 0, 5, x] += 1
+        head.forward_stages = lambda feats: [(wrong, displacements)]
+        return head.loss(None, [sample])['loss/heatmap'].item()
+
+    assert loss_with(5) == pytest.approx(1)
+    assert loss_with(25) < 1e-5
+
+
+def test_several_stages_choose_no_levels():
+    with pytest.raises(ValueError, match='num_stages=2 the stages take'):
+        make_head(num_stages=2, in_index=(0, 1))
+
+
+def test_bad_configs():
+    with pytest.raises(ValueError, match='tree has 14 joints'):
+        make_head(codec=dict(kinematics='crowdpose'))
+    with pytest.raises(ValueError, match='generate_keypoint_heatmaps=False'):
+        make_head(keypoint_heatmaps=True)
+    with pytest.raises(ValueError, match='generate_joint_offsets=True'):
+        make_head(joint_offset_loss=dict(type='MapL1Loss'))
+    with pytest.raises(ValueError, match='needs `decoder`'):
+        SPMHead(8, 17, joint_offset_loss=dict(type='MapL1Loss'))
+    with pytest.raises(RuntimeError, match='decoder'):
+        SPMHead(8, 17).predict(None, [])

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rmpe_spm.synthetic.pose_sampling import (
+    ACTIVITIES,
+    JOINT_LIMITS,
+    sample_pose,
+)
+from rmpe_spm.synthetic.skeleton import (
+    JOINT,
+    BodyProportions,
+    forward_kinematics,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    activity=st.sampled_from([None, *ACTIVITIES]),
+)
+def test_sampled_bodies_keep_lengths_and_limits(seed, activity):
+    p = BodyProportions()
+    pose = sample_pose(np.random.default_rng(seed), activity)
+    names = ('arm_flexion', 'arm_abduction', 'elbow')
+    for arm in pose.arms:
+        for name, value in zip(names, arm, strict=False):
+            low, high = JOINT_LIMITS[name]
+            assert low <= value <= high
+    names = ('leg_flexion', 'leg_abduction', 'knee', 'ankle')
+    for leg in pose.legs:
+        for name, value in zip(names, leg, strict=True):
+            low, high = JOINT_LIMITS[name]
+            assert low <= value <= high
+    body = forward_kinematics(pose, p)
+    for frame in (body.pelvis_frame, body.chest_frame, body.head_frame):
+        np.testing.assert_allclose(frame @ frame.T, np.eye(3), atol=1e-9)
+    for start, end, length in (
+        ('shoulder', 'elbow', p.upper_arm),
+        ('elbow', 'wrist', p.forearm),
+        ('hip', 'knee', p.thigh),
+        ('knee', 'ankle', p.shank),
+    ):
+        for side in ('left', 'right'):
+            bone = (
+                body.joints[JOINT[f'{side}_{end}']]
+                - body.joints[JOINT[f'{side}_{start}']]
+            )
+            assert np.linalg.norm(bone) == pytest.approx(length, rel=1e-6)
+
+
+def test_elbows_fold_by_their_angle():
+    for seed in range(20):
+        pose = sample_pose(np.random.default_rng(seed))
+        joints = forward_kinematics(pose, BodyProportions()).joints
+        upper = joints[JOINT['left_elbow']] - joints[JOINT['left_shoulder']]
+        fore = joints[JOINT['left_wrist']] - joints[JOINT['left_elbow']]
+        cosine = upper @ fore
+        cosine /= np.linalg.norm(upper) * np.linalg.norm(fore)
+        assert cosine == pytest.approx(
+            np.cos(np.deg2rad(pose.arms[0][2])), abs=1e-6
+        )
+
+
+def test_unknown_activity_is_named():
+    with pytest.raises(ValueError, match="activity 'swim' is not one of"):
+        sample_pose(np.random.default_rng(0), 'swim')
+
+
+def test_lying_people_lie_and_raised_arms_are_up():
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        joints = forward_kinematics(
+            sample_pose(rng, 'lie'), BodyProportions()
+        ).joints
+        trunk = joints[JOINT['chest']] - joints[JOINT['pelvis']]
+        assert abs(trunk[0]) > abs(trunk[1])
+        pose = sample_pose(rng, 'arms_raised')
+        assert all(arm[0] >= 120 for arm in pose.arms)

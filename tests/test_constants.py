@@ -1,0 +1,142 @@
+"""Constants, and that no function waits for a device to have them."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from rmpe_spm.rmpe.sdtn import CropFrame, sdtn_outputs
+from rmpe_spm.rmpe.spatial_transformer import ThetaCornerLoss
+from rmpe_spm.rmpe.theta import mirror_theta
+from rmpe_spm.spm.codec import HierarchicalSPRCodec
+from rmpe_spm.spm.decoding import PaddedPoses
+from rmpe_spm.spm.map_merging import merge_flipped, merge_poses, merge_scales
+from rmpe_spm.tensors import constant_like, take_channels
+
+CODEC = dict(input_size=(128, 128), heatmap_size=(32, 32))
+
+
+def test_values_dtype_and_device():
+    like = torch.zeros(1, dtype=torch.float64)
+    found = constant_like(np.array([1, 2], np.float32), like)
+    assert found.dtype == torch.float64 and found.tolist() == [1, 2]
+    index = constant_like((3, 0), like, torch.int64)
+    assert index.dtype == torch.int64 and index.tolist() == [3, 0]
+    assert constant_like([True, False], like).tolist() == [1, 0]
+    assert constant_like([1.0], like.to('meta')).device.type == 'meta'
+
+
+def test_channels_by_a_list():
+    values = torch.rand(2, 4, 3)
+    assert torch.equal(take_channels(values, (3, 0)), values[:, [3, 0]])
+
+
+class Waits(TorchDispatchMode):
+    """Notes what would make the host wait for a device.
+
+    A copy of numbers to a device that blocks, and values that are read. An
+    index that is a list blocks unseen.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        name = str(func)
+        if 'local_scalar' in name or 'nonzero' in name:
+            self.found.append(name)
+        blocking = '_to_copy' in name and not kwargs.get('non_blocking')
+        if blocking and args[0].device != out.device:
+            self.found.append(f'{args[0].tolist()} to the device')
+        return out
+
+
+def maps(*shape):
+    return torch.empty(2, *shape, device='meta')
+
+
+def poses():
+    return PaddedPoses(
+        maps(30, 17, 2),
+        maps(30),
+        maps(30, 17),
+        maps(30).bool(),
+        torch.empty(2, dtype=torch.bool, device='meta'),
+    )
+
+
+def decode(snap_thr=None, **options):
+    codec = HierarchicalSPRCodec(
+        **CODEC, generate_keypoint_heatmaps=True, **options
+    )
+    codec.decode_padded(maps(18, 32, 32), maps(34, 32, 32), snap_thr)
+
+
+def flip():
+    codec = HierarchicalSPRCodec(**CODEC)
+    own = maps(18, 32, 32), maps(34, 32, 32)
+    indices = [*range(1, 17), 0]
+    merge_flipped(own, own, indices, codec.starts_from_cell, 4.0, 45.0)
+
+
+FRAMES = [(128, 128), (256, 256)], [np.array([128.0, 128.0])] * 2
+
+
+def scales():
+    codec = HierarchicalSPRCodec(**CODEC)
+    own = [(maps(1, n, n), maps(34, n, n)) for n in (32, 64)]
+    merge_scales(
+        own, *FRAMES, codec.starts_from_cell, codec.scale_factor, 45.0
+    )
+
+
+THETA = torch.empty(2, 2, 3, device='meta')
+FRAME = CropFrame((48, 64))
+
+
+@pytest.mark.parametrize(
+    'function',
+    [
+        decode,
+        lambda: decode(0.1),
+        lambda: decode(displacement_location='parent'),
+        lambda: decode(0.1, displacement_location='parent'),
+        lambda: HierarchicalSPRCodec(**CODEC).accumulate(maps(34, 32, 32)),
+        flip,
+        scales,
+        lambda: merge_poses([poses(), poses()], *FRAMES, (10, 100)),
+        lambda: sdtn_outputs(maps(17, 16, 12), THETA, FRAME),
+        lambda: sdtn_outputs(
+            maps(51, 16, 12), THETA, CropFrame((48, 64), True, True)
+        ),
+        lambda: sdtn_outputs(maps(17, 2), THETA, FRAME),
+        lambda: mirror_theta(THETA),
+        lambda: ThetaCornerLoss()(THETA, THETA),
+    ],
+    ids=[
+        'decode',
+        'decode and snap',
+        'decode around parents',
+        'decode and snap around parents',
+        'accumulate',
+        'flip',
+        'scales',
+        'merge poses',
+        'heatmaps',
+        'offset maps',
+        'coordinates',
+        'mirror',
+        'theta loss',
+    ],
+)
+def test_nothing_waits_for_the_device(function, monkeypatch):
+    # autocast knows no meta device
+    monkeypatch.setattr(
+        torch, 'autocast', lambda *_, **__: torch.inference_mode(False)
+    )
+    with Waits() as waits:
+        function()
+    assert waits.found == []

@@ -1,0 +1,101 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rmpe_spm.rmpe.pgpg_model_file import load_proposal_model
+
+NAMES = ['head', 'left_shoulder', 'right_shoulder', 'left_hip', 'right_hip']
+POSE = np.array(
+    [[0, -0.8], [0.25, -0.5], [-0.25, -0.5], [0.2, 0.5], [-0.2, 0.5]]
+)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """120 people in as many images, their detections a tenth to the right."""
+    rng = np.random.default_rng(0)
+    annotations, detections = [], []
+    for index in range(120):
+        pose = POSE * 60 + [200, 150] + rng.normal(0, 2, (5, 2))
+        keypoints = np.hstack([pose, np.full((5, 1), 2)]).ravel()
+        annotations.append(
+            dict(
+                id=index,
+                image_id=index,
+                category_id=1,
+                iscrowd=0,
+                bbox=[150, 50, 100, 200],
+                keypoints=keypoints.tolist(),
+            )
+        )
+        shift = 10 + rng.normal(0, 2)
+        detections.append(
+            dict(
+                image_id=index,
+                category_id=1,
+                bbox=[150 + shift, 50, 100, 200],
+                score=0.8,
+            )
+        )
+    content = dict(
+        images=[dict(id=i, width=400, height=300) for i in range(120)],
+        annotations=annotations,
+        categories=[
+            dict(id=1, keypoints=NAMES, skeleton=[[1, 2], [2, 4], [3, 5]])
+        ],
+    )
+    (tmp_path / 'people.json').write_text(json.dumps(content))
+    (tmp_path / 'boxes.json').write_text(json.dumps(detections))
+    return tmp_path
+
+
+def run(repo_root, folder, *arguments):
+    return subprocess.run(
+        [sys.executable, str(repo_root / 'tools/fit_pgpg.py'), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_file_and_report(repo_root, files):
+    arguments = ['people.json', 'boxes.json', '--num-atoms', '1']
+    done = run(
+        repo_root, files, *arguments, '--out', 'a.json', '--report', 'page'
+    )
+    assert done.returncode == 0, done.stderr
+    model = load_proposal_model(files / 'a.json')
+    mean = model.atom_groups[0].offsets.mean
+    np.testing.assert_allclose(mean, [0.1, 0, 0.1, 0], atol=0.01)
+    np.testing.assert_allclose(model.atoms[0], POSE, atol=0.03)
+    provenance = model.provenance
+    assert provenance['annotations']['file'] == 'people.json'
+    assert len(provenance['detections']['sha256']) == 64
+    assert provenance['counts']['matched_people'] == 120
+    assert provenance['command'] == (
+        'python tools/fit_pgpg.py people.json boxes.json --num-atoms 1 '
+        '--out a.json --report page'
+    )
+    page = (files / 'page/README.md').read_text()
+    # Nobody is without a torso, so that group has no offsets of its own.
+    assert 'Too few matches for no torso' in page
+    assert f'| atom 0 | 120 | 120 | {100 * mean[0]:+.1f} ± ' in page
+    for name in ('atoms', 'offsets'):
+        assert f'({name}.png)' in page
+        data = (files / f'page/{name}.png').read_bytes()
+        assert data.startswith(b'\x89PNG')
+
+
+def test_errors_are_one_line(repo_root, files):
+    (files / 'none.json').write_text('[]')
+    done = run(repo_root, files, 'people.json', 'none.json', '--out', 'a.json')
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith('fit_pgpg: only 0 of 120')
+    assert 'Traceback' not in done.stderr
+    assert not (files / 'a.json').exists()
+    done = run(repo_root, files, 'people.json', 'no.json', '--out', 'a.json')
+    assert "fit_pgpg: there is no file 'no.json'" in done.stderr
