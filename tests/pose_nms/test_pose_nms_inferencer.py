@@ -160,7 +160,7 @@ def test_it_is_in_the_registry():
 def test_the_examples_of_the_docs_run(config, repo_root, tmp_path, capsys):
     text = (repo_root / 'docs' / 'pose_nms.md').read_text(encoding='utf-8')
     snippets = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
-    topdown, called = (code for code in snippets if 'rmpe_spm.apis' in code)
+    topdown, called = (code for code in snippets if 'checkpoint' in code)
     picture = str(tmp_path / 'picture.jpg')
     cv2.imwrite(picture, np.zeros((120, 200, 3), np.uint8))
     names = dict(

@@ -150,15 +150,15 @@ from pathlib import Path
 
 sys.path.insert(0, {tools!r})
 import demo
-from rmpe_spm.apis import run_folder
+from rmpe_spm.experiments import runs
 
-run_folder.TOOLS = Path({folder!r})
+runs.TOOLS = Path({folder!r})
 
 
 def wait(method, folder, seed):
     folder = folder / method / 'train'
     folder.mkdir(parents=True)
-    run_folder._run_tool('wait.py', [], folder / 'train.log')
+    runs._run_tool('wait.py', [], folder / 'train.log')
 
 
 if __name__ == '__main__':

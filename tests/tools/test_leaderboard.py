@@ -157,9 +157,9 @@ from datetime import timedelta
 from mmengine.hooks import Hook
 from mmpose.models.backbones import MobileNetV2
 from mmpose.registry import HOOKS, MODELS
-from rmpe_spm.apis.leaderboard import joint_failures
+from rmpe_spm.leaderboard import evaluate
 
-joint_failures.PATIENCE = timedelta(seconds=5)
+evaluate.PATIENCE = timedelta(seconds=5)
 ALONE = os.environ.get('RANK') == '1'
 
 @HOOKS.register_module()
