@@ -10,6 +10,7 @@ from .engine.mmcv_lite import import_mmcv_ops
 
 import_mmcv_ops()  # before anything imports mmpose's models
 
+from .backbones.movenet import MoveNetFPN, TFMobileNetV2
 from .backbones.stacked_hourglass import LateralSum, StackedHourglass
 from .coco.loading import LoadImageOrSkip, SanitizeInstances
 from .coco.metric import PoseNMSCocoMetric
@@ -44,6 +45,7 @@ from .rmpe.sstn_head import SSTNHead
 from .spm.codec import HierarchicalSPRCodec
 from .spm.head import SPMHead
 from .spm.losses import MapL1Loss, MapL2Loss
+from .spm.movenet_stage import MoveNetStage
 from .spm.test_time_augmentation import (
     MultiscaleBottomupPoseEstimator,
     MultiscaleBottomupResize,
@@ -74,6 +76,8 @@ __all__ = [
     'LoadImageOrSkip',
     'MapL1Loss',
     'MapL2Loss',
+    'MoveNetFPN',
+    'MoveNetStage',
     'MpiiMultiPersonAP',
     'MpiiMultiPersonDataset',
     'MultiscaleBottomupPoseEstimator',
@@ -95,6 +99,7 @@ __all__ = [
     'SoftOKSNMS',
     'StackedHourglass',
     'StrictPoseDataPreprocessor',
+    'TFMobileNetV2',
     'ThetaCornerLoss',
     'UnsafeCheckpointError',
     '__version__',

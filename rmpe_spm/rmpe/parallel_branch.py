@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .sdtn import changed_forward, keypoint_head
 
 
-def to_builtin_containers(value: Any) -> Any:
+def plain_setting(value: Any) -> Any:
     """Give lists for tuples and dicts for mappings, at any depth.
 
     Args:
@@ -28,11 +28,9 @@ def to_builtin_containers(value: Any) -> Any:
         Any: The same in plain containers; they share no container with it.
     """
     if isinstance(value, list | tuple):
-        return [to_builtin_containers(item) for item in value]
+        return [plain_setting(item) for item in value]
     if isinstance(value, Mapping):
-        return {
-            key: to_builtin_containers(item) for key, item in value.items()
-        }
+        return {key: plain_setting(item) for key, item in value.items()}
     return value
 
 
@@ -197,8 +195,7 @@ def check_preprocessing(
     main = data_preprocessor or {}
     for key in ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr'):
         own, given = (
-            to_builtin_containers(cfg.get(key)) or None
-            for cfg in (branch, main)
+            plain_setting(cfg.get(key)) or None for cfg in (branch, main)
         )
         if own != given:
             raise ValueError(

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from mmpose.registry import MODELS
 from torch import Tensor
 
-from ..tensors import tensor_on_device_of
+from ..tensors import constant_like
 from .theta import as_geometry
 
 
@@ -139,9 +139,7 @@ class ThetaCornerLoss(nn.Module):
         Returns:
             Tensor: The loss, a scalar.
         """
-        corners = tensor_on_device_of(
-            [[-1, -1], [-1, 1], [1, -1], [1, 1]], theta
-        )
+        corners = constant_like([[-1, -1], [-1, 1], [1, -1], [1, 1]], theta)
         corners = corners.expand(len(theta), 4, 2)
         return self.loss_weight * F.smooth_l1_loss(
             transform_points(theta, corners),

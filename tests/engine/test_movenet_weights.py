@@ -1,0 +1,233 @@
+"""MoveNet's graphs, read without TensorFlow, compute what TensorFlow does."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from rmpe_spm.backbones.movenet import MoveNetFPN, TFMobileNetV2
+from rmpe_spm.engine.movenet_weights import (
+    MOVENETS,
+    import_movenet,
+    map_movenet,
+    to_hierarchical,
+)
+from rmpe_spm.engine.tfjs_graph import (
+    GraphError,
+    read_graph_model,
+)
+from rmpe_spm.spm.movenet_stage import MoveNetStage
+
+PREFIX = 'StatefulPartitionedCall/'
+EXTRACTOR = f'{PREFIX}fpn/model_1/'
+
+
+@pytest.fixture
+def made_up_graph(tmp_path):
+    """A graph of one lateral, one fusion and four heads, 3 joints.
+
+    Returns the function that writes it with changed nodes, and its weights.
+    """
+    rng = np.random.default_rng(0)
+    weights, nodes = {}, [dict(name='input', op='Placeholder')]
+
+    def add(op, name, inputs, kernel, shape, bias=None):
+        weights[kernel] = rng.normal(size=shape).astype(np.float16)
+        inputs = [*inputs, kernel]
+        if bias:
+            weights[bias] = rng.normal(size=shape[-1]).astype(np.float16)
+            inputs.append(bias)
+        nodes.append(dict(name=name, op=op, input=inputs))
+
+    nodes.append(dict(name='scaled', op='Mul', input=['^input', 'input:0']))
+    lateral = f'{EXTRACTOR}conv2d_3/Conv2D'
+    add('_FusedConv2D', 'lateral', ['scaled'], lateral, (1, 1, 2, 4), 'b0')
+    last = f'{EXTRACTOR}separable_conv2d_2/separable_conv2d'
+    depthwise = 'DepthwiseConv2dNative'
+    add(depthwise, 'dw', ['lateral'], f'{last}/ReadVariableOp', (3, 3, 4, 1))
+    add('_FusedConv2D', 'pw', ['dw'], f'{last}_weights', (1, 1, 4, 4), 'b1')
+    for head, outs in dict(
+        center=1, kpt_heatmap=3, kpt_regress=6, kpt_offset=6
+    ).items():
+        own = f'{PREFIX}{head}_0/separable_conv2d/'
+        end = f'{PREFIX}{head}_0/conv2d_4/'
+        add(depthwise, f'{own}d', ['pw'], f'{own}dw', (3, 3, 4, 1))
+        add(
+            'Conv2D',
+            f'{own}p',
+            [f'{own}d'],
+            f'{own}k',
+            (1, 1, 4, 5),
+            f'{own}b',
+        )
+        add(
+            'Conv2D',
+            f'{end}o',
+            [f'{own}p'],
+            f'{end}k',
+            (1, 1, 5, outs),
+            f'{end}b',
+        )
+
+    def write(changed_nodes=nodes, cut=0):
+        manifest = [
+            dict(
+                name=name,
+                shape=list(values.shape),
+                dtype='float32',
+                quantization=dict(dtype='float16'),
+            )
+            for name, values in weights.items()
+        ]
+        content = dict(
+            modelTopology=dict(node=changed_nodes),
+            weightsManifest=[dict(paths=['g.bin'], weights=manifest)],
+        )
+        data = b''.join(values.tobytes() for values in weights.values())
+        (tmp_path / 'g.bin').write_bytes(data[: len(data) - cut])
+        (tmp_path / 'g.json').write_text(json.dumps(content))
+        return tmp_path / 'g.json'
+
+    write.nodes, write.weights = nodes, weights
+    return write
+
+
+def test_a_graph_is_read_into_our_names_and_layout(made_up_graph):
+    state = map_movenet(read_graph_model(made_up_graph()))
+    weights = made_up_graph.weights
+    head = 'head.stages.0.'
+    assert list(state) == sorted(
+        ['neck.laterals.0.weight', 'neck.laterals.0.bias']
+        + [f'neck.fusions.0.{k}' for k in ('0.weight', '1.weight', '1.bias')]
+        + [
+            f'{head}{branch}.{key}'
+            for branch in ('root', 'keypoint', 'displacement', 'offset')
+            for key in ('0.weight', '1.weight', '1.bias', '3.weight', '3.bias')
+        ]
+    )
+    kernel = weights[f'{EXTRACTOR}conv2d_3/Conv2D'].astype(np.float32)
+    lateral = state['neck.laterals.0.weight']
+    assert lateral.dtype == torch.float32
+    np.testing.assert_array_equal(lateral[3, 1], kernel[:, :, 1, 3])
+    kernel = weights[f'{PREFIX}center_0/separable_conv2d/dw']
+    np.testing.assert_array_equal(
+        state[f'{head}root.0.weight'][2, 0], kernel[:, :, 2, 0]
+    )
+    # (y, x) pairs become (x, y)
+    bias = weights[f'{PREFIX}kpt_regress_0/conv2d_4/b']
+    np.testing.assert_array_equal(
+        state[f'{head}displacement.3.bias'], bias[[1, 0, 3, 2, 5, 4]]
+    )
+    bias = weights[f'{PREFIX}kpt_heatmap_0/conv2d_4/b']
+    np.testing.assert_array_equal(state[f'{head}keypoint.3.bias'], bias)
+
+
+def test_graphs_that_are_not_understood(made_up_graph, tmp_path):
+    def changed(name, **values):
+        return made_up_graph(
+            [
+                node | values if node['name'] == name else node
+                for node in made_up_graph.nodes
+            ]
+        )
+
+    graph = read_graph_model(changed('scaled', op='FFT'))
+    with pytest.raises(
+        GraphError, match='node scaled is of the operation FFT'
+    ):
+        map_movenet(graph)
+    graph = read_graph_model(changed('scaled', input=['nowhere']))
+    with pytest.raises(GraphError, match='has no node nowhere'):
+        map_movenet(graph)
+    made_up_graph.weights['odd'] = np.zeros((1, 1, 2, 4), np.float16)
+    graph = read_graph_model(changed('lateral', input=['scaled', 'odd']))
+    with pytest.raises(GraphError, match='convolution odd is none of MoveNet'):
+        map_movenet(graph)
+    graph = read_graph_model(made_up_graph(made_up_graph.nodes[:5]))
+    with pytest.raises(GraphError, match='is no MoveNet'):
+        map_movenet(graph)
+    # what no head needs is not looked at
+    nodes = [*made_up_graph.nodes, dict(name='after', op='TopKV2')]
+    assert map_movenet(read_graph_model(made_up_graph(nodes)))
+
+
+def test_files_that_are_no_graph(made_up_graph, tmp_path):
+    with pytest.raises(GraphError, match=r'g\.bin: truncated in the weight'):
+        read_graph_model(made_up_graph(cut=1))
+    path = made_up_graph()
+    (tmp_path / 'g.bin').open('ab').write(b'more')
+    with pytest.raises(GraphError, match='is it of another graph'):
+        read_graph_model(path)
+    (tmp_path / 'g.bin').unlink()
+    with pytest.raises(GraphError, match=r'g\.bin does not exist'):
+        read_graph_model(path)
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(GraphError, match=r'g\.json is truncated or no graph'):
+        read_graph_model(path)
+    path.write_text('{}')
+    with pytest.raises(GraphError, match='no graph model'):
+        read_graph_model(path)
+    path = made_up_graph()
+    path.write_text(path.read_text().replace('"float16"', '"uint8"', 1))
+    with pytest.raises(GraphError, match='stored as uint8'):
+        read_graph_model(path)
+
+
+@pytest.mark.parametrize('name', MOVENETS)
+def test_all_heads_agree_with_tensorflow(name, shared_dir, tmp_path):
+    source = shared_dir / 'data' / 'movenet'
+    out = tmp_path / 'movenet.pth'
+    counts = import_movenet(name, source, out)
+    checkpoint = torch.load(out, weights_only=True)
+    state = checkpoint['state_dict']
+    assert checkpoint['meta']['widen_factor'] == MOVENETS[name]
+    assert counts['parameters'] == sum(v.numel() for v in state.values())
+
+    backbone = TFMobileNetV2(MOVENETS[name])
+    channels = {'multipose': (40, 48, 96), 'thunder': (40, 56, 112)}
+    neck = MoveNetFPN([*channels.get(name, (24, 32, 64)), 1280])
+    stage = MoveNetStage(24, 18, 68, num_keypoints=17)
+    for part, prefix in (
+        (backbone, 'backbone.'),
+        (neck, 'neck.'),
+        (stage, 'head.stages.0.'),
+    ):
+        part.load_state_dict(
+            {
+                key.removeprefix(prefix): value
+                for key, value in state.items()
+                if key.startswith(prefix)
+            }
+        )
+    golden = np.load(source / f'golden_{name}.npz')
+    image = torch.from_numpy(golden['image']).permute(2, 0, 1)[None].float()
+    with torch.no_grad():
+        # the graphs hold the factor as float16
+        [feature] = neck(backbone(image * 0.00784302 - 1))
+        heatmaps, vectors = stage(feature)
+    pairs = vectors[0].unflatten(0, (2, 17, 2)).flip(2).flatten(1, 2)
+    for key, values in dict(
+        center=heatmaps[0, 17:],
+        heatmaps=heatmaps[0, :17],
+        regression=pairs[0],
+        offsets=pairs[1],
+    ).items():
+        # in parts of the map's range: in cells TensorFlow.js itself is 4e-4
+        # off what these weights give in double precision
+        extent = max(1, abs(golden[key]).max())
+        error = abs(values.numpy() - golden[key]).max()
+        assert error < 1e-4 * extent, (key, error)
+
+
+def test_hierarchical_displacements_add_up_to_the_flat_ones():
+    # joint 0 hangs on the root, 1 on 0, 2 on 1, 3 on the root
+    ancestors = np.array(
+        [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 1]], np.float32
+    )
+    flat = torch.randn(8, 5, 3)
+    limbs = to_hierarchical(flat, ancestors).unflatten(0, (4, 2))
+    flat = flat.unflatten(0, (4, 2))
+    for joint, parent in ((1, 0), (2, 1)):
+        torch.testing.assert_close(limbs[joint], flat[joint] - flat[parent])
+    torch.testing.assert_close(limbs[[0, 3]], flat[[0, 3]])
