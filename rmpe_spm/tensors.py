@@ -73,7 +73,7 @@ def add_levels(feats: Sequence[Tensor], owner: str) -> Tensor:
     return total
 
 
-def constant_like(
+def tensor_on_device_of(
     values: ArrayLike, tensor: Tensor, dtype: torch.dtype | None = None
 ) -> Tensor:
     """Bring a few numbers to a tensor's device without waiting for it.
@@ -104,4 +104,6 @@ def take_channels(values: Tensor, channels: Sequence[int]) -> Tensor:
     Returns:
         Tensor: Values (B, D, ...).
     """
-    return values.index_select(1, constant_like(channels, values, torch.int64))
+    return values.index_select(
+        1, tensor_on_device_of(channels, values, torch.int64)
+    )

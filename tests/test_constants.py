@@ -11,19 +11,19 @@ from rmpe_spm.rmpe.theta import mirror_theta
 from rmpe_spm.spm.codec import HierarchicalSPRCodec
 from rmpe_spm.spm.decoding import PaddedPoses
 from rmpe_spm.spm.map_merging import merge_flipped, merge_poses, merge_scales
-from rmpe_spm.tensors import constant_like, take_channels
+from rmpe_spm.tensors import take_channels, tensor_on_device_of
 
 CODEC = dict(input_size=(128, 128), heatmap_size=(32, 32))
 
 
 def test_values_dtype_and_device():
     like = torch.zeros(1, dtype=torch.float64)
-    found = constant_like(np.array([1, 2], np.float32), like)
+    found = tensor_on_device_of(np.array([1, 2], np.float32), like)
     assert found.dtype == torch.float64 and found.tolist() == [1, 2]
-    index = constant_like((3, 0), like, torch.int64)
+    index = tensor_on_device_of((3, 0), like, torch.int64)
     assert index.dtype == torch.int64 and index.tolist() == [3, 0]
-    assert constant_like([True, False], like).tolist() == [1, 0]
-    assert constant_like([1.0], like.to('meta')).device.type == 'meta'
+    assert tensor_on_device_of([True, False], like).tolist() == [1, 0]
+    assert tensor_on_device_of([1.0], like.to('meta')).device.type == 'meta'
 
 
 def test_channels_by_a_list():

@@ -24,7 +24,7 @@ from ..coco.validation import (
 )
 from ..errors import ConfigError
 from ..mpii.readers import read_mpii
-from ..rmpe.parallel_branch import plain_setting
+from ..rmpe.parallel_branch import to_builtin_containers
 from ..rmpe.pgpg_model import torso_joints
 from ..rmpe.pgpg_model_file import load_proposal_model
 from ..rmpe.pgpg_transform import find_model
@@ -258,9 +258,9 @@ def check_training(cfg: Config) -> None:
                 continue  # no target, or several for heads of several codecs
             key = f'{key}.encoder'
             made = encoder.get('input_size')
-            if None not in (size, made) and plain_setting(
+            if None not in (size, made) and to_builtin_containers(
                 size
-            ) != plain_setting(made):
+            ) != to_builtin_containers(made):
                 raise ConfigError(
                     f'{size_key}={size}, but the target is made for '
                     f'{key}.input_size={made}: make them equal'
@@ -275,7 +275,10 @@ def _check_codecs(
     for name in encoder.keys() & decoder.keys():
         if name.startswith('decode_'):
             continue
-        if plain_setting(encoder[name]) != plain_setting(decoder[name]):
+        taught, used = (
+            to_builtin_containers(codec[name]) for codec in (encoder, decoder)
+        )
+        if taught != used:
             raise ConfigError(
                 f'{key}.{name}={encoder[name]!r}, but '
                 f'{decoder_key}.{name}={decoder[name]!r}: what is trained '

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .sdtn import changed_forward, keypoint_head
 
 
-def plain_setting(value: Any) -> Any:
+def to_builtin_containers(value: Any) -> Any:
     """Give lists for tuples and dicts for mappings, at any depth.
 
     Args:
@@ -28,9 +28,11 @@ def plain_setting(value: Any) -> Any:
         Any: The same in plain containers; they share no container with it.
     """
     if isinstance(value, list | tuple):
-        return [plain_setting(item) for item in value]
+        return [to_builtin_containers(item) for item in value]
     if isinstance(value, Mapping):
-        return {key: plain_setting(item) for key, item in value.items()}
+        return {
+            key: to_builtin_containers(item) for key, item in value.items()
+        }
     return value
 
 
@@ -195,7 +197,8 @@ def check_preprocessing(
     main = data_preprocessor or {}
     for key in ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr'):
         own, given = (
-            plain_setting(cfg.get(key)) or None for cfg in (branch, main)
+            to_builtin_containers(cfg.get(key)) or None
+            for cfg in (branch, main)
         )
         if own != given:
             raise ValueError(

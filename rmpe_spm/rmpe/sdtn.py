@@ -28,7 +28,7 @@ from mmengine.structures import InstanceData, PixelData
 from mmpose.codecs import MegviiHeatmap, UDPHeatmap
 from torch import Tensor, nn
 
-from ..tensors import constant_like
+from ..tensors import tensor_on_device_of
 from .spatial_transformer import transform_points, warp, warp_vectors
 from .theta import (
     invert_theta,
@@ -224,7 +224,7 @@ def _sdtn_heatmaps(heatmaps: Tensor, theta: Tensor, frame: CropFrame):
     # Offsets are vectors in cells: turn and scale them as the map itself.
     cell_x, cell_y = frame.cell_size((heatmaps.shape[-1], heatmaps.shape[-2]))
     linear = normalized_to_pixel_theta(theta, frame.size)[..., :2]
-    linear = linear * constant_like(
+    linear = linear * tensor_on_device_of(
         [[1.0, cell_y / cell_x], [cell_x / cell_y, 1.0]], linear
     )
     score, dx, dy = heatmaps.unflatten(1, (-1, 3)).unbind(2)
@@ -239,7 +239,7 @@ def _sdtn_heatmaps(heatmaps: Tensor, theta: Tensor, frame: CropFrame):
 
 def _sdtn_coordinates(coords: Tensor, theta: Tensor, frame: CropFrame):
     """Transform coordinates ``(B, K, 2 or 4)`` in units of the crop."""
-    size = constant_like(frame.size, coords)
+    size = tensor_on_device_of(frame.size, coords)
     theta = normalized_to_pixel_theta(theta, frame.size)
     xy = transform_points(theta, coords[..., :2] * size) / size
     return torch.cat((xy, coords[..., 2:]), -1)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from mmpose.registry import MODELS
 from torch import Tensor
 
-from ..tensors import constant_like
+from ..tensors import tensor_on_device_of
 from .theta import as_geometry
 
 
@@ -139,7 +139,9 @@ class ThetaCornerLoss(nn.Module):
         Returns:
             Tensor: The loss, a scalar.
         """
-        corners = constant_like([[-1, -1], [-1, 1], [1, -1], [1, 1]], theta)
+        corners = tensor_on_device_of(
+            [[-1, -1], [-1, 1], [1, -1], [1, 1]], theta
+        )
         corners = corners.expand(len(theta), 4, 2)
         return self.loss_weight * F.smooth_l1_loss(
             transform_points(theta, corners),

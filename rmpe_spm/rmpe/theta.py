@@ -21,7 +21,7 @@ Convention:
 import torch
 from torch import Tensor
 
-from ..tensors import constant_like
+from ..tensors import tensor_on_device_of
 
 NUM_PARAMS = {'affine': 6, 'similarity': 4, 'scale_shift': 3}
 
@@ -202,7 +202,7 @@ def mirror_theta(theta: Tensor) -> Tensor:
         Tensor: Mirrored transforms ``(..., 2, 3)``.
     """
     theta = as_geometry(theta)
-    signs = constant_like([[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0]], theta)
+    signs = tensor_on_device_of([[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0]], theta)
     return theta * signs
 
 
@@ -231,10 +231,10 @@ def rescale_theta(
     theta = as_geometry(theta)
     (ox, oy), (px, py) = old_scale, old_offset
     (nx, ny), (qx, qy) = new_scale, new_offset
-    to_old = constant_like(
+    to_old = tensor_on_device_of(
         [[nx / ox, 0, (qx - px) / ox], [0, ny / oy, (qy - py) / oy]], theta
     )
-    to_new = constant_like(
+    to_new = tensor_on_device_of(
         [[ox / nx, 0, (px - qx) / nx], [0, oy / ny, (py - qy) / ny]], theta
     )
     return compose(to_new, compose(theta, to_old))

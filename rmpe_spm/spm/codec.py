@@ -8,7 +8,7 @@ from mmpose.codecs.base import BaseKeypointCodec
 from mmpose.registry import KEYPOINT_CODECS
 from torch import Tensor
 
-from ..tensors import constant_like
+from ..tensors import tensor_on_device_of
 from .codec_options import check_options, resolve_normalizer
 from .decoding import (
     PaddedPoses,
@@ -223,7 +223,9 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         Returns:
             Tensor: Root-to-joint displacements (B, 2K, H, W).
         """
-        ancestors = constant_like(self.tree.ancestor_matrix, displacements)
+        ancestors = tensor_on_device_of(
+            self.tree.ancestor_matrix, displacements
+        )
         maps = displacements.unflatten(1, (self.tree.num_joints, 2))
         summed = torch.einsum('ja,baxhw->bjxhw', ancestors, maps)
         return summed.flatten(1, 2)
@@ -395,7 +397,9 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
                 keypoint_scores = root_scores[..., None].expand(
                     -1, -1, num_joints
                 )
-            keypoints = keypoints * constant_like(self.scale_factor, keypoints)
+            keypoints = keypoints * tensor_on_device_of(
+                self.scale_factor, keypoints
+            )
         return PaddedPoses(
             keypoints,
             root_scores,

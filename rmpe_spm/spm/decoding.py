@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..tensors import constant_like, take_channels
+from ..tensors import take_channels, tensor_on_device_of
 from .kinematics import KinematicTree
 
 
@@ -316,7 +316,7 @@ def read_poses(
     """
     if location == 'parent':
         return read_parent_located(displacements, cells, tree, normalizer)
-    ancestors = constant_like(
+    ancestors = tensor_on_device_of(
         tree.ancestor_matrix, displacements, torch.float32
     )
     return read_root_located(displacements, cells, ancestors, normalizer)

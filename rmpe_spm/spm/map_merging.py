@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..tensors import constant_like, take_channels
+from ..tensors import take_channels, tensor_on_device_of
 from .decoding import PaddedPoses, valid_first
 
 
@@ -77,7 +77,7 @@ def unflip_displacements(
     batch, _, height, width = displacements.shape
     maps = displacements.reshape(batch, -1, 2, height, width).flip(-1)
     maps = take_channels(maps, flip_indices)
-    moved = constant_like(from_cell, maps)
+    moved = tensor_on_device_of(from_cell, maps)
     moved = moved * ((stride - 1) / stride / normalizer)
     x = moved[:, None, None] - maps[:, :, 0]
     maps = torch.stack((x, maps[:, :, 1]), dim=2)
@@ -151,13 +151,13 @@ def resample_maps(
     height, width = heatmaps.shape[-2:]
     # half precision would round places by parts of a cell
     heatmaps, displacements = heatmaps.float(), displacements.float()
-    a = constant_like(scale_xy, displacements)
-    b = constant_like(shift_xy, displacements)
+    a = tensor_on_device_of(scale_xy, displacements)
+    b = tensor_on_device_of(shift_xy, displacements)
     x = torch.arange(size[0], device=a.device, dtype=a.dtype)
     y = torch.arange(size[1], device=a.device, dtype=a.dtype)
     wanted = torch.stack(torch.meshgrid(x, y, indexing='xy'), dim=-1)
     source = (wanted - b) / a
-    extent = constant_like([max(width - 1, 1), max(height - 1, 1)], a)
+    extent = tensor_on_device_of([max(width - 1, 1), max(height - 1, 1)], a)
     grid = (source / extent * 2 - 1).expand(len(heatmaps), -1, -1, -1)
     # a sample is the mean of vectors that start at cells around `source`,
     # on average at `source` itself clamped to the map
@@ -168,7 +168,7 @@ def resample_maps(
     ]
     vectors = sampled[1].unflatten(1, (-1, 2)) * a[:, None, None]
     gap = (start * a + b - wanted).permute(2, 0, 1) / normalizer
-    moved = constant_like(from_cell, a)
+    moved = tensor_on_device_of(from_cell, a)
     vectors = vectors + moved[:, None, None, None] * gap
     return sampled[0], vectors.flatten(1, 2)
 
@@ -331,8 +331,8 @@ def merge_poses(
             counts = counts & (longer <= size_range[1])
         valid.append(counts)
         keypoints.append(
-            own.keypoints * constant_like(ratio, own.keypoints)
-            + constant_like(shift, own.keypoints)
+            own.keypoints * tensor_on_device_of(ratio, own.keypoints)
+            + tensor_on_device_of(shift, own.keypoints)
         )
     finite = torch.stack([own.finite for own in poses]).all(dim=0)
     return valid_first(

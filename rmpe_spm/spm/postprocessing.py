@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ..poses import bboxes_around
-from ..tensors import constant_like
+from ..tensors import tensor_on_device_of
 from .decoding import PaddedPoses
 
 
@@ -122,7 +122,8 @@ def mask_padding(
         for x0, y0, x1, y1 in limits
     ):
         return heatmaps
-    x0, y0, x1, y1 = constant_like(limits, heatmaps, torch.int64).T[..., None]
+    edges = tensor_on_device_of(limits, heatmaps, torch.int64)
+    x0, y0, x1, y1 = edges.T[..., None]
     x = torch.arange(width, device=heatmaps.device)
     y = torch.arange(height, device=heatmaps.device)
     inside_x, inside_y = (x >= x0) & (x < x1), (y >= y0) & (y < y1)
