@@ -5,7 +5,7 @@
     python tools/generate_dataset.py data/generated --num-train 2000
 
 The folder can stand in for COCO's in any MMPose config; detections for
-``bbox_file`` are in ``detections/``. See docs/generated_data.md.
+``bbox_file`` are in ``detections/``. See docs/data.md.
 """
 
 import argparse

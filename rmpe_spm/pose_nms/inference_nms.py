@@ -117,12 +117,13 @@ class PoseNMSInferencer(Pose2DInferencer):
     to suppress where boxes are redundant: give a low ``bbox_thr`` and a high
     ``nms_thr`` too. Everything else is mmpose's.
 
-    Examples:
-        >>> inferencer = PoseNMSInferencer('config.py', 'weights.pth')
-        >>> results = inferencer(
-        ...     'image.jpg', bbox_thr=0.1, nms_thr=0.65,
-        ...     pose_nms=dict(type='ParametricPoseNMS', preset='coco'))
-        >>> next(results)['predictions']
+    Example::
+
+        inferencer = PoseNMSInferencer('config.py', 'weights.pth')
+        results = inferencer(
+            'image.jpg', bbox_thr=0.1, nms_thr=0.65,
+            pose_nms=dict(type='ParametricPoseNMS', preset='coco'))
+        next(results)['predictions']
     """
 
     forward_kwargs: set = {*Pose2DInferencer.forward_kwargs, 'pose_nms'}

@@ -54,9 +54,12 @@ class ParametricPoseNMS(BasePoseNMS):
         TypeError: If a parameter is unknown.
 
     Examples:
+        >>> keypoints = np.ones((2, 17, 2)) * 50  # twice the same pose
+        >>> keypoint_scores = np.array([[0.8], [0.9]]).repeat(17, 1)
+        >>> bboxes_xyxy = np.array([[0, 0, 100, 100]] * 2)
         >>> nms = ParametricPoseNMS(preset='mpii', merge=None)
-        >>> result = nms(keypoints, keypoint_scores, bboxes_xyxy)
-        >>> keypoints[result.keep]
+        >>> nms(keypoints, keypoint_scores, bboxes_xyxy).keep
+        array([1])
     """
 
     def __init__(

@@ -203,7 +203,7 @@ def test_the_localiser_learns_slowly(name):
 def test_the_documented_config(tmp_path):
     """The recipe of docs/rmpe.md trains, and keeps to its own advice."""
     text = (ROOT / 'docs' / 'rmpe.md').read_text(encoding='utf-8')
-    code = text.split('```python\n')[1].split('```')[0]
+    code = text.split('<!-- config -->\n```python\n')[1].split('```')[0]
     (tmp_path / 'config.py').write_text(code)
     cfg = Config.fromfile(tmp_path / 'config.py')
     kinds = [step.type for step in cfg.train_dataloader.dataset.pipeline]

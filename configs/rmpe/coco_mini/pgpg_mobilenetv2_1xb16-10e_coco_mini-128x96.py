@@ -1,5 +1,5 @@
 # Stage 1 with a longer schedule, for the ablation on photographs:
-# docs/results/photographs.md
+# docs/results/rmpe.md
 _base_ = ['./pgpg_mobilenetv2_1xb16-4e_coco_mini-128x96.py']
 
 # runtime

@@ -1,5 +1,5 @@
 # Stage 2 with a loss on theta itself, an addition to the paper:
-# docs/results/photographs.md
+# docs/results/rmpe.md
 _base_ = ['./rmpe_mobilenetv2_1xb16-2e_coco_mini-128x96.py']
 
 # model settings: more cells tell where the person is

@@ -61,7 +61,7 @@ model = dict(
         init_cfg=dict(
             type='Pretrained',
             checkpoint='data/pretrained/mobilenet_v2.pth')),
-    # all levels teach where joints are in fewer steps: docs/results/demo.md
+    # all levels teach where joints are in fewer steps
     neck=dict(
         type='LateralSum', in_channels=[24, 32, 96, 320], out_channels=64),
     head=dict(

@@ -1,8 +1,7 @@
 # Stage 1 of the paper's schedule on the embedded data set: the plain SPPE of the
 # photographs' config, trained on proposals drawn by PGPG. An epoch takes about two
 # minutes on one CPU core. The head reads all levels of the backbone, which teaches
-# it where joints are in far fewer steps than the last level alone:
-# docs/results/demo.md
+# it where joints are in far fewer steps than the last level alone.
 _base_ = ['../coco_mini/td-hm_mobilenetv2_1xb16-5e_coco_mini-128x96.py']
 
 # runtime

@@ -57,8 +57,7 @@ codec = dict(
     displacement_location='parent',
     generate_keypoint_heatmaps=True,
     keypoint_sigma=1.5,
-    # as in DEKR; with 1 the few cells of a peak hardly count in so few steps:
-    # docs/results/demo.md
+    # as in DEKR; with 1 the few cells of a peak hardly count in so few steps
     background_weight=0.1)
 
 # model settings

@@ -6,7 +6,7 @@ _base_ = ['./spm_mobilenetv2_windows_1xb8-16e_coco_mini-256x256.py']
 # model settings
 model = dict(
     type='MultiscaleBottomupPoseEstimator',
-    # pixels of the input, chosen by trial (docs/results/demo.md): the windows are
+    # pixels of the input, chosen by trial: the windows are
     # laid around people whose boxes have 89 to 167, and show others beside them
     test_cfg=dict(multiscale_test=True, pose_size_range=(100, 220)))
 

@@ -5,7 +5,7 @@ _base_ = ['./spm_mobilenetv2_1xb8-12e_generated-320x256.py']
 # model settings
 model = dict(
     type='MultiscaleBottomupPoseEstimator',
-    # pixels of the input, chosen by trial (docs/results/demo.md): the windows are
+    # pixels of the input, chosen by trial: the windows are
     # laid around people whose boxes have 89 to 167, and show others beside them
     test_cfg=dict(multiscale_test=True, pose_size_range=(100, 220)))
 

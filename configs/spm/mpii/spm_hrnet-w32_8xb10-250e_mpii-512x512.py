@@ -43,7 +43,7 @@ train_dataloader = dict(
         data_prefix=dict(img='images/'),
         pipeline=train_pipeline))
 # Numbers compare with the published ones only on their groups, which the
-# release has not: `group_file`, see docs/evaluation_mpii.md
+# release has not: `group_file`, see docs/evaluation.md
 val_dataloader = dict(
     dataset=dict(
         type=dataset_type,
