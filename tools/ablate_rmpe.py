@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from rmpe_spm.cli.arguments import OptionAction
-from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.experiments.rmpe_ablation import read_stages, run_ablation
 from rmpe_spm.experiments.rmpe_ablation_report import (
     ablation_table,
@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     command = shlex.join(['python', 'tools/ablate_rmpe.py', *arguments])
     results = []
     try:
-        with told_plainly('ablate_rmpe.py'):
+        with report_user_errors('ablate_rmpe.py'):
             setting = describe(args, command)
             for result in run_ablation(
                 args.stage1,

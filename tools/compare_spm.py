@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from rmpe_spm.cli.arguments import OptionAction
-from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.experiments.spm_comparison import run_comparison
 
 
@@ -70,7 +70,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Compare as the command line says."""
     args = parse_args(argv)
-    with told_plainly('compare_spm.py'):
+    with report_user_errors('compare_spm.py'):
         report = run_comparison(
             dict(args.configs), args.seeds, args.work_dir, args.cfg_options
         )

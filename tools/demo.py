@@ -25,7 +25,7 @@ from mmengine.registry import init_default_scope
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models import build_pose_estimator
 
-from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.engine.pretrained import (
     find_mobilenet_v2_file,
     prepare_mobilenet_v2,
@@ -284,7 +284,7 @@ if __name__ == '__main__':
     # kill, timeout and schedulers: end the trainings too, as Ctrl-C does
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with told_plainly('demo.py'):
+        with report_user_errors('demo.py'):
             main()
     except KeyboardInterrupt:
         raise SystemExit(

@@ -21,7 +21,7 @@ from mmpose.registry import DATASETS, TRANSFORMS
 
 import rmpe_spm  # noqa: F401
 from rmpe_spm.cli.arguments import read_config_file
-from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.cli.preflight import check_data
 from rmpe_spm.rmpe.parallel_sppe import ParallelSPPE
 from rmpe_spm.rmpe.spatial_transformer import transform_points
@@ -135,7 +135,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--seed', type=int, default=0, help='of the boxes')
     args = parser.parse_args(argv)
     init_default_scope('mmpose')
-    with told_plainly('draw_stn.py'):
+    with report_user_errors('draw_stn.py'):
         cfg = read_config_file(args.config)
         # boxes are made from the annotated ones
         cfg.val_dataloader.dataset.pop('bbox_file', None)

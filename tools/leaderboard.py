@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmengine.dist import get_rank, init_dist, is_distributed
 
 from rmpe_spm.cli.arguments import add_launch_arguments, join_cpu_processes
-from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.errors import ConfigError
 from rmpe_spm.leaderboard.evaluate import Outcome, evaluate_all, retry
 from rmpe_spm.leaderboard.report import build_tables, make_notes, write_tables
@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
         int: 1 if an entry failed, 130 after an interruption, else 0.
     """
     args = parse_args(argv)
-    with told_plainly('leaderboard.py'):
+    with report_user_errors('leaderboard.py'):
         listing = read_what(args)
         work_dir = Path(
             args.work_dir or listing.work_dir or 'work_dirs/leaderboard'

@@ -35,7 +35,7 @@ from pathlib import Path
 import numpy as np
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.coco.ground_truth import PoseSet, read_pose_set
 from rmpe_spm.errors import ConfigError
 from rmpe_spm.experiments.pose_nms_report import draw_planes, markdown_report
@@ -283,5 +283,5 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    with told_plainly('learn_pose_nms.py'):
+    with report_user_errors('learn_pose_nms.py'):
         main()

@@ -9,7 +9,7 @@ COCO's zip archive, or the JSON file of CrowdPose or OCHuman:
 
 import argparse
 
-from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.coco.submission import SUBMISSION_FORMATS, make_submission
 
 
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
         '--out-dir', default='submissions', help='where the file goes'
     )
     args = parser.parse_args(argv)
-    with told_plainly('make_submission'):
+    with report_user_errors('make_submission'):
         made = make_submission(
             args.results,
             args.images,

@@ -20,7 +20,7 @@ from rmpe_spm.cli.arguments import (
     load_config,
     require_hook,
 )
-from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.cli.preflight import check_data, check_model, check_weights
 from rmpe_spm.engine.hooks import BoxSourceHook
 from rmpe_spm.errors import ConfigError
@@ -94,7 +94,7 @@ def _collect_badcases(cfg: Config, args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Evaluate as the command line says."""
     args = parse_args(argv)
-    with told_plainly('test.py'):
+    with report_user_errors('test.py'):
         cfg = load_config(args)
         apply_args(cfg, args)
         join_cpu_processes(cfg)

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from rmpe_spm.cli.arguments import OptionAction
-from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.experiments.box_robustness import box_curves
 
 
@@ -41,7 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Evaluate as the command line says."""
     args = parse_args(argv)
-    with told_plainly('test_box_errors.py'):
+    with report_user_errors('test_box_errors.py'):
         points = box_curves(
             args.config,
             args.checkpoint,

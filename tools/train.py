@@ -18,7 +18,7 @@ from rmpe_spm.cli.arguments import (
     join_cpu_processes,
     load_config,
 )
-from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.cli.preflight import (
     check_data,
     check_initial_weights,
@@ -90,7 +90,7 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Train as the command line says."""
     args = parse_args(argv)
-    with told_plainly('train.py'):
+    with report_user_errors('train.py'):
         cfg = load_config(args)
         apply_args(cfg, args)
         join_cpu_processes(cfg)

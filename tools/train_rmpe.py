@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from rmpe_spm.cli.arguments import OptionAction, as_arguments
-from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.experiments.runs import read_config
 
 TRAIN = Path(__file__).resolve().with_name('train.py')
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     stages = commands(args, extra)
     configs, cfg_options = (args.stage1, args.stage2), options_of(extra)
     for index, (folder, command) in enumerate(stages):
-        with told_plainly('train_rmpe.py'):
+        with report_user_errors('train_rmpe.py'):
             finished = is_finished(folder, configs[index], cfg_options)
         if finished:
             print(f'{folder} is finished.')

@@ -39,7 +39,7 @@ _LAST_FRAME = re.compile(
 
 
 @contextmanager
-def told_plainly(prog: str) -> Iterator[None]:
+def report_user_errors(prog: str) -> Iterator[None]:
     """End the program with one message where the set-up is wrong.
 
     Told so, with exit code 2, are an unregistered type, with the names that

@@ -20,7 +20,7 @@ class NobodyToFind(ValueError):
 
 
 @dataclass
-class ImageTruth:
+class ImageGroundTruth:
     """The annotated people of an image (G people, K keypoints).
 
     Attributes:
@@ -47,17 +47,17 @@ class ImageTruth:
         return self.crowd | ~(self.keypoints[..., 2] > 0).any(1)
 
 
-class AnnotatedPeople:
+class FlatGroundTruth:
     """The people of all images in one array, P in number.
 
     Args:
-        truths (sequence): The :class:`ImageTruth` of every image.
+        truths (sequence): The :class:`ImageGroundTruth` of every image.
 
     Raises:
         NobodyToFind: If no person is annotated.
     """
 
-    def __init__(self, truths: Sequence[ImageTruth]) -> None:
+    def __init__(self, truths: Sequence[ImageGroundTruth]) -> None:
         self.counts = np.array([len(truth.areas) for truth in truths])
         self.starts = np.cumsum(self.counts) - self.counts
         keypoints = np.concatenate([truth.keypoints for truth in truths])
@@ -125,7 +125,7 @@ class PoseSet:
 
     Attributes:
         image_ids (list): The images.
-        truths (list[ImageTruth]): The annotated people of each.
+        truths (list[ImageGroundTruth]): The annotated people of each.
         keypoints (list[np.ndarray]): Detected poses (N, K, 2), in pixels.
         keypoint_scores (list[np.ndarray]): Their scores (N, K).
         bboxes_xyxy (list[np.ndarray]): Their boxes (N, 4), in pixels.
@@ -135,7 +135,7 @@ class PoseSet:
     """
 
     image_ids: list
-    truths: list[ImageTruth]
+    truths: list[ImageGroundTruth]
     keypoints: list[np.ndarray]
     keypoint_scores: list[np.ndarray]
     bboxes_xyxy: list[np.ndarray]
@@ -290,7 +290,7 @@ def _poses_of(results: list[dict], num_keypoints: int) -> tuple:
 
 def _truth_of(
     people: list[dict], num_keypoints: int, use_area: bool, iou_type: str
-) -> ImageTruth:
+) -> ImageGroundTruth:
     """The annotated people of one image."""
     boxes = np.array([p['bbox'] for p in people], dtype=np.float64)
     boxes = boxes.reshape(len(people), 4)
@@ -301,7 +301,7 @@ def _truth_of(
     numbers = None
     if iou_type == 'keypoints_crowd':
         numbers = np.array([p['num_keypoints'] for p in people], dtype=int)
-    return ImageTruth(
+    return ImageGroundTruth(
         joints.reshape(len(people), num_keypoints, 3),
         boxes,
         areas,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .ground_truth import ImageTruth, PoseSet
+from .ground_truth import ImageGroundTruth, PoseSet
 
 # A person whose other labelled joints are fewer has no centre to speak of.
 MIN_OTHER_JOINTS = 3
@@ -38,7 +38,7 @@ class JointErrors:
 def match_by_other_joints(
     keypoints: np.ndarray,
     scores: np.ndarray,
-    truth: ImageTruth,
+    truth: ImageGroundTruth,
     max_distance: float = 0.5,
 ) -> np.ndarray:
     r"""Match poses with annotated people, for each joint by all the others.
@@ -55,7 +55,7 @@ def match_by_other_joints(
     Args:
         keypoints (np.ndarray): Poses (N, K, 2) in pixels.
         scores (np.ndarray): Their scores (N,).
-        truth (ImageTruth): The annotated people, G of them.
+        truth (ImageGroundTruth): The annotated people, G of them.
         max_distance (float): The reach. Defaults to 0.5.
 
     Returns:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from .ground_truth import AnnotatedPeople, PoseSet, pairs_within
+from .ground_truth import FlatGroundTruth, PoseSet, pairs_within
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -25,7 +25,7 @@ class KeypointAP:
     poses an image and people of all sizes.
 
     Args:
-        people (AnnotatedPeople): The annotations of all images.
+        people (FlatGroundTruth): The annotations of all images.
         keypoints (np.ndarray): Poses (T, K, 2) in pixels, image after image.
         scores (np.ndarray): Their scores (T,).
         sizes (np.ndarray): Number of poses of every image.
@@ -34,7 +34,7 @@ class KeypointAP:
 
     def __init__(
         self,
-        people: AnnotatedPeople,
+        people: FlatGroundTruth,
         keypoints: np.ndarray,
         scores: np.ndarray,
         sizes: np.ndarray,
@@ -130,10 +130,10 @@ class KeypointAP:
         result = np.zeros((len(THRESHOLDS), len(RECALLS)))
         if len(order) == 0:
             return result
-        found = (matched & ~ignored)[order].cumsum(0).T.astype(np.float64)
-        wrong = (~matched)[order].cumsum(0).T
-        recall = found / self.people.number
-        precision = found / (wrong + found + np.spacing(1))
+        true = (matched & ~ignored)[order].cumsum(0).T.astype(np.float64)
+        false = (~matched)[order].cumsum(0).T
+        recall = true / self.people.number
+        precision = true / (false + true + np.spacing(1))
         precision = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
         for row in range(len(THRESHOLDS)):
             place = np.searchsorted(recall[row], RECALLS, side='left')
@@ -241,17 +241,17 @@ class PoseMatches:
         people (np.ndarray): Number of people to find in each, (I,).
         image (np.ndarray): Place of every pose's image, (D,); the poses by
             falling score.
-        found (np.ndarray): Whether each has found somebody, at the 10
-            thresholds of OKS, (10, D), bool.
-        wrong (np.ndarray): Whether it is a false alarm, (10, D), bool.
-            Poses that have found somebody to ignore are neither.
+        true_positives (np.ndarray): Whether each has found somebody, at the
+            10 thresholds of OKS, (10, D), bool.
+        false_positives (np.ndarray): Whether it has found nobody,
+            (10, D), bool. Poses that match somebody to ignore are neither.
     """
 
     image_ids: tuple
     people: np.ndarray
     image: np.ndarray
-    found: np.ndarray
-    wrong: np.ndarray
+    true_positives: np.ndarray
+    false_positives: np.ndarray
 
     def ap(self, counts: np.ndarray | None = None) -> np.ndarray:
         """COCO's AP with every image counted so many times.
@@ -282,13 +282,15 @@ class PoseMatches:
         number[number == 0] = np.nan
         weights = counts[:, self.image].astype(np.int32)
         total = np.zeros(len(counts))
-        for found, wrong in zip(self.found, self.wrong, strict=True):
+        for true, false in zip(
+            self.true_positives, self.false_positives, strict=True
+        ):
             # Precision rises along the copies of a pose that has found
             # somebody and falls along others: the last copies of the former
             # have all its maxima.
-            hits = found.nonzero()[0]
+            hits = true.nonzero()[0]
             right = weights[:, hits].cumsum(1, dtype=np.int32)
-            alarms = (weights * wrong).cumsum(1, dtype=np.int32)[:, hits]
+            alarms = (weights * false).cumsum(1, dtype=np.int32)[:, hits]
             precision = right / (right + alarms + np.spacing(1))
             precision = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
             # number of COCO's recalls up to each pose's, after the last's
@@ -315,7 +317,7 @@ def match_poses(poses: PoseSet, sigmas: np.ndarray) -> PoseMatches:
     """
     sizes = np.array([len(scores) for scores in poses.scores])
     evaluation = KeypointAP(
-        AnnotatedPeople(poses.truths),
+        FlatGroundTruth(poses.truths),
         np.concatenate(poses.keypoints),
         np.concatenate(poses.scores),
         sizes,
@@ -329,6 +331,6 @@ def match_poses(poses: PoseSet, sigmas: np.ndarray) -> PoseMatches:
         image_ids=tuple(poses.image_ids),
         people=np.array([(~truth.ignored).sum() for truth in poses.truths]),
         image=np.repeat(np.arange(len(sizes)), sizes)[order],
-        found=(matched & ~ignored)[order].T,
-        wrong=(~matched & ~huge[:, None])[order].T,
+        true_positives=(matched & ~ignored)[order].T,
+        false_positives=(~matched & ~huge[:, None])[order].T,
     )

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..coco.ground_truth import AnnotatedPeople, PoseSet
+from ..coco.ground_truth import FlatGroundTruth, PoseSet
 from ..coco.keypoint_ap import KeypointAP
 from .learning_problem import RANGES, PoseNMSProblem
 from .rule import PoseNMSRule
@@ -64,7 +64,7 @@ def compare_nms(
     Returns:
         dict[str, NMSScore]: By the same names.
     """
-    people = AnnotatedPeople(poses.truths)
+    people = FlatGroundTruth(poses.truths)
     found = {}
     for name, nms in rules.items():
         keypoints, scores = poses.keypoints, poses.scores

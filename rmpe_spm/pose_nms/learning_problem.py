@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..coco.ground_truth import AnnotatedPeople, PoseSet
+from ..coco.ground_truth import FlatGroundTruth, PoseSet
 from ..coco.keypoint_ap import KeypointAP
 from ..poses import clean_scores
 from .rule import PoseNMSRule
@@ -43,7 +43,7 @@ class PoseNMSProblem:
     ) -> None:
         self.rule = rule
         self.sigmas = sigmas
-        self.people = AnnotatedPeople(poses.truths)
+        self.people = FlatGroundTruth(poses.truths)
         keypoints = np.concatenate(poses.keypoints)
         person_scores = np.concatenate(poses.scores)
         sizes = np.array([len(image) for image in poses.scores])

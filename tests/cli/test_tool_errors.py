@@ -3,7 +3,7 @@ from mmengine.dataset import BaseDataset, pseudo_collate
 from mmpose.registry import MODELS, TRANSFORMS
 from torch.utils.data import DataLoader, Dataset
 
-from rmpe_spm.cli.error_messages import explain, told_plainly
+from rmpe_spm.cli.error_messages import explain, report_user_errors
 from rmpe_spm.coco.loading import LoadImageOrSkip
 from rmpe_spm.coco.validation import check_detections
 from rmpe_spm.engine.checkpoint import load_from_local
@@ -146,12 +146,12 @@ def test_other_errors_keep_their_traceback():
         _raised(MODELS.build, dict(no_type=1)),
     ):
         assert explain(error) is None
-    with pytest.raises(ZeroDivisionError), told_plainly('tool'):
+    with pytest.raises(ZeroDivisionError), report_user_errors('tool'):
         1 / 0  # noqa: B018
 
 
 def test_told_without_traceback(capsys):
-    with pytest.raises(SystemExit) as caught, told_plainly('tool.py'):
+    with pytest.raises(SystemExit) as caught, report_user_errors('tool.py'):
         raise ConfigError('model.head: wrong. Do this')
     assert caught.value.code == 2
     err = capsys.readouterr().err

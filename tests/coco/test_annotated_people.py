@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from rmpe_spm.coco.ground_truth import (
-    AnnotatedPeople,
-    ImageTruth,
+    FlatGroundTruth,
+    ImageGroundTruth,
     pairs_within,
 )
 
 
 def truth(keypoints, visible=2, crowd=False, area=100.0):
     joints = np.c_[keypoints, np.full(len(keypoints), visible)]
-    return ImageTruth(
+    return ImageGroundTruth(
         joints[None], np.array([[0.0, 0, 10, 10]]), np.array([area]),
         np.array([crowd]),
     )  # fmt: skip
@@ -24,7 +24,7 @@ def test_oks_by_hand():
     one.keypoints[0, 1, 2] = 0
     poses = np.array([[[3.0, 4.0], [99.0, 99.0]], [[0.0, 0], [0, 0]]])
     nobody = truth(person, visible=0)
-    people = AnnotatedPeople([one, nobody])
+    people = FlatGroundTruth([one, nobody])
     oks = people.oks(
         poses[[0, 1, 0, 1]], np.array([0, 0, 1, 1]), np.full(2, 0.5)
     )
@@ -40,7 +40,7 @@ def test_oks_by_hand():
 
 def test_nobody_annotated():
     with pytest.raises(ValueError, match='no person with labelled'):
-        AnnotatedPeople([truth(np.zeros((1, 2)), visible=0)])
+        FlatGroundTruth([truth(np.zeros((1, 2)), visible=0)])
 
 
 def test_who_is_ignored_in_crowdpose():

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmpe_spm.coco.ground_truth import ImageTruth, PoseSet, read_pose_set
+from rmpe_spm.coco.ground_truth import ImageGroundTruth, PoseSet, read_pose_set
 from rmpe_spm.coco.joint_errors import (
     JointErrors,
     distance_edges,
@@ -20,7 +20,7 @@ def make_truth(points, visible=None, area=100.0, crowd=None):
     num_people, num_joints = points.shape[:2]
     if visible is None:
         visible = np.full((num_people, num_joints), 2)
-    return ImageTruth(
+    return ImageGroundTruth(
         np.concatenate((points, np.asarray(visible)[..., None]), -1),
         np.zeros((num_people, 4)),
         np.broadcast_to(np.asarray(area, float), (num_people,)),

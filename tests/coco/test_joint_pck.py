@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rmpe_spm.coco.ground_truth import ImageTruth, PoseSet
+from rmpe_spm.coco.ground_truth import ImageGroundTruth, PoseSet
 from rmpe_spm.coco.joint_errors import joint_pck
 
 # joints of a person of area 100 x 100
@@ -14,7 +14,7 @@ def truth(*people, labelled=None, crowd=None, area=1e4):
     labels = np.full((number, 5), 2.0)
     if labelled is not None:
         labels[:] = labelled
-    return ImageTruth(
+    return ImageGroundTruth(
         np.concatenate([points, labels[..., None]], -1),
         np.zeros((number, 4)),
         np.full(number, area),

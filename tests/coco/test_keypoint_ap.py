@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rmpe_spm.coco.ground_truth import (
-    AnnotatedPeople,
-    ImageTruth,
+    FlatGroundTruth,
+    ImageGroundTruth,
     read_pose_set,
 )
 from rmpe_spm.coco.keypoint_ap import KeypointAP
@@ -24,7 +24,7 @@ def compare(reference, tmp_path, annotations, results, seed=0):
     result_file.write_text(json.dumps(results))
     poses = read_pose_set(ann_file, result_file, 17)
     evaluation = KeypointAP(
-        AnnotatedPeople(poses.truths),
+        FlatGroundTruth(poses.truths),
         np.concatenate(poses.keypoints),
         np.concatenate(poses.scores),
         np.array([len(scores) for scores in poses.scores]),
@@ -78,7 +78,7 @@ def test_equals_xtcocotools_on_real_results(
 
 def truth(keypoints, visible=2, crowd=False, area=100.0):
     joints = np.c_[keypoints, np.full(len(keypoints), visible)]
-    return ImageTruth(
+    return ImageGroundTruth(
         joints[None], np.array([[0.0, 0, 10, 10]]), np.array([area]),
         np.array([crowd]),
     )  # fmt: skip
@@ -89,7 +89,7 @@ def test_ap_by_hand():
     person = np.full((1, 2), 5.0)
     poses = [person, person, person + 1e4, person]
     evaluation = KeypointAP(
-        AnnotatedPeople([truth(person), truth(person)]),
+        FlatGroundTruth([truth(person), truth(person)]),
         np.stack(poses),
         np.array([0.9, 0.8, 0.7, 0.6]),
         np.array([3, 1]),

@@ -105,8 +105,8 @@ def test_by_hand():
         image_ids=('a', 'b', 'c'),
         people=np.array([1, 1, 0]),
         image=np.array([0, 2, 1]),
-        found=found,
-        wrong=~found,
+        true_positives=found,
+        false_positives=~found,
     )
     counts = [[1, 1, 1], [1, 1, 0], [0, 2, 1], [3, 0, 5], [0, 1, 4], [0, 0, 3]]
     expected = [(51 + 50 * 2 / 3) / 101, 1, 2 / 3, 1, 0.2, np.nan]
@@ -118,7 +118,7 @@ def test_no_poses():
         image_ids=(1,),
         people=np.array([2]),
         image=np.zeros(0, int),
-        found=np.zeros((10, 0), bool),
-        wrong=np.zeros((10, 0), bool),
+        true_positives=np.zeros((10, 0), bool),
+        false_positives=np.zeros((10, 0), bool),
     )
     assert matches.ap().tolist() == [0]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rmpe_spm.coco.ground_truth import ImageTruth, PoseSet
+from rmpe_spm.coco.ground_truth import ImageGroundTruth, PoseSet
 
 
 def redundant_poses(seed=0, images=15):
@@ -22,7 +22,7 @@ def redundant_poses(seed=0, images=15):
         scores = np.clip(quality + rng.normal(size=(len(owner), 17)) / 9, 0, 1)
         joints = np.concatenate([truth, np.full((people, 17, 1), 2.0)], 2)
         sizes = np.prod(boxes[:, 2:] - boxes[:, :2], 1)
-        people = ImageTruth(
+        people = ImageGroundTruth(
             joints,
             np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1),
             0.5 * sizes,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rmpe_spm.coco.bootstrap import bootstrap_ap, paired_bootstrap
-from rmpe_spm.coco.ground_truth import ImageTruth, PoseSet
+from rmpe_spm.coco.ground_truth import ImageGroundTruth, PoseSet
 from rmpe_spm.coco.keypoint_ap import match_poses
 from rmpe_spm.leaderboard import report as statistics
 from rmpe_spm.leaderboard.report import SEED, ResampledRow, add_statistics
@@ -25,7 +25,7 @@ def pose_set(noise, num_images=12):
         visible = np.full((2, 5, 1), 2.0)
         boxes = np.tile([0.0, 0.0, 100.0, 100.0], (2, 1))
         truths.append(
-            ImageTruth(
+            ImageGroundTruth(
                 np.concatenate([points, visible], -1),
                 boxes,
                 np.full(2, 2500.0),

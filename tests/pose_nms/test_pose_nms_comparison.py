@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rmpe_spm.coco.ground_truth import ImageTruth, PoseSet
+from rmpe_spm.coco.ground_truth import ImageGroundTruth, PoseSet
 from rmpe_spm.oks import COCO_SIGMAS
 from rmpe_spm.pose_nms.learning import compare_nms
 from rmpe_spm.pose_nms.oks_nms import OKSNMS, SoftOKSNMS
@@ -15,7 +15,7 @@ def test_duplicates_cost_precision_until_an_nms_removes_them():
     base = np.stack([np.arange(17.0) * 10, np.arange(17.0) * 5], 1)
     people = np.stack([base, base + 1000])
     poses = people[[0, 0, 1]]
-    truth = ImageTruth(
+    truth = ImageGroundTruth(
         np.concatenate([people, np.full((2, 17, 1), 2.0)], 2),
         np.tile([0.0, 0, 160, 80], (2, 1)),
         np.full(2, 8e3),

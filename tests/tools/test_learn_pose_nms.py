@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from rmpe_spm.cli.error_messages import told_plainly
+from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.pose_nms.parametric import ParametricPoseNMS
 
 
@@ -131,7 +131,10 @@ def edited(path, change):
 
 def refused(tool, capsys, *args):
     """What the user is told, which is all of it."""
-    with pytest.raises(SystemExit) as ended, told_plainly('learn_pose_nms.py'):
+    with (
+        pytest.raises(SystemExit) as ended,
+        report_user_errors('learn_pose_nms.py'),
+    ):
         tool.main([str(arg) for arg in args])
     assert ended.value.code == 2
     message = capsys.readouterr().err
