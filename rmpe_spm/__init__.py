@@ -15,12 +15,7 @@ from .backbones.stacked_hourglass import LateralSum, StackedHourglass
 from .coco.loading import LoadImageOrSkip, SanitizeInstances
 from .coco.metric import PoseNMSCocoMetric
 from .engine.checkpoint import load_from_http, load_from_local
-from .engine.hooks import (
-    BoxSourceHook,
-    ChannelsLastHook,
-    FuseConvBNHook,
-    ReuseMemoryHook,
-)
+from .engine.hooks import BoxSourceHook, ChannelsLastHook, FuseConvBNHook
 from .engine.layer_decay import LayerDecayLrMultConstructor
 from .errors import (
     ConfigError,
@@ -91,7 +86,6 @@ __all__ = [
     'PoseNMSCocoMetric',
     'PoseNMSInferencer',
     'PoseNMSRule',
-    'ReuseMemoryHook',
     'RunFailedError',
     'SPMHead',
     'SSTNHead',

@@ -9,7 +9,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from rmpe_spm.engine.checkpoint import load_from_local, save_whole
+import torch
+
+from rmpe_spm.engine.checkpoint import load_from_local
+from rmpe_spm.files import write_atomically
 from rmpe_spm.rmpe.parallel_sppe import BRANCH
 
 
@@ -42,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('out', type=Path, help='inference checkpoint to write')
     args = parser.parse_args(argv)
     published = publish(load_from_local(str(args.checkpoint), 'cpu'))
-    save_whole(published, args.out)
+    write_atomically(args.out, lambda file: torch.save(published, file))
     megabytes = [p.stat().st_size / 1e6 for p in (args.checkpoint, args.out)]
     print(f'{args.out}: {megabytes[1]:.1f} MB of {megabytes[0]:.1f} MB')
 

@@ -1,4 +1,4 @@
-"""Checkpoints are read without running code that they carry.
+"""Checkpoints, read without running code that they carry.
 
 Importing this module allows exactly the classes that a training state of
 mmengine's runner is made of, beside the tensors and plain containers that
@@ -159,21 +159,23 @@ def load_from_http(filename: str, map_location: Any = None) -> dict:
     return load_from_local(str(path), map_location)
 
 
-def save_whole(content: dict, path: str | os.PathLike) -> None:
-    """Save a checkpoint, of which no half is left if this is interrupted.
+def last_checkpoint(work_dir: str | os.PathLike) -> Path | None:
+    """Find the checkpoint that a training in a folder wrote last.
 
     Args:
-        content (dict): What to save.
-        path (str | PathLike): The file; its folder is made if missing.
+        work_dir (str | PathLike): The folder, which may have been moved
+            since.
+
+    Returns:
+        Path | None: The file that ``last_checkpoint`` names, which may be
+        missing; None where the folder has no such pointer.
     """
-    path = Path(path).resolve()  # a link stays one
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.part')
-    try:
-        torch.save(content, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    pointer = Path(work_dir) / 'last_checkpoint'
+    if not pointer.is_file():
+        return None
+    path = Path(pointer.read_text(encoding='utf-8').strip())
+    moved = pointer.with_name(path.name)
+    return moved if moved.is_file() else path
 
 
 def _refused_names(path: Path, message: str) -> list[str]:
@@ -212,8 +214,8 @@ def _what_to_do(path: Path) -> str:
         key=lambda other: other.stat().st_mtime,
     )
     advice = 'Check the path'
-    pointer = folder / 'last_checkpoint'
-    if pointer.is_file() and Path(pointer.read_text().strip()) == path:
+    if last_checkpoint(folder) == path:
+        pointer = folder / 'last_checkpoint'
         advice = f'{pointer} names it: remove that file to start anew'
         if others:
             advice += f', or resume with --resume {others[-1]}'
@@ -224,14 +226,9 @@ def _what_to_do(path: Path) -> str:
 
 allow_training_state()
 
-
 CheckpointLoader.register_scheme('', load_from_local, force=True)
-
-
 CheckpointLoader.register_scheme(
     ('http://', 'https://'), load_from_http, force=True
 )
-
-
 # mmcls://, torchvision:// and openmmlab:// look it up by this name.
 runner_checkpoint.load_from_http = load_from_http

@@ -1,7 +1,5 @@
-"""The source of boxes among the metrics."""
+"""Hooks: where boxes came from, and what makes networks faster on a CPU."""
 
-import ctypes
-import platform
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -65,31 +63,50 @@ def box_source_name(dataset: Any) -> str:
     return detections_name(dataset.bbox_file, filters.get('bbox_score_thr'))
 
 
-# of glibc's malloc.h
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+@HOOKS.register_module()
+class BoxSourceHook(Hook):
+    """Say beside the metrics where the people's boxes came from.
+
+    A top-down model's numbers on annotated and on detected boxes do not
+    compare. Whatever evaluates, the metrics get an entry ``boxes``, such as
+    ``'ground truth'``, ``'detections found.json (score >= 0.1)'`` or
+    ``'none (single stage)'``: in the log of a test, in its JSON file, and in
+    what the runner returns. After a validation it is a line of the log.
+    """
+
+    # before RuntimeInfoHook, which hands the metrics on to the log
+    priority = 'HIGHEST'
+
+    def after_val_epoch(
+        self, runner: Runner, metrics: dict | None = None
+    ) -> None:
+        """Add the source, and log it, which the runner does for tests only."""
+        if metrics is not None:
+            metrics['boxes'] = box_source_name(runner.val_dataloader.dataset)
+            runner.logger.info(f'boxes: {metrics["boxes"]}')
+
+    def after_test_epoch(
+        self, runner: Runner, metrics: dict | None = None
+    ) -> None:
+        """Add the source."""
+        if metrics is not None:
+            loader = runner.test_loop.dataloader
+            metrics['boxes'] = box_source_name(loader.dataset)
 
 
 @HOOKS.register_module()
-class ReuseMemoryHook(Hook):
-    """Let glibc keep freed memory for the next step in place of the system.
+class ChannelsLastHook(Hook):
+    """Keep the weights of all convolutions in ``torch.channels_last``.
 
-    By default much of a large tensor on a CPU is memory fresh from the
-    system, which has to be cleared page by page, and goes back when the
-    tensor does, many times a step. With this hook the process holds on to
-    its peak until it ends, and so do the data loader's workers, which start
-    later. No value changes. It pays for networks with many large tensors
-    (DEKR's deformable convolutions; ``docs/installation.md`` has times), and
-    without glibc it does nothing.
+    Convolutions then compute in that memory format, in which a CPU is
+    faster, whatever their input's is. The values do not change.
     """
 
     priority = 'VERY_HIGH'
 
     def before_run(self, runner: Runner) -> None:
-        """Set it for the whole process, before anything runs."""
-        if platform.libc_ver()[0] == 'glibc':
-            libc = ctypes.CDLL(None)
-            libc.mallopt(M_MMAP_MAX, 0)
-            libc.mallopt(M_TRIM_THRESHOLD, -1)
+        """Convert the weights once, before anything runs."""
+        runner.model.to(memory_format=torch.channels_last)
 
 
 @contextmanager
@@ -131,8 +148,7 @@ class FuseConvBNHook(Hook):
     At test it is a fixed affine map of each channel, which the convolution in
     front of it can do for nothing: the predictions are the same but for
     rounding. Nothing is changed while training, nor in checkpoints, and after
-    the test the model is as it was. On CPU a test of the light backbones in
-    ``configs/*/generated`` takes about 0.8 of the time.
+    the test the model is as it was.
 
     It takes a normalisation for that of the convolution registered just
     before it in the same module, as mmpose's backbones and mmcv's
@@ -160,50 +176,3 @@ class FuseConvBNHook(Hook):
     def after_test(self, runner: Runner) -> None:
         """Give the model its own layers back."""
         self._folded.close()
-
-
-@HOOKS.register_module()
-class ChannelsLastHook(Hook):
-    """Keep the weights of all convolutions in ``torch.channels_last``.
-
-    Convolutions then compute in that memory format whatever their input's
-    is. The values do not change; on CPU a training step of the light
-    backbones in ``configs/*/generated`` takes about 0.7 of the time.
-    """
-
-    priority = 'VERY_HIGH'
-
-    def before_run(self, runner: Runner) -> None:
-        """Convert the weights once, before anything runs."""
-        runner.model.to(memory_format=torch.channels_last)
-
-
-@HOOKS.register_module()
-class BoxSourceHook(Hook):
-    """Say beside the metrics where the people's boxes came from.
-
-    A top-down model's numbers on annotated and on detected boxes do not
-    compare. Whatever evaluates, the metrics get an entry ``boxes``, such as
-    ``'ground truth'``, ``'detections found.json (score >= 0.1)'`` or
-    ``'none (single stage)'``: in the log of a test, in its JSON file, and in
-    what the runner returns. After a validation it is a line of the log.
-    """
-
-    # before RuntimeInfoHook, which hands the metrics on to the log
-    priority = 'HIGHEST'
-
-    def after_val_epoch(
-        self, runner: Runner, metrics: dict | None = None
-    ) -> None:
-        """Add the source, and log it, which the runner does for tests only."""
-        if metrics is not None:
-            metrics['boxes'] = box_source_name(runner.val_dataloader.dataset)
-            runner.logger.info(f'boxes: {metrics["boxes"]}')
-
-    def after_test_epoch(
-        self, runner: Runner, metrics: dict | None = None
-    ) -> None:
-        """Add the source."""
-        if metrics is not None:
-            loader = runner.test_loop.dataloader
-            metrics['boxes'] = box_source_name(loader.dataset)

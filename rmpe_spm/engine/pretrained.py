@@ -1,6 +1,5 @@
 """ImageNet weights that come as a package, in mmpose's key names."""
 
-import hashlib
 import importlib.util
 import re
 from collections import OrderedDict
@@ -9,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .checkpoint import save_whole
+from ..files import digest_file, write_atomically
 
 # Blocks of MobileNetV2's seven layers, in both implementations.
 MOBILENET_V2_BLOCKS = (1, 2, 3, 4, 3, 3, 1)
@@ -55,7 +54,7 @@ def map_mobilenet_v2_keys(
         index = int(match.group(1)) if match else None
         if index not in prefixes:
             raise KeyError(
-                f"{key!r} is no weight of torchvision's mobilenet_v2"
+                f"{key!r} is not a weight of torchvision's mobilenet_v2"
             )
         module, leaf = match.group(2), match.group(3)
         prefix = prefixes[index]
@@ -100,24 +99,6 @@ def find_mobilenet_v2_file() -> Path:
     )
 
 
-def verify_sha256(path: Path, expected: str) -> None:
-    """Check that a file is the one that was published.
-
-    Args:
-        path (Path): The file.
-        expected (str): Its SHA-256 in hexadecimal digits.
-
-    Raises:
-        ValueError: The file's hash differs.
-    """
-    actual = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    if actual != expected:
-        raise ValueError(
-            f'{path} is damaged or another file: its SHA-256 is {actual}, '
-            f'not {expected}; remove it and fetch it again'
-        )
-
-
 def prepare_mobilenet_v2(weights: Path, out: Path) -> dict[str, int]:
     """Write torchvision's MobileNetV2 weights in mmpose's key names.
 
@@ -133,13 +114,19 @@ def prepare_mobilenet_v2(weights: Path, out: Path) -> dict[str, int]:
     Raises:
         ValueError: The file is not the one that torchvision published.
     """
-    verify_sha256(weights, MOBILENET_V2_SHA256)
+    actual = digest_file(weights, 64)
+    if actual != MOBILENET_V2_SHA256:
+        raise ValueError(
+            f'{weights} is damaged or another file: its SHA-256 is {actual}, '
+            f'not {MOBILENET_V2_SHA256}; remove it and fetch it again'
+        )
     source = torch.load(weights, map_location='cpu', weights_only=True)
     mapped = map_mobilenet_v2_keys(source)
     meta = dict(
         source=f'torchvision {MOBILENET_V2_FILE}', sha256=MOBILENET_V2_SHA256
     )
-    save_whole(dict(meta=meta, state_dict=mapped), out)
+    checkpoint = dict(meta=meta, state_dict=mapped)
+    write_atomically(out, lambda file: torch.save(checkpoint, file))
     learned = [
         tensor
         for key, tensor in mapped.items()

@@ -15,9 +15,9 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from rmpe_spm.engine import checkpoint as module
 from rmpe_spm.engine.checkpoint import (
+    last_checkpoint,
     load_from_http,
     load_from_local,
-    save_whole,
 )
 from rmpe_spm.errors import CorruptCheckpointError, UnsafeCheckpointError
 
@@ -254,16 +254,19 @@ def test_last_checkpoint_names_a_missing_file(tiny_config, tmp_path):
     assert str(path) in str(caught.value)
 
 
+def test_the_last_checkpoint_is_found(tmp_path):
+    assert last_checkpoint(tmp_path) is None
+    pointer = tmp_path / 'last_checkpoint'
+    pointer.write_text('/elsewhere/epoch_1.pth\n')
+    assert last_checkpoint(tmp_path) == Path('/elsewhere/epoch_1.pth')
+    # a folder that was moved
+    (tmp_path / 'epoch_1.pth').touch()
+    assert last_checkpoint(tmp_path) == tmp_path / 'epoch_1.pth'
+
+
 @pytest.mark.parametrize(
     'content',
-    [
-        b'',
-        b'\x80',
-        b'junk',
-        b'not a checkpoint',
-        b'PK\x03\x04broken',
-        b'\x00' * 64,
-    ],
+    [b'', b'\x80', b'junk', b'not a checkpoint', b'PK\x03\x04', b'\0' * 64],
 )
 def test_what_is_no_checkpoint_is_said_to_be_none(tmp_path, content):
     path = tmp_path / 'model.pth'
@@ -289,23 +292,27 @@ def test_every_truncation_is_reported(tmp_path):
             load_from_local(str(path))
 
 
-def test_url_is_fetched_once_and_read_safely(hostile, tmp_path, monkeypatch):
-    path, touched = hostile
+@pytest.fixture
+def urls(hostile, tmp_path, monkeypatch):
+    """The addresses that were fetched; all give the hostile file."""
     fetched = []
 
     def download(url, destination, progress):
         fetched.append(url)
-        with open(destination, 'wb') as file:
-            file.write(path.read_bytes())
+        Path(destination).write_bytes(hostile[0].read_bytes())
 
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
     monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    return fetched
+
+
+def test_url_is_fetched_once_and_read_safely(urls, hostile):
     url = 'https://example.org/models/hostile.pth?x=1'
     for _ in range(2):
         with pytest.raises(UnsafeCheckpointError, match=r'hub.*hostile\.pth'):
             load_from_http(url)
-    assert fetched == [url]
-    assert not touched.exists()
+    assert urls == [url]
+    assert not hostile[1].exists()
     loader = CheckpointLoader._get_checkpoint_loader
     assert loader(url) is load_from_http
     assert loader('work_dirs/model.pth') is load_from_local
@@ -322,17 +329,8 @@ def test_url_is_fetched_once_and_read_safely(hostile, tmp_path, monkeypatch):
     ],
 )
 def test_names_of_published_weights_are_read_safely(
-    hostile, tmp_path, monkeypatch, name
+    urls, hostile, monkeypatch, name
 ):
-    path, touched = hostile
-    urls = []
-
-    def download(url, destination, progress):
-        urls.append(url)
-        Path(destination).write_bytes(path.read_bytes())
-
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
-    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
     monkeypatch.setattr(
         runner_checkpoint,
         'get_torchvision_models',
@@ -341,28 +339,7 @@ def test_names_of_published_weights_are_read_safely(
     with pytest.raises(UnsafeCheckpointError, match=r'hub.*resnet|mobilenet'):
         CheckpointLoader.load_checkpoint(name)
     assert len(urls) == 1
-    assert not touched.exists()
-
-
-def test_an_interrupted_save_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / 'new' / 'model.pth'
-    save_whole(dict(w=torch.ones(2)), path)
-
-    def stop(content, file):
-        Path(file).write_bytes(b'half')
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(torch, 'save', stop)
-        with pytest.raises(KeyboardInterrupt):
-            save_whole(dict(w=torch.zeros(2)), path)
-    assert load_from_local(str(path))['w'].tolist() == [1, 1]
-    assert list(path.parent.iterdir()) == [path]
-    link = tmp_path / 'link.pth'
-    link.symlink_to(path)
-    save_whole(dict(w=torch.zeros(2)), link)
-    assert load_from_local(str(path))['w'].tolist() == [0, 0]
-    assert link.is_symlink()
+    assert not hostile[1].exists()
 
 
 def test_a_skeleton_without_links_or_sigmas_is_read(tmp_path):

@@ -6,7 +6,7 @@ _base_ = ['./spm_mobilenetv2_windows_1xb8-16e_coco_mini-256x256.py']
 
 # hooks
 # no ChannelsLastHook: the flip test of mmpose's DEKR refuses that format
-custom_hooks = [dict(type='SyncBuffersHook'), dict(type='ReuseMemoryHook')]
+custom_hooks = [dict(type='SyncBuffersHook')]
 
 # codec settings: sigma as in mmpose's DEKR for COCO, scaled to the grid
 codec = dict(
