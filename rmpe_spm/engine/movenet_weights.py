@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checkpoint import save_whole
+from ..files import write_atomically
 from .pretrained import MOBILENET_V2_BLOCKS, verify_sha256
 from .tfjs_graph import (
     CONVOLUTIONS,
@@ -240,7 +240,8 @@ def import_movenet(
         license='Apache-2.0',
         widen_factor=MOVENETS[name],
     )
-    save_whole(dict(meta=meta, state_dict=state), out)
+    content = dict(meta=meta, state_dict=state)
+    write_atomically(out, lambda file: torch.save(content, file))
     return dict(
         tensors=len(state),
         parameters=sum(tensor.numel() for tensor in state.values()),

@@ -99,6 +99,24 @@ def find_mobilenet_v2_file() -> Path:
     )
 
 
+def verify_sha256(path: Path, expected: str) -> None:
+    """Check that a file is the one that was published.
+
+    Args:
+        path (Path): The file.
+        expected (str): Its SHA-256 in hexadecimal digits.
+
+    Raises:
+        ValueError: The file's hash differs.
+    """
+    actual = digest_file(path, 64)
+    if actual != expected:
+        raise ValueError(
+            f'{path} is damaged or another file: its SHA-256 is {actual}, '
+            f'not {expected}; remove it and fetch it again'
+        )
+
+
 def prepare_mobilenet_v2(weights: Path, out: Path) -> dict[str, int]:
     """Write torchvision's MobileNetV2 weights in mmpose's key names.
 
@@ -114,12 +132,7 @@ def prepare_mobilenet_v2(weights: Path, out: Path) -> dict[str, int]:
     Raises:
         ValueError: The file is not the one that torchvision published.
     """
-    actual = digest_file(weights, 64)
-    if actual != MOBILENET_V2_SHA256:
-        raise ValueError(
-            f'{weights} is damaged or another file: its SHA-256 is {actual}, '
-            f'not {MOBILENET_V2_SHA256}; remove it and fetch it again'
-        )
+    verify_sha256(weights, MOBILENET_V2_SHA256)
     source = torch.load(weights, map_location='cpu', weights_only=True)
     mapped = map_mobilenet_v2_keys(source)
     meta = dict(
