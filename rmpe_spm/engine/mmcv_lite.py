@@ -1,4 +1,4 @@
-"""Let mmpose be imported where mmcv has no compiled operators."""
+"""Let mmpose and mmdet run where mmcv has no compiled operators."""
 
 import importlib
 import importlib.util
@@ -6,25 +6,36 @@ import sys
 import warnings
 from types import ModuleType
 
+from .mmcv_fallbacks import OPERATORS
+
 EXTENSION = 'mmcv._ext'
 
 
-class _MissingOperators(ModuleType):
-    """Stands in for mmcv's compiled extension: every operator raises."""
+class Placeholder(ModuleType):
+    """Stands in for mmcv's compiled extension.
+
+    It has the operators that have a fallback; every other one raises.
+    """
 
     def __getattr__(self, name: str):
         # Python asks modules for such names; they are no operators.
         if name.startswith('__'):
             raise AttributeError(name)
 
-        def missing(*args, **kwargs):
-            raise RuntimeError(
-                f'the compiled mmcv operator {name!r} is needed here, but '
-                'mmcv-lite is installed: install mmcv 2.1.0 with its '
-                'operators (make demo without LITE=1 does)'
+        def operator(*args, **kwargs):
+            if name not in OPERATORS:
+                raise RuntimeError(
+                    f'the compiled mmcv operator {name!r} is needed here, but '
+                    'mmcv-lite is installed: install mmcv 2.1.0 with its '
+                    'operators (make env FULL=1 does)'
+                )
+            warnings.warn(
+                f'mmcv has no compiled operators here: {name!r} is computed '
+                'in plain PyTorch'
             )
+            return OPERATORS[name](*args, **kwargs)
 
-        return missing
+        return operator
 
 
 def import_mmcv_ops() -> bool:
@@ -33,9 +44,11 @@ def import_mmcv_ops() -> bool:
     mmpose and mmdet import ``mmcv.ops`` unguarded, which fails with
     mmcv-lite although few of their models call a compiled operator. The
     placeholder is in place only while ``mmcv.ops`` is first imported, so
-    whoever asks later whether the extension exists hears the truth; a model
-    that calls an operator gets an error that names it. Must run before
-    mmpose's models are imported. With a compiled mmcv nothing is done.
+    whoever asks later whether the extension exists hears the truth. A model
+    that calls an operator of :mod:`rmpe_spm.engine.mmcv_fallbacks` gets that,
+    with a warning, and one that calls another an error that names it. Must
+    run before mmpose's models are imported. With a compiled mmcv nothing is
+    done.
 
     Returns:
         bool: Whether the operators are missing.
@@ -44,13 +57,9 @@ def import_mmcv_ops() -> bool:
         return False
     if 'mmcv.ops' in sys.modules:
         return True
-    sys.modules[EXTENSION] = _MissingOperators(EXTENSION)
+    sys.modules[EXTENSION] = Placeholder(EXTENSION)
     try:
         importlib.import_module('mmcv.ops')
     finally:
         del sys.modules[EXTENSION]
-    warnings.warn(
-        'mmcv has no compiled operators here (mmcv-lite): models that need '
-        'them (DEKR, the detectors of mmdet) will not run, all others do'
-    )
     return True

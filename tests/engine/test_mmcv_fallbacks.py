@@ -1,0 +1,367 @@
+"""The fallbacks beside brute force and mmcv's operators."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmcv import ops
+from mmcv_operators import needs_mmcv_operators
+
+from rmpe_spm.engine import mmcv_fallbacks
+from rmpe_spm.engine.mmcv_fallbacks import deform_conv2d, nms, roi_align
+
+
+def random(*shape, seed=0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=dtype)
+
+
+def make_boxes(num, seed=0):
+    """Make boxes of a picture of 50 pixels, one of them empty."""
+    numbers = random(num, 6, seed=seed, dtype=torch.float32).sigmoid()
+    corners = numbers[:, :2] * 50
+    boxes = torch.cat([corners, corners + numbers[:, 2:4] * 30], dim=1)
+    if num:
+        boxes[0, 2:] = boxes[0, :2]
+    # some scores are equal
+    scores = (numbers[:, 4] * 20).round() / 20
+    return boxes, scores, (numbers[:, 5] * 3).long()
+
+
+def brute_force_nms(boxes, scores, threshold, offset=0):
+    """One pair at a time."""
+    boxes = boxes.numpy()
+
+    def area(low, high):
+        return np.maximum(high - low + np.float32(offset), 0).prod()
+
+    kept = []
+    for index in np.argsort(-scores.numpy(), kind='stable'):
+        one = boxes[index]
+        for other in boxes[kept]:
+            shared = area(
+                np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
+            )
+            union = area(one[:2], one[2:]) + area(other[:2], other[2:])
+            if shared > np.float32(threshold) * (union - shared):
+                break
+        else:
+            kept.append(index)
+    return kept
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(0, 25),
+    st.floats(0.05, 0.95),
+    st.sampled_from([0, 1]),
+    st.sampled_from([3, 512]),
+    st.integers(0, 999),
+)
+def test_nms_is_greedy(num, threshold, offset, block, seed):
+    boxes, scores, _ = make_boxes(num, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mmcv_fallbacks, 'NMS_BLOCK', block)
+        kept = nms(boxes, scores, threshold, offset)
+    assert kept.dtype == torch.int64
+    assert kept.tolist() == brute_force_nms(boxes, scores, threshold, offset)
+
+
+def test_boxes_without_an_area_suppress_nothing():
+    boxes = torch.tensor([[3.0, 3, 3, 3]] * 2)
+    assert nms(boxes, torch.tensor([0.1, 0.2]), 0.5).tolist() == [1, 0]
+
+
+def brute_force_roi_align(inputs, roi, size, scale, count, aligned):
+    """The mean over the places in each bin, place by place."""
+    (height, width), image = inputs.shape[2:], int(roi[0])
+    x1, y1, x2, y2 = (float(v) * scale - 0.5 * aligned for v in roi[1:])
+    roi_h, roi_w = y2 - y1, x2 - x1
+    if not aligned:
+        roi_h, roi_w = max(roi_h, 1), max(roi_w, 1)
+    rows = count or math.ceil(roi_h / size[0])
+    columns = count or math.ceil(roi_w / size[1])
+    output = inputs.new_zeros(inputs.shape[1], *size)
+
+    def value(y, x):
+        if not (-1 <= y <= height and -1 <= x <= width):
+            return 0
+        y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
+        total = 0
+        for row, column in itertools.product(range(height), range(width)):
+            part = max(1 - abs(y - row), 0) * max(1 - abs(x - column), 0)
+            total += part * inputs[image, :, row, column]
+        return total
+
+    for i, j in np.ndindex(*size):
+        for k, m in np.ndindex(rows, columns):
+            y = y1 + roi_h / size[0] * (i + (k + 0.5) / rows)
+            x = x1 + roi_w / size[1] * (j + (m + 0.5) / columns)
+            output[:, i, j] += value(y, x) / (rows * columns)
+    return output
+
+
+ROIS = torch.tensor(
+    [
+        [0.0, 2.3, 1.1, 9.8, 12.7],
+        [1, -6.4, -4.2, 5.1, 30.3],  # over the border
+        [1, 40, 40, 60, 50],  # outside
+        [0, 7.2, 3.4, 7.9, 3.5],  # smaller than a cell
+        [0, 5, 5, 5, 5],  # empty
+    ],
+    dtype=torch.float64,
+)
+
+
+@pytest.mark.parametrize('count', [0, 1, 3])
+@pytest.mark.parametrize('aligned', [True, False])
+def test_roi_align_is_the_mean_of_its_places(aligned, count):
+    inputs = random(2, 2, 8, 6)
+    arguments = ((3, 2), 0.5, count, aligned)
+    found = roi_align(inputs, ROIS, *arguments)
+    for roi, one in zip(ROIS, found, strict=True):
+        expected = brute_force_roi_align(inputs, roi, *arguments)
+        torch.testing.assert_close(one, expected)
+    assert found[0].abs().min() > 0 and not found[2].any()
+    assert roi_align(inputs, ROIS[:0], (3, 2)).shape == (0, 2, 3, 2)
+
+
+def test_a_region_of_negative_size_is_told():
+    with pytest.raises(ValueError, match='negative size'):
+        roi_align(random(1, 1, 4, 4), ROIS[:1, [0, 3, 2, 1, 4]], (2, 2))
+
+
+def brute_force_deform_conv2d(
+    inputs, offsets, weight, stride, padding, dilation, groups, fields, mask
+):
+    """The sum over taps, cell by cell."""
+    num, channels, height, width = inputs.shape
+    size, per_group = weight.shape[2:], channels // groups
+    out_shape = offsets.shape[2:]
+    outputs = inputs.new_zeros(num, len(weight), *out_shape)
+
+    def value(n, channel, y, x):
+        total = 0.0
+        top, left = math.floor(y), math.floor(x)
+        for row in (top, top + 1):
+            for column in (left, left + 1):
+                if 0 <= row < height and 0 <= column < width:
+                    part = (1 - abs(y - row)) * (1 - abs(x - column))
+                    total += part * inputs[n, channel, row, column].item()
+        return total
+
+    for n, out, row, column in np.ndindex(num, len(weight), *out_shape):
+        group = out // (len(weight) // groups)
+        for index, (i, j) in itertools.product(
+            range(per_group), np.ndindex(*size)
+        ):
+            channel = group * per_group + index
+            field = channel // (channels // fields)
+            tap = (field * size[0] + i) * size[1] + j
+            y, x = offsets[n, 2 * tap : 2 * tap + 2, row, column].tolist()
+            y += row * stride[0] - padding[0] + i * dilation[0]
+            x += column * stride[1] - padding[1] + j * dilation[1]
+            part = weight[out, index, i, j] * value(n, channel, y, x)
+            outputs[n, out, row, column] += part * mask[n, tap, row, column]
+    return outputs
+
+
+def make_deform(
+    groups=1, fields=1, size=(7, 5), kernel=(3, 3), dtype=torch.float64, **cfg
+):
+    """Four channels a group, twelve at least."""
+    channels = 4 * groups * (1 if fields in (1, groups) else fields)
+    inputs = random(2, channels, *size, dtype=dtype)
+    weight = random(3 * groups, channels // groups, *kernel, seed=1)
+    weight = weight.to(dtype)
+    out = torch.conv2d(inputs, weight, groups=groups, **cfg).shape[2:]
+    taps = fields * math.prod(kernel)
+    offsets = 1.5 * random(2, 2 * taps, *out, seed=2, dtype=dtype)
+    mask = random(2, taps, *out, seed=3, dtype=dtype).sigmoid()
+    return inputs, offsets, weight, mask
+
+
+@pytest.mark.parametrize(
+    'groups, fields, cfg',
+    [
+        (1, 1, dict(padding=(1, 1))),
+        (2, 2, dict(padding=(1, 1), kernel=(3, 2))),
+        (1, 2, dict(stride=(2, 1), padding=(0, 2))),
+        (2, 1, dict(dilation=(2, 1), padding=(2, 0))),
+        (2, 2, dict(kernel=(1, 1), size=(1, 4))),
+    ],
+)
+def test_deform_conv2d_is_the_sum_over_taps(groups, fields, cfg):
+    inputs, offsets, weight, mask = make_deform(groups, fields, **cfg)
+    arguments = [
+        cfg.get('stride', (1, 1)),
+        cfg.get('padding', (0, 0)),
+        cfg.get('dilation', (1, 1)),
+        groups,
+        fields,
+    ]
+    for one in (mask, None):
+        found = deform_conv2d(inputs, offsets, weight, *arguments, one)
+        expected = brute_force_deform_conv2d(
+            inputs,
+            offsets,
+            weight,
+            *arguments,
+            torch.ones_like(mask) if one is None else one,
+        )
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize('stride', [1, 2])
+def test_without_offsets_it_is_a_convolution(stride):
+    cfg = dict(padding=1, stride=stride)
+    inputs, offsets, weight, _ = make_deform(3, 3, **cfg)
+    found = deform_conv2d(
+        inputs, 0 * offsets, weight, groups=3, deform_groups=3, **cfg
+    )
+    expected = torch.conv2d(inputs, weight, groups=3, **cfg)
+    torch.testing.assert_close(found, expected)
+
+
+def test_whole_offsets_move_the_input():
+    inputs, offsets, weight, _ = make_deform(size=(6, 6), padding=1)
+    offsets.view(2, 9, 2, 6, 6)[:] = torch.tensor([1.0, -2.0]).view(2, 1, 1)
+    moved = torch.zeros_like(inputs)
+    moved[..., :5, 2:] = inputs[..., 1:, :4]
+    found = deform_conv2d(inputs, offsets, weight, padding=1)
+    expected = torch.conv2d(moved, weight, padding=1)
+    # at the border the moved picture lacks what is there in the input
+    inner = (..., slice(1, 4), slice(3, 5))
+    torch.testing.assert_close(found[inner], expected[inner])
+
+
+def test_the_memory_format_makes_no_difference():
+    *tensors, _ = make_deform(2, 2, padding=1)
+    moved = [x.to(memory_format=torch.channels_last) for x in tensors]
+    cfg = dict(padding=1, groups=2, deform_groups=2)
+    torch.testing.assert_close(
+        deform_conv2d(*moved, **cfg), deform_conv2d(*tensors, **cfg)
+    )
+
+
+def test_half_precision_rounds_values_and_not_places():
+    inputs, offsets, weight, _ = make_deform(size=(96, 96), padding=1)
+    # places that half precision can tell from whole cells only near 0
+    offsets = (offsets * 4).round() / 4
+    half = [tensor.bfloat16() for tensor in (inputs, offsets, weight)]
+    found = deform_conv2d(*half, padding=1)
+    expected = deform_conv2d(*[x.double() for x in half], padding=1)
+    error = (found - expected).abs().mean() / expected.abs().mean()
+    assert found.dtype == torch.bfloat16 and error < 0.01
+
+
+def test_gradients_of_deform_conv2d():
+    tensors = make_deform(1, 2, size=(3, 4), padding=1)
+    torch.autograd.gradcheck(
+        lambda inputs, offsets, weight, mask: deform_conv2d(
+            inputs, offsets, weight, 1, 1, 1, 1, 2, mask
+        ),
+        [tensor.requires_grad_() for tensor in tensors],
+    )
+
+
+def test_what_does_not_fit_a_convolution_is_told():
+    inputs, offsets, weight, _ = make_deform(2, 2, padding=1)
+    cfg = dict(padding=1, groups=2, deform_groups=2)
+    with pytest.raises(ValueError, match='2 groups and 9 taps'):
+        deform_conv2d(inputs, offsets[:, 1:], weight, **cfg)
+    with pytest.raises(ValueError, match='8 channels'):
+        deform_conv2d(inputs, offsets, weight[:, :1], **cfg)
+
+
+def call_operators(dtype=torch.float32):
+    """Call each operator by mmcv's function, as mmdet does."""
+    boxes, scores, classes = make_boxes(200)
+    boxes, scores = boxes.to(dtype), scores.to(dtype)
+    features = random(2, 4, 40, 60, dtype=dtype)
+    rois = torch.cat([(classes % 2)[:, None], boxes], dim=1)
+    inputs, offsets, weight, mask = make_deform(2, 2, (24, 32), dtype=dtype)
+    bias = random(6, seed=4, dtype=dtype)
+    return dict(
+        nms=ops.nms(boxes, scores, 0.4),
+        nms_of_pixels=ops.nms(boxes, scores, 0.4, 1, 0.3, 20),
+        batched_nms=ops.batched_nms(
+            boxes, scores, classes, dict(type='nms', iou_threshold=0.4)
+        ),
+        split_nms=ops.batched_nms(
+            boxes, scores, classes, dict(iou_threshold=0.4, split_thr=50)
+        ),
+        roi_align=ops.RoIAlign(7, 0.5)(features, rois),
+        roi_align_sampled=ops.roi_align(
+            features, rois, (3, 5), 0.25, 2, 'avg', False
+        ),
+        deform_conv=ops.deform_conv2d(inputs, offsets, weight, 1, 0, 1, 2, 2),
+        modulated=ops.modulated_deform_conv2d(
+            inputs, offsets, mask, weight, bias, 1, 0, 1, 2, 2
+        ),
+    )
+
+
+def test_mmcv_calls_the_fallbacks(without_operators):
+    without_operators()
+    with pytest.warns(UserWarning, match="'nms' is computed in plain PyTorch"):
+        found = call_operators()
+    boxes, scores, classes = make_boxes(200)
+    dets, kept = found['nms']
+    assert kept.tolist() == brute_force_nms(boxes, scores, 0.4)
+    torch.testing.assert_close(dets[:, 4], scores[kept])
+    for name in ('batched_nms', 'split_nms'):
+        expected = [
+            index
+            for one in range(3)
+            for places in [(classes == one).nonzero()[:, 0]]
+            for index in places[
+                brute_force_nms(boxes[places], scores[places], 0.4)
+            ].tolist()
+        ]
+        assert sorted(found[name][1].tolist()) == sorted(expected)
+        assert (found[name][0][:-1, 4] >= found[name][0][1:, 4]).all()
+    assert found['roi_align'].shape == (200, 4, 7, 7)
+    assert found['modulated'].shape == (2, 6, 22, 30)
+
+
+@needs_mmcv_operators
+def test_equals_the_compiled_operators(without_operators):
+    expected = call_operators()
+    without_operators()
+    found = call_operators()
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@needs_mmcv_operators
+def test_equals_mmcv_in_its_gradients():
+    inputs, offsets, weight, _ = make_deform(2, 2, padding=1)
+    tensors = [inputs, offsets, weight]
+    for tensor in tensors:
+        tensor.requires_grad_()
+    found, expected = (
+        convolve(*tensors, 1, 1, 1, 2, 2)
+        for convolve in (deform_conv2d, ops.deform_conv2d)
+    )
+    slope = torch.randn_like(expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, tensors, slope),
+        torch.autograd.grad(expected, tensors, slope),
+    )
+
+
+def test_what_has_no_fallback_is_named(without_operators):
+    without_operators()
+    boxes, scores, _ = make_boxes(5)
+    with pytest.raises(RuntimeError, match=r"'softnms' is needed.*FULL=1"):
+        ops.soft_nms(boxes, scores)
+    with pytest.raises(RuntimeError, match="pool_mode='max'"):
+        ops.roi_align(random(2, 1, 4, 4), ROIS, 2, 1.0, 0, 'max')
+    inputs, offsets, weight, _ = make_deform()
+    outputs = ops.deform_conv2d(inputs, offsets, weight.requires_grad_())
+    with pytest.raises(RuntimeError, match='deform_conv_backward_parameters'):
+        outputs.sum().backward()
