@@ -6,6 +6,23 @@ Importing the package registers its components into mmpose's registries::
 """
 
 # ruff: noqa: E402, I001
+from importlib.util import find_spec
+
+_MISSING = [
+    name
+    for name in ('mmengine', 'mmcv', 'mmdet', 'mmpose')
+    if find_spec(name) is None
+]
+if _MISSING:
+    raise ImportError(
+        f'rmpe_spm needs {", ".join(_MISSING)}: not installed here. In a '
+        "checkout, 'make env' makes an environment with all that is needed; "
+        'into this one they go with\n'
+        "    pip install '.[openmmlab]'\n"
+        '    pip install --no-deps -r requirements/openmmlab.txt\n'
+        'and docs/installation.md says more.'
+    )
+
 from .engine.mmcv_lite import import_mmcv_ops
 
 import_mmcv_ops()  # before anything imports mmpose's models

@@ -21,8 +21,8 @@ def nms(
     """Greedy suppression of overlapping boxes.
 
     The best box suppresses all whose intersection over union with it is above
-    the threshold, then the best of the rest does, and so on. Of boxes with
-    equal scores the first comes first.
+    the threshold, then the best of the rest does, and so on. Equal scores
+    come in the order of :func:`torch.argsort`.
 
     Args:
         bboxes_xyxy (Tensor): (N, 4), in pixels.
@@ -41,7 +41,7 @@ def nms(
     """
     # step by step: a GPU would wait for each
     boxes = bboxes_xyxy.detach().cpu()
-    order = scores.detach().cpu().argsort(descending=True, stable=True)
+    order = scores.detach().cpu().argsort(descending=True)
     kept = [order[:0]]
     while len(order):
         block = order[:NMS_BLOCK]

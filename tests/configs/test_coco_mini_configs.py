@@ -10,7 +10,6 @@ from mmengine.optim import build_optim_wrapper
 from mmpose.registry import MODELS
 
 from rmpe_spm.cli.arguments import apply_options, read_config_file
-from rmpe_spm.engine.mmcv_lite import import_mmcv_ops
 
 from .test_spm_configs import batch, shrink
 
@@ -140,7 +139,6 @@ def test_spm_and_dekr_see_the_same(read, folder, name):
         assert test.flip_test and test.nms_dist_thr == 0.05
 
 
-@pytest.mark.skipif(import_mmcv_ops(), reason='DEKR needs mmcv with operators')
 @PAIRS
 def test_dekr_trains_and_predicts(read, folder, name):
     cfg = read(f'{folder}dekr_{name}')

@@ -40,7 +40,7 @@ def brute_force_nms(boxes, scores, threshold, offset=0):
         return np.maximum(high - low + np.float32(offset), 0).prod()
 
     kept = []
-    for index in np.argsort(-scores.numpy(), kind='stable'):
+    for index in scores.argsort(descending=True).tolist():
         one = boxes[index]
         for other in boxes[kept]:
             shared = area(
@@ -177,7 +177,7 @@ def make_deform(
     channels = 4 * groups * (1 if fields in (1, groups) else fields)
     inputs = random(2, channels, *size, dtype=dtype)
     weight = random(3 * groups, channels // groups, *kernel, seed=1)
-    weight = weight.to(dtype)
+    weight = weight.to(dtype) / math.sqrt(weight[0].numel())
     out = torch.conv2d(inputs, weight, groups=groups, **cfg).shape[2:]
     taps = fields * math.prod(kernel)
     offsets = 1.5 * random(2, 2 * taps, *out, seed=2, dtype=dtype)
@@ -278,12 +278,11 @@ def test_what_does_not_fit_a_convolution_is_told():
         deform_conv2d(inputs, offsets, weight[:, :1], **cfg)
 
 
-def call_operators(dtype=torch.float32):
+def call_operators(dtype):
     """Call each operator by mmcv's function, as mmdet does."""
     boxes, scores, classes = make_boxes(200)
-    boxes, scores = boxes.to(dtype), scores.to(dtype)
     features = random(2, 4, 40, 60, dtype=dtype)
-    rois = torch.cat([(classes % 2)[:, None], boxes], dim=1)
+    rois = torch.cat([(classes % 2)[:, None], boxes], dim=1).to(dtype)
     inputs, offsets, weight, mask = make_deform(2, 2, (24, 32), dtype=dtype)
     bias = random(6, seed=4, dtype=dtype)
     return dict(
@@ -309,7 +308,7 @@ def call_operators(dtype=torch.float32):
 def test_mmcv_calls_the_fallbacks(without_operators):
     without_operators()
     with pytest.warns(UserWarning, match="'nms' is computed in plain PyTorch"):
-        found = call_operators()
+        found = call_operators(torch.float32)
     boxes, scores, classes = make_boxes(200)
     dets, kept = found['nms']
     assert kept.tolist() == brute_force_nms(boxes, scores, 0.4)
@@ -330,10 +329,11 @@ def test_mmcv_calls_the_fallbacks(without_operators):
 
 
 @needs_mmcv_operators
-def test_equals_the_compiled_operators(without_operators):
-    expected = call_operators()
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_equals_the_compiled_operators(without_operators, dtype):
+    expected = call_operators(dtype)
     without_operators()
-    found = call_operators()
+    found = call_operators(dtype)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 

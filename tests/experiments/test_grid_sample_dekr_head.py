@@ -1,5 +1,4 @@
 import torch
-from mmcv_operators import needs_mmcv_operators
 from mmpose.models.heads import DEKRHead
 
 from rmpe_spm.experiments.fast_dekr import GridDeformConv2d, GridSampleDEKRHead
@@ -12,7 +11,6 @@ CFG = dict(
 )
 
 
-@needs_mmcv_operators
 def test_is_dekr_with_the_same_parameters():
     theirs = DEKRHead(**CFG)
     torch.manual_seed(0)

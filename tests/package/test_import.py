@@ -121,13 +121,34 @@ def test_import_without_compiled_operators():
         assert import_mmcv_ops()
         import mmpose.models
         import torch
-        from mmcv.ops import nms
+        from mmcv.ops import nms, soft_nms
+        boxes = torch.tensor([[0.0, 0, 4, 4], [1, 0, 4, 4]])
+        print(nms(boxes, torch.ones(2), 0.5)[1].tolist())
         try:
-            nms(torch.rand(2, 4), torch.rand(2), 0.5)
+            soft_nms(boxes, torch.ones(2))
         except RuntimeError as error:
             print(error)
         """)
-    assert "'nms' is needed here" in out
+    assert out.startswith('[0]') and "'softnms' is needed here" in out
+
+
+def test_import_names_what_is_missing():
+    out = _run("""
+        from importlib.machinery import PathFinder
+        find_spec = PathFinder.find_spec
+
+        def without(name, *args):
+            if name not in ('mmengine', 'mmpose'):
+                return find_spec(name, *args)
+
+        PathFinder.find_spec = without
+        try:
+            import rmpe_spm
+        except ImportError as error:
+            print(error)
+        """)
+    assert out.startswith('rmpe_spm needs mmengine, mmpose')
+    assert 'pip install --no-deps' in out
 
 
 @pytest.fixture(scope='module')
