@@ -45,11 +45,16 @@ def test_files_and_options_of_commands_exist(page):
     for path in named:
         if not path.startswith('configs/_base_/'):  # mmpose's
             assert (ROOT / path).exists(), path
-    sources = [*ROOT.glob('tools/**/*.py'), *ROOT.glob('rmpe_spm/**/*.py')]
-    code = '\n'.join(map(_read, sources))
-    for command in re.findall(r'python tools/.*(?:\\\n.*)*', text):
-        for option in re.findall(r' (--[a-z][\w-]*)', command):
-            assert f"'{option}'" in code, option
+    package = '\n'.join(map(_read, ROOT.glob('rmpe_spm/**/*.py')))
+    commands = re.findall(r'(tools/[\w/]+\.py)((?:.*\\\n)*.*)', text)
+    commands += [
+        (f'tools/benchmarks/{name}', rest)
+        for name, rest in re.findall(r'`(benchmark_\w+\.py)(.*?)`', text)
+    ]
+    for tool, rest in commands:
+        code = _read(ROOT / tool) + package
+        for option in re.findall(r' (--[a-z][\w-]*)', rest):
+            assert f"'{option}'" in code, (tool, option)
 
 
 def test_pages_that_code_and_configs_name_exist():
@@ -80,7 +85,5 @@ def test_the_map_is_the_package():
     listed = [f for row in rows for f in re.findall(r'`(\w+)/`', row)[:2]]
     folders = {path.parent.name for path in package.glob('*/__init__.py')}
     assert folders <= set(listed)
-    files = re.findall(r'`(\w+/\w+\.py)`', text)
-    assert files
-    for path in files:
-        assert (package / path).is_file() or path.startswith('rmpe_spm/')
+    for path in re.findall(r'`(\w+/\w+\.py)`', text):
+        assert (package / path).is_file() or path.startswith('tools/'), path
