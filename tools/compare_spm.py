@@ -8,19 +8,18 @@ errors of the joints, by joint and by distance from the root::
         flat=configs/spm/coco_mini/NAME_FLAT.py \
         --seeds 0 1 2 --work-dir work_dirs/compare_spm
 
-The work directory gets ``report.md``, ``report.json`` and
-``joint_errors.png``. An interrupted command goes on where it stopped, and
-another seed or config only adds its own runs.
+The work directory gets ``report.md`` and ``joint_errors.png``. An interrupted
+command goes on where it stopped, and another seed or config only adds its own
+runs.
 """
 
 import argparse
-import signal
-import sys
 from pathlib import Path
 
 from rmpe_spm.cli.arguments import OptionAction
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.experiments.spm_comparison import run_comparison
+from rmpe_spm.experiments.tool_runs import run_command
 
 
 def named_config(text: str) -> tuple[str, str]:
@@ -31,8 +30,8 @@ def named_config(text: str) -> tuple[str, str]:
     return name, config
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+def main(argv: list[str] | None = None) -> None:
+    """Compare as the command line says."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -61,15 +60,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='settings that override every config, as key=value',
     )
     args = parser.parse_args(argv)
-    names = [name for name, _ in args.configs]
-    if len(set(names)) < len(names):
-        parser.error(f'two configs have the same name: {" ".join(names)}')
-    return args
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Compare as the command line says."""
-    args = parse_args(argv)
+    if len(dict(args.configs)) < len(args.configs):
+        parser.error('two configs have the same name')
     with report_user_errors('compare_spm.py'):
         report = run_comparison(
             dict(args.configs), args.seeds, args.work_dir, args.cfg_options
@@ -78,9 +70,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    # kill, timeout and schedulers: end the trainings too, as Ctrl-C does
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit('\nInterrupted: the same command goes on from here.')
+    run_command(main)

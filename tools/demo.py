@@ -1,18 +1,16 @@
 """Generate data, train and evaluate RMPE and SPM, and draw the results.
 
 What ``make demo`` runs once the environment is there. Everything lands in
-``work_dirs/demo/``: ``results.md`` (the table), ``results.json``, one folder a
-method with logs, checkpoints and results, and ``pictures/``. What is finished
-there is not repeated, so an interrupted demo goes on where it stopped.
+``work_dirs/demo/``: ``results.md`` (the table), one folder a method with logs,
+checkpoints and results, and ``pictures/``. What is finished there is not
+repeated, so an interrupted demo goes on where it stopped.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import signal
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 # With mmcv-lite mmpose imports only after this.
@@ -31,7 +29,14 @@ from rmpe_spm.engine.pretrained import (
     prepare_mobilenet_v2,
 )
 from rmpe_spm.experiments.drawing import draw_results, make_contact_sheet
-from rmpe_spm.experiments.runs import run_test, run_training
+from rmpe_spm.experiments.tool_runs import (
+    RESULTS,
+    run_command,
+    run_test,
+    run_training,
+)
+from rmpe_spm.files import read_json, write_atomically
+from rmpe_spm.markdown import markdown_table
 from rmpe_spm.synthetic.people_dataset import generate_dataset, usable_cores
 
 # where the configs look for ImageNet's weights
@@ -59,20 +64,9 @@ TESTS = {
 # of the pictures, (w, h): a network that learns in minutes sees no more
 PICTURE_SIZE = (320, 240)
 BOX_SOURCE = {'RMPE': 'generated detections', 'SPM': 'none (single stage)'}
-
-
-@dataclass
-class Row:
-    """One line of the table."""
-
-    method: str
-    boxes: str
-    ap: float
-    ap50: float
-    ar: float
-    train_seconds: float
-    test_seconds: float
-    parameters_million: float
+COLUMNS = ['method', 'boxes', 'AP', 'AP50', 'AR']
+COLUMNS += ['training s', 'test s', 'parameters M']
+METRICS = ['coco/AP', 'coco/AP .5', 'coco/AR']
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -100,16 +94,10 @@ def count_parameters(config: Path) -> float:
 
 
 def share_cores(num_methods: int) -> bool:
-    """Say whether the methods run side by side, and divide the cores.
+    """Say whether methods run side by side, and divide the cores.
 
     So small networks gain little from a second thread, so on a CPU each method
     has its own cores. A GPU is not shared.
-
-    Args:
-        num_methods: How many there are.
-
-    Returns:
-        Whether they run side by side.
     """
     cores = usable_cores()
     if torch.cuda.is_available() or cores < num_methods:
@@ -120,56 +108,37 @@ def share_cores(num_methods: int) -> bool:
     return True
 
 
-def folder_of_test(method: str, work_dir: Path, index: int) -> Path:
-    """Where the test of this number keeps its results."""
-    return work_dir / method.lower() / f'test{index}'
-
-
-def train_and_test(method: str, work_dir: Path, seed: int) -> list[Row]:
-    """Train one method's schedule and test its weights in each way."""
+def train_and_test(method: str, work_dir: Path, seed: int) -> list[list[str]]:
+    """Train one method and test it in each way: rows of the table."""
     folder = work_dir / method.lower()
     checkpoint, seconds = None, 0.0
     for stage, name in enumerate(SCHEDULES[method], start=1):
         training = run_training(
             CONFIGS / name,
             folder / f'stage{stage}',
-            seed=seed,
+            seed,
             load_from=checkpoint,
-            validate=False,
+            arguments=['--no-validate'],
         )
         checkpoint = training.checkpoint
         seconds += training.seconds
     rows = []
-    for index, (title, name) in enumerate(TESTS[method].items(), start=1):
-        test = run_test(
-            CONFIGS / name, checkpoint, folder_of_test(method, work_dir, index)
-        )
-        rows.append(
-            Row(
-                method=title,
-                boxes=BOX_SOURCE[method],
-                ap=test.metrics['coco/AP'],
-                ap50=test.metrics['coco/AP .5'],
-                ar=test.metrics['coco/AR'],
-                train_seconds=seconds,
-                test_seconds=test.seconds,
-                parameters_million=count_parameters(CONFIGS / name),
-            )
-        )
+    for number, (title, name) in enumerate(TESTS[method].items(), start=1):
+        test = run_test(CONFIGS / name, checkpoint, folder / f'test{number}')
+        parameters = count_parameters(CONFIGS / name)
+        cells = [f'{test.metrics[key]:.3f}' for key in METRICS]
+        cells += [f'{seconds:.0f}', f'{test.seconds:.0f}', f'{parameters:.2f}']
+        rows.append([title, BOX_SOURCE[method], *cells])
     return rows
 
 
 def run_side_by_side(
     runs: list[tuple[str, Path, int]],
-) -> list[list[Row]]:
-    """Train and test each method in a process of its own.
+) -> list[list[list[str]]]:
+    """Call :func:`train_and_test` for each method in a process of its own.
 
-    Args:
-        runs: The arguments of :func:`train_and_test`.
-
-    Returns:
-        The rows of each run, in their order. Where one fails the others come
-        to their end first, and are not repeated the next time.
+    Where one fails the others come to their end first, and are not repeated
+    the next time.
     """
     # spawned: reading configs is not safe in threads, nor torch after a fork
     context = multiprocessing.get_context('spawn')
@@ -194,99 +163,50 @@ def run_side_by_side(
 
 def draw(method: str, data_root: Path, work_dir: Path) -> Path:
     """Draw the predictions of its last test beside the ground truth."""
-    meta = parse_pose_metainfo(
-        dict(from_file='configs/_base_/datasets/coco.py')
+    people = read_json(
+        data_root / 'annotations' / 'person_keypoints_val2017.json'
     )
+    test = work_dir / method.lower() / f'test{len(TESTS[method])}'
     pictures = draw_results(
-        data_root / 'annotations' / 'person_keypoints_val2017.json',
-        folder_of_test(method, work_dir, len(TESTS[method]))
-        / 'results.keypoints.json',
+        dict(people, images=people['images'][:12]),
+        read_json(test / RESULTS),
         data_root / 'val2017',
         work_dir / 'pictures' / method.lower(),
-        meta,
+        parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py')),
     )
     return make_contact_sheet(
         pictures[:6], work_dir / 'pictures' / f'{method.lower()}.jpg'
     )
 
 
-def table(rows: list[Row]) -> str:
-    """The results as a Markdown table."""
-    lines = [
-        '| method | boxes | AP | AP50 | AR | training s | test s '
-        '| parameters M |',
-        '|---|---|---|---|---|---|---|---|',
-    ]
-    lines += [
-        f'| {row.method} | {row.boxes} | {row.ap:.3f} | {row.ap50:.3f} '
-        f'| {row.ar:.3f} | {row.train_seconds:.0f} | {row.test_seconds:.0f} '
-        f'| {row.parameters_million:.2f} |'
-        for row in rows
-    ]
-    return '\n'.join(lines) + '\n'
-
-
-def with_other_methods(
-    rows: list[Row], methods: list[str], path: Path, data: dict[str, int]
-) -> list[Row]:
-    """Add what an earlier demo found for the methods that were not asked for.
-
-    Args:
-        rows: Those of this demo.
-        methods: What was asked for.
-        path: The results of an earlier demo, if there was one.
-        data: Seed and number of pictures; those of others are left out.
-
-    Returns:
-        All rows, in the order of the methods.
-    """
-    titles = [title for tests in TESTS.values() for title in tests]
-    own = [title for method in methods for title in TESTS[method]]
-    others = set(titles) - set(own)
-    if path.is_file():
-        before = json.loads(path.read_text(encoding='utf-8'))
-        # a list, without its data, was written by an older version
-        if isinstance(before, dict) and before['data'] == data:
-            rows = rows + [
-                Row(**row) for row in before['rows'] if row['method'] in others
-            ]
-    return sorted(rows, key=lambda row: titles.index(row.method))
-
-
 def main(argv: list[str] | None = None) -> None:
     """Run the demonstration."""
     args = parse_args(argv)
     work_dir = args.work_dir.resolve()
-    data = dict(seed=args.seed, num_train=args.num_train, num_val=args.num_val)
-    data_root = generate_dataset(work_dir / 'data', size=PICTURE_SIZE, **data)
-    if not WEIGHTS.is_file():
-        prepare_mobilenet_v2(find_mobilenet_v2_file(), WEIGHTS)
-    # For the configs, here and in the runs.
-    os.environ['GENERATED'] = f'{data_root}/'
-    runs = [(method, work_dir, args.seed) for method in args.methods]
-    if share_cores(len(runs)):
-        tested = run_side_by_side(runs)
-    else:
-        tested = [train_and_test(*run) for run in runs]
-    rows = [row for own in tested for row in own]
-    for method in args.methods:
-        sheet = draw(method, data_root, work_dir)
-        print(f'{method}: pictures in {sheet}', flush=True)
-    results = work_dir / 'results.json'
-    rows = with_other_methods(rows, args.methods, results, data)
-    content = dict(data=data, rows=[asdict(row) for row in rows])
-    results.write_text(json.dumps(content, indent=1), encoding='utf-8')
-    (work_dir / 'results.md').write_text(table(rows), encoding='utf-8')
-    print(f'\n{table(rows)}\nWritten to {work_dir}')
+    with report_user_errors('demo.py'):
+        data_root = generate_dataset(
+            work_dir / 'data',
+            num_train=args.num_train,
+            num_val=args.num_val,
+            seed=args.seed,
+            size=PICTURE_SIZE,
+        )
+        if not WEIGHTS.is_file():
+            prepare_mobilenet_v2(find_mobilenet_v2_file(), WEIGHTS)
+        # For the configs, here and in the runs.
+        os.environ['GENERATED'] = f'{data_root}/'
+        runs = [(method, work_dir, args.seed) for method in args.methods]
+        if share_cores(len(runs)):
+            tested = run_side_by_side(runs)
+        else:
+            tested = [train_and_test(*run) for run in runs]
+        for method in args.methods:
+            sheet = draw(method, data_root, work_dir)
+            print(f'{method}: pictures in {sheet}', flush=True)
+        table = markdown_table(COLUMNS, [row for own in tested for row in own])
+        write_atomically(work_dir / 'results.md', table)
+        print(f'\n{table}\nWritten to {work_dir}')
 
 
 if __name__ == '__main__':
-    # kill, timeout and schedulers: end the trainings too, as Ctrl-C does
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with report_user_errors('demo.py'):
-            main()
-    except KeyboardInterrupt:
-        raise SystemExit(
-            '\nInterrupted; the same command goes on from here.'
-        ) from None
+    run_command(main)

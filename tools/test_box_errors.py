@@ -2,8 +2,8 @@
 
 The annotated boxes are shifted, scaled and truncated, and the errors of the
 detections of the config's test are multiplied. The model is loaded once.
-Writes the boxes and ``curves.json``, and prints a table; what is there
-already is not evaluated again:
+Writes the boxes and the metrics, and prints a table; what is there already is
+not evaluated again:
 
     python tools/test_box_errors.py CONFIG CHECKPOINT --work-dir FOLDER
 """
@@ -15,10 +15,11 @@ from pathlib import Path
 from rmpe_spm.cli.arguments import OptionAction
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.experiments.box_robustness import box_curves
+from rmpe_spm.markdown import markdown_table
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+def main(argv: list[str] | None = None) -> None:
+    """Evaluate as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('config', help='config of the model and the data')
     parser.add_argument('checkpoint', help='the trained weights')
@@ -35,12 +36,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         action=OptionAction,
         help='settings that override the config, as key=value',
     )
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Evaluate as the command line says."""
-    args = parse_args(argv)
+    args = parser.parse_args(argv)
     with report_user_errors('test_box_errors.py'):
         points = box_curves(
             args.config,
@@ -50,15 +46,14 @@ def main(argv: list[str] | None = None) -> None:
             cfg_options=args.cfg_options,
         )
     # COCO's AP, MPII's Total
-    names = [
-        key for key in points[0].metrics if key.endswith(('AP', '/Total'))
+    found = points[0].metrics
+    names = [key for key in found if key.endswith(('AP', '/Total'))]
+    rows = [
+        [point.boxes, point.kind, f'{point.size:g}']
+        + [f'{point.metrics[name]:.3f}' for name in names]
+        for point in points
     ]
-    print(f'| boxes | error | size | {" | ".join(names)} |')
-    print('|---|---|---|' + '---|' * len(names))
-    for point in points:
-        values = [f'{point.metrics[name]:.3f}' for name in names]
-        cells = [point.boxes, point.kind, f'{point.size:g}', *values]
-        print(f'| {" | ".join(cells)} |')
+    print(markdown_table(['boxes', 'error', 'size', *names], rows), end='')
 
 
 if __name__ == '__main__':

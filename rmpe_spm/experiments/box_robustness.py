@@ -1,35 +1,48 @@
-"""AP against the size of the box errors, one model on many sets of boxes."""
+"""AP against the size of the box errors: one model on many sets of boxes."""
 
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import mean, stdev
+from typing import Any, NamedTuple
 
+import numpy as np
+from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ..cli.preflight import check_weights
 from ..engine.hooks import GROUND_TRUTH
 from ..errors import ConfigError
-from .box_perturbation import AMPLIFICATION, read_people, write_perturbed_boxes
-from .runs import find_inputs, read_config
+from ..files import read_json, write_atomically
+from ..markdown import markdown_table, over_seeds
+from .box_errors import AMPLIFICATION, perturb_boxes, read_people
+from .runs import RunFolder, find_inputs, read_config
 
 BBOX_FILE = 'test_dataloader.dataset.bbox_file'
 
-# The sizes of each kind of error; see structures/box_errors.py.
+# The sizes of each kind of error on a curve.
 CURVES = {
     'shift': (0.0, 0.1, 0.2, 0.3, 0.4),
     'scale': (0.0, 0.1, 0.25, 0.5, 1.0),
     'truncation': (0.0, 0.1, 0.2, 0.3, 0.4),
     AMPLIFICATION: (0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
 }
+# What a size is.
+UNITS = {
+    'shift': 'shift / box side',
+    'scale': 'larger side / smaller side - 1',
+    'truncation': 'part cut off',
+    AMPLIFICATION: "detector's error times",
+}
+
+# AP of several seeds by kind and size of the error, by the model's name.
+Curves = Mapping[str, Sequence[Mapping[tuple[str, float], float]]]
 
 
-@dataclass(frozen=True)
-class CurvePoint:
+class CurvePoint(NamedTuple):
     """What a model reaches on boxes with errors of one size.
 
     Attributes:
@@ -46,6 +59,111 @@ class CurvePoint:
     def boxes(self) -> str:
         """What the errors were given to."""
         return 'detections' if self.kind == AMPLIFICATION else GROUND_TRUTH
+
+
+def box_curves(
+    config: str | Path,
+    checkpoint: str | Path,
+    folder: str | Path,
+    curves: Mapping[str, Sequence[float]] = CURVES,
+    seed: int = 0,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> list[CurvePoint]:
+    """Evaluate a checkpoint on boxes with errors of many sizes.
+
+    The boxes come from the annotations and the detections of the config's
+    test. What was evaluated in the folder already, with the same settings,
+    weights and boxes, is not evaluated again.
+
+    Args:
+        config (str | Path): A top-down model with data and evaluators of
+            the test.
+        checkpoint (str | Path): The trained weights.
+        folder (str | Path): For the boxes, and a folder with the metrics of
+            each set of them.
+        curves (Mapping): The sizes of each kind of error. Defaults to
+            ``CURVES``.
+        seed (int): The seed of the errors' directions. Defaults to 0.
+        cfg_options (Mapping, optional): Settings that override the config,
+            by dotted key. Defaults to None.
+
+    Returns:
+        list[CurvePoint]: A point for each size of each kind.
+
+    Raises:
+        ConfigError: The config is missing, or names no detections for a
+            curve that amplifies their errors.
+    """
+    folder, options = Path(folder), dict(cfg_options or {})
+    cfg = read_config(config, options)
+    cfg.work_dir = str(folder)
+    files = write_box_sets(cfg, folder / 'boxes', curves, seed)
+    options['load_from'] = str(checkpoint)
+    runs = {
+        path: RunFolder(
+            folder / path.stem,
+            find_inputs(config, {**options, BBOX_FILE: str(path)}),
+        )
+        for path in dict.fromkeys(files.values())
+    }
+    missing = [path for path, run in runs.items() if run.outcome() is None]
+    found = evaluate_on_boxes(cfg, checkpoint, missing) if missing else ()
+    for path, metrics in zip(missing, found, strict=True):
+        runs[path].finish(metrics=metrics)
+        print(f'{folder}: {path.stem} done', flush=True)
+    return [
+        CurvePoint(kind, size, runs[path].outcome()['metrics'])
+        for (kind, size), path in files.items()
+    ]
+
+
+def write_box_sets(
+    cfg: Config,
+    folder: Path,
+    curves: Mapping[str, Sequence[float]] = CURVES,
+    seed: int = 0,
+) -> dict[tuple[str, float], Path]:
+    """Write boxes with errors of many sizes, from the data of a test.
+
+    Args:
+        cfg (Config): Names annotations and detections in its
+            ``test_dataloader``.
+        folder (Path): Where to.
+        curves (Mapping): The sizes of each kind of error. Defaults to
+            ``CURVES``.
+        seed (int): The seed of the errors' directions. Defaults to 0.
+
+    Returns:
+        dict: The file of each kind and size. Size 0 is the annotated boxes,
+        one file for all kinds that start from them.
+
+    Raises:
+        ConfigError: The config names no detections where they are needed, or
+            there are no annotations.
+    """
+    dataset = cfg.test_dataloader.dataset
+    detections = None
+    if AMPLIFICATION in curves:
+        if not dataset.get('bbox_file'):
+            raise ConfigError(
+                f'{BBOX_FILE} is not set: the curve that amplifies a '
+                "detector's errors needs its boxes"
+            )
+        detections = read_json(dataset.bbox_file)
+    people = read_people(dataset)
+    files = {}
+    for kind, sizes in curves.items():
+        source = detections if kind == AMPLIFICATION else None
+        for size in sizes:
+            name = f'{kind}_{size:g}.json'
+            if size == 0 and source is None:
+                name = 'annotated.json'
+            path = folder / name
+            if path not in files.values():
+                boxes = perturb_boxes(people, kind, size, source, seed)
+                write_atomically(path, json.dumps(boxes))
+            files[kind, float(size)] = path
+    return files
 
 
 def evaluate_on_boxes(
@@ -86,113 +204,87 @@ def evaluate_on_boxes(
     runner.call_hook('after_run')
 
 
-def box_curves(
-    config: str | Path,
-    checkpoint: str | Path,
-    folder: str | Path,
-    curves: Mapping[str, Sequence[float]] = CURVES,
-    seed: int = 0,
-    cfg_options: Mapping[str, Any] | None = None,
-) -> list[CurvePoint]:
-    """Evaluate a checkpoint on boxes with errors of many sizes.
-
-    The boxes come from the annotations and the detections of the config's
-    test. They are written to the folder, and so are the metrics, after each
-    set of boxes: what is there already, for the same settings, weights and
-    boxes, is not evaluated again.
+def curve_tables(curves: Curves) -> str:
+    """Write AP against the size of the box error, a table a kind.
 
     Args:
-        config (str | Path): A top-down model with data and evaluators of
-            the test.
-        checkpoint (str | Path): The trained weights.
-        folder (str | Path): For the boxes and ``curves.json``; it is made.
-        curves (Mapping): The sizes of each kind of error. Defaults to
-            ``CURVES``.
-        seed (int): The seed of the errors' directions. Defaults to 0.
-        cfg_options (Mapping, optional): Settings that override the config,
-            by dotted key. Defaults to None.
+        curves (Curves): Of each model and seed; all have the same points.
 
     Returns:
-        list[CurvePoint]: A point for each size of each kind.
-
-    Raises:
-        ConfigError: The config is missing, or names no detections for a
-            curve that amplifies their errors.
+        str: Markdown tables with means and standard deviations.
     """
-    folder, options = Path(folder), dict(cfg_options or {})
-    cfg = read_config(config, options)
-    cfg.work_dir = str(folder)
-    files = write_box_sets(cfg, folder / 'boxes', curves, seed)
-    options['load_from'] = str(checkpoint)
-    inputs = {
-        path: find_inputs(config, {**options, BBOX_FILE: str(path)})
-        for path in files.values()
-    }
-    state_file = folder / 'curves.json'
-    state = {}
-    if state_file.is_file():
-        state = json.loads(state_file.read_text(encoding='utf-8'))
-    found = {
-        path: state[path.name]['metrics']
-        for path in inputs
-        if state.get(path.name, {}).get('inputs') == inputs[path]
-    }
-    missing = [path for path in inputs if path not in found]
-    metrics = evaluate_on_boxes(cfg, checkpoint, missing) if missing else ()
-    for path, values in zip(missing, metrics, strict=True):
-        found[path] = values
-        state[path.name] = dict(inputs=inputs[path], metrics=values)
-        part = state_file.with_suffix('.part')
-        part.write_text(json.dumps(state, indent=1), encoding='utf-8')
-        part.replace(state_file)
-        print(f'{folder}: {path.stem} done', flush=True)
-    return [
-        CurvePoint(kind, size, found[path])
-        for (kind, size), path in files.items()
-    ]
+    tables = []
+    for kind in UNITS:
+        rows = [
+            [
+                f'{size:g}',
+                *(
+                    over_seeds([r[kind, size] for r in c])
+                    for c in curves.values()
+                ),
+            ]
+            for size in _sizes(curves, kind)
+        ]
+        tables.append(markdown_table([UNITS[kind], *curves], rows))
+    return '\n'.join(tables)
 
 
-def write_box_sets(
-    cfg: Config,
-    folder: str | Path,
-    curves: Mapping[str, Sequence[float]] = CURVES,
-    seed: int = 0,
-) -> dict[tuple[str, float], Path]:
-    """Write boxes with errors of many sizes, from the data of a test.
+def doubling_summary(curves: Curves) -> str:
+    """Say what models lose from 1 to 2 times the detector's errors.
 
     Args:
-        cfg (Config): Names annotations and detections in its
-            ``test_dataloader``.
-        folder (str | Path): Where to.
-        curves (Mapping): The sizes of each kind of error. Defaults to
-            ``CURVES``.
-        seed (int): The seed of the errors' directions. Defaults to 0.
+        curves (Curves): Of two models, the plain one first.
 
     Returns:
-        dict: The file of each kind and size. Size 0 is the annotated boxes,
-        one file for all kinds that start from them.
-
-    Raises:
-        ConfigError: The config names no detections where they are needed, or
-            there are no annotations.
+        str: The losses of AP, and the second over the first.
     """
-    dataset = cfg.test_dataloader.dataset
-    detections = dataset.get('bbox_file')
-    if AMPLIFICATION in curves and not detections:
-        raise ConfigError(
-            'test_dataloader.dataset.bbox_file is not set: the curve that '
-            "amplifies a detector's errors needs its boxes"
-        )
-    people = read_people(dataset)
-    files = {}
-    for kind, sizes in curves.items():
-        source = detections if kind == AMPLIFICATION else None
-        for size in sizes:
-            name = f'{kind}_{size:g}.json'
-            if size == 0 and source is None:
-                name = 'annotated.json'
-            path = Path(folder) / name
-            if path not in files.values():
-                write_perturbed_boxes(path, people, kind, size, source, seed)
-            files[kind, float(size)] = path
-    return files
+    losses = {
+        name: [r[AMPLIFICATION, 1.0] - r[AMPLIFICATION, 2.0] for r in results]
+        for name, results in curves.items()
+    }
+    parts = [f'{n} loses {over_seeds(v)} AP' for n, v in losses.items()]
+    text = f"When box errors double from the detector's, {', '.join(parts)}"
+    plain, other = map(mean, losses.values())
+    if plain > 0:
+        text += f': {other / plain:.2f} of what the plain model loses'
+    return text + '.'
+
+
+def draw_curves(curves: Curves) -> Figure:
+    """Draw AP against the size of the box error, a panel a kind.
+
+    Args:
+        curves (Curves): Of each model and seed; all have the same points.
+
+    Returns:
+        Figure: Means over the seeds, with bands of a standard deviation.
+    """
+    figure = Figure(figsize=(3.4 * len(UNITS), 3.4), layout='constrained')
+    all_axes = figure.subplots(1, len(UNITS), sharey=True)
+    for axes, kind in zip(all_axes, UNITS, strict=True):
+        sizes = _sizes(curves, kind)
+        for name, results in curves.items():
+            values = [[run[kind, size] for run in results] for size in sizes]
+            means = np.array([mean(v) for v in values])
+            (line,) = axes.plot(sizes, means, 'o-', label=name)
+            if len(results) > 1:
+                spread = np.array([stdev(v) for v in values])
+                look = dict(color=line.get_color(), alpha=0.2, linewidth=0)
+                axes.fill_between(
+                    sizes, means - spread, means + spread, **look
+                )
+        if kind == AMPLIFICATION:
+            axes.axvline(1, color='grey', linewidth=0.8, linestyle=':')
+        axes.set_title(kind)
+        axes.set_xlabel(UNITS[kind])
+        axes.grid(alpha=0.3)
+    all_axes[0].set_ylabel('AP')
+    all_axes[0].set_ylim(bottom=0)
+    all_axes[0].legend(loc='lower left')
+    return figure
+
+
+def _sizes(curves: Curves, kind: str) -> list[float]:
+    """The sizes of a kind of error that all curves have points at."""
+    results = next(iter(curves.values()))
+    return [size for each, size in results[0] if each == kind]

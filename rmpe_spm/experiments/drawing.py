@@ -1,9 +1,9 @@
-"""Draw a COCO results file beside its annotations."""
+"""Draw COCO results beside the annotations."""
 
-import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,46 +11,47 @@ from mmengine.structures import InstanceData
 from mmpose.structures import PoseDataSample
 from mmpose.visualization import PoseLocalVisualizer
 
+# Below this part of the image's best score an instance is not drawn.
+SCORE_THR = 0.3
+# Keypoints with a lower score are not drawn.
+KPT_THR = 0.2
+JPEG_QUALITY = 80
+
 
 def draw_results(
-    ann_file: str | Path,
-    results_file: str | Path,
+    annotations: Mapping[str, Any],
+    results: Sequence[Mapping[str, Any]],
     image_dir: str | Path,
     out_dir: str | Path,
     dataset_meta: dict,
-    max_images: int = 12,
-    score_thr: float = 0.3,
-    kpt_thr: float = 0.2,
+    max_width: int | None = None,
 ) -> list[Path]:
-    """Draw ground truth (left) and predictions (right) of the first images.
+    """Draw annotated (left) and predicted people (right) of images.
 
     Args:
-        ann_file: COCO keypoint annotations (JSON).
-        results_file: COCO keypoint results (JSON) on those images.
-        image_dir: Folder of the images that ``ann_file`` names.
-        out_dir: Folder that the pictures are written to; made if missing.
-        dataset_meta: mmpose's metainfo of the data set (skeleton, colours).
-        max_images: Number of images, in the order of ``ann_file``.
-            Defaults to 12.
-        score_thr: Instances with a score below this fraction of the image's
-            best are not drawn. Defaults to 0.3.
-        kpt_thr: Keypoints with a lower score are not drawn. Defaults to 0.2.
+        annotations (mapping): Content of a COCO keypoint file; all of its
+            ``images`` are drawn.
+        results (sequence): COCO keypoint results.
+        image_dir (str | Path): The folder of the images.
+        out_dir (str | Path): Gets a JPEG file an image; made if missing.
+        dataset_meta (dict): mmpose's metainfo of the data set (skeleton,
+            colours).
+        max_width (int, optional): Wider pictures (both halves, in pixels)
+            are made smaller. Defaults to None.
 
     Returns:
-        The written pictures' paths, named as the images; where several
-        folders have the name with the image's id after it.
+        list[Path]: The files, named as the images; where several folders
+        have the name with the image's id after it.
 
     Raises:
-        FileNotFoundError: If an image that ``ann_file`` names can't be read.
+        FileNotFoundError: An image is missing or cannot be read.
     """
-    annotations = json.loads(Path(ann_file).read_text(encoding='utf-8'))
-    results = json.loads(Path(results_file).read_text(encoding='utf-8'))
-    persons, predictions = defaultdict(list), defaultdict(list)
+    people, poses = defaultdict(list), defaultdict(list)
     for person in annotations['annotations']:
         if person.get('num_keypoints', 1) and not person.get('iscrowd', 0):
-            persons[person['image_id']].append(person)
-    for prediction in results:
-        predictions[prediction['image_id']].append(prediction)
+            people[person['image_id']].append(person)
+    for result in results:
+        poses[result['image_id']].append(result)
 
     visualizer = PoseLocalVisualizer(radius=3.0, line_width=2)
     visualizer.set_dataset_meta(dataset_meta)
@@ -58,53 +59,54 @@ def draw_results(
     out_dir.mkdir(parents=True, exist_ok=True)
     stems = Counter(Path(i['file_name']).stem for i in annotations['images'])
     written = []
-    for image_info in annotations['images'][:max_images]:
-        path = Path(image_dir) / image_info['file_name']
+    for info in annotations['images']:
+        path = Path(image_dir) / info['file_name']
         image = cv2.imread(str(path))
         if image is None:
             raise FileNotFoundError(
-                f'{path}: image {image_info["id"]} of {ann_file} is missing '
-                'or unreadable; check image_dir'
+                f'{path}: image {info["id"]} is missing or unreadable; check '
+                'the folder of the images'
             )
-        found = predictions[image_info['id']]
-        best = max((p['score'] for p in found), default=0.0)
+        found = poses[info['id']]
+        best = max((pose['score'] for pose in found), default=0.0)
         sample = PoseDataSample()
-        sample.gt_instances = _instances(persons[image_info['id']])
+        sample.gt_instances = _instances(people[info['id']])
         sample.pred_instances = _instances(
-            [p for p in found if p['score'] >= score_thr * best]
+            [pose for pose in found if pose['score'] >= SCORE_THR * best]
         )
         name = path.stem
         if stems[name] > 1:  # in several folders
-            name = f'{name}_{image_info["id"]}'
-        out_file = out_dir / f'{name}.jpg'
+            name = f'{name}_{info["id"]}'
         visualizer.add_datasample(
-            name,
-            image[..., ::-1],
-            sample,
-            draw_gt=True,
-            draw_pred=True,
-            kpt_thr=kpt_thr,
-            out_file=str(out_file),
+            name, image[..., ::-1], sample, kpt_thr=KPT_THR
         )
-        written.append(out_file)
+        picture = visualizer.get_image()[..., ::-1]
+        height, width = picture.shape[:2]
+        if max_width and width > max_width:
+            size = (max_width, max(1, round(height * max_width / width)))
+            picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        written.append(out_dir / f'{name}.jpg')
+        quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+        cv2.imwrite(str(written[-1]), picture, quality)
     return written
 
 
 def make_contact_sheet(
     pictures: Sequence[Path], out_file: str | Path, columns: int = 2
 ) -> Path:
-    """Put pictures of one size side by side into one picture.
+    """Put pictures side by side into one picture.
 
     Args:
-        pictures: Paths of the pictures, row by row.
-        out_file: Path of the sheet.
-        columns: Pictures in a row. Defaults to 2.
+        pictures (sequence): The files, row by row; all get the smallest
+            width and height.
+        out_file (str | Path): The sheet.
+        columns (int): Pictures in a row. Defaults to 2.
 
     Returns:
-        ``out_file`` as a path.
+        Path: The sheet.
 
     Raises:
-        ValueError: If there are no pictures.
+        ValueError: There are no pictures.
     """
     if not pictures:
         raise ValueError(f'no pictures to put into {out_file}')
@@ -121,13 +123,11 @@ def make_contact_sheet(
     return Path(out_file)
 
 
-def _instances(entries: list[dict]) -> InstanceData:
+def _instances(entries: list[Mapping]) -> InstanceData:
     """COCO annotations or results of one image as drawable instances."""
-    triples = np.array(
-        [entry['keypoints'] for entry in entries], dtype=np.float32
-    )
     if not entries:
         return InstanceData()
+    triples = np.array([each['keypoints'] for each in entries], np.float32)
     triples = triples.reshape(len(entries), -1, 3)
     return InstanceData(
         keypoints=triples[..., :2],

@@ -1,19 +1,22 @@
-"""The report of a PGPG fit: a Markdown page with pictures.
+"""The report of a PGPG fit, which ``tools/fit_pgpg.py`` writes.
 
-``tools/fit_pgpg.py`` writes it: the atomic poses drawn, the histograms of
-the offsets of each side with the fitted densities, and the counts.
+A Markdown page with the counts, the atomic poses drawn, and the histograms of
+each side's offsets with the fitted densities.
 """
 
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..files import write_atomically
+from ..markdown import markdown_table
 from ..rmpe.pgpg_matching import MatchedPeople
 from ..rmpe.pgpg_model import PeopleGroup, ProposalModel
 
 SIDES = ('x0 (left)', 'y0 (top)', 'x1 (right)', 'y1 (bottom)')
-COLUMNS = 6
+COLUMNS = 6  # of the drawn poses
 
 
 def write_report(
@@ -25,39 +28,70 @@ def write_report(
     """Write ``README.md``, ``atoms.png`` and ``offsets.png``.
 
     Args:
-        model (ProposalModel): The fitted model with its provenance
-        people (MatchedPeople): The people that it was fitted to
-        folder (str | Path): Where to; it is made
-        skeleton (list): Pairs of joints to connect in the drawings
+        model (ProposalModel): The fitted model with its provenance.
+        people (MatchedPeople): The people that it was fitted to.
+        folder (str | Path): Where to; it is made.
+        skeleton (list): Pairs of joints to connect in the drawings.
 
     Returns:
         Path: The Markdown page.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    draw_atoms(model, skeleton).savefig(folder / 'atoms.png', dpi=70)
-    draw_offsets(model, people).savefig(folder / 'offsets.png', dpi=55)
-    page = folder / 'README.md'
-    page.write_text(markdown_report(model), encoding='utf-8')
+    page = write_atomically(Path(folder) / 'README.md', markdown_report(model))
+    draw_atoms(model, skeleton).savefig(page.with_name('atoms.png'), dpi=70)
+    draw_offsets(model, people).savefig(page.with_name('offsets.png'), dpi=55)
     return page
 
 
-def named_groups(model: ProposalModel) -> list[tuple[str, PeopleGroup]]:
-    """List the groups of people with their names in the report.
+def markdown_report(model: ProposalModel) -> str:
+    """Put the counts and the fitted numbers into tables.
 
     Args:
-        model (ProposalModel): The fitted model
+        model (ProposalModel): The fitted model with its provenance.
 
     Returns:
-        list: Pairs of name and group, atoms first.
+        str: The Markdown text, which shows the two pictures.
     """
-    groups = [
-        (f'atom {index}', group)
-        for index, group in enumerate(model.atom_groups)
-    ]
-    groups.append(('no torso', model.no_torso))
-    groups.append(('everybody', model.everybody))
-    return groups
+    provenance = model.provenance
+    files = [provenance['annotations'], provenance['detections']]
+    versions = [f'{k} {v}' for k, v in provenance['versions'].items()]
+    counts = provenance['counts'].items()
+    groups = _named_groups(model)
+    text = (
+        f'# Box errors of {provenance["detections"]["file"]}\n\n'
+        f'Fitted for `PGPGTransform` with\n\n    {provenance["command"]}\n\n'
+        f'on {provenance["date"]} (versions: {", ".join(versions)}).\n\n'
+        + markdown_table(
+            ['file', 'SHA-256'],
+            [(each['file'], f'`{each["sha256"]}`') for each in files],
+        )
+        + '\n'
+        + markdown_table(
+            ['count', ''], [(k.replace('_', ' '), v) for k, v in counts]
+        )
+        + f'\n## Atomic poses\n\n{_selection(model)}\n'
+        '![The atomic poses; left joints blue, right orange](atoms.png)\n\n'
+        '## Offsets\n\n'
+        'Mean and standard deviation of the offsets of the detected sides '
+        'from the annotated ones, over the annotated width (x) or height '
+        '(y), in hundredths; in brackets the components of the mixture.\n\n'
+        + markdown_table(
+            ['people', 'annotated', 'matched', *SIDES],
+            [
+                [name, group.num_people, group.num_matches, *_sides(group)]
+                for name, group in groups
+            ],
+        )
+    )
+    fallen = [name for name, group in groups if group.offsets is None]
+    if fallen:
+        text += (
+            f"\nToo few matches for {', '.join(fallen)}: everybody's offsets "
+            'stand in.\n'
+        )
+    return text + (
+        '\n![Offsets of each side: histogram, mixture (blue), single Gaussian '
+        '(orange)](offsets.png)\n'
+    )
 
 
 def draw_atoms(
@@ -66,18 +100,15 @@ def draw_atoms(
     """Draw the atomic poses beside one another, to one scale.
 
     Args:
-        model (ProposalModel): The fitted model
-        skeleton (list): Pairs of joints to connect
+        model (ProposalModel): The fitted model.
+        skeleton (list): Pairs of joints to connect.
 
     Returns:
         Figure: The drawing; left joints are blue, right ones orange.
     """
+    sides = {'left': 'tab:blue', 'right': 'tab:orange'}
     colours = [
-        'tab:blue'
-        if name.startswith('left')
-        else 'tab:orange'
-        if name.startswith('right')
-        else 'black'
+        sides.get(name.partition('_')[0], 'black')
         for name in model.keypoint_names
     ]
     columns = min(COLUMNS, len(model.atoms))
@@ -89,15 +120,15 @@ def draw_atoms(
     for axis in axes:
         axis.set_axis_off()
     for index, (axis, pose) in enumerate(zip(axes, model.atoms, strict=False)):
-        group = model.atom_groups[index]
         for first, second in skeleton:
             axis.plot(*pose[[first, second]].T, color='0.6', zorder=1)
         axis.scatter(*pose.T, c=colours, s=12, zorder=2)
+        people = model.atom_groups[index].num_people
         axis.set(
             xlim=(low[0], high[0]),
             ylim=(high[1], low[1]),
             aspect='equal',
-            title=f'atom {index}\n{group.num_people} people',
+            title=f'atom {index}\n{people} people',
         )
     return figure
 
@@ -106,172 +137,97 @@ def draw_offsets(model: ProposalModel, people: MatchedPeople) -> Figure:
     """Draw each group's offsets with the fitted densities.
 
     Args:
-        model (ProposalModel): The fitted model
-        people (MatchedPeople): The people that it was fitted to
+        model (ProposalModel): The fitted model.
+        people (MatchedPeople): The people that it was fitted to.
 
     Returns:
         Figure: One row a group, one column a side: the histogram of the
         matched detections' offsets (grey), the mixture (blue) and the single
         Gaussian (orange); dashed where the global ones stand in.
     """
-    labels = np.array(
-        [
-            -1 if index is None else index
-            for index in map(
-                model.atom_index, people.keypoints, people.visible
-            )
-        ]
-    )
+    labels = map(model.atom_index, people.keypoints, people.visible)
+    labels = np.array([-1 if index is None else index for index in labels])
     matched = ~np.isnan(people.offsets[:, 0])
     members = [labels == index for index in range(len(model.atoms))]
     members += [labels == -1, np.full(len(labels), True)]
-    groups = named_groups(model)
+    groups = _named_groups(model)
     figure = Figure((11, 1.6 * len(groups)), layout='tight')
     axes = figure.subplots(len(groups), 4, squeeze=False, sharex=True)
-    grid = np.linspace(-0.5, 0.5, 401)
-    for row, ((name, group), own) in enumerate(
-        zip(groups, members, strict=True)
-    ):
-        offsets = people.offsets[own & matched]
-        style = '-' if group.offsets else '--'
-        fitted = group.offsets or model.everybody.offsets
-        for side in range(4):
-            axis = axes[row, side]
-            if len(offsets):
-                bins = np.linspace(-0.5, 0.5, 51)
-                counts, _ = np.histogram(offsets[:, side], bins)
-                axis.stairs(
-                    counts / (len(offsets) * 0.02),
-                    bins,
-                    fill=True,
-                    color='0.8',
-                )
-            axis.plot(
-                grid,
-                fitted.mixtures[side].density(grid),
-                'tab:blue',
-                linestyle=style,
-                linewidth=1.2,
-            )
-            # offsets that are all equal have no width to draw
-            std = max(fitted.std[side], grid[1] - grid[0])
-            z = (grid - fitted.mean[side]) / std
-            peak = 1 / (std * np.sqrt(2 * np.pi))
-            axis.plot(
-                grid,
-                peak * np.exp(-(z**2) / 2),
-                'tab:orange',
-                linestyle=style,
-                linewidth=1,
-            )
-            axis.set_xlim(-0.5, 0.5)
-            axis.set_yticks([])
-            if row == 0:
-                axis.set_title(SIDES[side])
-        axes[row, 0].set_ylabel(f'{name}\nn = {group.num_matches}')
+    for row, (name, group), own in zip(axes, groups, members, strict=True):
+        row[0].set_ylabel(f'{name}\nn = {group.num_matches}')
+        for side, axis in enumerate(row):
+            offsets = people.offsets[own & matched, side]
+            _draw_side(axis, offsets, group, model, side)
+    for axis, title in zip(axes[0], SIDES, strict=True):
+        axis.set_title(title)
     return figure
 
 
-def markdown_report(model: ProposalModel) -> str:
-    """Put the counts and the fitted numbers into words and tables.
+def _draw_side(
+    axis: Axes,
+    offsets: np.ndarray,
+    group: PeopleGroup,
+    model: ProposalModel,
+    side: int,
+) -> None:
+    """The histogram and the densities of one side of a group's boxes."""
+    if len(offsets):
+        bins = np.linspace(-0.5, 0.5, 51)
+        counts, _ = np.histogram(offsets, bins)
+        heights = counts / (len(offsets) * 0.02)
+        axis.stairs(heights, bins, fill=True, color='0.8')
+    fitted = group.offsets or model.everybody.offsets
+    style = '-' if group.offsets else '--'
+    grid = np.linspace(-0.5, 0.5, 401)
+    mixture = fitted.mixtures[side].density(grid)
+    # offsets that are all equal have no width to draw
+    std = max(fitted.std[side], grid[1] - grid[0])
+    z = (grid - fitted.mean[side]) / std
+    gaussian = np.exp(-(z**2) / 2) / (std * np.sqrt(2 * np.pi))
+    axis.plot(grid, mixture, 'tab:blue', linestyle=style, linewidth=1.2)
+    axis.plot(grid, gaussian, 'tab:orange', linestyle=style, linewidth=1)
+    axis.set_xlim(-0.5, 0.5)
+    axis.set_yticks([])
 
-    Args:
-        model (ProposalModel): The fitted model with its provenance
 
-    Returns:
-        str: The Markdown text, which shows the two pictures.
-    """
-    provenance = model.provenance
-    lines = [
-        f'# Box errors of {provenance["detections"]["file"]}',
-        '',
-        'Fitted for `PGPGTransform` with',
-        '',
-        f'    {provenance["command"]}',
-        '',
-        f'on {provenance["date"]} (versions: '
-        + ', '.join(f'{k} {v}' for k, v in provenance['versions'].items())
-        + ').',
-        '',
-        '| file | SHA-256 |',
-        '|---|---|',
+def _named_groups(model: ProposalModel) -> list[tuple[str, PeopleGroup]]:
+    """The groups of people with their names in the report, atoms first."""
+    groups = [
+        (f'atom {i}', group) for i, group in enumerate(model.atom_groups)
     ]
-    lines += [
-        f'| {entry["file"]} | `{entry["sha256"]}` |'
-        for entry in (provenance['annotations'], provenance['detections'])
+    return [
+        *groups,
+        ('no torso', model.no_torso),
+        ('everybody', model.everybody),
     ]
-    lines += ['', '| count | |', '|---|---:|']
-    lines += [
-        f'| {key.replace("_", " ")} | {value} |'
-        for key, value in provenance['counts'].items()
-    ]
-    lines += [
-        '',
-        '## Atomic poses',
-        '',
-        *_selection_lines(model),
-        '',
-        '![The atomic poses; left joints blue, right orange](atoms.png)',
-        '',
-        '## Offsets',
-        '',
-        'Mean and standard deviation of the offsets of the detected sides '
-        'from the annotated ones, over the annotated width (x) or height '
-        '(y), in hundredths; in brackets the components of the mixture.',
-        '',
-        '| people | annotated | matched | ' + ' | '.join(SIDES) + ' |',
-        '|---|---:|---:|' + '---|' * 4,
-    ]
-    groups = named_groups(model)
-    for name, group in groups:
-        cells = ['the global ones'] * 4
-        if group.offsets is not None:
-            cells = [
-                f'{100 * mean:+.1f} ± {100 * std:.1f} ({len(mixture.weights)})'
-                for mean, std, mixture in zip(
-                    group.offsets.mean,
-                    group.offsets.std,
-                    group.offsets.mixtures,
-                    strict=True,
-                )
-            ]
-        lines.append(
-            f'| {name} | {group.num_people} | {group.num_matches} | '
-            + ' | '.join(cells)
-            + ' |'
+
+
+def _sides(group: PeopleGroup) -> list[str]:
+    """The fitted numbers of the four sides."""
+    fitted = group.offsets
+    if fitted is None:
+        return ['the global ones'] * 4
+    return [
+        f'{100 * mean:+.1f} ± {100 * std:.1f} ({len(mixture.weights)})'
+        for mean, std, mixture in zip(
+            fitted.mean, fitted.std, fitted.mixtures, strict=True
         )
-    fallen = [name for name, group in groups if group.offsets is None]
-    if fallen:
-        lines += [
-            '',
-            f"Too few matches for {', '.join(fallen)}: everybody's offsets "
-            'stand in.',
-        ]
-    lines += [
-        '',
-        '![Offsets of each side: histogram, mixture (blue), single Gaussian '
-        '(orange)](offsets.png)',
-        '',
     ]
-    return '\n'.join(lines)
 
 
-def _selection_lines(model: ProposalModel) -> list[str]:
-    selection = model.atom_selection
-    number = len(model.atoms)
+def _selection(model: ProposalModel) -> str:
+    """How the number of atoms came about."""
+    selection, number = model.atom_selection, len(model.atoms)
     if 'scores' not in selection:
-        return [f'{number}, as given on the command line.']
-    lines = [
+        return f'{number}, as given on the command line.\n'
+    scores = selection['scores'].items()
+    return (
         f'{number}, the number with the largest mean log-likelihood of '
         "held-out people's offsets under the mixtures of their atoms "
         f'({selection["num_folds"]} parts; 0 is one mixture a side for '
-        'everybody, without a look at the pose):',
-        '',
-        '| atoms | log-likelihood a person |',
-        '|---:|---:|',
-    ]
-    lines += [
-        f'| {key} | {value:.4f} |'
-        for key, value in selection['scores'].items()
-    ]
-    return lines
+        'everybody, without a look at the pose):\n\n'
+        + markdown_table(
+            ['atoms', 'log-likelihood a person'],
+            [(key, f'{value:.4f}') for key, value in scores],
+        )
+    )

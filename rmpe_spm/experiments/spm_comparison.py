@@ -1,15 +1,13 @@
 """Train bottom-up models over seeds, and compare their AP and joint errors."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..coco.ground_truth import load_json, make_pose_set
+from ..coco.ground_truth import make_pose_set
 from ..coco.joint_errors import (
     JointErrors,
     distance_edges,
@@ -20,202 +18,17 @@ from ..coco.joint_errors import (
 )
 from ..coco.result_checks import check_annotations
 from ..errors import ConfigError
-from .runs import find_coco_metric, read_config, run_test, run_training
+from ..files import read_json, write_atomically
+from ..markdown import markdown_table, over_seeds
+from .runs import read_config
+from .tool_runs import find_coco_metric, run_test, run_training
+
+# Name in the table -> name that COCO's evaluation gives.
+METRICS = {'AP': 'coco/AP', 'AP50': 'coco/AP .5', 'AR': 'coco/AR'}
+NUM_BINS = 8  # of distance from the root
 
 
-def compare_joint_errors(
-    results: Mapping[str, Sequence[JointErrors]],
-    joint_names: Sequence[str],
-    num_bins: int = 8,
-) -> dict[str, Any]:
-    """Compare the errors on the joints that all models found with all seeds.
-
-    Args:
-        results (mapping): Each model's results, one a seed, all on the same
-            annotations.
-        joint_names (Sequence[str]): The K joints' names.
-        num_bins (int): Bins of distance from the root, with about as many
-            joints in each. Defaults to 8.
-
-    Returns:
-        dict: As JSON has it, errors in units of sqrt(area):
-
-        - ``num_people``, ``num_joints``: those that all results have
-        - ``joints``: to each joint's name, and to that of each pair of left
-          and right joints, ``count``, ``root_distance`` (mean), and
-          ``mean`` and ``median`` with the models' errors, one a seed
-        - ``root_distance``: ``edges`` and ``centers`` of the bins, and
-          ``mean`` with the models' errors (seeds, bins)
-
-    Raises:
-        ValueError: If the results are not on the same annotations, or have
-            fewer joints in common than bins.
-    """
-    flat = [result for runs in results.values() for result in runs]
-    common = iter(keep_common(flat))
-    kept = {
-        name: [next(common) for _ in runs] for name, runs in results.items()
-    }
-    distances = next(iter(kept.values()))[0].root_distances
-    edges = distance_edges(distances, num_bins)
-    named = {name: [k] for k, name in enumerate(joint_names)}
-    named = {**group_joints(joint_names), **named}
-    return dict(
-        num_people=int(np.isfinite(distances).any(1).sum()),
-        num_joints=int(np.isfinite(distances).sum()),
-        joints={
-            name: _errors_of(kept, distances, columns)
-            for name, columns in named.items()
-        },
-        root_distance=dict(
-            edges=edges.tolist(),
-            centers=mean_by_distance(
-                JointErrors(distances, distances), edges
-            ).tolist(),
-            mean={
-                name: [mean_by_distance(run, edges).tolist() for run in runs]
-                for name, runs in kept.items()
-            },
-        ),
-    )
-
-
-def _errors_of(
-    kept: Mapping[str, Sequence[JointErrors]],
-    distances: np.ndarray,
-    columns: Sequence[int],
-) -> dict[str, Any]:
-    """The part of the comparison on some joints."""
-    known = np.isfinite(distances[:, columns])
-
-    def over(reduce: Callable, values: np.ndarray) -> float | None:
-        values = values[:, columns][known]
-        return float(reduce(values)) if len(values) else None
-
-    return dict(
-        count=int(known.sum()),
-        root_distance=over(np.mean, distances),
-        **{
-            key: {
-                name: [over(reduce, run.errors) for run in runs]
-                for name, runs in kept.items()
-            }
-            for key, reduce in (('mean', np.mean), ('median', np.median))
-        },
-    )
-
-
-def error_tables(
-    comparison: Mapping[str, Any], joint_names: Sequence[str]
-) -> str:
-    """Write the comparison as Markdown.
-
-    Args:
-        comparison (mapping): From :func:`compare_joint_errors`.
-        joint_names (Sequence[str]): The K joints' names.
-
-    Returns:
-        str: A table of mean and median errors of the joints, left and right
-        together, and one by distance from the root. Of several seeds the
-        mean and the standard deviation are told.
-    """
-    by_distance = comparison['root_distance']
-    models = list(by_distance['mean'])
-    lines = [
-        f'{comparison["num_joints"]} joints of {comparison["num_people"]} '
-        'people that all models found with all seeds. Distances and errors '
-        'are in units of sqrt(area).',
-        '',
-        *_header(['joint', 'joints', 'from root'], models, ' mean; median'),
-    ]
-    for name in group_joints(joint_names):
-        joint = comparison['joints'][name]
-        if joint['count']:
-            cells = [
-                f'{over_seeds(joint["mean"][model])}; '
-                f'{over_seeds(joint["median"][model])}'
-                for model in models
-            ]
-            start = [name, joint['count'], f'{joint["root_distance"]:.2f}']
-            lines.append(_row([*start, *cells]))
-    lines += ['', *_header(['from root'], models, ' mean')]
-    edges = by_distance['edges']
-    for index in range(len(edges) - 1):
-        cells = [
-            over_seeds([run[index] for run in by_distance['mean'][model]])
-            for model in models
-        ]
-        span = f'{edges[index]:.2f} to {edges[index + 1]:.2f}'
-        lines.append(_row([span, *cells]))
-    return '\n'.join(lines) + '\n'
-
-
-def over_seeds(values: Sequence[float], digits: int = 3) -> str:
-    """Write the mean over seeds, and their standard deviation if several.
-
-    Args:
-        values (Sequence[float]): One value a seed.
-        digits (int): After the point. Defaults to 3.
-
-    Returns:
-        str: ``0.123 ± 0.004``.
-    """
-    text = f'{np.mean(values):.{digits}f}'
-    if len(values) > 1:
-        text += f' ± {np.std(values, ddof=1):.{digits}f}'
-    return text
-
-
-def _header(first: list[str], models: list[str], what: str) -> list[str]:
-    cells = [*first, *(model + what for model in models)]
-    return [_row(cells), '|---' * len(cells) + '|']
-
-
-def _row(cells: Sequence) -> str:
-    return f'| {" | ".join(map(str, cells))} |'
-
-
-def draw_error_by_distance(comparison: Mapping[str, Any]) -> Figure:
-    """Draw the mean error against the distance from the root.
-
-    Args:
-        comparison (mapping): From :func:`compare_joint_errors`.
-
-    Returns:
-        Figure: A line a model, of the mean over seeds, with bars of one
-        standard deviation.
-    """
-    by_distance = comparison['root_distance']
-    figure = Figure((6, 4), layout='tight')
-    axis = figure.subplots()
-    for name, runs in by_distance['mean'].items():
-        runs = np.array(runs)
-        spread = runs.std(0, ddof=1) if len(runs) > 1 else None
-        axis.errorbar(
-            by_distance['centers'],
-            runs.mean(0),
-            spread,
-            marker='o',
-            markersize=4,
-            capsize=3,
-            label=name,
-        )
-    axis.set(
-        xlabel='distance of the joint from the root / sqrt(area)',
-        ylabel='mean error / sqrt(area)',
-        xlim=(0, None),
-        ylim=(0, None),
-    )
-    axis.grid(alpha=0.3)
-    axis.legend()
-    return figure
-
-
-METRICS = ('coco/AP', 'coco/AP .5', 'coco/AP .75', 'coco/AR')
-
-
-@dataclass(frozen=True)
-class SeedResult:
+class ComparedRun(NamedTuple):
     """What one model trained with one seed came to.
 
     Attributes:
@@ -238,9 +51,8 @@ def run_comparison(
     """Train and test every config with every seed, and write the report.
 
     Nothing is evaluated before the training ends, so that no choice hangs on
-    the images of the report. What is finished is not done again, see
-    :mod:`rmpe_spm.experiments.runs`; the report is there and up to date
-    after every run.
+    the images of the report. What is finished is not done again, and the
+    report is there and up to date after every run.
 
     Args:
         configs (mapping): A name for the report to each config. All must be
@@ -251,7 +63,7 @@ def run_comparison(
             Defaults to None.
 
     Returns:
-        Path: ``report.md``, beside ``report.json`` and ``joint_errors.png``.
+        Path: ``report.md``, beside ``joint_errors.png``.
 
     Raises:
         ConfigError: A config cannot be read, or they are not tested on the
@@ -259,122 +71,138 @@ def run_comparison(
         RunFailedError: A run failed.
     """
     ann_file = _common_annotations(configs, cfg_options or {})
-    annotations = load_json(ann_file)
+    annotations = read_json(ann_file)
     check_annotations(annotations, source=ann_file)
-    names = joint_names_of(annotations, ann_file)
+    names = _joint_names_of(annotations, ann_file)
     check_annotations(annotations, len(names), source=ann_file)
-    results: dict[str, list[SeedResult]] = {}
+    results: dict[str, list[ComparedRun]] = {}
     report = work_dir / 'report.md'
     # Seed by seed, for a fair comparison early on.
     for seed in seeds:
         for name, config in configs.items():
             folder = work_dir / name / f'seed{seed}'
             training = run_training(
-                config, folder / 'train', seed, cfg_options, validate=False
+                config,
+                folder / 'train',
+                seed,
+                cfg_options,
+                arguments=['--no-validate'],
             )
             test = run_test(
                 config, training.checkpoint, folder / 'test', cfg_options
             )
             # A model that finds nobody has a place in the report, too.
-            found = load_json(test.results_file)
+            found = read_json(test.results_file)
             poses = make_pose_set(annotations, found, len(names))
             results.setdefault(name, []).append(
-                SeedResult(test.metrics, joint_errors(poses), training.seconds)
+                ComparedRun(
+                    test.metrics, joint_errors(poses), training.seconds
+                )
             )
             report = write_comparison(results, names, work_dir)
     return report
 
 
-def joint_names_of(annotations: dict, source: str) -> list[str]:
-    """Return the joints' names that COCO annotations list.
-
-    Args:
-        annotations (dict): Content of the annotation file.
-        source (str): Where it comes from, for the message.
-
-    Returns:
-        list[str]: The names.
-
-    Raises:
-        ValueError: If no category lists its keypoints.
-    """
-    for category in annotations.get('categories', ()):
-        if category.get('keypoints'):
-            return category['keypoints']
-    raise ValueError(f'{source}: no category lists its keypoints by name')
-
-
 def write_comparison(
-    results: Mapping[str, Sequence[SeedResult]],
+    results: Mapping[str, Sequence[ComparedRun]],
     joint_names: Sequence[str],
     folder: Path,
 ) -> Path:
     """Write the report of the results that there are.
 
     Args:
-        results (mapping): Each model's results, one a seed.
-        joint_names (Sequence[str]): The joints' names.
+        results (mapping): Each model's runs, one a seed.
+        joint_names (Sequence[str]): The K joints' names.
         folder (Path): Where to.
 
     Returns:
-        Path: ``report.md``, beside ``report.json`` and ``joint_errors.png``.
+        Path: ``report.md``, a table with a column a model, beside
+        ``joint_errors.png``. Errors are of the joints that all models found
+        with all seeds, left and right together.
     """
-    content: dict[str, Any] = dict(
-        metrics={
-            name: {
-                metric: [run.metrics[metric] for run in runs]
-                for metric in METRICS
-            }
-            for name, runs in results.items()
-        },
-        train_seconds={
-            name: [run.train_seconds for run in runs]
-            for name, runs in results.items()
-        },
+    rows = []
+    for name, key in METRICS.items():
+        values = [[run.metrics[key] for run in r] for r in results.values()]
+        rows.append([name, *map(over_seeds, values)])
+    minutes = [[run.train_seconds / 60 for run in r] for r in results.values()]
+    rows.append(['training min', *(over_seeds(m, '.1f') for m in minutes)])
+    common = iter(
+        keep_common([run.errors for runs in results.values() for run in runs])
     )
-    text = metric_table(results)
+    errors = {
+        name: [next(common) for _ in runs] for name, runs in results.items()
+    }
+    distances = next(iter(errors.values()))[0].root_distances
     try:
-        content['joint_errors'] = compare_joint_errors(
-            {n: [run.errors for run in runs] for n, runs in results.items()},
-            joint_names,
-        )
+        edges = distance_edges(distances, NUM_BINS)
     except ValueError as error:  # too few joints found in common
-        text += f'\nNo joint errors: {error}.\n'
+        text = f'\nNo joint errors: {error}.\n'
     else:
-        text += '\n' + error_tables(content['joint_errors'], joint_names)
-        text += '\n![error by distance](joint_errors.png)\n'
-        figure = draw_error_by_distance(content['joint_errors'])
+        for name, columns in group_joints(joint_names).items():
+            if np.isfinite(distances[:, columns]).any():
+                means = [
+                    [float(np.nanmean(r.errors[:, columns])) for r in runs]
+                    for runs in errors.values()
+                ]
+                rows.append([f'error of {name}', *map(over_seeds, means)])
+        text = (
+            f'\nErrors are of {np.isfinite(distances).sum()} joints of '
+            f'{np.isfinite(distances).any(1).sum()} people that all models '
+            'found with all seeds, in units of sqrt(area).\n\n'
+            '![error by distance](joint_errors.png)\n'
+        )
+        figure = draw_error_by_distance(errors, edges)
         figure.savefig(folder / 'joint_errors.png', dpi=100)
-    (folder / 'report.json').write_text(
-        json.dumps(content, indent=1) + '\n', encoding='utf-8'
+    return write_atomically(
+        folder / 'report.md', markdown_table(['', *results], rows) + text
     )
-    report = folder / 'report.md'
-    report.write_text(text, encoding='utf-8')
-    return report
 
 
-def metric_table(results: Mapping[str, Sequence[SeedResult]]) -> str:
-    """Write the AP and the training time as a Markdown table.
+def draw_error_by_distance(
+    errors: Mapping[str, Sequence[JointErrors]], edges: np.ndarray
+) -> Figure:
+    """Draw the mean error against the distance from the root.
 
     Args:
-        results (mapping): Each model's results, one a seed.
+        errors (mapping): Each model's errors, one a seed, of the same joints.
+        edges (np.ndarray): Ascending edges (B + 1,) of the distances' bins.
 
     Returns:
-        str: Means over the seeds, with the standard deviation.
+        Figure: A line a model, of the mean over seeds, with bars of one
+        standard deviation.
     """
-    lines = [
-        '| model | seeds | AP | AP50 | AP75 | AR | training min |',
-        '|---|---|---|---|---|---|---|',
-    ]
-    for name, runs in results.items():
-        cells = [name, str(len(runs))]
-        cells += [
-            over_seeds([run.metrics[metric] for run in runs])
-            for metric in METRICS
-        ]
-        cells.append(over_seeds([run.train_seconds / 60 for run in runs], 1))
-        lines.append(f'| {" | ".join(cells)} |')
-    return '\n'.join(lines) + '\n'
+    distances = next(iter(errors.values()))[0].root_distances
+    centers = mean_by_distance(JointErrors(distances, distances), edges)
+    figure = Figure((6, 4), layout='tight')
+    axis = figure.subplots()
+    for name, runs in errors.items():
+        means = np.array([mean_by_distance(run, edges) for run in runs])
+        axis.errorbar(
+            centers,
+            means.mean(0),
+            means.std(0, ddof=1) if len(runs) > 1 else None,
+            marker='o',
+            markersize=4,
+            capsize=3,
+            label=name,
+        )
+    axis.set(
+        xlabel='distance of the joint from the root / sqrt(area)',
+        ylabel='mean error / sqrt(area)',
+        xlim=(0, None),
+        ylim=(0, None),
+    )
+    axis.grid(alpha=0.3)
+    axis.legend()
+    return figure
+
+
+def _joint_names_of(annotations: dict, source: str) -> list[str]:
+    """The joints' names that COCO annotations list."""
+    for category in annotations.get('categories', ()):
+        if category.get('keypoints'):
+            return category['keypoints']
+    raise ConfigError(f'{source}: no category lists its keypoints by name')
 
 
 def _common_annotations(
@@ -384,7 +212,7 @@ def _common_annotations(
     files = {}
     for name, config in configs.items():
         _, metric = find_coco_metric(read_config(config, options))
-        if not metric.get('ann_file'):
+        if not metric or not metric.get('ann_file'):
             raise ConfigError(
                 f'{config}: test_evaluator has no CocoMetric with an '
                 'ann_file; the joint errors need its results'

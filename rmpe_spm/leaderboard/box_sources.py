@@ -1,7 +1,7 @@
 """Where a top-down test gets its people's boxes from."""
 
 import difflib
-import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,13 +14,14 @@ from mmpose.registry import TRANSFORMS
 from ..coco.validation import check_detections
 from ..engine.hooks import GROUND_TRUTH, GROUPS, SINGLE_STAGE, detections_name
 from ..errors import ConfigError
-from ..experiments.box_perturbation import (
+from ..experiments.box_errors import (
     AMPLIFICATION,
     ERROR_KINDS,
     OTHER_SETTINGS,
+    perturb_boxes,
     read_people,
-    write_perturbed_boxes,
 )
+from ..files import digest, read_json, write_atomically
 from ..mpii.units import GroupAffine
 
 _REQUIRED = object()
@@ -301,26 +302,20 @@ def _perturbed_file(
         for key, value in dataset.items()
         if key not in OTHER_SETTINGS
     )
-    origin = f'{ann_file.resolve()} {source.file} {settings}'.encode()
+    origin = f'{ann_file.resolve()} {source.file} {settings}'
     name = f'{ann_file.stem}-{source.error}-{source.size:g}-{source.seed}'
-    path = folder / f'{name}-{hashlib.sha256(origin).hexdigest()[:8]}.json'
+    path = folder / f'{name}-{digest(origin)}.json'
     if not write:
         return path
-    annotations = read_people(dataset)
-    part = path.with_suffix('.part')
+    people = read_people(dataset)
+    detections = source.file and read_json(source.file)
     try:
-        write_perturbed_boxes(
-            part,
-            annotations,
-            source.error,
-            source.size,
-            source.file,
-            source.seed,
+        boxes = perturb_boxes(
+            people, source.error, source.size, detections, source.seed
         )
-    except (KeyError, TypeError, UnicodeDecodeError) as error:
+    except (KeyError, TypeError) as error:
         raise ConfigError(
             f"{ann_file}: box errors need annotations in COCO's layout or "
             f"MPII's ({type(error).__name__}: {error})"
         ) from error
-    part.replace(path)
-    return path
+    return write_atomically(path, json.dumps(boxes))

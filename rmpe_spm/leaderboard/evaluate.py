@@ -1,11 +1,9 @@
 """Run the entries of a leaderboard that are not there yet."""
 
-import json
 import logging
 import os
 import platform
 import sys
-import tempfile
 import traceback
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -16,7 +14,6 @@ from pathlib import Path
 from typing import NoReturn
 from uuid import uuid4
 
-import cv2
 import numpy as np
 import torch
 from mmengine.dist import (
@@ -33,10 +30,11 @@ from torch import distributed
 
 from ..cli.error_messages import explain
 from ..cli.preflight import check_data, check_model, check_weights
-from ..coco.ground_truth import PoseSet, load_json, make_pose_set
+from ..coco.ground_truth import PoseSet, make_pose_set
 from ..coco.joint_errors import joint_pck
 from ..engine.hooks import FuseConvBNHook, folded_norms
 from ..experiments.drawing import draw_results
+from ..files import read_json
 from ..mpii.metric import MpiiMultiPersonAP
 from .box_sources import WITHOUT_BOXES, is_single_stage
 from .cache import (
@@ -63,7 +61,6 @@ NUM_PICTURES = 4
 
 # both halves, annotated and predicted people, side by side
 WIDTH = 480
-QUALITY = 70
 
 
 def choose_images(annotations: dict, number: int = NUM_PICTURES) -> list[dict]:
@@ -115,31 +112,14 @@ def draw_pictures(
     Raises:
         FileNotFoundError: An image is missing.
     """
-    images = choose_images(annotations)
-    chosen = {image['id'] for image in images}
-    out_dir.mkdir(parents=True, exist_ok=True)
-    written = []
-    with tempfile.TemporaryDirectory() as folder:
-        files = []
-        for name, content in (
-            ('annotations', dict(annotations, images=images)),
-            ('results', [r for r in results if r['image_id'] in chosen]),
-        ):
-            files.append(Path(folder, f'{name}.json'))
-            files[-1].write_text(json.dumps(content), encoding='utf-8')
-        drawn = draw_results(*files, image_dir, folder, dataset_meta)
-        for path in drawn:
-            picture = cv2.imread(str(path))
-            height, width = picture.shape[:2]
-            if width > WIDTH:
-                size = (WIDTH, max(1, round(height * WIDTH / width)))
-                picture = cv2.resize(
-                    picture, size, interpolation=cv2.INTER_AREA
-                )
-            written.append(out_dir / f'{path.stem}.jpg')
-            quality = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-            cv2.imwrite(str(written[-1]), picture, quality)
-    return written
+    return draw_results(
+        dict(annotations, images=choose_images(annotations)),
+        results,
+        image_dir,
+        out_dir,
+        dataset_meta,
+        max_width=WIDTH,
+    )
 
 
 # How long a process that failed waits for the others to hear of it.
@@ -340,8 +320,8 @@ def evaluated_poses(
     if evaluator.get('gt_converter') or evaluator.get('pred_converter'):
         return None
     return make_pose_set(
-        load_json(path),
-        load_json(results),
+        read_json(path),
+        read_json(results),
         num_keypoints=num_keypoints,
         use_area=evaluator.get('use_area', True),
         iou_type=evaluator.get('iou_type', 'keypoints'),
@@ -366,8 +346,8 @@ def _draw(prepared: PreparedEntry, folder: Path, dataset_meta: dict) -> None:
     image_dir /= (dataset.get('data_prefix') or {}).get('img', '')
     try:
         draw_pictures(
-            json.loads(annotation_file(prepared).read_bytes()),
-            json.loads((folder / RESULTS).read_bytes()),
+            read_json(annotation_file(prepared)),
+            read_json(folder / RESULTS),
             image_dir,
             dataset_meta,
             folder / PICTURES,

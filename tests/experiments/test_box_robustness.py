@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 from mmpose.models import build_pose_estimator
@@ -7,7 +8,11 @@ from mmpose.models import build_pose_estimator
 from rmpe_spm.errors import ConfigError
 from rmpe_spm.experiments import box_robustness
 from rmpe_spm.experiments.box_robustness import (
+    CURVES,
     box_curves,
+    curve_tables,
+    doubling_summary,
+    draw_curves,
     evaluate_on_boxes,
     write_box_sets,
 )
@@ -87,9 +92,11 @@ def test_metrics_are_those_of_the_test_tool(
     assert all(metrics['sum/instances'] == 8 for metrics in several)
 
 
-def test_size_0_is_the_test_on_annotated_boxes(tiny_config, config, weights):
+def test_size_0_is_the_test_on_annotated_boxes(
+    tiny_config, config, weights, tmp_path
+):
     cfg = tiny_config
-    files = write_box_sets(cfg, cfg.work_dir, {'scale': (0,)})
+    files = write_box_sets(cfg, tmp_path, {'scale': (0,)})
     (perturbed,) = evaluate_on_boxes(cfg, weights, files.values())
     (oracle,) = evaluate_on_boxes(cfg, weights, [''])
     assert perturbed == pytest.approx(oracle, rel=1e-4)
@@ -156,3 +163,46 @@ def test_points_say_whose_boxes_have_errors():
     }
     assert found.pop('amplification') == 'detections'
     assert set(found.values()) == {'ground truth'}
+
+
+def falling(*slopes):
+    """AP that falls from 0.7 by these slopes, one a seed."""
+    return [
+        {(k, s): 0.7 - slope * s for k, sizes in CURVES.items() for s in sizes}
+        for slope in slopes
+    ]
+
+
+MADE_UP = {'plain': falling(0.2, 0.3), 'RMPE': falling(0.05, 0.05)}
+
+
+def test_tables_of_curves():
+    tables = curve_tables(MADE_UP).split('\n\n')
+    assert len(tables) == len(CURVES)
+    lines = tables[-1].splitlines()
+    assert lines[0] == "| detector's error times | plain | RMPE |"
+    sizes = [line.split(' | ')[0] for line in lines[2:]]
+    assert sizes == ['| 0', '| 0.5', '| 1', '| 1.5', '| 2', '| 3']
+    assert lines[6] == '| 2 | 0.200 ± 0.141 | 0.600 ± 0.000 |'
+
+
+def test_what_doubling_costs():
+    said = doubling_summary(MADE_UP)
+    assert 'plain loses 0.250 ± 0.071 AP' in said
+    assert 'RMPE loses 0.050 ± 0.000 AP' in said
+    assert '0.20 of what the plain model loses' in said
+    # A model that gains leaves nothing to compare with.
+    gains = dict(MADE_UP, plain=falling(-0.1))
+    assert 'of what' not in doubling_summary(gains)
+
+
+def test_drawn_curves():
+    panels = draw_curves(MADE_UP).axes
+    assert [axes.get_title() for axes in panels] == list(CURVES)
+    for line, slope in zip(
+        panels[-1].get_lines()[:2], (0.25, 0.05), strict=True
+    ):
+        np.testing.assert_allclose(line.get_xdata(), CURVES['amplification'])
+        np.testing.assert_allclose(
+            line.get_ydata(), 0.7 - slope * line.get_xdata()
+        )

@@ -4,11 +4,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rmpe_spm.coco.joint_errors import JointErrors, keep_common
 from rmpe_spm.errors import ConfigError
 from rmpe_spm.experiments import spm_comparison
-from rmpe_spm.experiments.runs import TestRun as Tested
-from rmpe_spm.experiments.runs import TrainingRun as Trained
-from rmpe_spm.experiments.spm_comparison import run_comparison
+from rmpe_spm.experiments.spm_comparison import (
+    ComparedRun,
+    draw_error_by_distance,
+    run_comparison,
+    write_comparison,
+)
+from rmpe_spm.experiments.tool_runs import TestRun as Tested
+from rmpe_spm.experiments.tool_runs import TrainingRun as Trained
 
 NAMES = ['nose', 'left_hip', 'right_hip', 'left_knee', 'right_knee']
 
@@ -59,10 +65,10 @@ def runs(annotations, configs, monkeypatch):
     """Stand in for training and test; lists what was trained."""
     calls = []
 
-    def train(config, work_dir, seed, cfg_options, validate):
-        assert not validate and cfg_options == dict(lr=1)
+    def train(config, work_dir, seed, cfg_options, arguments):
+        assert arguments == ['--no-validate'] and cfg_options == dict(lr=1)
         calls.append((config, str(work_dir), seed))
-        return Trained(work_dir / 'last.pth', None, 60.0 * (1 + seed))
+        return Trained(work_dir / 'last.pth', 60.0 * (1 + seed))
 
     def test(config, checkpoint, work_dir, cfg_options):
         assert checkpoint == work_dir.with_name('train') / 'last.pth'
@@ -75,8 +81,8 @@ def runs(annotations, configs, monkeypatch):
             joints[3:, 0] += shift  # the knees
             result['keypoints'] = joints.ravel().tolist()
         (work_dir / 'r.json').write_text(json.dumps(results))
-        metrics = dict.fromkeys(spm_comparison.METRICS, shift / 10)
-        return Tested(metrics, work_dir / 'r.json', None, 1.0)
+        metrics = dict.fromkeys(spm_comparison.METRICS.values(), shift / 10)
+        return Tested(metrics, work_dir / 'r.json', 1.0)
 
     monkeypatch.setattr(spm_comparison, 'run_training', train)
     monkeypatch.setattr(spm_comparison, 'run_test', test)
@@ -91,24 +97,71 @@ def test_every_config_with_every_seed(runs, configs, tmp_path):
         for seed in (0, 2)
         for name in ('tree', 'star')
     ]
-    text = report.read_text()
-    assert (
-        '| star | 2 | 0.200 ± 0.000 | 0.200 ± 0.000 | 0.200 ± 0.000 '
-        '| 0.200 ± 0.000 | 2.0 ± 1.4 |' in text
-    )
-    assert '20 joints of 4 people' in text
-    assert (
-        '| knee | 8 | 2.12 | 0.100 ± 0.000; 0.100 ± 0.000 '
-        '| 0.200 ± 0.000; 0.200 ± 0.000 |' in text
-    )
-    assert '| hip | 8 | 0.71 | 0.000 ±' in text
-    content = json.loads((work_dir / 'report.json').read_text())
-    assert content['train_seconds'] == {n: [60, 180] for n in configs}
-    assert content['joint_errors']['joints']['left_knee']['mean'] == {
-        'tree': pytest.approx([0.1, 0.1]),
-        'star': pytest.approx([0.2, 0.2]),
-    }
+    lines = report.read_text().splitlines()
+    assert lines[0] == '|  | tree | star |'
+    assert lines[2] == '| AP | 0.100 ± 0.000 | 0.200 ± 0.000 |'
+    assert lines[5:9] == [
+        '| training min | 2.0 ± 1.4 | 2.0 ± 1.4 |',
+        '| error of nose | 0.000 ± 0.000 | 0.000 ± 0.000 |',
+        '| error of hip | 0.000 ± 0.000 | 0.000 ± 0.000 |',
+        '| error of knee | 0.100 ± 0.000 | 0.200 ± 0.000 |',
+    ]
+    assert lines[10].startswith('Errors are of 20 joints of 4 people')
     assert (work_dir / 'joint_errors.png').stat().st_size > 5000
+
+
+NAN = np.nan
+DISTANCES = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, NAN]])
+
+
+def compared(*errors):
+    return ComparedRun(
+        dict.fromkeys(spm_comparison.METRICS.values(), 0.5),
+        JointErrors(np.array(errors), DISTANCES),
+        60.0,
+    )
+
+
+@pytest.fixture
+def results():
+    return {
+        'tree': [
+            compared([0.1, 0.2, 0.4], [0.3, NAN, NAN]),
+            compared([0.3, 0.2, 0.6], [0.3, 0.1, NAN]),
+        ],
+        'star': [
+            compared([0.5, 0.4, 0.8], [0.5, 0.1, NAN]),
+            compared([0.5, 0.4, 0.8], [0.5, 0.1, NAN]),
+        ],
+    }
+
+
+def test_errors_are_of_joints_that_all_have(results, tmp_path, monkeypatch):
+    """The second person's left hip is not counted: one run lacks it."""
+    monkeypatch.setattr(spm_comparison, 'NUM_BINS', 2)
+    names = ['nose', 'left_hip', 'right_hip']
+    text = write_comparison(results, names, tmp_path).read_text()
+    assert '| error of nose | 0.250 ± 0.071 | 0.500 ± 0.000 |' in text
+    # left and right together
+    assert '| error of hip | 0.350 ± 0.071 | 0.600 ± 0.000 |' in text
+    assert 'Errors are of 4 joints of 2 people' in text
+    one = {'one': [compared([NAN, 0.2, 0.4], [NAN, NAN, NAN])]}
+    text = write_comparison(one, names, tmp_path).read_text()
+    assert 'error of nose' not in text
+    assert '| error of hip | 0.300 |' in text
+
+
+def test_plot(results):
+    errors = keep_common([r.errors for runs in results.values() for r in runs])
+    errors = {'tree': errors[:2], 'star': errors[2:]}
+    # of the distances 1, 1, 2, 3
+    axis = draw_error_by_distance(errors, np.array([1, 1.5, 3])).axes[0]
+    _, labels = axis.get_legend_handles_labels()
+    assert labels == ['tree', 'star']
+    line, _, (bars,) = axis.containers[0].lines
+    spread = [np.ptp(bar[:, 1]) / 2 for bar in bars.get_segments()]
+    np.testing.assert_allclose(spread, [0.005**0.5] * 2)
+    np.testing.assert_allclose(line.get_xydata(), [[1, 0.25], [2.5, 0.35]])
 
 
 def found_by_nobody(path):
@@ -117,14 +170,12 @@ def found_by_nobody(path):
 
 
 def test_model_that_finds_nobody(runs, configs, tmp_path, monkeypatch):
-    monkeypatch.setattr(spm_comparison, 'load_json', found_by_nobody)
+    monkeypatch.setattr(spm_comparison, 'read_json', found_by_nobody)
     work_dir = tmp_path / 'compared'
     report = run_comparison(configs, [0], work_dir, dict(lr=1)).read_text()
-    assert '| tree | 1 | 0.100 |' in report
+    assert '| AP | 0.100 | 0.200 |' in report
     assert 'No joint errors: 0 joints were found by all results' in report
-    assert 'joint_errors' not in json.loads(
-        (work_dir / 'report.json').read_text()
-    )
+    assert 'error of' not in report
 
 
 def test_checks_come_before_training(runs, configs, annotations, tmp_path):

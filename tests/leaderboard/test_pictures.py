@@ -67,5 +67,5 @@ def test_draws_small_pictures(tiny_coco, tmp_path):
 def test_missing_image(tiny_coco, tmp_path):
     content = json.loads((tiny_coco / 'annotations.json').read_text())
     meta = parse_pose_metainfo(CocoDataset.METAINFO)
-    with pytest.raises(FileNotFoundError, match='image 1 of'):
+    with pytest.raises(FileNotFoundError, match='image 1 is missing'):
         draw_pictures(content, [], tmp_path, meta, tmp_path / 'drawn')

@@ -2,7 +2,7 @@ import ast
 import re
 
 # What each folder may import from, beside itself and the modules that stand
-# beside the folders (errors, files, oks, poses, tensors).
+# beside the folders (errors, files, markdown, oks, ...).
 USES = {
     'leaderboard': {'cli', 'coco', 'engine', 'experiments', 'mpii'},
     'experiments': {'cli', 'coco', 'engine', 'mpii', 'pose_nms', 'rmpe'},

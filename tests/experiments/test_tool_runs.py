@@ -1,11 +1,15 @@
 import json
+import os
+import signal
+import sys
+import time
 
 import pytest
 import torch
 
 from rmpe_spm.errors import RunFailedError
-from rmpe_spm.experiments import runs as run_folder
-from rmpe_spm.experiments.runs import run_test, run_training
+from rmpe_spm.experiments import tool_runs
+from rmpe_spm.experiments.tool_runs import run_command, run_test, run_training
 
 # Writes its arguments, one line a call, and the checkpoint that it is told.
 TRAIN = """
@@ -32,7 +36,7 @@ out.write_text('{"coco/AP": 0.5}')
 @pytest.fixture
 def tools(tmp_path, monkeypatch):
     """Programs that note their arguments in place of the tools."""
-    monkeypatch.setattr(run_folder, 'TOOLS', tmp_path)
+    monkeypatch.setattr(tool_runs, 'TOOLS', tmp_path)
     torch.save({'weight': torch.ones(2)}, tmp_path / 'net.pth')
     (tmp_path / 'train.py').write_text(TRAIN)
     (tmp_path / 'test.py').write_text(TEST)
@@ -46,66 +50,58 @@ def config(tmp_path):
     return str(path)
 
 
+@pytest.fixture
+def weights(tmp_path):
+    path = tmp_path / 'my weights.pth'
+    path.write_text('x')
+    return path
+
+
 def calls(folder):
     lines = (folder / 'calls.txt').read_text().splitlines()
     return [json.loads(line) for line in lines]
 
 
-def test_training_command(tools, config, tmp_path):
-    folder = tmp_path / 'run'
-    weights = tmp_path / 'weights.pth'
-    weights.write_text('x')
+def test_training_command(tools, config, weights, tmp_path):
+    folder = tmp_path / 'my runs, 2' / 'train'
     run = run_training(
         config,
         folder,
         seed=3,
         cfg_options=dict(lr=2, size=(4, 5)),
         load_from=weights,
-        validate=False,
+        arguments=['--amp'],
     )
     assert run.checkpoint == folder / 'epoch_1.pth'
     assert calls(folder) == [
-        [config, '--work-dir', str(folder), '--no-validate', '--cfg-options']
+        [config, '--work-dir', str(folder), '--amp', '--cfg-options']
         + ['randomness.seed=3', 'lr=2', 'size=[4,5]', f'load_from={weights}']
     ]
 
 
-def test_folders_with_blanks_and_commas(tools, config, tmp_path):
-    folder, weights = tmp_path / 'my runs, 2', tmp_path / 'my w.pth'
-    weights.write_text('x')
-    run_training(config, folder / 'train', load_from=weights)
-    run_test(config, weights, folder / 'test')
-    settings = [calls(folder / name)[0][-1] for name in ('train', 'test')]
-    assert settings == [
-        f'load_from={weights}',
-        f"test_evaluator.outfile_prefix='{folder}/test/results'",
-    ]
-
-
-def test_finished_training_is_not_repeated(tools, config, tmp_path):
+def test_finished_training_is_not_repeated(tools, config, tmp_path, capsys):
     folder = tmp_path / 'run'
     first = run_training(config, folder)
     assert run_training(config, folder) == first
-    assert len(calls(folder)) == 1
+    assert f'{folder} is finished' in capsys.readouterr().out
+    assert calls(folder) == [[config, '--work-dir', str(folder)]]
     run_training(config, folder, seed=1)
     run_training(config, folder, seed=1, cfg_options=dict(lr=3))
     run_training(
-        config, folder, seed=1, cfg_options=dict(lr=3), validate=False
+        config, folder, 1, cfg_options=dict(lr=3), arguments=['--amp']
     )
     assert len(calls(folder)) == 1
     assert (tmp_path / 'run.old3').is_dir()
 
 
-def test_interrupted_training_goes_on(tools, config, tmp_path):
+def test_interrupted_training_goes_on(tools, config, weights, tmp_path):
     folder = tmp_path / 'run'
-    weights = tmp_path / 'weights.pth'
-    weights.write_text('x')
     train = tools / 'train.py'
     train.write_text(TRAIN + 'raise SystemExit(9)')
     with pytest.raises(RunFailedError, match=r'train\.log'):
-        run_training(config, folder, load_from=weights)
+        run_training(config, folder, 0, load_from=weights)
     train.write_text(TRAIN)
-    run_training(config, folder, load_from=weights)
+    run_training(config, folder, 0, load_from=weights)
     resume = ['--resume', str(folder / 'epoch_1.pth')]
     assert calls(folder)[1][3:] == [
         *resume,
@@ -131,13 +127,12 @@ def test_training_without_checkpoint_is_told(tools, config, tmp_path):
         run_training(config, tmp_path / 'run')
 
 
-def test_test_command(tools, config, tmp_path):
-    folder, weights = tmp_path / 'test', tmp_path / 'w.pth'
-    weights.write_text('x')
+def test_test_command(tools, config, weights, tmp_path):
+    folder = tmp_path / 'my tests, 2'
     run = run_test(config, weights, folder, dict(lr=2))
     assert run.metrics == {'coco/AP': 0.5}
     assert run.results_file == folder / 'results.keypoints.json'
-    prefix = f'test_evaluator.outfile_prefix={folder}/results'
+    prefix = f"test_evaluator.outfile_prefix='{folder}/results'"
     expected = [config, str(weights), '--work-dir', str(folder)]
     expected += ['--out', f'{folder}/metrics.json']
     expected += ['--cfg-options', 'lr=2', prefix]
@@ -146,24 +141,25 @@ def test_test_command(tools, config, tmp_path):
     assert len(calls(folder)) == 1
     weights.write_text('y')
     run_test(config, weights, folder, dict(lr=2))
-    assert (tmp_path / 'test.old1').is_dir()
+    assert (tmp_path / 'my tests, 2.old1').is_dir()
 
 
 @pytest.mark.parametrize(
     'evaluators, option',
     [
-        ('dict(type="PCK")', None),
+        ('dict(type="PCKAccuracy")', None),
         (
-            '[dict(type="PCK"), dict(type="PoseNMSCocoMetric")]',
+            '[dict(type="PCKAccuracy"), dict(type="PoseNMSCocoMetric")]',
             'test_evaluator.1.outfile_prefix',
         ),
     ],
 )
-def test_results_of_other_evaluators(tools, tmp_path, evaluators, option):
+def test_results_of_other_evaluators(
+    tools, weights, tmp_path, evaluators, option
+):
     config = tmp_path / 'config.py'
     config.write_text(f'test_evaluator = {evaluators}\n')
-    (tmp_path / 'w.pth').write_text('x')
-    run = run_test(config, tmp_path / 'w.pth', tmp_path / 'test')
+    run = run_test(config, weights, tmp_path / 'test')
     (arguments,) = calls(tmp_path / 'test')
     assert (run.results_file is None) == (option is None)
     if option:
@@ -175,13 +171,81 @@ def test_through_the_runner(tiny_config, tmp_path):
     config = tmp_path / 'tiny.py'
     tiny_config.dump(config)
     folder = tmp_path / 'run'
-    run = run_training(config, folder, seed=5, validate=False)
+    run = run_training(config, folder, 5, arguments=['--no-validate'])
     state = torch.load(run.checkpoint, weights_only=True)
     assert state['meta']['epoch'] == 1 and state['meta']['seed'] == 5
     # As if it had been stopped before the end was recorded.
     record = folder / 'run.json'
     content = json.loads(record.read_text())
     record.write_text(json.dumps(dict(content, outcome=None)))
-    again = run_training(config, folder, seed=5, validate=False)
+    again = run_training(config, folder, 5, arguments=['--no-validate'])
     assert again.checkpoint == run.checkpoint
-    assert '--resume' in again.log.read_text()
+    assert '--resume' in (folder / 'train.log').read_text()
+
+
+def test_output_is_logged_and_progress_shown(tools, config, tmp_path, capsys):
+    (tools / 'train.py').write_text(
+        TRAIN + 'print("INFO Epoch(train)  [1][2/3]   loss: 4")\n'
+        'print("chatter", sys.executable, file=sys.stderr)'
+    )
+    run_training(config, tmp_path / 'run', arguments=['two words'])
+    shown, log = capsys.readouterr().out, (tmp_path / 'run/train.log')
+    assert 'run: Epoch(train) [1][2/3] loss: 4\n' in shown
+    assert 'chatter' not in shown
+    for text in (shown, log.read_text()):
+        assert 'train.py' in text and "'two words'\n" in text
+    assert f'chatter {sys.executable}\n' in log.read_text()
+
+
+def test_failure_names_the_log(tools, config, tmp_path):
+    (tools / 'train.py').write_text('raise SystemExit("no such net")')
+    with pytest.raises(RunFailedError) as caught:
+        run_training(config, tmp_path / 'run')
+    assert 'no such net' in str(caught.value)
+    log = tmp_path / 'run' / 'train.log'
+    assert f'exit code 1; its log is {log}' in str(caught.value)
+
+
+def test_interrupt_ends_the_tool_and_keeps_the_time(
+    tools, config, tmp_path, monkeypatch
+):
+    (tools / 'train.py').write_text(
+        'import os, time\nprint("Epoch(train)", os.getpid(), flush=True)\n'
+        'time.sleep(30)'
+    )
+    pids = []
+
+    def interrupted(text, **_):
+        if 'Epoch' in text:
+            pids.append(int(text.split()[-1]))
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr('builtins.print', interrupted)
+    begin = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config, tmp_path / 'run')
+    assert time.perf_counter() - begin < 20
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+    state = json.loads((tmp_path / 'run' / 'run.json').read_text())
+    assert state['outcome'] is None and state['seconds'] > 0
+
+
+def test_missing_tool_is_told(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(tool_runs, 'TOOLS', tmp_path / 'none')
+    with pytest.raises(FileNotFoundError, match='need the tools of the'):
+        run_training(config, tmp_path / 'run')
+
+
+def test_a_kill_is_an_interruption_that_is_told(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            run_command(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        assert caught.value.code == 130
+        assert 'the same command goes on' in capsys.readouterr().err
+        with pytest.raises(SystemExit) as caught:
+            run_command(lambda: 1)
+        assert caught.value.code == 1
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,6 +1,9 @@
-"""Boxes with errors of a given kind and size, as mmpose's ``bbox_file``."""
+"""Box errors: boxes of a test, moved by errors of known kinds and sizes.
 
-import json
+An error is given to a box of the test, annotated or detected. (The boxes that
+PGPG makes for training are proposals, see :mod:`rmpe_spm.rmpe.proposals`.)
+"""
+
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from math import inf
@@ -11,62 +14,19 @@ import numpy as np
 from mmpose.registry import DATASETS
 
 from ..errors import ConfigError
+from ..files import read_json
 from ..mpii.dataset import MpiiMultiPersonDataset
 from ..rmpe.pgpg_matching import clip_to_image, match_detections, pairwise_iou
 from ..rmpe.proposals import is_usable_bbox
 
+AMPLIFICATION = 'amplification'
+ERROR_KINDS = ('shift', 'scale', 'truncation', AMPLIFICATION)
+
 # Settings of a data set that do not decide who its people are.
 OTHER_SETTINGS = ('bbox_file', 'filter_cfg', 'pipeline')
 
-
-def read_people(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the people of a data set in COCO's layout.
-
-    Of MPII these are the people, with the boxes, of
-    :class:`~rmpe_spm.MpiiMultiPersonDataset` in top-down
-    mode; its annotations know no sizes of images, and its boxes are not
-    clipped.
-
-    Args:
-        dataset (mapping): ``test_dataloader.dataset`` of a config, with
-            annotations in COCO's layout or of MPII.
-
-    Returns:
-        dict: ``images`` and ``annotations``.
-
-    Raises:
-        ConfigError: The annotations are missing or no JSON.
-    """
-    path = Path(dataset.get('data_root') or '') / dataset['ann_file']
-    if not path.is_file():
-        raise ConfigError(
-            f'test_dataloader.dataset.ann_file: {path} does not exist'
-        )
-    kind = dataset.get('type')
-    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
-    if isinstance(kind, type) and issubclass(kind, MpiiMultiPersonDataset):
-        return _mpii_people(kind, dataset)
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ConfigError(f'{path} is no JSON file: {error}') from error
-
-
-def _mpii_people(kind: type, dataset: Mapping[str, Any]) -> dict[str, Any]:
-    left_out = ('type', 'data_mode', *OTHER_SETTINGS)
-    settings = {k: v for k, v in dataset.items() if k not in left_out}
-    try:
-        data = kind(**settings, data_mode='topdown')
-    except (ValueError, FileNotFoundError) as error:
-        raise ConfigError(f'test_dataloader.dataset: {error}') from error
-    people = [
-        data.get_data_info(index)['raw_ann_info'] for index in range(len(data))
-    ]
-    images = dict.fromkeys(person['image_id'] for person in people)
-    return dict(images=[dict(id=i) for i in images], annotations=people)
-
-
-MIN_SIDE = 1.0
+MIN_SIDE = 1.0  # of an amplified box, pixels
+MIN_IOU = 0.5  # of a detection with its person
 
 
 def shift_boxes(
@@ -99,22 +59,10 @@ def shift_boxes(
 def scale_boxes(
     bboxes_xyxy: np.ndarray, size: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Enlarge or shrink each box about its centre, at random.
+    """Multiply each box's width and height by ``1 + size``, or divide them.
 
-    Width and height are both multiplied by ``1 + size`` or both divided by
-    it, which are equally far from the box.
-
-    Args:
-        bboxes_xyxy (np.ndarray): Boxes (N, 4) in pixels.
-        size (float): How much the larger of two sides exceeds the other, at
-            least 0.
-        rng (np.random.Generator): The source of the directions.
-
-    Returns:
-        np.ndarray: The scaled boxes (N, 4).
-
-    Raises:
-        ValueError: As :func:`shift_boxes`.
+    Which of the two is drawn for each box; its centre stays. Arguments,
+    result and errors are those of :func:`shift_boxes`.
     """
     boxes = _checked(bboxes_xyxy, size)
     signs = rng.choice([-1.0, 1.0], (len(boxes), 1))
@@ -126,21 +74,10 @@ def scale_boxes(
 def truncate_boxes(
     bboxes_xyxy: np.ndarray, size: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Cut a part off each box, on a side that is drawn.
+    """Move one side of each box inwards by ``size`` of its width or height.
 
-    Left, top, right and bottom are equally likely; the side moves inwards by
-    ``size`` of the width or height.
-
-    Args:
-        bboxes_xyxy (np.ndarray): Boxes (N, 4) in pixels.
-        size (float): The part that is cut off, in ``[0, 1)``.
-        rng (np.random.Generator): The source of the directions.
-
-    Returns:
-        np.ndarray: The truncated boxes (N, 4).
-
-    Raises:
-        ValueError: As :func:`shift_boxes`, or the size is not below 1.
+    Left, top, right and bottom are equally likely. Arguments, result and
+    errors are those of :func:`shift_boxes`; ``size`` must be below 1.
     """
     boxes = _checked(bboxes_xyxy, size)
     if size >= 1:
@@ -191,32 +128,11 @@ def amplify_errors(
     return np.where(narrow, least, sides)
 
 
-def _checked(bboxes_xyxy: np.ndarray, size: float) -> np.ndarray:
-    """Return the boxes as a new float64 array; refuse what is no box."""
-    boxes = np.array(bboxes_xyxy, dtype=np.float64)
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f'boxes must be (N, 4), not {boxes.shape}')
-    with np.errstate(invalid='ignore'):
-        bad = ~(boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-    bad |= ~np.isfinite(boxes).all(axis=1)
-    if bad.any():
-        index = int(bad.argmax())
-        raise ValueError(
-            f'box {index} (xyxy) is empty or not finite: '
-            f'{boxes[index].tolist()}'
-        )
-    if not 0 <= size < np.inf:
-        raise ValueError(f'the size of an error must be at least 0: {size}')
-    return boxes
-
-
-DRAWN_ERRORS = {
+_DRAWN = {
     'shift': shift_boxes,
     'scale': scale_boxes,
     'truncation': truncate_boxes,
 }
-AMPLIFICATION = 'amplification'
-ERROR_KINDS = (*DRAWN_ERRORS, AMPLIFICATION)
 
 
 def perturb_boxes(
@@ -225,18 +141,17 @@ def perturb_boxes(
     size: float,
     detections: list[dict[str, Any]] | None = None,
     seed: int = 0,
-    min_iou: float = 0.5,
 ) -> list[dict[str, Any]]:
     """Give the annotated or the detected boxes errors of one size.
 
     ``'shift'``, ``'scale'`` and ``'truncation'`` move the annotated boxes of
     the people that mmpose would evaluate on annotated boxes (with keypoints,
     no crowds; clipped to the image, score 1), so that a size of 0 is the
-    oracle. See :mod:`rmpe_spm.experiments.box_perturbation` for the sizes.
+    oracle.
 
     ``'amplification'`` multiplies the errors of the detections by ``size``.
     Detections are matched one to one with annotated people, the best score
-    first, at an IoU of at least ``min_iou``. One that is left over, but
+    first, at an IoU of at least ``MIN_IOU``. One that is left over, but
     overlaps a person as much, is a redundant detection of that person and
     moves with the others, since it would stand in for them otherwise.
     The rest, false positives, stay. Order and scores stay, too.
@@ -253,8 +168,6 @@ def perturb_boxes(
         detections (list, optional): The content of a COCO results file with
             person boxes, for ``'amplification'`` only. Defaults to None.
         seed (int): The seed of the directions. Defaults to 0.
-        min_iou (float): The smallest IoU of a detection with its person.
-            Defaults to 0.5.
 
     Returns:
         list[dict]: ``image_id``, ``category_id``, ``bbox`` (xywh in pixels)
@@ -290,51 +203,67 @@ def perturb_boxes(
         if is_usable_bbox(box, sizes[person['image_id']])
     ]
     if kind == AMPLIFICATION:
-        return _amplified(people, sizes, detections, size, min_iou)
+        return _amplified(people, sizes, detections, size)
     people = [each for each in people if _is_evaluated(each[0])]
     boxes = np.array([box for _, box in people]).reshape(-1, 4)
-    rng = np.random.default_rng(seed)
+    moved = _DRAWN[kind](boxes, size, np.random.default_rng(seed))
     return [
-        _entry(person['image_id'], person['category_id'], box, 1.0)
-        for (person, _), box in zip(
-            people, DRAWN_ERRORS[kind](boxes, size, rng), strict=True
+        dict(
+            image_id=person['image_id'],
+            category_id=person['category_id'],
+            bbox=_as_xywh(box),
+            score=1.0,
         )
+        for (person, _), box in zip(people, moved, strict=True)
     ]
 
 
-def write_perturbed_boxes(
-    out_file: str | Path,
-    annotations: Mapping[str, Any],
-    kind: str,
-    size: float,
-    bbox_file: str | Path | None = None,
-    seed: int = 0,
-    min_iou: float = 0.5,
-) -> Path:
-    """Write what :func:`perturb_boxes` makes.
+def read_people(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the people of a data set in COCO's layout.
+
+    Of MPII these are the people, with the boxes, of
+    :class:`~rmpe_spm.MpiiMultiPersonDataset` in top-down
+    mode; its annotations know no sizes of images, and its boxes are not
+    clipped.
 
     Args:
-        out_file (str | Path): The file to write; its folder is made.
-        annotations (Mapping): The content of a COCO keypoint file.
-        kind (str): One of ``ERROR_KINDS``.
-        size (float): The size of the error.
-        bbox_file (str | Path, optional): Person detections, COCO results;
-            for ``'amplification'`` only. Defaults to None.
-        seed (int): The seed of the directions. Defaults to 0.
-        min_iou (float): The smallest IoU of a match. Defaults to 0.5.
+        dataset (mapping): ``test_dataloader.dataset`` of a config, with
+            annotations in COCO's layout or of MPII.
 
     Returns:
-        Path: The written file, for a data set's ``bbox_file``.
+        dict: ``images`` and ``annotations``.
 
     Raises:
-        ValueError: As :func:`perturb_boxes`.
+        ConfigError: The annotations are missing or cannot be read.
     """
-    detections = bbox_file and json.loads(Path(bbox_file).read_bytes())
-    boxes = perturb_boxes(annotations, kind, size, detections, seed, min_iou)
-    out_file = Path(out_file)
-    out_file.parent.mkdir(parents=True, exist_ok=True)
-    out_file.write_text(json.dumps(boxes), encoding='utf-8')
-    return out_file
+    kind = dataset.get('type')
+    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+    try:
+        if isinstance(kind, type) and issubclass(kind, MpiiMultiPersonDataset):
+            return _mpii_people(kind, dataset)
+        root = Path(dataset.get('data_root') or '')
+        return read_json(root / dataset['ann_file'])
+    except (ValueError, FileNotFoundError) as error:
+        raise ConfigError(f'test_dataloader.dataset: {error}') from error
+
+
+def _checked(bboxes_xyxy: np.ndarray, size: float) -> np.ndarray:
+    """Return the boxes as a new float64 array; refuse what is no box."""
+    boxes = np.array(bboxes_xyxy, dtype=np.float64)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f'boxes must be (N, 4), not {boxes.shape}')
+    with np.errstate(invalid='ignore'):
+        bad = ~(boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    bad |= ~np.isfinite(boxes).all(axis=1)
+    if bad.any():
+        index = int(bad.argmax())
+        raise ValueError(
+            f'box {index} (xyxy) is empty or not finite: '
+            f'{boxes[index].tolist()}'
+        )
+    if not 0 <= size < np.inf:
+        raise ValueError(f'the size of an error must be at least 0: {size}')
+    return boxes
 
 
 def _clipped(
@@ -360,65 +289,55 @@ def _amplified(
     sizes: Mapping[int, tuple[int, int]],
     detections: list[dict],
     factor: float,
-    min_iou: float,
 ) -> list[dict]:
     """Return the detections with their errors multiplied."""
-    by_image = defaultdict(list)
+    annotated = defaultdict(list)
     for person, box in people:
-        by_image[person['image_id']].append(box)
-    usable = []
+        annotated[person['image_id']].append(box)
+    entries, by_image = [], defaultdict(list)
     for detection in detections:
         x, y, w, h = detection['bbox'][:4]
-        size = sizes.get(detection['image_id'])
-        if size and is_usable_bbox((x, y, x + w, y + h), size):
-            usable.append((detection, (x, y, x + w, y + h)))
-    groups = defaultdict(list)
-    for index, (detection, _) in enumerate(usable):
-        groups[detection['image_id']].append(index)
-    entries = [dict(detection) for detection, _ in usable]
-    for image_id, indices in groups.items():
-        annotated = np.array(by_image[image_id]).reshape(-1, 4)
-        detected = np.array([usable[i][1] for i in indices])
-        scores = np.array([usable[i][0]['score'] for i in indices])
-        owners = _owners(annotated, detected, scores, min_iou)
+        box, size = (x, y, x + w, y + h), sizes.get(detection['image_id'])
+        if size and is_usable_bbox(box, size):
+            entries.append(dict(detection))
+            by_image[detection['image_id']].append((entries[-1], box))
+    for image_id, members in by_image.items():
+        truth = np.array(annotated[image_id]).reshape(-1, 4)
+        boxes = np.array([box for _, box in members])
+        scores = np.array([entry['score'] for entry, _ in members])
+        owners = _owners(truth, boxes, scores)
         owned = np.flatnonzero(owners >= 0)
-        moved = amplify_errors(
-            annotated[owners[owned]], detected[owned], factor
-        )
-        for position, box in zip(owned, moved, strict=True):
-            entry = entries[indices[position]]
-            entry['bbox'] = _as_xywh(box)
+        moved = amplify_errors(truth[owners[owned]], boxes[owned], factor)
+        for place, box in zip(owned, moved, strict=True):
+            members[place][0]['bbox'] = _as_xywh(box)
     return entries
 
 
 def _owners(
-    annotated: np.ndarray,
-    detected: np.ndarray,
-    scores: np.ndarray,
-    min_iou: float,
+    annotated: np.ndarray, detected: np.ndarray, scores: np.ndarray
 ) -> np.ndarray:
     """The person (M,) that each detection shows, -1 for none."""
     if not len(annotated):
         return np.full(len(detected), -1)
-    matches = match_detections(annotated, detected, scores, min_iou)
+    matches = match_detections(annotated, detected, scores, MIN_IOU)
     ious = pairwise_iou(detected, annotated)
-    owners = np.where(ious.max(axis=1) >= min_iou, ious.argmax(axis=1), -1)
+    owners = np.where(ious.max(axis=1) >= MIN_IOU, ious.argmax(axis=1), -1)
     matched = matches >= 0
     owners[matches[matched]] = np.flatnonzero(matched)
     return owners
 
 
-def _entry(
-    image_id: int, category_id: int, bbox_xyxy: np.ndarray, score: float
-) -> dict[str, Any]:
-    return dict(
-        image_id=image_id,
-        category_id=category_id,
-        bbox=_as_xywh(bbox_xyxy),
-        score=score,
-    )
-
-
 def _as_xywh(bbox_xyxy: np.ndarray) -> list[float]:
     x0, y0, x1, y1 = bbox_xyxy.tolist()
     return [x0, y0, x1 - x0, y1 - y0]
+
+
+def _mpii_people(kind: type, dataset: Mapping[str, Any]) -> dict[str, Any]:
+    left_out = ('type', 'data_mode', *OTHER_SETTINGS)
+    settings = {k: v for k, v in dataset.items() if k not in left_out}
+    data = kind(**settings, data_mode='topdown')
+    people = [
+        data.get_data_info(index)['raw_ann_info'] for index in range(len(data))
+    ]
+    images = dict.fromkeys(person['image_id'] for person in people)
+    return dict(images=[dict(id=i) for i in images], annotations=people)

@@ -1,0 +1,43 @@
+"""Numbers as Markdown: tables, and means over seeds."""
+
+from collections.abc import Iterable, Sequence
+from statistics import mean, stdev
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence]) -> str:
+    """Write a table.
+
+    Args:
+        head (sequence): The names of the columns.
+        rows (iterable): The cells of each row, as :class:`str` gives them.
+
+    Returns:
+        str: One line a row, with a line break at the end.
+    """
+    lines = [head, ['---'] * len(head), *rows]
+    return ''.join(f'| {" | ".join(map(_cell, line))} |\n' for line in lines)
+
+
+def over_seeds(values: Sequence[float], form: str = '.3f') -> str:
+    """Write the mean and, of several values, the sample standard deviation.
+
+    Example:
+        >>> over_seeds([0.2, 0.4])
+        '0.300 ± 0.141'
+
+    Args:
+        values (sequence): One value a seed.
+        form (str): The format of the mean. Defaults to '.3f'.
+
+    Returns:
+        str: The mean, and after ± the deviation without a sign.
+    """
+    text = f'{mean(values):{form}}'
+    if len(values) > 1:
+        text += f' ± {stdev(values):{form.lstrip("+")}}'
+    return text
+
+
+def _cell(value: object) -> str:
+    """One line of text that ends no cell."""
+    return ' '.join(str(value).replace('|', '\\|').split())

@@ -1,0 +1,91 @@
+import cv2
+import numpy as np
+import pytest
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+
+from rmpe_spm.experiments.drawing import draw_results, make_contact_sheet
+
+
+@pytest.fixture
+def content(tmp_path):
+    """A grey image with one annotated person and two predictions."""
+    cv2.imwrite(str(tmp_path / 'a.png'), np.full((60, 80, 3), 127, np.uint8))
+    poses = [
+        sum(([10 + 3 * k, y, flag] for k in range(17)), [])
+        for y, flag in ((20, 2), (45, 0.9), (5, 0.9))
+    ]
+    annotations = dict(
+        images=[dict(id=1, file_name='a.png', width=80, height=60)],
+        annotations=[
+            dict(id=1, image_id=1, num_keypoints=17, keypoints=poses[0])
+        ],
+    )
+    results = [
+        dict(image_id=1, keypoints=pose, score=score)
+        for pose, score in zip(poses[1:], (1.0, 0.1), strict=True)
+    ]
+    return annotations, results
+
+
+def _draw(content, tmp_path, **options):
+    meta = parse_pose_metainfo(
+        dict(from_file='configs/_base_/datasets/coco.py')
+    )
+    return draw_results(*content, tmp_path, tmp_path / 'out', meta, **options)
+
+
+def _drawn(picture):
+    return np.abs(picture.astype(int) - 127).max(axis=2) > 40
+
+
+def test_ground_truth_left_and_strong_prediction_right(content, tmp_path):
+    (path,) = _draw(content, tmp_path)
+    picture = cv2.imread(str(path))
+    assert picture.shape == (60, 160, 3)
+    drawn = _drawn(picture)
+    assert drawn[18:23, 10:60].mean() > 0.3
+    assert not drawn[43:48, :80].any()
+    assert drawn[43:48, 90:140].mean() > 0.3
+    assert not drawn[:10].any(), 'a weak instance was drawn'
+
+
+def test_score_threshold_is_relative_to_the_best(content, tmp_path):
+    content[1][0]['score'] = 0.2
+    (path,) = _draw(content, tmp_path)
+    assert _drawn(cv2.imread(str(path)))[3:8, 90:140].mean() > 0.3
+
+
+def test_wide_pictures_are_made_smaller(content, tmp_path):
+    (path,) = _draw(content, tmp_path, max_width=80)
+    assert cv2.imread(str(path)).shape == (30, 80, 3)
+
+
+def test_names_the_missing_image(content, tmp_path):
+    (tmp_path / 'a.png').unlink()
+    with pytest.raises(FileNotFoundError, match=r'a\.png.*image 1'):
+        _draw(content, tmp_path)
+
+
+def test_contact_sheet_places_pictures_row_by_row(tmp_path):
+    paths = []
+    for i in range(3):
+        paths.append(tmp_path / f'{i}.png')
+        cv2.imwrite(str(paths[-1]), np.full((4, 6, 3), 50 * (i + 1), np.uint8))
+    sheet = cv2.imread(str(make_contact_sheet(paths, tmp_path / 's.png')))
+    assert sheet.shape == (8, 12, 3)
+    corners = [sheet[0, 0, 0], sheet[0, 6, 0], sheet[4, 0, 0], sheet[4, 6, 0]]
+    assert corners == [50, 100, 150, 0]
+    with pytest.raises(ValueError, match='no pictures'):
+        make_contact_sheet([], tmp_path / 's.png')
+
+
+def test_images_of_one_name_do_not_overwrite_each_other(content, tmp_path):
+    images = content[0]['images']
+    for number, folder in ((2, 'b'), (3, 'c')):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / 'x.png'
+        cv2.imwrite(str(path), np.full((60, 80, 3), 9, np.uint8))
+        images.append(dict(id=number, file_name=f'{folder}/x.png'))
+    paths = _draw(content, tmp_path)
+    assert [p.name for p in paths] == ['a.jpg', 'x_2.jpg', 'x_3.jpg']
+    assert all(path.is_file() for path in paths)
