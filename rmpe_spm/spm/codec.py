@@ -60,7 +60,8 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             peaks, ``background_weight`` elsewhere, 0 on persons that are too
             small, float32
         - displacements (np.ndarray): Displacements divided by Z in shape
-            (2K, H, W), channels x0, y0, x1, y1, ..., float32
+            (2K, H, W), channels x0, y0, x1, y1, ..., float32; or, with
+            ``generate_keypoint_offsets``, (4K, H, W), the offsets last
         - displacement_weights (np.ndarray): 1 where there is a target, else
             0, in the same shape, float32
         - joint_offsets, joint_offset_weights (np.ndarray): With
@@ -113,6 +114,10 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             joints too. Defaults to ``False``.
         keypoint_sigma (float): Size of their peaks, in ``unit``. Defaults to
             3.
+        generate_keypoint_offsets (bool): Whether each joint gets vectors to
+            it, divided by Z, in the window of radius ``tau`` around it too,
+            from which the places of heatmap peaks are refined (as in
+            CenterNet and MoveNet). Defaults to ``False``.
         generate_joint_offsets (bool): Whether to give root-to-joint
             displacements too, for a loss on accumulated displacements.
             Defaults to ``False``.
@@ -166,6 +171,7 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         normalizer: str | float | None = 'diagonal',
         generate_keypoint_heatmaps: bool = False,
         keypoint_sigma: float = 3,
+        generate_keypoint_offsets: bool = False,
         generate_joint_offsets: bool = False,
         ignore_outside: bool = False,
         min_diagonal: float = 0,
@@ -189,6 +195,7 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         self.missing_parent = missing_parent
         self.generate_keypoint_heatmaps = generate_keypoint_heatmaps
         self.keypoint_sigma = keypoint_sigma
+        self.generate_keypoint_offsets = generate_keypoint_offsets
         self.generate_joint_offsets = generate_joint_offsets
         self.ignore_outside = ignore_outside
         self.min_diagonal = min_diagonal
@@ -206,19 +213,23 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
 
     @property
     def starts_from_cell(self) -> tuple[bool, ...]:
-        """Which joints' displacements start from the cell they are read at.
+        """Which displacements start from the cell they are read at.
 
         All of them around parents and in the flat form, else level 2 only;
-        the others are vectors between two joints.
+        the others are vectors between two joints. Keypoint offsets do.
         """
         everywhere = self.displacement_location == 'parent'
-        return tuple(everywhere or level == 2 for level in self.tree.levels)
+        starts = [everywhere or level == 2 for level in self.tree.levels]
+        if self.generate_keypoint_offsets:
+            starts += [True] * self.tree.num_joints
+        return tuple(starts)
 
     def accumulate(self, displacements: Tensor) -> Tensor:
         """Add displacements up along the paths from the root.
 
         Args:
-            displacements (Tensor): Maps (B, 2K, H, W) that lie at the root.
+            displacements (Tensor): Maps (B, 2K, H, W) that lie at the root,
+                after which keypoint offsets may come.
 
         Returns:
             Tensor: Root-to-joint displacements (B, 2K, H, W).
@@ -226,7 +237,9 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         ancestors = tensor_on_device_of(
             self.tree.ancestor_matrix, displacements
         )
-        maps = displacements.unflatten(1, (self.tree.num_joints, 2))
+        num_joints = self.tree.num_joints
+        maps = displacements[:, : 2 * num_joints]
+        maps = maps.unflatten(1, (num_joints, 2))
         summed = torch.einsum('ja,baxhw->bjxhw', ancestors, maps)
         return summed.flatten(1, 2)
 
@@ -297,7 +310,7 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             ),
         )
 
-        def encode_displacements(tree):
+        def encode_displacements(tree, location=self.displacement_location):
             return displacement_maps(
                 points,
                 labelled,
@@ -311,14 +324,15 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
                 self.normalizer,
                 self.window,
                 self.overlap,
-                self.displacement_location,
+                location,
                 self.missing_parent,
             )
 
-        (
-            encoded['displacements'],
-            encoded['displacement_weights'],
-        ) = encode_displacements(self.tree)
+        targets = encode_displacements(self.tree)
+        if self.generate_keypoint_offsets:
+            offsets = encode_displacements(self.tree.flat(), 'joint')
+            targets = map(np.concatenate, zip(targets, offsets, strict=True))
+        encoded['displacements'], encoded['displacement_weights'] = targets
         if self.generate_joint_offsets:
             (
                 encoded['joint_offsets'],
@@ -341,19 +355,23 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         displacements: Tensor,
         snap_thr: float | None = None,
         snap_distance: float = 0.1,
+        snap_to: str = 'nearest',
     ) -> PaddedPoses:
         """Decode a batch into tensors of fixed shape, on the device.
 
         Args:
             heatmaps (Tensor): (B, 1, H, W) or (B, K+1, H, W), root last.
-            displacements (Tensor): (B, 2K, H, W).
+            displacements (Tensor): (B, 2K, H, W), or (B, 4K, H, W) with
+                ``generate_keypoint_offsets``.
             snap_thr (float, optional): Move joints to peaks of their own
                 heatmaps above this score; with displacements around parents
                 level by level, so that the next level is read where the peak
                 is. Defaults to ``None``: don't.
-            snap_distance (float): The furthest that a joint may move, as a
-                fraction of the diagonal of its person's joints. Defaults to
-                0.1.
+            snap_distance (float): How far joints move, as a fraction of the
+                diagonal of the person's joints. Defaults to 0.1.
+            snap_to (str): ``'nearest'`` or ``'best'``, see
+                :func:`~rmpe_spm.spm.decoding.snap_to_peaks`. Defaults to
+                ``'nearest'``.
 
         Returns:
             PaddedPoses: M candidates for each image, best first, M being
@@ -374,6 +392,10 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             )
             root_scores = torch.where(finite[:, None], root_scores, 0.0)
             hierarchy = self.tree, self.normalizer, self.displacement_location
+            offsets = None
+            if self.generate_keypoint_offsets:
+                displacements, offsets = displacements.chunk(2, dim=1)
+                offsets = offsets * self.normalizer
             has_keypoint_heatmaps = heatmaps.shape[1] == num_joints + 1
             if snap_thr is None:
                 keypoints = read_poses(displacements, cells, *hierarchy)
@@ -384,10 +406,15 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
                         'with keypoint heatmaps'
                     )
                 peaks = find_joint_peaks(
-                    heatmaps[:, :-1], snap_thr, self.decode_nms_kernel
+                    heatmaps[:, :-1], snap_thr, self.decode_nms_kernel, offsets
                 )
                 keypoints = read_snapped_poses(
-                    displacements, cells, peaks, snap_distance, *hierarchy
+                    displacements,
+                    cells,
+                    peaks,
+                    snap_distance,
+                    snap_to,
+                    *hierarchy,
                 )
             if has_keypoint_heatmaps:
                 keypoint_scores = sample_keypoint_scores(
@@ -410,16 +437,17 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
 
     def _check_maps(self, heatmaps: Tensor, displacements: Tensor) -> None:
         num_joints = self.tree.num_joints
+        num_vectors = num_joints * (2 if self.generate_keypoint_offsets else 1)
         fits = (
             heatmaps.shape[1] in (1, num_joints + 1)
-            and displacements.shape[1] == 2 * num_joints
+            and displacements.shape[1] == 2 * num_vectors
             and heatmaps.shape[2:] == displacements.shape[2:]
             and heatmaps.shape[0] == displacements.shape[0]
         )
         if not fits:
             raise ValueError(
                 f'HierarchicalSPRCodec: with {num_joints} joints the maps '
-                f'must have 1 or {num_joints + 1} and {2 * num_joints} '
+                f'must have 1 or {num_joints + 1} and {2 * num_vectors} '
                 'channels and the same height and width, got '
                 f'{tuple(heatmaps.shape)} and {tuple(displacements.shape)}'
             )

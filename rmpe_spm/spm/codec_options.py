@@ -28,6 +28,7 @@ KNOWN_OPTIONS = frozenset(
         'shift_heatmap',
         'snap_distance',
         'snap_thr',
+        'snap_to',
     )
 )
 
@@ -147,6 +148,14 @@ def check_options(
         raise ValueError(
             'HierarchicalSPRCodec: decode_nms_kernel must be odd and '
             f'positive, got {kernel}'
+        )
+    if (
+        options['generate_keypoint_offsets']
+        and not (options['generate_keypoint_heatmaps'])
+    ):
+        raise ValueError(
+            'HierarchicalSPRCodec: generate_keypoint_offsets refines peaks of '
+            'keypoint heatmaps: set generate_keypoint_heatmaps=True too'
         )
     if options['generate_joint_offsets'] and (
         options['displacement_location'] != 'root'

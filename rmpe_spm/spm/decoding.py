@@ -111,7 +111,11 @@ def _window_maximum(maps: Tensor, radius: int) -> Tensor:
 
 
 def find_joint_peaks(
-    heatmaps: Tensor, score_thr: float, nms_kernel: int, max_peaks: int = 40
+    heatmaps: Tensor,
+    score_thr: float,
+    nms_kernel: int,
+    offsets: Tensor | None = None,
+    max_peaks: int = 40,
 ) -> Tensor:
     """Find the peaks of the joints' heatmaps to which joints can snap.
 
@@ -119,12 +123,15 @@ def find_joint_peaks(
         heatmaps (Tensor): Keypoint heatmaps (B, K, H, W).
         score_thr (float): A lower peak attracts nothing.
         nms_kernel (int): As in :func:`find_root_peaks`.
+        offsets (Tensor, optional): Vectors (B, 2K, H, W) in cells from each
+            cell to its joint. Defaults to ``None``.
         max_peaks (int): P, peaks looked at per heatmap. Defaults to 40.
 
     Returns:
-        Tensor: Peaks (B, K, P, 2) in cells, float32, infinite where there is
-        none. A peak's place is refined by a quarter cell towards its higher
-        neighbour.
+        Tensor: Peaks (B, K, P, 3), float32: x and y in cells, infinite where
+        there is none, and the score. A peak's place is the highest cell's
+        plus the offset there, or without offsets a quarter cell towards its
+        higher neighbour.
     """
     batch, num_joints, height, width = heatmaps.shape
     heatmaps = heatmaps.float()
@@ -132,7 +139,23 @@ def find_joint_peaks(
         heatmaps.flatten(0, 1), nms_kernel, max_peaks
     )
     x, y = cells % width, cells // width
-    flat = heatmaps.flatten(0, 1).flatten(1)
+    places = torch.stack((x, y), dim=-1)
+    if offsets is not None:
+        steps = offsets.reshape(batch * num_joints, 2, -1)
+        index = cells[:, None].expand(-1, 2, -1)
+        steps = steps.gather(2, index).transpose(1, 2).float()
+    else:
+        steps = _quarter_steps(heatmaps.flatten(0, 1), x, y)
+    is_peak = scores[..., None] > score_thr
+    places = torch.where(is_peak, places + steps, float('inf'))
+    peaks = torch.cat((places, scores[..., None]), dim=-1)
+    return peaks.reshape(batch, num_joints, -1, 3)
+
+
+def _quarter_steps(maps: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """A quarter cell towards the higher neighbours of cells (B, P)."""
+    height, width = maps.shape[-2:]
+    flat = maps.flatten(1)
 
     def value(x: Tensor, y: Tensor) -> Tensor:
         x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
@@ -140,33 +163,40 @@ def find_joint_peaks(
 
     step_x = (value(x + 1, y) - value(x - 1, y)).sign() * 0.25
     step_y = (value(x, y + 1) - value(x, y - 1)).sign() * 0.25
-    peaks = torch.stack((x + step_x, y + step_y), dim=-1)
-    peaks = torch.where(scores[..., None] > score_thr, peaks, float('inf'))
-    return peaks.reshape(batch, num_joints, -1, 2)
+    return torch.stack((step_x, step_y), dim=-1)
 
 
 def snap_to_peaks(
-    keypoints: Tensor, peaks: Tensor, max_distance: Tensor
+    keypoints: Tensor, peaks: Tensor, reach: Tensor, snap_to: str = 'nearest'
 ) -> Tensor:
-    """Move each joint to the nearest peak of its own heatmap.
+    r"""Move each joint to a peak of its own heatmap.
 
     Args:
         keypoints (Tensor): Joints (B, M, K, 2) in cells.
-        peaks (Tensor): Their peaks (B, K, P, 2) in cells, infinite where
-            there is none.
-        max_distance (Tensor): How far a joint may move, (B, M) in cells.
+        peaks (Tensor): Their peaks (B, K, P, 3), as
+            :func:`find_joint_peaks` gives them.
+        reach (Tensor): r, a distance for each person, (B, M) in cells.
+        snap_to (str): ``'nearest'``: the nearest peak within r; ``'best'``:
+            the one with the highest score times
+            :math:`\exp(-d^2 / (2 r^2))`, d being its distance. Defaults to
+            ``'nearest'``.
 
     Returns:
-        Tensor: Joints (B, M, K, 2) in cells; a joint without a peak in
-        reach stays.
+        Tensor: Joints (B, M, K, 2) in cells; a joint without such a peak
+        stays.
     """
-    peaks = peaks[:, None].expand(-1, keypoints.shape[1], -1, -1, -1)
-    distance = (peaks - keypoints[:, :, :, None]).norm(dim=-1)
-    nearest, index = distance.min(dim=-1, keepdim=True)
+    places = peaks[:, None, ..., :2].expand(-1, keypoints.shape[1], -1, -1, -1)
+    distance = (places - keypoints[:, :, :, None]).norm(dim=-1)
+    reach = reach[:, :, None, None]
+    if snap_to == 'best':
+        weights = torch.exp(-((distance / reach) ** 2) / 2)
+        best, index = (weights * peaks[:, None, ..., 2]).max(-1, keepdim=True)
+        moves = best > 0
+    else:
+        nearest, index = distance.min(dim=-1, keepdim=True)
+        moves = nearest <= reach
     index = index[..., None].expand(-1, -1, -1, -1, 2)
-    snapped = peaks.gather(3, index)[:, :, :, 0]
-    in_reach = nearest <= max_distance[:, :, None, None]
-    return torch.where(in_reach, snapped, keypoints)
+    return torch.where(moves, places.gather(3, index)[:, :, :, 0], keypoints)
 
 
 def sample_keypoint_scores(heatmaps: Tensor, keypoints: Tensor) -> Tensor:
@@ -327,6 +357,7 @@ def read_snapped_poses(
     cells: Tensor,
     peaks: Tensor,
     snap_distance: float,
+    snap_to: str,
     tree: KinematicTree,
     normalizer: float,
     location: str = 'root',
@@ -340,10 +371,11 @@ def read_snapped_poses(
     Args:
         displacements (Tensor): Maps (B, 2K, H, W).
         cells (Tensor): Flat root cells (B, M), int64.
-        peaks (Tensor): Peaks (B, K, P, 2) in cells, infinite where there is
-            none.
-        snap_distance (float): The furthest that a joint may move, as a
-            fraction of the diagonal of its person's joints.
+        peaks (Tensor): Peaks (B, K, P, 3), as :func:`find_joint_peaks` gives
+            them.
+        snap_distance (float): r of :func:`snap_to_peaks` as a fraction of
+            the diagonal of the person's joints.
+        snap_to (str): As in :func:`snap_to_peaks`.
         tree (KinematicTree): The hierarchy.
         normalizer (float): Z, in cells.
         location (str): As in :func:`read_poses`. Defaults to ``'root'``.
@@ -355,13 +387,13 @@ def read_snapped_poses(
     extent = keypoints.amax(dim=2) - keypoints.amin(dim=2)
     reach = snap_distance * extent.norm(dim=-1)
     if location == 'root':
-        return snap_to_peaks(keypoints, peaks, reach)
+        return snap_to_peaks(keypoints, peaks, reach, snap_to)
     return read_parent_located(
         displacements,
         cells,
         tree,
         normalizer,
         lambda joints, level: snap_to_peaks(
-            joints, take_channels(peaks, level), reach
+            joints, take_channels(peaks, level), reach, snap_to
         ),
     )

@@ -73,6 +73,12 @@ class SPMHead(BaseHead):
         keypoint_heatmaps (bool): Whether to predict heatmaps of the joints
             too, which score the joints and to which they can snap. Needs a
             codec with ``generate_keypoint_heatmaps``. Defaults to ``False``.
+        keypoint_offsets (bool): Whether to predict vectors from around each
+            joint to it, which refine the peaks. Needs a codec with
+            ``generate_keypoint_offsets``. Defaults to ``False``.
+        stage (dict, optional): A stage from ``MODELS`` that takes the place
+            of both branches and their options below, for example
+            ``dict(type='MoveNetStage')``. Defaults to ``None``.
         shared_head (dict, optional): Convolutions before both branches:
             ``num_convs``, ``channels``, ``kernel_size``, ``depthwise``.
             Defaults to ``None``: none.
@@ -120,10 +126,12 @@ class SPMHead(BaseHead):
       ``nms_joints_thr`` (nearby joints NMS, off by default);
     - ``max_num_people`` (int, default 30, no more than the codec's
       ``decode_max_instances``), ``output_heatmaps`` (bool);
-    - ``snap_thr`` (float) and ``snap_distance`` (float, default 0.1): move
-      joints to peaks of their own heatmaps above the score, by up to this
-      fraction of the pose's diagonal, parents before their children are read
-      with displacements around parents.
+    - ``snap_thr`` (float), ``snap_distance`` (float, default 0.1) and
+      ``snap_to`` (``'nearest'``, the default, or ``'best'``): move joints to
+      peaks of their own heatmaps above the score, the nearest one up to this
+      fraction of the pose's diagonal away, or the best one by score times a
+      Gaussian of this size; parents before their children are read with
+      displacements around parents.
 
     Predicted ``keypoint_scores`` are the root's score, times the joint's
     heatmap where it is predicted; ``bbox_scores`` are their means and
@@ -140,6 +148,8 @@ class SPMHead(BaseHead):
         num_stages: int = 1,
         in_index: int | Sequence[int] = -1,
         keypoint_heatmaps: bool = False,
+        keypoint_offsets: bool = False,
+        stage: OptConfigType = None,
         shared_head: OptConfigType = None,
         heatmap_head: OptConfigType = None,
         displacement_head: OptConfigType = None,
@@ -159,6 +169,7 @@ class SPMHead(BaseHead):
         self.num_stages = num_stages
         self.in_index = in_index
         self.keypoint_heatmaps = keypoint_heatmaps
+        self.keypoint_offsets = keypoint_offsets
         self.feedback = feedback
         self.beta = beta
         self.decoder = None
@@ -172,19 +183,27 @@ class SPMHead(BaseHead):
                 f'{num_stages} feature maps, one each: leave in_index out'
             )
 
-        self.stages = ModuleList(
-            SPMStage(
-                in_channels,
-                num_heatmaps=num_keypoints + 1 if keypoint_heatmaps else 1,
-                num_displacements=2 * num_keypoints,
-                shared_head=shared_head,
-                heatmap_head=heatmap_head,
-                displacement_head=displacement_head,
-                norm_cfg=norm_cfg or dict(type='BN'),
-                feedback=feedback and stage > 0,
-            )
-            for stage in range(num_stages)
+        channels = dict(
+            in_channels=in_channels,
+            num_heatmaps=num_keypoints + 1 if keypoint_heatmaps else 1,
+            num_displacements=num_keypoints * (4 if keypoint_offsets else 2),
         )
+        if stage is not None:
+            options = dict(stage, num_keypoints=num_keypoints, **channels)
+            stages = [MODELS.build(options) for _ in range(num_stages)]
+        else:
+            stages = [
+                SPMStage(
+                    **channels,
+                    shared_head=shared_head,
+                    heatmap_head=heatmap_head,
+                    displacement_head=displacement_head,
+                    norm_cfg=norm_cfg or dict(type='BN'),
+                    feedback=feedback and index > 0,
+                )
+                for index in range(num_stages)
+            ]
+        self.stages = ModuleList(stages)
         losses = dict(
             heatmap=heatmap_loss or dict(type='MapL2Loss'),
             displacement=displacement_loss or dict(type='MapL1Loss'),
@@ -213,12 +232,13 @@ class SPMHead(BaseHead):
                 f'SPMHead: num_keypoints={self.num_keypoints}, but the '
                 f"codec's kinematic tree has {num_joints} joints"
             )
-        generated = self.decoder.generate_keypoint_heatmaps
-        if generated != self.keypoint_heatmaps:
-            raise ValueError(
-                f'SPMHead: keypoint_heatmaps={self.keypoint_heatmaps}, but '
-                f'the codec has generate_keypoint_heatmaps={generated}'
-            )
+        for maps in ('keypoint_heatmaps', 'keypoint_offsets'):
+            generated = getattr(self.decoder, f'generate_{maps}')
+            if generated != getattr(self, maps):
+                raise ValueError(
+                    f'SPMHead: {maps}={getattr(self, maps)}, but the codec '
+                    f'has generate_{maps}={generated}'
+                )
         if with_joint_offsets and not self.decoder.generate_joint_offsets:
             raise ValueError(
                 'SPMHead: joint_offset_loss needs '
@@ -245,7 +265,8 @@ class SPMHead(BaseHead):
 
         Returns:
             list[tuple[Tensor, Tensor]]: For each stage heatmaps (B, 1 or
-            K+1, H, W), the root last, and displacements (B, 2K, H, W).
+            K+1, H, W), the root last, and displacements (B, 2K, H, W), or
+            (B, 4K, H, W) with keypoint offsets.
         """
         outputs = []
         for stage, feature in zip(
@@ -262,8 +283,8 @@ class SPMHead(BaseHead):
             feats (Sequence[Tensor]): Features (B, C, H, W) of the stages.
 
         Returns:
-            tuple[Tensor, Tensor]: Heatmaps (B, 1 or K+1, H, W), the root
-            last, and displacements (B, 2K, H, W).
+            tuple[Tensor, Tensor]: Heatmaps and displacements as in
+            :meth:`forward_stages`.
         """
         if self.feedback:
             return self.forward_stages(feats)[-1]
@@ -456,7 +477,7 @@ class SPMHead(BaseHead):
     def _decode_maps(self, maps: Maps, test_cfg: ConfigType) -> PaddedPoses:
         snap = {
             key: test_cfg[key]
-            for key in ('snap_thr', 'snap_distance')
+            for key in ('snap_thr', 'snap_distance', 'snap_to')
             if key in test_cfg
         }
         poses = self.decoder.decode_padded(*maps, **snap)

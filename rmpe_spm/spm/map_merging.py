@@ -63,11 +63,11 @@ def unflip_displacements(
     cell it is stored in; a vector between two joints doesn't.
 
     Args:
-        displacements (Tensor): Maps (B, 2K, H, W) of the mirrored image.
+        displacements (Tensor): Maps (B, 2K, H, W) of the mirrored image, or
+            (B, 4K, H, W) with keypoint offsets.
         flip_indices (Sequence[int]): The joint on the other side for each of
             the K joints.
-        from_cell (Sequence[bool]): Which joints' displacements start from
-            the cell.
+        from_cell (Sequence[bool]): Which vectors start from the cell.
         stride (float): s, input pixels per cell along x.
         normalizer (float): Z in cells, by which displacements are divided.
 
@@ -76,7 +76,9 @@ def unflip_displacements(
     """
     batch, _, height, width = displacements.shape
     maps = displacements.reshape(batch, -1, 2, height, width).flip(-1)
-    maps = take_channels(maps, flip_indices)
+    joints = len(flip_indices)
+    starts = range(0, maps.shape[1], joints)
+    maps = take_channels(maps, [i + j for i in starts for j in flip_indices])
     moved = tensor_on_device_of(from_cell, maps)
     moved = moved * ((stride - 1) / stride / normalizer)
     x = moved[:, None, None] - maps[:, :, 0]

@@ -28,7 +28,7 @@ class MoveNetStage(BaseModule):
         channels (int): Channels before each last convolution. Defaults to
             96.
         init_cfg (dict, optional): Initialisation. Defaults to ``None``:
-            Kaiming normal, the last convolutions near 0.
+            Kaiming normal.
     """
 
     def __init__(
@@ -40,42 +40,31 @@ class MoveNetStage(BaseModule):
         channels: int = 96,
         init_cfg: OptMultiConfig = None,
     ):
-        branches = dict(root=1)
-        if num_heatmaps > 1:
-            branches['keypoint'] = num_keypoints
-        branches['displacement'] = 2 * num_keypoints
-        if num_displacements > 2 * num_keypoints:
-            branches['offset'] = 2 * num_keypoints
-        near_zero = [dict(name=f'{branch}.3') for branch in branches]
-        super().__init__(
-            init_cfg
-            or [
-                dict(type='Kaiming', layer='Conv2d'),
-                dict(type='Normal', std=0.001, override=near_zero),
-            ]
+        super().__init__(init_cfg or dict(type='Kaiming', layer='Conv2d'))
+        heatmaps = dict(keypoint=num_heatmaps - 1, root=1)
+        displacements = dict(
+            displacement=2 * num_keypoints,
+            offset=num_displacements - 2 * num_keypoints,
         )
-        for branch, out_channels in branches.items():
-            self.add_module(
-                branch,
-                nn.Sequential(
-                    *separable_conv(in_channels, channels),
-                    nn.Conv2d(channels, out_channels, 1),
-                ),
-            )
-        self.heatmap_branches = [
-            branch for branch in ('keypoint', 'root') if branch in branches
-        ]
+        # the branches that give channels, in the maps' order
+        self.heatmap_branches = [b for b, own in heatmaps.items() if own]
         self.displacement_branches = [
-            branch
-            for branch in ('displacement', 'offset')
-            if branch in branches
+            b for b, own in displacements.items() if own
         ]
+        for branch, out_channels in (heatmaps | displacements).items():
+            if out_channels:
+                head = separable_conv(in_channels, channels)
+                head.append(nn.Conv2d(channels, out_channels, 1))
+                self.add_module(branch, head)
 
-    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, feature: Tensor, previous: None = None
+    ) -> tuple[Tensor, Tensor]:
         """Predict.
 
         Args:
             feature (Tensor): Feature map (B, C, H, W).
+            previous (None): Not used: these heads take no feedback.
 
         Returns:
             tuple[Tensor, Tensor]: Heatmaps (B, 1 or K+1, H, W) from 0 to 1,

@@ -142,7 +142,8 @@ def displacement_maps(
 
     so that reading any cell of the window and adding up the path to a joint
     gives its exact place. With ``location='parent'`` the window lies around
-    the joint's parent and all levels hold ``(x_i^j - p) / Z``.
+    the joint's parent and all levels hold ``(x_i^j - p) / Z``; with
+    ``location='joint'`` it lies around the joint itself.
 
     Args:
         keypoints (np.ndarray): Joints (N, K, 2) in cells.
@@ -162,7 +163,8 @@ def displacement_maps(
             persons that have the joint labelled, or belongs to the person
             with the ``'nearest'`` window centre or to the ``'smaller'``
             person (the first one in case of a tie). Defaults to ``'mean'``.
-        location (str): ``'root'`` or ``'parent'``. Defaults to ``'root'``.
+        location (str): ``'root'``, ``'parent'`` or ``'joint'``. Defaults to
+            ``'root'``.
         missing_parent (str): What becomes of a labelled joint whose parent
             is not labelled: ``'skip'`` leaves it out, ``'ancestor'`` takes
             the nearest labelled ancestor in the parent's place. Defaults to
@@ -195,7 +197,8 @@ def displacement_maps(
     if location == 'root':
         centers, active = roots[:, None], roots_valid[:, None]
     else:  # `active` leaves out the windows of joints that are not drawn
-        centers, active = anchor_points, drawn
+        centers = keypoints if location == 'joint' else anchor_points
+        active = drawn
 
     x, y, squared, inside = windows(
         centers, active, heatmap_size, tau, metric, window
@@ -208,7 +211,7 @@ def displacement_maps(
         inside = _first_owner(inside, cells, keys, width * height)
 
     points = np.where(drawn[..., None], keypoints, 0.0)
-    if location == 'parent':
+    if location != 'root':
         _fill_own_windows(targets, weights, points, inside, x, y, normalizer)
         return targets, weights
     # every target is `fixed - slope * cell`, summed over persons

@@ -105,7 +105,9 @@ def window_of(cfg):
 
 def see_people_everywhere(model):
     """Let an untrained network find somebody."""
-    layer = model.head.stages[-1].heatmap_layer
+    stage = model.head.stages[-1]
+    movenet = model.head.keypoint_offsets
+    layer = stage.root[-1] if movenet else stage.heatmap_layer
     torch.nn.init.zeros_(layer.weight)
     torch.nn.init.constant_(layer.bias, 0.5)
 

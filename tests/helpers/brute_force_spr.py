@@ -132,6 +132,10 @@ def encode(codec, keypoints, visible):
                     weights[joint, :, y, x] = 1
     if not codec.generate_keypoint_heatmaps:
         heatmaps = heatmaps[-1:]
+    if codec.generate_keypoint_offsets:
+        offsets, own = _keypoint_offsets(codec, persons, metric)
+        targets = np.concatenate((targets, offsets))
+        weights = np.concatenate((weights, own))
     return dict(
         heatmaps=heatmaps,
         displacements=targets.reshape(-1, height, width),
@@ -151,3 +155,27 @@ def _best(rivals, codec, persons, metric, p, centers):
             i,
         ),
     )
+
+
+def _keypoint_offsets(codec, persons, metric):
+    """Around each joint the vectors to it."""
+    width, height = codec.heatmap_size
+    shape = (codec.tree.num_joints, 2, height, width)
+    targets, weights = np.zeros(shape), np.zeros(shape)
+    for joint, y, x in np.ndindex(shape[0], height, width):
+        centers = {
+            i: points[joint]
+            for i, (points, labelled, _, _) in enumerate(persons)
+            if labelled[joint]
+            and _inside((x, y), points[joint], codec.tau, metric, codec.window)
+        }
+        if codec.overlap != 'mean':
+            owner = _best(
+                list(centers), codec, persons, metric, (x, y), centers
+            )
+            centers = {i: c for i, c in centers.items() if i == owner}
+        if centers:
+            mean = np.mean(list(centers.values()), axis=0)
+            targets[joint, :, y, x] = (mean - (x, y)) / codec.normalizer
+            weights[joint, :, y, x] = 1
+    return targets, weights

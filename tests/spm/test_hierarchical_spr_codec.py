@@ -11,6 +11,7 @@ from rmpe_spm.spm.codec import HierarchicalSPRCodec
 from rmpe_spm.spm.kinematic_tables import NAMED_TREES
 
 SMALL = dict(input_size=(96, 80), heatmap_size=(24, 20), sigma=4, tau=3)
+OFFSETS = dict(generate_keypoint_heatmaps=True, generate_keypoint_offsets=True)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,8 @@ SMALL = dict(input_size=(96, 80), heatmap_size=(24, 20), sigma=4, tau=3)
         dict(displacement_location='parent', overlap='smaller'),
         dict(displacement_location='parent', missing_parent='ancestor'),
         dict(generate_keypoint_heatmaps=True, normalizer=7.5),
+        OFFSETS,
+        dict(OFFSETS, overlap='nearest', displacement_location='parent'),
     ],
     ids=str,
 )
@@ -307,3 +310,5 @@ def test_starts_from_cell():
     flat = HierarchicalSPRCodec(**SMALL, kinematics='coco-flat')
     parent = HierarchicalSPRCodec(**SMALL, displacement_location='parent')
     assert all(flat.starts_from_cell) and all(parent.starts_from_cell)
+    offsets = HierarchicalSPRCodec(**SMALL, **OFFSETS).starts_from_cell
+    assert offsets == (*codec.starts_from_cell, *[True] * 17)

@@ -105,6 +105,33 @@ def test_snapping_takes_the_nearest_peak_of_each_candidate():
     heatmaps[0, 0, 4, 3], heatmaps[0, 0, 4, 15] = 0.5, 0.9
     keypoints = torch.tensor([[[[5.0, 4.0]], [[14.0, 4.0]]]])
     peaks = find_joint_peaks(heatmaps, 0.1, 3)
-    assert peaks.shape == (1, 1, 40, 2)
+    assert peaks.shape == (1, 1, 40, 3)
     snapped = snap_to_peaks(keypoints, peaks, torch.full((1, 2), 9.0))
     assert snapped[0, :, 0].tolist() == [[3, 4], [15, 4]]
+
+
+@pytest.mark.parametrize(
+    ('reach', 'expected'),
+    [
+        (4.0, [9.0, 4.0]),  # 0.9 exp(-4^2/(2 4^2)) beats 0.5 exp(-2^2/(2 4^2))
+        (2.0, [3.0, 4.0]),  # the nearer one
+        (0.01, [5.0, 4.0]),  # too far away to weigh anything
+    ],
+)
+def test_snapping_to_the_best_peak(reach, expected):
+    heatmaps = torch.zeros(1, 1, 9, 20)
+    heatmaps[0, 0, 4, 3], heatmaps[0, 0, 4, 9] = 0.5, 0.9
+    keypoints = torch.tensor([[[[5.0, 4.0]]]])
+    peaks = find_joint_peaks(heatmaps, 0.1, 3)
+    reach = torch.tensor([[reach]])
+    snapped = snap_to_peaks(keypoints, peaks, reach, 'best')
+    assert snapped[0, 0, 0].tolist() == expected
+
+
+def test_offsets_refine_peaks():
+    heatmaps, offsets = torch.zeros(1, 2, 6, 8), torch.rand(1, 4, 6, 8)
+    heatmaps[0, 1, 3, 5] = 0.5
+    offsets[0, 2:, 3, 5] = torch.tensor([0.375, -1.5])
+    peaks = find_joint_peaks(heatmaps, 0.1, 3, offsets)
+    assert peaks[0, 1, 0].tolist() == [5.375, 1.5, 0.5]
+    assert peaks[0, 0, :, :2].isinf().all()

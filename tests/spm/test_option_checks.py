@@ -25,6 +25,7 @@ SMALL = dict(input_size=(96, 80), heatmap_size=(24, 20), sigma=4, tau=3)
         (dict(tau=2, unit='input'), 'half the diagonal'),
         (dict(decode_nms_kernel=4), 'odd'),
         (dict(decode_thr=-0.1), 'decode_thr must not be negative'),
+        (dict(generate_keypoint_offsets=True), 'generate_keypoint_heatmaps'),
         (
             dict(displacement_location='parent', generate_joint_offsets=True),
             "displacement_location='root'",

@@ -45,8 +45,8 @@ def test_parent_located_reads_children_where_a_snapped_joint_is():
     maps[0, :2, 2, 5] = torch.tensor([-2.0, 1.0])  # to (3, 3), a cell left
     maps[0, 2:4, 3, 4] = torch.tensor([0.0, 2.0])  # its child, from the peak
     maps[0, 4:, 5, 4] = torch.tensor([1.0, 0.5])
-    peaks = torch.full((1, 3, 1, 2), float('inf'))
-    peaks[0, 0, 0] = torch.tensor([4.25, 3.0])
+    peaks = torch.full((1, 3, 1, 3), float('inf'))
+    peaks[0, 0, 0] = torch.tensor([4.25, 3.0, 1.0])
     reach = torch.full((1, 1), 1.5)
     levels = []
 

@@ -182,6 +182,8 @@ def test_bad_configs():
         make_head(codec=dict(kinematics='crowdpose'))
     with pytest.raises(ValueError, match='generate_keypoint_heatmaps=False'):
         make_head(keypoint_heatmaps=True)
+    with pytest.raises(ValueError, match='generate_keypoint_offsets=False'):
+        make_head(keypoint_offsets=True)
     with pytest.raises(ValueError, match='generate_joint_offsets=True'):
         make_head(joint_offset_loss=dict(type='MapL1Loss'))
     with pytest.raises(ValueError, match='needs `decoder`'):

@@ -87,12 +87,15 @@ def test_maps_of_another_stride_than_the_codecs():
         dict(kinematics='coco-flat'),
         dict(displacement_location='parent'),
         dict(generate_keypoint_heatmaps=True),
+        dict(generate_keypoint_heatmaps=True, generate_keypoint_offsets=True),
     ],
     ids=str,
 )
 def test_flip_test_agrees_with_itself(codec):
     head = make_head(
-        codec=codec, keypoint_heatmaps='generate_keypoint_heatmaps' in codec
+        codec=codec,
+        keypoint_heatmaps='generate_keypoint_heatmaps' in codec,
+        keypoint_offsets='generate_keypoint_offsets' in codec,
     )
     poses = make_poses(2)
     mirrored = poses[:, FLIP].copy()
@@ -102,6 +105,8 @@ def test_flip_test_agrees_with_itself(codec):
 
     def merge(**options):
         config = dict(flip_test=True, output_heatmaps=True, **options)
+        if head.keypoint_offsets:  # the places are those of the offsets
+            config |= dict(snap_thr=0.1, snap_distance=1, snap_to='best')
         preds, fields = answer(head, *maps).predict(
             [None, None], samples, config
         )
