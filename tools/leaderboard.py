@@ -19,8 +19,16 @@ from rmpe_spm.cli.arguments import add_launch_arguments, join_cpu_processes
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.errors import ConfigError
 from rmpe_spm.leaderboard.evaluate import Outcome, evaluate_all, retry
-from rmpe_spm.leaderboard.report import build_tables, make_notes, write_tables
-from rmpe_spm.leaderboard.spec import Listing, listing_of_pairs, read_listing
+from rmpe_spm.leaderboard.report import (
+    build_tables,
+    column_notes,
+    write_tables,
+)
+from rmpe_spm.leaderboard.spec import (
+    LeaderboardSpec,
+    read_spec,
+    spec_of_pairs,
+)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -54,7 +62,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def read_what(args: argparse.Namespace) -> Listing:
+def read_what(args: argparse.Namespace) -> LeaderboardSpec:
     """What the command line lists."""
     if args.resamples < 1:
         raise ConfigError(f'--resamples {args.resamples}: at least 1')
@@ -63,15 +71,8 @@ def read_what(args: argparse.Namespace) -> Listing:
             raise ConfigError(
                 f'--boxes: write them into {args.what[0]} (box_sources)'
             )
-        return read_listing(args.what[0])
-    return listing_of_pairs(args.what, args.boxes)
-
-
-def join_processes(args: argparse.Namespace) -> None:
-    """Join the processes of a launcher, before the first runner does."""
-    join_cpu_processes(Config(dict(launcher=args.launcher)))
-    if args.launcher != 'none' and not is_distributed():
-        init_dist(args.launcher)
+        return read_spec(args.what[0])
+    return spec_of_pairs(args.what, args.boxes)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -82,11 +83,14 @@ def main(argv: list[str] | None = None) -> int:
     """
     args = parse_args(argv)
     with report_user_errors('leaderboard.py'):
-        listing = read_what(args)
+        spec = read_what(args)
         work_dir = Path(
-            args.work_dir or listing.work_dir or 'work_dirs/leaderboard'
+            args.work_dir or spec.work_dir or 'work_dirs/leaderboard'
         )
-        join_processes(args)
+        # the processes of a launcher meet before the first runner
+        join_cpu_processes(Config(dict(launcher=args.launcher)))
+        if args.launcher != 'none' and not is_distributed():
+            init_dist(args.launcher)
         first = get_rank() == 0
 
         def say(text: str) -> None:
@@ -97,20 +101,16 @@ def main(argv: list[str] | None = None) -> int:
             if not first:
                 return
             tables = build_tables(
-                outcomes,
-                work_dir,
-                listing.rank_by,
-                args.resamples,
-                listing.pictures,
+                outcomes, spec.rank_by, args.resamples, spec.pictures
             )
-            notes = make_notes(tables, args.resamples)
-            for path in write_tables(tables, work_dir, listing.title, notes):
+            notes = column_notes(tables, args.resamples)
+            for path in write_tables(tables, work_dir, spec.title, notes):
                 say(f'written: {path}')
 
         try:
-            outcomes = evaluate_all(listing, args, work_dir, say)
+            outcomes = evaluate_all(spec, args, work_dir, say)
             write(outcomes)
-            if retry(outcomes, work_dir, say):
+            if retry(outcomes, say):
                 write(outcomes)
         except KeyboardInterrupt:
             say(

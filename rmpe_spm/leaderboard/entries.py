@@ -1,11 +1,13 @@
-"""One evaluation: a model on a data set with a source of boxes."""
+"""One evaluation: a model on a data set with a source of boxes.
 
-import hashlib
+An entry's config is changed for it, and identified by a key: equal keys,
+equal results.
+"""
+
 import inspect
 import json
-import os
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +16,27 @@ from typing import Any
 import mmpose
 from mmengine.config import Config
 from mmengine.registry import Registry
-from mmpose.evaluation.metrics import CocoMetric
-from mmpose.registry import DATASETS, METRICS
+from mmpose.registry import DATASETS, METRICS, TRANSFORMS
 
 from ..cli.arguments import apply_options, join_cpu_processes, load_config
+from ..coco.validation import check_detections
+from ..engine.hooks import GROUND_TRUTH, GROUPS, SINGLE_STAGE, detections_name
 from ..errors import ConfigError
+from ..experiments.box_errors import (
+    AMPLIFICATION,
+    OTHER_SETTINGS,
+    perturb_boxes,
+    read_people,
+)
+from ..experiments.runs import digest_settings
+from ..experiments.tool_runs import find_coco_metric
+from ..files import digest, digest_file, read_json, write_atomically
+from ..mpii.units import GroupAffine
 from ..version import __version__
-from .box_sources import BoxSource, apply_box_source
-from .spec import DataSetSpec, Listing, ModelSpec
+from .spec import BoxSource, DataSetSpec, LeaderboardSpec, ModelSpec
 
 # Raised where what is recorded of an evaluation changes.
-FORMAT = 2
+FORMAT = 3
 
 # What an evaluation depends on.
 SETTINGS = (
@@ -36,7 +48,6 @@ SETTINGS = (
     'test_evaluator',
     'test_cfg',
 )
-
 # What in them changes no result: how data are read, where training starts,
 # and where files are (their content counts).
 WITHOUT_EFFECT = (
@@ -49,7 +60,6 @@ WITHOUT_EFFECT = (
     'outfile_prefix',
     'collect_device',
 )
-
 # What decides which people are evaluated, the last six with MPII.
 DATA_ARGUMENTS = (
     'indices',
@@ -61,9 +71,11 @@ DATA_ARGUMENTS = (
     'min_people',
     'headbox_file',
 )
-
 # What decides which joints count as found, where COCO's OKS does not.
 METRIC_ARGUMENTS = ('thr', 'unannotated')
+
+# What a source of boxes changes nothing of.
+WITHOUT_BOXES = (SINGLE_STAGE, GROUPS)
 
 
 @dataclass(frozen=True)
@@ -103,20 +115,20 @@ class PreparedEntry:
     checkpoint_sha256: str = ''
 
 
-def list_entries(listing: Listing) -> list[Entry]:
+def list_entries(spec: LeaderboardSpec) -> list[Entry]:
     """Every model on every data set with every source of boxes.
 
     Args:
-        listing (Listing): What a leaderboard is to hold.
+        spec (LeaderboardSpec): What a leaderboard is to hold.
 
     Returns:
-        list[Entry]: The evaluations, in the listing's order.
+        list[Entry]: The evaluations, in the order of the list.
     """
-    places = [(each, each.box_sources) for each in listing.data_sets]
-    places = places or [(None, listing.box_sources)]
+    places = [(each, each.box_sources) for each in spec.data_sets]
+    places = places or [(None, spec.box_sources)]
     return [
         Entry(model, data_set, source)
-        for model in listing.models
+        for model in spec.models
         for data_set, sources in places
         for source in sources
     ]
@@ -173,7 +185,7 @@ def prepare(
 def identify(prepared: PreparedEntry) -> None:
     """Find the keys of a prepared entry.
 
-    The key is a hash of the settings that a result depends on, after all
+    The key is a digest of the settings that a result depends on, after all
     options, of the content of every file that these name (annotations,
     boxes, a learned pose NMS), of the checkpoint's content and of the
     versions of mmpose and this package. Images are not read for it.
@@ -187,43 +199,116 @@ def identify(prepared: PreparedEntry) -> None:
     checkpoint = prepared.cfg.load_from
     if not Path(checkpoint).is_file():
         raise ConfigError(f'the checkpoint {checkpoint} does not exist')
-    sha256 = file_sha256(checkpoint)
-    prepared.checkpoint_sha256 = sha256
-    prepared.key = _cache_key(prepared.cfg, sha256)
+    prepared.checkpoint_sha256 = digest_file(checkpoint, 64)
+    content = prepared.cfg.to_dict()
+    parts = [
+        {name: content.get(name) for name in SETTINGS},
+        prepared.checkpoint_sha256,
+        [FORMAT, __version__, mmpose.__version__],
+    ]
+    prepared.key = digest_settings(parts, WITHOUT_EFFECT)
     prepared.data_key = _data_key(prepared.cfg)
 
 
-def coco_evaluator(cfg: Config) -> dict | None:
-    """The evaluator that writes and evaluates COCO results, if any.
+def is_single_stage(cfg: Config) -> bool:
+    """Tell whether a config's model needs no boxes of people.
 
     Args:
-        cfg (Config): A prepared config.
+        cfg (Config): The config.
 
     Returns:
-        dict | None: Its settings.
+        bool: Whether the test's images, or groups of people, go in whole.
     """
-    for evaluator in cfg.test_evaluator:
-        kind = evaluator['type']
-        kind = METRICS.get(kind) if isinstance(kind, str) else kind
-        if isinstance(kind, type) and issubclass(kind, CocoMetric):
-            return evaluator
-    return None
+    dataset = cfg.test_dataloader.dataset
+    return dataset.get('data_mode', 'topdown') == 'bottomup'
 
 
-def file_sha256(path: str | os.PathLike) -> str:
-    """SHA-256 of a file's content.
+def apply_box_source(
+    cfg: Config, source: BoxSource, folder: Path, write: bool
+) -> str:
+    """Make a config's test use a source of boxes.
 
     Args:
-        path (str | PathLike): The file.
+        cfg (Config): Changed in place.
+        source (BoxSource): The source.
+        folder (Path): Where files of perturbed boxes are kept.
+        write (bool): Whether to write such a file (one process does).
 
     Returns:
-        str: 64 hexadecimal digits.
+        str: What the source is called beside every number.
+
+    Raises:
+        ConfigError: The data set takes no detections, or a file is missing
+            or malformed.
     """
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    dataset = cfg.test_dataloader.dataset
+    if is_single_stage(cfg):
+        crops = any(
+            _is_kind(step['type'], GroupAffine, TRANSFORMS)
+            for step in dataset.get('pipeline') or ()
+        )
+        return GROUPS if crops else SINGLE_STAGE
+    if source.kind == 'config':
+        file = dataset.get('bbox_file')
+        return _detections_label(cfg, file) if file else GROUND_TRUTH
+    if 'dataset' in dataset or 'datasets' in dataset:
+        raise ConfigError(
+            f'test_dataloader.dataset is a {dataset.get("type")} of other '
+            'data sets, whose boxes cannot be replaced: use the box source '
+            'config'
+        )
+    dataset.pop('bbox_file', None)
+    if source.kind == 'ground_truth':
+        return GROUND_TRUTH
+    if source.file is not None:
+        check_detections(Path(source.file))
+    if source.score_thr is not None:
+        dataset.filter_cfg = {
+            **(dataset.get('filter_cfg') or {}),
+            'bbox_score_thr': source.score_thr,
+        }
+    if source.kind == 'detections':
+        dataset.bbox_file = source.file
+        return _detections_label(cfg, source.file)
+    dataset.bbox_file = str(_perturbed_file(dataset, source, folder, write))
+    if source.error == AMPLIFICATION:
+        name = _detections_label(cfg, source.file)
+        return f'{name}, errors x {source.size:g}'
+    return f'{GROUND_TRUTH}, {source}'
+
+
+def _detections_label(cfg: Config, file: str) -> str:
+    filters = cfg.test_dataloader.dataset.get('filter_cfg') or {}
+    return detections_name(file, filters.get('bbox_score_thr'))
+
+
+def _perturbed_file(
+    dataset: Mapping, source: BoxSource, folder: Path, write: bool
+) -> Path:
+    """The file of perturbed boxes, made anew: its making is quick."""
+    ann_file = Path(dataset.get('data_root') or '') / dataset['ann_file']
+    settings = sorted(
+        f'{key}: {value}'
+        for key, value in dataset.items()
+        if key not in OTHER_SETTINGS
+    )
+    origin = digest(f'{ann_file.resolve()} {source.file} {settings}')
+    name = f'{ann_file.stem}-{source.error}-{source.size:g}-{source.seed}'
+    path = folder / f'{name}-{origin}.json'
+    if not write:
+        return path
+    people = read_people(dataset)
+    detections = source.file and read_json(source.file)
+    try:
+        boxes = perturb_boxes(
+            people, source.error, source.size, detections, source.seed
+        )
+    except (KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{ann_file}: box errors need annotations in COCO's layout or "
+            f"MPII's ({type(error).__name__}: {error})"
+        ) from error
+    return write_atomically(path, json.dumps(boxes))
 
 
 def _replace_data_set(cfg: Config, spec: DataSetSpec) -> None:
@@ -242,40 +327,28 @@ def _replace_data_set(cfg: Config, spec: DataSetSpec) -> None:
         evaluator.update(deepcopy(spec.evaluator))
 
 
-def _cache_key(cfg: Config, checkpoint_sha256: str) -> str:
-    content = cfg.to_dict()
-    settings = {name: content.get(name) for name in SETTINGS}
-    return _digest(
-        dict(
-            settings=_without_places(settings),
-            checkpoint=checkpoint_sha256,
-            versions=[FORMAT, __version__, mmpose.__version__],
-        )
-    )
-
-
 def _data_key(cfg: Config) -> str:
     """Of what must be equal where two models are compared."""
     dataset = cfg.to_dict()['test_dataloader']['dataset']
     names = ('data_root', 'ann_file')
     parts = {name: dataset[name] for name in names if name in dataset}
     parts |= _arguments(dataset, DATA_ARGUMENTS, DATASETS)
-    evaluator = coco_evaluator(cfg)
-    if evaluator is None:
+    _, coco = find_coco_metric(cfg)
+    if coco is None:
         metric = [
             [str(each['type']), _arguments(each, METRIC_ARGUMENTS, METRICS)]
             for each in cfg.test_evaluator
         ]
     else:
         metric = [
-            evaluator.get('iou_type', 'keypoints'),
-            evaluator.get('use_area', True),
+            coco.get('iou_type', 'keypoints'),
+            coco.get('use_area', True),
         ]
-    return _digest([_without_places(parts), metric])
+    return digest_settings([parts, metric], WITHOUT_EFFECT)
 
 
 def _arguments(
-    settings: Mapping, names: Iterable[str], registry: Registry
+    settings: Mapping, names: Sequence[str], registry: Registry
 ) -> dict[str, Any]:
     """Arguments as given, or else their defaults, which mean the same."""
     kind = settings.get('type')
@@ -294,29 +367,6 @@ def _arguments(
     return {name: each for name, each in found.items() if each is not None}
 
 
-def _without_places(node: Any, root: str = '') -> Any:
-    """Replace names of files by hashes of their content."""
-    if isinstance(node, Mapping):
-        root = node.get('data_root') or root
-        return {
-            str(key): _without_places(value, root)
-            for key, value in node.items()
-            if key not in WITHOUT_EFFECT
-        }
-    if isinstance(node, list | tuple):
-        return [_without_places(item, root) for item in node]
-    if isinstance(node, str):
-        for path in _possible_paths(node, root):
-            if path.is_file():
-                return file_sha256(path)
-    return node
-
-
-def _possible_paths(text: str, root: str) -> Iterator[Path]:
-    yield Path(text)
-    yield Path(root) / text
-
-
-def _digest(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True, default=repr)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+def _is_kind(kind: str | type, base: type, registry: Registry) -> bool:
+    kind = registry.get(kind) if isinstance(kind, str) else kind
+    return isinstance(kind, type) and issubclass(kind, base)

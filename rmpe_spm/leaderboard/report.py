@@ -1,6 +1,5 @@
 """Make the tables of a leaderboard from what its entries found."""
 
-import io
 import itertools
 import logging
 from collections.abc import Sequence
@@ -13,17 +12,123 @@ from mmengine.logging import print_log
 from ..coco.bootstrap import bootstrap_ap, paired_bootstrap
 from ..coco.ground_truth import NobodyToFind, PoseSet
 from ..coco.keypoint_ap import PoseMatches, match_poses
+from ..files import write_atomically
 from ..mpii.ap import MpiiMatches
-from .cache import MPII_MATCHES, PICTURES, ResultCache, write_atomically
-from .evaluate import PCK_THRESHOLD, Outcome, evaluated_poses
-from .page import to_html
-from .tables import Comparison, Row, Table, make_table
-from .writers import to_csv, to_markdown
+from .evaluate import Outcome
+from .measure import MPII_MATCHES, PCK_THRESHOLD, PICTURES, evaluated_poses
+from .tables import Row, Table, make_table
+from .writers import ColumnNotes, to_csv, to_html, to_markdown
 
-SEED = 0
+NAME = 'leaderboard'
+SEED = 0  # of the resamples, the same for every row
 
 # The metric's AP and that of the resamples are the same numbers.
 _ROUNDING = 1e-4
+
+
+def build_tables(
+    outcomes: Sequence[Outcome],
+    rank_by: str,
+    num_resamples: int,
+    pictures: bool = True,
+) -> list[Table]:
+    """Rank the rows of every data set, and compare them.
+
+    Args:
+        outcomes (sequence): Of :func:`.evaluate_all`.
+        rank_by (str): The metric that ranks where a data set names none.
+        num_resamples (int): Of the bootstrap.
+        pictures (bool): Whether rows have their example pictures. Defaults
+            to True.
+
+    Returns:
+        list[Table]: One a data set, in the order of the entries.
+    """
+    # Tables name data sets and rank rows; the outcomes stay as they are.
+    outcomes = [replace(o, row=replace(o.row)) for o in outcomes]
+    _tell_apart(outcomes)
+    by_row = {id(outcome.row): outcome for outcome in outcomes}
+    names = dict.fromkeys(outcome.row.data_set for outcome in outcomes)
+    # What failed before its data set was known stands in the first table.
+    first = next(filter(None, names), 'no data set')
+    for outcome in outcomes:
+        outcome.row.data_set = outcome.row.data_set or first
+    names = dict.fromkeys(outcome.row.data_set for outcome in outcomes)
+    tables = []
+    for name in names:
+        own = [o for o in outcomes if o.row.data_set == name]
+        metric = next((o.rank_by for o in own if o.rank_by), rank_by)
+        table = make_table(name, [outcome.row for outcome in own], metric)
+        poses, folders = [], []
+        for row in table.rows:
+            outcome = by_row[id(row)]
+            folder = outcome.run.folder if outcome.run else Path()
+            folders.append(folder)
+            poses.append(_scored_poses(outcome, folder))
+            if pictures and row.record is not None:
+                row.pictures = sorted((folder / PICTURES).glob('*.jpg'))
+        add_statistics(table, poses, folders, num_resamples)
+        tables.append(table)
+    return tables
+
+
+def write_tables(
+    tables: Sequence[Table], work_dir: Path, title: str, notes: ColumnNotes
+) -> list[Path]:
+    """Write the tables as Markdown, CSV and HTML.
+
+    Args:
+        tables (sequence): The tables.
+        work_dir (Path): Gets ``leaderboard.md``, ``.csv`` and ``.html``.
+        title (str): The heading.
+        notes (sequence): Of :func:`column_notes`.
+
+    Returns:
+        list[Path]: The files.
+    """
+    contents = {
+        'md': to_markdown(tables, title, notes),
+        'csv': to_csv(tables),
+        'html': to_html(tables, title, notes),
+    }
+    return [
+        write_atomically(work_dir / f'{NAME}.{suffix}', content)
+        for suffix, content in contents.items()
+    ]
+
+
+def add_statistics(
+    table: Table,
+    poses: Sequence[PoseSet | MpiiMatches | None],
+    folders: Sequence[Path],
+    num_resamples: int = 1000,
+) -> None:
+    """Add intervals and comparisons to a table.
+
+    Args:
+        table (Table): Changed in place.
+        poses (sequence): What each row's AP is computed from; None for a row
+            that has none.
+        folders (sequence): Where each row's resampled AP is kept.
+        num_resamples (int): Resamples of the images. Defaults to 1000.
+    """
+    scores: dict[int, ResampledRow] = {}
+    for place, row in enumerate(table.rows):
+        try:
+            matches = _matches(row, table.rank_by, poses[place])
+            if matches is None:
+                continue
+            score = ResampledRow(matches, folders[place])
+            found = bootstrap_ap(score, _rng(), num_resamples)
+        except NobodyToFind:
+            continue
+        scores[place] = score
+        row.interval = found.low, found.high
+    for first, second in itertools.combinations(scores, 2):
+        if scores[first].image_ids == scores[second].image_ids:
+            table.comparisons[first, second] = paired_bootstrap(
+                scores[first], scores[second], _rng(), num_resamples
+            )
 
 
 class ResampledRow:
@@ -62,54 +167,72 @@ class ResampledRow:
             path = self._folder / f'resampled_ap_{len(counts)}.npy'
             self._values = _read(path, len(counts))
             if self._values is None:
-                self._values = self._matches.ap(counts)
-                content = io.BytesIO()
-                np.save(content, self._values)
-                write_atomically(path, content.getvalue())
+                values = self._values = self._matches.ap(counts)
+                write_atomically(path, lambda file: np.save(file, values))
         return self._values
 
 
-def add_statistics(
-    table: Table,
-    poses: Sequence[PoseSet | MpiiMatches | None],
-    folders: Sequence[Path],
-    num_resamples: int = 1000,
-) -> None:
-    """Add intervals and comparisons to a table.
+def column_notes(
+    tables: Sequence[Table], num_resamples: int
+) -> list[tuple[str, str]]:
+    """Define the columns that tables have.
 
     Args:
-        table (Table): Changed in place.
-        poses (sequence): What each row's AP is computed from; None for a row
-            that has none.
-        folders (sequence): Where each row's resampled AP is kept.
-        num_resamples (int): Resamples of the images. Defaults to 1000.
+        tables (sequence): The tables.
+        num_resamples (int): Of the bootstrap.
+
+    Returns:
+        list[tuple[str, str]]: Name and text of each column; a paragraph that
+        is about no column has no name.
     """
-    scores: dict[int, ResampledRow] = {}
-    for place, (row, each, folder) in enumerate(
-        zip(table.rows, poses, folders, strict=True)
-    ):
-        score = _resampled(row, table.rank_by, each, folder)
-        if score is None:
-            continue
-        try:
-            found = bootstrap_ap(score, _rng(), num_resamples)
-        except NobodyToFind:
-            continue
-        scores[place] = score
-        row.interval = found.low, found.high
-    for first, second in itertools.combinations(scores, 2):
-        if scores[first].image_ids != scores[second].image_ids:
-            continue
-        found = paired_bootstrap(
-            scores[first], scores[second], _rng(), num_resamples
+    notes = {
+        'boxes': "where the people's boxes came from; every number of a row "
+        'is with these. "none (single stage)" needs no boxes. Numbers with '
+        "annotated boxes, or with MPII's groups, whose place and scale are "
+        'annotated, are not those of a whole system.',
+        'AP, AR, AP50, APM...': 'as the evaluator of the config returns them, '
+        'the same numbers as those of tools/test.py.',
+    }
+    if any(row.interval for table in tables for row in table.rows):
+        notes['95%, less the best, p'] = (
+            f'percentile bootstrap over images, {num_resamples} resamples '
+            f'(seed {SEED}), the same for all rows. Two rows are compared on '
+            'the same resamples; p is two-sided, for one comparison, and not '
+            'corrected for their number.'
         )
-        table.comparisons[first, second] = Comparison(
-            found.difference, found.low, found.high, found.p_value
+    if any(table.joint_names for table in tables):
+        notes[f'PCK@{PCK_THRESHOLD:g}'] = (
+            'part of the annotated joints that are found within '
+            f"{PCK_THRESHOLD:g} of the square root of the person's area, by "
+            'the pose that is matched with the person by its other joints. '
+            'Joints of people whom no pose is matched with count as not '
+            'found; false poses do not lower it.'
         )
+    notes |= {
+        'parameters, GFLOPs': 'of the model as it is tested; GFLOPs of one '
+        "forward pass of one person's crop (top-down) or one image (single "
+        'stage) of the size or sizes that the test gave it, without flip '
+        "test, a multiplication with its addition as one (mmengine's "
+        'analysis).',
+        'images/s': 'images over the time from a batch on the host to its '
+        'poses (normalising, forward pass, flip test, decoding), for all '
+        'people of an image; reading and cropping images, a person detector '
+        'and the evaluation are not in it, nor is the first batch. The sum '
+        'over the processes.',
+        'peak memory': 'on CUDA what PyTorch allocated during the test, on '
+        'CPU the resident memory of the whole process; the largest of the '
+        'processes.',
+    }
+    rows = [row.record for table in tables for row in table.done]
+    if len({(record.device, record.processes) for record in rows}) > 1:
+        notes[''] = (
+            'Rows ran on different devices: their images/s and peak memory '
+            'do not compare.'
+        )
+    return list(notes.items())
 
 
 def _rng() -> np.random.Generator:
-    """The generator of the resamples: the same for every row."""
     return np.random.default_rng(SEED)
 
 
@@ -122,22 +245,31 @@ def _read(path: Path, number: int) -> np.ndarray | None:
     return values if values.shape == (number,) else None
 
 
-def _resampled(
-    row: Row,
-    rank_by: str,
-    poses: PoseSet | MpiiMatches | None,
-    folder: Path,
-) -> ResampledRow | None:
+def _scored_poses(
+    outcome: Outcome, folder: Path
+) -> PoseSet | MpiiMatches | None:
+    """What an entry's AP is computed from, if it is there."""
+    record = outcome.row.record
+    if record is None:
+        return None
+    if (folder / MPII_MATCHES).is_file():
+        return MpiiMatches.load(folder / MPII_MATCHES)
+    if not record.sigmas:
+        return None
+    return evaluated_poses(outcome.prepared, folder, len(record.sigmas))
+
+
+def _matches(
+    row: Row, rank_by: str, poses: PoseSet | MpiiMatches | None
+) -> PoseMatches | MpiiMatches | None:
+    """Whom a row's poses found, if their AP is the metric that ranks."""
     mpii = isinstance(poses, MpiiMatches)
     name, protocol = ('Total', 'MPII') if mpii else ('AP', 'COCO')
     if poses is None or rank_by != name or name not in row.metrics:
         return None
-    try:
-        matches = poses
-        if not mpii:
-            matches = match_poses(poses, np.array(row.record.sigmas))
-    except NobodyToFind:
-        return None
+    matches = poses
+    if not mpii:
+        matches = match_poses(poses, np.array(row.record.sigmas))
     value = float(matches.ap()[0])
     if abs(value - row.metrics[name]) > _ROUNDING:
         print_log(
@@ -148,155 +280,7 @@ def _resampled(
             level=logging.WARNING,
         )
         return None
-    return ResampledRow(matches, folder)
-
-
-def make_notes(tables: Sequence[Table], num_resamples: int) -> str:
-    """Define the columns that tables have.
-
-    Args:
-        tables (sequence): The tables.
-        num_resamples (int): Of the bootstrap.
-
-    Returns:
-        str: Markdown: a list, a line each, and paragraphs.
-    """
-    lines = [
-        "- **boxes**: where the people's boxes came from; every number of a "
-        'row is with these. "none (single stage)" needs no boxes. Numbers '
-        "with annotated boxes, or with MPII's groups, whose place and scale "
-        'are annotated, are not those of a whole system.',
-        '- **AP, AR, AP50, APM...**: as the evaluator of the config returns '
-        'them, the same numbers as those of tools/test.py.',
-    ]
-    if any(row.interval for table in tables for row in table.rows):
-        lines += [
-            '- **95%, less the best, p**: percentile bootstrap over images, '
-            f'{num_resamples} resamples (seed {SEED}), the same for all rows. '
-            'Two rows are compared on the same resamples; p is two-sided, '
-            'for one comparison, and not corrected for their number.',
-        ]
-    if any(table.joint_names for table in tables):
-        lines += [
-            f'- **PCK@{PCK_THRESHOLD:g}**: part of the annotated joints that '
-            f'are found within {PCK_THRESHOLD:g} of the square root of the '
-            "person's area, by the pose that is matched with the person by "
-            'its other joints. Joints of people whom no pose is matched with '
-            'count as not found; false poses do not lower it.',
-        ]
-    lines += [
-        '- **parameters, GFLOPs**: of the model as it is tested; GFLOPs of '
-        "one forward pass of one person's crop (top-down) or one image "
-        '(single stage) of the size or sizes that the test gave it, without '
-        "flip test, a multiplication with its addition as one (mmengine's "
-        'analysis).',
-        '- **images/s**: images over the time from a batch on the host to '
-        'its poses (normalising, forward pass, flip test, decoding), for all '
-        'people of an image; reading and cropping images, a person detector '
-        'and the evaluation are not in it, nor is the first batch. The sum '
-        'over the processes.',
-        '- **peak memory**: on CUDA what PyTorch allocated during the test, '
-        'on CPU the resident memory of the whole process; the largest of the '
-        'processes.',
-        '',
-    ]
-    devices = {
-        (row.record.device, row.record.processes)
-        for table in tables
-        for row in table.rows
-        if row.record
-    }
-    if len(devices) > 1:
-        lines.append(
-            'Rows ran on different devices: their images/s and peak memory '
-            'do not compare.'
-        )
-    return '\n'.join(lines)
-
-
-NAME = 'leaderboard'
-
-
-def build_tables(
-    outcomes: Sequence[Outcome],
-    work_dir: Path,
-    rank_by: str,
-    num_resamples: int,
-    pictures: bool = True,
-) -> list[Table]:
-    """Rank the rows of every data set, and compare them.
-
-    Args:
-        outcomes (sequence): Of :func:`evaluate_all`.
-        work_dir (Path): Where results are kept.
-        rank_by (str): The metric that ranks where a data set names none.
-        num_resamples (int): Of the bootstrap.
-        pictures (bool): Whether rows have their example pictures. Defaults
-            to True.
-
-    Returns:
-        list[Table]: One a data set, in the order of the entries.
-    """
-    cache = ResultCache(work_dir / 'runs')
-    # Tables name data sets and rank rows; the outcomes stay as they are.
-    outcomes = [replace(o, row=replace(o.row)) for o in outcomes]
-    _tell_apart(outcomes)
-    by_row = {id(outcome.row): outcome.prepared for outcome in outcomes}
-    names = dict.fromkeys(outcome.row.data_set for outcome in outcomes)
-    # What failed before its data set was known stands in the first table.
-    first = next(filter(None, names), 'no data set')
-    for outcome in outcomes:
-        outcome.row.data_set = outcome.row.data_set or first
-    names = dict.fromkeys(outcome.row.data_set for outcome in outcomes)
-    tables = []
-    for name in names:
-        own = [o for o in outcomes if o.row.data_set == name]
-        metric = next((o.rank_by for o in own if o.rank_by), rank_by)
-        table = make_table(name, [outcome.row for outcome in own], metric)
-        poses, folders = [], []
-        for row in table.rows:
-            prepared = by_row[id(row)]
-            folder = cache.folder(prepared.key if prepared else '')
-            folders.append(folder)
-            poses.append(None)
-            if row.record is not None:
-                if pictures:
-                    row.pictures = sorted((folder / PICTURES).glob('*.jpg'))
-                if (folder / MPII_MATCHES).is_file():
-                    poses[-1] = MpiiMatches.load(folder / MPII_MATCHES)
-                elif row.record.sigmas:
-                    poses[-1] = evaluated_poses(
-                        prepared, folder, len(row.record.sigmas)
-                    )
-        add_statistics(table, poses, folders, num_resamples)
-        tables.append(table)
-    return tables
-
-
-def write_tables(
-    tables: Sequence[Table], work_dir: Path, title: str, notes: str
-) -> list[Path]:
-    """Write the tables as Markdown, CSV and HTML.
-
-    Args:
-        tables (sequence): The tables.
-        work_dir (Path): Gets ``leaderboard.md``, ``.csv`` and ``.html``.
-        title (str): The heading.
-        notes (str): How the numbers came about, a paragraph a line.
-
-    Returns:
-        list[Path]: The files.
-    """
-    contents = {
-        'md': to_markdown(tables, title, notes),
-        'csv': to_csv(tables),
-        'html': to_html(tables, title, notes),
-    }
-    paths = []
-    for suffix, content in contents.items():
-        paths.append(work_dir / f'{NAME}.{suffix}')
-        write_atomically(paths[-1], content)
-    return paths
+    return matches
 
 
 def _tell_apart(outcomes: Sequence[Outcome]) -> None:

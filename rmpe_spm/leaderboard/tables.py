@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .cache import Record
+from ..coco.bootstrap import PairedDifference
+from .measure import Record
 
 # mmpose's names of COCO's metrics, by the names that tables use.
 SHORT_NAMES = {
@@ -22,29 +23,6 @@ SHORT_NAMES = {
     'AP(M)': 'AP medium',
     'AP(H)': 'AP hard',
 }
-
-
-@dataclass
-class Comparison:
-    """A row's AP less another's on the same images.
-
-    Attributes:
-        difference (float): The difference.
-        low (float): Lower end of its 95% interval.
-        high (float): Upper end.
-        p_value (float): Two-sided.
-    """
-
-    difference: float
-    low: float
-    high: float
-    p_value: float
-
-    def reversed(self) -> 'Comparison':
-        """The other row's less this one's."""
-        return Comparison(
-            -self.difference, -self.high, -self.low, self.p_value
-        )
 
 
 @dataclass
@@ -92,31 +70,48 @@ class Table:
         rank_by (str): The metric that ranks.
         rows (list[Row]): The rows, best first.
         comparisons (dict): By (place of a row, place of a later row), the
-            first's less the second's.
+            first's AP less the second's on the same images.
     """
 
     data_set: str
     rank_by: str
     rows: list[Row]
-    comparisons: dict[tuple[int, int], Comparison] = field(
+    comparisons: dict[tuple[int, int], PairedDifference] = field(
         default_factory=dict
     )
 
-    def compare(self, first: int, second: int) -> Comparison | None:
-        """Compare two rows.
+    @property
+    def done(self) -> list[Row]:
+        """The rows that did not fail."""
+        return [row for row in self.rows if row.record]
 
-        Args:
-            first (int): Place of a row.
-            second (int): Place of the other.
+    def against_best(self, place: int) -> PairedDifference | None:
+        """A row's AP less the best row's; None where they do not compare."""
+        found = self.comparisons.get((0, place))
+        if found is None:
+            return None
+        return PairedDifference(
+            -found.difference, -found.high, -found.low, found.p_value
+        )
 
-        Returns:
-            Comparison | None: The first's less the second's; None where
-            they cannot be compared image by image.
-        """
-        if (first, second) in self.comparisons:
-            return self.comparisons[first, second]
-        found = self.comparisons.get((second, first))
-        return found and found.reversed()
+    @property
+    def pairs(self) -> dict[str, list[float]]:
+        """The comparisons by "place,place", as JSON has them."""
+        return {
+            f'{first},{second}': [
+                found.difference,
+                found.low,
+                found.high,
+                found.p_value,
+            ]
+            for (first, second), found in self.comparisons.items()
+        }
+
+    @property
+    def full_bar(self) -> int:
+        """What a whole bar stands for: some metrics are in percent."""
+        values = [row.metrics.get(self.rank_by) for row in self.done]
+        return 100 if any(v > 1 for v in values if not is_missing(v)) else 1
 
     @property
     def metric_names(self) -> list[str]:
@@ -130,17 +125,46 @@ class Table:
     def joint_names(self) -> list[str]:
         """All rows' joints, in the first's order."""
         names = {}
-        for row in self.rows:
-            names.update(
-                dict.fromkeys(row.record.joints if row.record else ())
-            )
+        for row in self.done:
+            names.update(dict.fromkeys(row.record.joints))
         return list(names)
 
     @property
     def joint_measure(self) -> str:
         """What the joints' values are."""
-        measures = {r.record.joint_measure for r in self.rows if r.record}
+        measures = {row.record.joint_measure for row in self.done}
         return ', '.join(sorted(measures - {''}))
+
+
+def make_table(data_set: str, rows: Sequence[Row], rank_by: str) -> Table:
+    """Rank rows.
+
+    Args:
+        data_set (str): The data set.
+        rows (sequence): Its rows; their ranks are set.
+        rank_by (str): The metric; larger is better. Rows that lack it are
+            ranked by none and come after the others, in their order, and
+            rows that failed come last.
+
+    Returns:
+        Table: The table, without comparisons.
+    """
+
+    def place(row: Row) -> tuple:
+        value = row.metrics.get(rank_by)
+        if is_missing(value):
+            return (2 if row.record is None else 1, 0.0)
+        return (0, -value)
+
+    ordered = sorted(rows, key=place)
+    for number, row in enumerate(ordered, start=1):
+        ranked = place(row)[0] == 0
+        before = ordered[number - 2] if number > 1 else None
+        if ranked and before and place(before) == place(row):
+            row.rank = before.rank
+        else:
+            row.rank = number if ranked else None
+    return Table(data_set, rank_by, ordered)
 
 
 def short_metrics(metrics: dict[str, float]) -> dict[str, float]:
@@ -175,45 +199,7 @@ def is_missing(value: float | None) -> bool:
     return value is None or math.isnan(value)
 
 
-def make_table(data_set: str, rows: Sequence[Row], rank_by: str) -> Table:
-    """Rank rows.
-
-    Args:
-        data_set (str): The data set.
-        rows (sequence): Its rows; their ranks are set.
-        rank_by (str): The metric; larger is better. Rows that lack it are
-            ranked by none and come after the others, in their order, and
-            rows that failed come last.
-
-    Returns:
-        Table: The table, without comparisons.
-    """
-
-    def place(row: Row) -> tuple:
-        value = row.metrics.get(rank_by)
-        if is_missing(value):
-            return (2 if row.record is None else 1, 0.0)
-        return (0, -value)
-
-    ordered = sorted(rows, key=place)
-    for number, row in enumerate(ordered, start=1):
-        ranked = place(row)[0] == 0
-        before = ordered[number - 2] if number > 1 else None
-        if ranked and before and place(before) == place(row):
-            row.rank = before.rank
-        else:
-            row.rank = number if ranked else None
-    return Table(data_set, rank_by, ordered)
-
-
 def joint_label(name: str) -> str:
-    """A short name of a joint.
-
-    Args:
-        name (str): For example ``left_shoulder``.
-
-    Returns:
-        str: For example ``L shoulder``.
-    """
+    """Write a joint's name short, as ``L shoulder`` for ``left_shoulder``."""
     name = re.sub(r'^left_', 'L ', name)
     return re.sub(r'^right_', 'R ', name).replace('_', ' ')

@@ -1,36 +1,48 @@
-"""A leaderboard as Markdown and as CSV."""
+"""A leaderboard as Markdown, as CSV, and as one HTML page."""
 
+import base64
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+import jinja2
+
+from ..markdown import markdown_table
 from .tables import Row, Table, is_missing, joint_label
 
 MISSING = '-'
 
+# What a column is: its name and the text, or a paragraph under no name.
+ColumnNotes = Sequence[tuple[str, str]]
 
-def to_markdown(tables: Sequence[Table], title: str, notes: str) -> str:
+
+def to_markdown(
+    tables: Sequence[Table], title: str, notes: ColumnNotes
+) -> str:
     """Write tables as Markdown.
 
     Args:
         tables (sequence): The tables, one a data set.
         title (str): The heading.
-        notes (str): How the numbers came about.
+        notes (sequence): What the columns are.
 
     Returns:
         str: The text.
     """
     parts = [f'# {title}\n']
     for table in tables:
-        done = [row for row in table.rows if row.record]
         parts += [f'## {table.data_set}\n', _results(table)]
-        if done:
-            parts.append(_costs(done))
+        if table.done:
+            parts.append(_costs(table.done))
         if table.joint_names:
-            parts.append(_joints(table, done))
-    parts.append(notes)
-    return '\n'.join(parts)
+            parts += [
+                f'{table.joint_measure} of each joint:\n',
+                _joints(table),
+            ]
+    parts += [f'- **{name}**: {text}' for name, text in notes if name]
+    parts += [f'\n{text}' for name, text in notes if not name]
+    return '\n'.join(parts) + '\n'
 
 
 def to_csv(tables: Sequence[Table]) -> str:
@@ -42,10 +54,12 @@ def to_csv(tables: Sequence[Table]) -> str:
     Returns:
         str: One line a row of all data sets, after a line of names.
     """
-    lines = [_csv_line(table, i) for table in tables for i in _places(table)]
-    names = {}
-    for line in lines:
-        names.update(dict.fromkeys(line))
+    lines = [
+        _csv_line(table, place, row)
+        for table in tables
+        for place, row in enumerate(table.rows)
+    ]
+    names = dict.fromkeys(name for line in lines for name in line)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(names), lineterminator='\n')
     writer.writeheader()
@@ -53,27 +67,51 @@ def to_csv(tables: Sequence[Table]) -> str:
     return text.getvalue()
 
 
-def _places(table: Table) -> range:
-    return range(len(table.rows))
+def to_html(tables: Sequence[Table], title: str, notes: ColumnNotes) -> str:
+    """Write tables as a page that sorts, compares rows and shows pictures.
+
+    Args:
+        tables (sequence): The tables, one a data set.
+        title (str): The heading.
+        notes (sequence): What the columns are.
+
+    Returns:
+        str: The page, which needs no other file and no network.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.tests['missing'] = is_missing
+    environment.filters.update(
+        label=joint_label,
+        percent=lambda part: f'{100 * min(max(part, 0.0), 1.0):.2f}%',
+        base64=lambda path: base64.b64encode(path.read_bytes()).decode(),
+    )
+    page = environment.get_template('page.html')
+    return page.render(tables=tables, title=title, notes=notes)
 
 
 def _results(table: Table) -> str:
-    names = table.metric_names
+    first, *others = table.metric_names
     rows = []
     for place, row in enumerate(table.rows):
+        cells = [_number(row.rank, 'd'), row.model, row.boxes]
         if row.record is None:
-            why = f'failed: {row.failure}'
-            cells = [why, *[''] * (len(names) + 1)]
+            cells += [f'failed: {row.failure}', *[''] * (len(others) + 2)]
         else:
-            cells = [_number(row.metrics.get(name)) for name in names]
-            cells.insert(1, _interval(row))
+            cells += [_number(row.metrics.get(first)), _interval(row)]
+            cells += [_number(row.metrics.get(name)) for name in others]
             cells.append(_against_best(table, place))
-        rows.append([_number(row.rank, 'd'), row.model, row.boxes, *cells])
-    head = ['rank', 'model', 'boxes', names[0], '95%', *names[1:]]
-    return _table([*head, f'{names[0]} less the best, p'], rows)
+        rows.append(cells)
+    head = ['rank', 'model', 'boxes', first, '95%', *others]
+    return markdown_table([*head, f'{first} less the best, p'], rows)
 
 
-def _costs(rows: Iterable[Row]) -> str:
+def _costs(rows: Sequence[Row]) -> str:
     head = [
         'model', 'boxes', 'parameters (M)', 'GFLOPs', 'of', 'images/s',
         'peak memory (MiB)', 'device', 'processes', 'date', 'config',
@@ -89,57 +127,39 @@ def _costs(rows: Iterable[Row]) -> str:
             _number(row.record.images_per_second, '.1f'),
             _number(row.record.peak_memory_mib, '.0f'),
             row.record.device,
-            str(row.record.processes),
+            row.record.processes,
             row.record.date,
             f'`{row.config}`',
             f'`{Path(row.checkpoint).name}` ({row.checkpoint_sha256[:8]})',
         ]
         for row in rows
     ]
-    return _table(head, body)
+    return markdown_table(head, body)
 
 
-def _joints(table: Table, rows: Iterable[Row]) -> str:
+def _joints(table: Table) -> str:
     names = table.joint_names
-    body = [
-        [
-            row.model,
-            row.boxes,
-            *[_number(row.record.joints.get(name), '.2f') for name in names],
-        ]
-        for row in rows
-    ]
-    head = ['model', 'boxes', *map(joint_label, names)]
-    return f'{table.joint_measure} of each joint:\n\n' + _table(head, body)
+    rows = []
+    for row in table.done:
+        values = [_number(row.record.joints.get(n), '.2f') for n in names]
+        rows.append([row.model, row.boxes, *values])
+    return markdown_table(['model', 'boxes', *map(joint_label, names)], rows)
 
 
 def _against_best(table: Table, place: int) -> str:
     """AP less the best row's, its interval and the test's p."""
     if place == 0 and table.rows[place].rank is not None:
         return 'best'
-    found = table.compare(place, 0)
+    found = table.against_best(place)
     if found is None:
         return MISSING
+    p = 'p < 0.001' if found.p_value < 0.001 else f'p = {found.p_value:.3f}'
     return (
-        f'{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}], '
-        f'{format_p(found.p_value)}'
+        f'{found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}], {p}'
     )
 
 
-def format_p(value: float) -> str:
-    """A p-value as text.
-
-    Args:
-        value (float): The value.
-
-    Returns:
-        str: With its sign of equality.
-    """
-    return 'p < 0.001' if value < 0.001 else f'p = {value:.3f}'
-
-
-def _csv_line(table: Table, place: int) -> dict:
-    row = table.rows[place]
+def _csv_line(table: Table, place: int, row: Row) -> dict:
     line = dict(
         data_set=row.data_set,
         rank=row.rank,
@@ -147,25 +167,20 @@ def _csv_line(table: Table, place: int) -> dict:
         boxes=row.boxes,
         failure=row.failure,
     )
-    line.update(
-        {
-            name: None if is_missing(value) else value
-            for name, value in row.metrics.items()
-        }
-    )
+    for name, value in row.metrics.items():
+        line[name] = None if is_missing(value) else value
     low, high = row.interval or (None, None)
-    best = table.compare(place, 0) if place else None
     line.update({f'{table.rank_by} low': low, f'{table.rank_by} high': high})
+    best = table.against_best(place)
     for key in ('difference', 'low', 'high', 'p_value'):
         line[f'less best, {key}'] = best and getattr(best, key)
     if row.record is not None:
-        record = vars(row.record)
-        measure = row.record.joint_measure
-        for name, value in row.record.joints.items():
+        record = dict(vars(row.record))
+        measure = record.pop('joint_measure')
+        for name, value in record.pop('joints').items():
             line[f'{measure} {name}'] = value
-        for key, value in record.items():
-            if key not in ('metrics', 'joints', 'joint_measure', 'sigmas'):
-                line[key] = value
+        del record['metrics'], record['sigmas']
+        line.update(record)
     line.update(
         config=row.config,
         checkpoint=row.checkpoint,
@@ -182,13 +197,3 @@ def _interval(row: Row) -> str:
 
 def _number(value: float | None, form: str = '.3f') -> str:
     return MISSING if is_missing(value) else format(value, form)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ['---'] * len(head), *rows]
-    cells = [[_escape(cell) for cell in line] for line in lines]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in cells) + '\n'
-
-
-def _escape(text: str) -> str:
-    return ' '.join(text.replace('|', '\\|').split())

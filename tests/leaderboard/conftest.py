@@ -10,9 +10,9 @@ import pytest
 import torch
 from mmpose.models import build_pose_estimator
 
-from rmpe_spm.leaderboard.cache import Record
 from rmpe_spm.leaderboard.evaluate import evaluate_all
-from rmpe_spm.leaderboard.spec import DataSetSpec, listing_of_pairs
+from rmpe_spm.leaderboard.measure import Record
+from rmpe_spm.leaderboard.spec import DataSetSpec, spec_of_pairs
 from rmpe_spm.leaderboard.tables import Row
 
 
@@ -93,12 +93,8 @@ def evaluate(run_args, tmp_path):
     """Evaluate a list, or configs with their checkpoints."""
 
     def evaluate(*what, boxes=None):
-        (listing,) = (
-            what if len(what) == 1 else [listing_of_pairs(what, boxes)]
-        )
-        return evaluate_all(
-            listing, run_args, tmp_path / 'work', lambda _: None
-        )
+        (spec,) = what if len(what) == 1 else [spec_of_pairs(what, boxes)]
+        return evaluate_all(spec, run_args, tmp_path / 'work', lambda _: None)
 
     return evaluate
 

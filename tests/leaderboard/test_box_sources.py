@@ -5,62 +5,9 @@ import numpy as np
 import pytest
 
 from rmpe_spm.errors import ConfigError
-from rmpe_spm.leaderboard.box_sources import (
-    BoxSource,
-    apply_box_source,
-    parse_box_source,
-)
+from rmpe_spm.leaderboard.entries import apply_box_source
+from rmpe_spm.leaderboard.spec import BoxSource
 from rmpe_spm.mpii.units import GroupAffine
-
-
-@pytest.mark.parametrize(
-    'source, expected',
-    [
-        ('config', BoxSource('config')),
-        ('ground_truth', BoxSource('ground_truth')),
-        ('a/b.json', BoxSource('detections', file='a/b.json')),
-        ('shift:0.2', BoxSource('perturbed', error='shift', size=0.2)),
-        (
-            'truncation:0.3:7',
-            BoxSource('perturbed', error='truncation', size=0.3, seed=7),
-        ),
-        (
-            dict(detections='b.json', score_thr=0.5),
-            BoxSource('detections', file='b.json', score_thr=0.5),
-        ),
-        (
-            dict(perturbed='amplification', size=2, detections='b.json'),
-            BoxSource(
-                'perturbed', file='b.json', error='amplification', size=2.0
-            ),
-        ),
-    ],
-)
-def test_parses(source, expected):
-    assert parse_box_source(source, 'here') == expected
-
-
-@pytest.mark.parametrize(
-    'source, said',
-    [
-        ('shift', "'shift' is no source of boxes"),
-        ('shift:a', 'is no source of boxes'),
-        ('shift:0.1:0:1', 'is no source of boxes'),
-        ('shift:-1', 'a box error of size -1.0'),
-        ('shift:nan', 'a box error of size nan'),
-        ('jump:0.1', "unknown kind of box error 'jump': choose from shift"),
-        ('amplification:2', 'detections are needed for amplification'),
-        (dict(perturbed='shift'), "lacks 'size'"),
-        (dict(detections='b.json', seed=1), "unknown key 'seed'"),
-        (dict(file='b.json'), "unknown key 'file'"),
-        (3, '3 is no source of boxes'),
-    ],
-)
-def test_refuses(source, said):
-    with pytest.raises(ConfigError) as caught:
-        parse_box_source(source, 'here')
-    assert str(caught.value).startswith('here')
-    assert said in str(caught.value)
 
 
 @pytest.fixture
@@ -189,13 +136,3 @@ def test_errors_need_coco_annotations(tiny_config, tmp_path, content):
     source = BoxSource('perturbed', error='scale', size=0.1)
     with pytest.raises(ConfigError, match=r"other\.json.*(JSON|COCO's)"):
         apply_box_source(tiny_config, source, tmp_path, True)
-
-
-def test_names_without_a_config():
-    names = {
-        BoxSource('ground_truth'): 'ground truth',
-        BoxSource('detections', file='a/b.json'): 'detections b.json',
-        BoxSource('perturbed', error='shift', size=0.1): 'shift 0.1, seed 0',
-    }
-    for source, name in names.items():
-        assert str(source) == name

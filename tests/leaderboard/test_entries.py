@@ -7,16 +7,18 @@ import pytest
 import torch
 
 from rmpe_spm.errors import ConfigError
-from rmpe_spm.leaderboard.box_sources import BoxSource
 from rmpe_spm.leaderboard.entries import (
     Entry,
-    coco_evaluator,
-    file_sha256,
     identify,
     list_entries,
     prepare,
 )
-from rmpe_spm.leaderboard.spec import DataSetSpec, Listing, ModelSpec
+from rmpe_spm.leaderboard.spec import (
+    BoxSource,
+    DataSetSpec,
+    LeaderboardSpec,
+    ModelSpec,
+)
 
 OWN = BoxSource('config')
 
@@ -38,13 +40,13 @@ def identified(run_args, tmp_path):
 def test_every_model_on_every_data_set_with_every_source():
     models = (ModelSpec('a', 'a.py', 'a'), ModelSpec('b', 'b.py', 'b'))
     sources = (BoxSource('ground_truth'), BoxSource('detections', 'x.json'))
-    own = list_entries(Listing(models, box_sources=sources))
+    own = list_entries(LeaderboardSpec(models, box_sources=sources))
     assert [(e.model.name, e.data_set, e.box_source) for e in own] == [
         (name, None, source) for name in 'ab' for source in sources
     ]
     one = DataSetSpec('one', {}, {}, sources[:1])
     two = DataSetSpec('two', {}, {}, sources)
-    entries = list_entries(Listing(models, (one, two)))
+    entries = list_entries(LeaderboardSpec(models, (one, two)))
     assert [e.data_set.name for e in entries] == ['one', 'two', 'two'] * 2
 
 
@@ -54,9 +56,10 @@ def test_prepared_config(write_model, identified, easy_annotations):
     assert prepared.cfg.load_from == weights
     assert prepared.cfg.model.head.loss.type == 'X'
     assert (prepared.data_set, prepared.boxes) == ('easy', 'ground truth')
-    content = Path(weights).read_bytes()
-    assert prepared.checkpoint_sha256 == hashlib.sha256(content).hexdigest()
-    assert coco_evaluator(prepared.cfg).ann_file == str(easy_annotations)
+    sha256 = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    assert prepared.checkpoint_sha256 == sha256
+    (evaluator,) = prepared.cfg.test_evaluator
+    assert evaluator.ann_file == str(easy_annotations)
 
 
 def test_a_models_options_win(write_model, identified, run_args):
@@ -193,7 +196,6 @@ def test_data_set_of_the_list(write_model, identified, tiny_coco):
     replaced = DataSetSpec('noise', dataset, {'type': 'PCKAccuracy'}, ())
     prepared = identified(config, weights, replaced, source)
     assert prepared.cfg.test_evaluator == [dict(type='PCKAccuracy')]
-    assert coco_evaluator(prepared.cfg) is None
 
 
 def test_what_is_missing(write_model, identified, tmp_path):
@@ -206,10 +208,3 @@ def test_what_is_missing(write_model, identified, tmp_path):
     training.write_text("model = dict(type='X')")
     with pytest.raises(ConfigError, match='has no test_dataloader'):
         identified(str(training), weights)
-
-
-def test_hash_of_a_file(tmp_path):
-    path = tmp_path / 'file'
-    path.write_bytes(b'x' * 3_000_000)
-    expected = hashlib.sha256(b'x' * 3_000_000).hexdigest()
-    assert file_sha256(path) == expected

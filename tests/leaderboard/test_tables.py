@@ -1,7 +1,7 @@
 import math
 
+from rmpe_spm.coco.bootstrap import PairedDifference
 from rmpe_spm.leaderboard.tables import (
-    Comparison,
     Table,
     joint_label,
     make_table,
@@ -63,12 +63,11 @@ def test_columns_of_all_rows(make_row, failed_row):
     assert table.joint_measure == 'PCK@0.1'
 
 
-def test_comparison_from_the_other_side():
-    found = Comparison(0.2, -0.1, 0.5, 0.04)
+def test_against_the_best():
+    found = PairedDifference(0.2, -0.1, 0.5, 0.04)
     table = Table('val', 'AP', [], {(0, 1): found})
-    assert table.compare(0, 1) == found
-    assert table.compare(1, 0) == Comparison(-0.2, -0.5, 0.1, 0.04)
-    assert table.compare(0, 2) is None
+    assert table.against_best(1) == PairedDifference(-0.2, -0.5, 0.1, 0.04)
+    assert table.against_best(0) is None and table.against_best(2) is None
 
 
 def test_names_of_joints():

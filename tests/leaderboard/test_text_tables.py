@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from rmpe_spm.leaderboard.tables import Comparison, make_table
-from rmpe_spm.leaderboard.writers import format_p, to_csv, to_markdown
+from rmpe_spm.coco.bootstrap import PairedDifference
+from rmpe_spm.leaderboard.tables import make_table
+from rmpe_spm.leaderboard.writers import to_csv, to_markdown
 
 
 @pytest.fixture
@@ -13,7 +14,7 @@ def tables(make_row, failed_row):
     best = make_row('best', 2 / 3, interval=(0.6, 0.75))
     second = make_row('second', 0.5, boxes='detections a.json')
     table = make_table('val', [failed_row, second, best], 'AP')
-    table.comparisons[0, 1] = Comparison(1 / 6, 0.125, 0.25, 0.004)
+    table.comparisons[0, 1] = PairedDifference(1 / 6, 0.125, 0.25, 0.004)
     other = make_row('alone', 0.25, data_set='test')
     return [table, make_table('test', [other], 'AP')]
 
@@ -43,7 +44,9 @@ def test_csv_has_every_number_in_full(tables):
 
 
 def test_markdown(tables):
-    text = to_markdown(tables, 'Title', '- **AP**: what it is')
+    text = to_markdown(
+        tables, 'Title', [('AP', 'what it is'), ('', 'A note.')]
+    )
     lines = text.splitlines()
     assert lines[0] == '# Title'
     start = lines.index('## val')
@@ -59,7 +62,7 @@ def test_markdown(tables):
         '|  |  |  |  |',
     ]
     assert '## test' in lines
-    assert '- **AP**: what it is' in lines
+    assert lines[-3:] == ['- **AP**: what it is', '', 'A note.']
     joints = lines.index('| model | boxes | nose | L eye |')
     assert lines[joints - 2] == 'PCK@0.1 of each joint:'
     assert lines[joints + 2] == '| best | ground truth | 0.25 | 0.75 |'
@@ -83,27 +86,27 @@ def test_nan_is_a_missing_value(make_row):
     row = make_row()
     row.record.metrics['coco/AR'] = math.nan
     tables = [make_table('val', [row], 'AP')]
-    text = to_markdown(tables, 'Title', '')
+    text = to_markdown(tables, 'Title', [])
     assert '| 0.500 | - | 0.600 | - | best |' in text
     (line,) = csv.DictReader(io.StringIO(to_csv(tables)))
     assert (line['AP'], line['AR']) == ('0.5', '')
 
 
+def test_small_p_values(tables):
+    tables[0].comparisons[0, 1] = PairedDifference(0.1, 0.1, 0.2, 0.0005)
+    assert '0.100], p < 0.001 |' in to_markdown(tables, 'Title', [])
+
+
 def test_a_row_that_is_not_ranked_is_not_the_best(make_row):
     tables = [make_table('val', [make_row()], 'PCK')]
-    text = to_markdown(tables, 'Title', '')
+    text = to_markdown(tables, 'Title', [])
     assert '| - | model | ground truth | - | - | 0.500 | 0.600 |' in text
     assert '| best |' not in text
 
 
 def test_only_failures(failed_row):
     tables = [make_table('val', [failed_row], 'AP')]
-    text = to_markdown(tables, 'Title', '')
+    text = to_markdown(tables, 'Title', [])
     assert 'failed: no <checkpoint>' in text
     assert 'GFLOPs' not in text
     assert 'broken' in to_csv(tables)
-
-
-def test_p_values():
-    assert format_p(0.0005) == 'p < 0.001'
-    assert format_p(0.0123) == 'p = 0.012'

@@ -231,7 +231,9 @@ def test_failure_of_one_process_later_ends_all(run_with, tmp_path, change):
     said = 'process 1 failed: RuntimeError: the second broke (failing.py:'
     assert said in result.stderr
     assert not (tmp_path / 'two' / 'leaderboard.csv').exists()
-    assert len(list((tmp_path / 'two').glob('runs/*/record.json'))) == 1
+    runs = (tmp_path / 'two').glob('runs/*/run.json')
+    outcomes = [json.loads(path.read_text())['outcome'] for path in runs]
+    assert sorted(each is None for each in outcomes) == [False, True]
 
 
 def test_what_ended_all_is_a_row_next_time(run_with, tmp_path):

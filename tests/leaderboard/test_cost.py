@@ -4,9 +4,67 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmpose.models import build_pose_estimator
 
-from rmpe_spm.leaderboard import cost as speed_meter
-from rmpe_spm.leaderboard.cost import SpeedMeter
+from rmpe_spm.leaderboard import cost
+from rmpe_spm.leaderboard.cost import (
+    SpeedMeter,
+    count_gflops,
+    count_parameters,
+)
+
+
+class Convolution(torch.nn.Conv2d):
+    """A backbone of one layer."""
+
+    def forward(self, inputs):
+        return (super().forward(inputs),)
+
+
+@pytest.fixture
+def model(tiny_config):
+    """A 3x3 convolution of stride 4, and the head's 1x1 convolution."""
+    model = build_pose_estimator(tiny_config.model)
+    model.backbone = Convolution(3, 8, 3, stride=4, padding=1)
+    model.train()
+    return model
+
+
+def test_counts_of_a_small_model(model):
+    convolution, last = 3 * 3 * 3 * 8, 8 * 17
+    assert count_parameters(model) == convolution + 8 + last + 17
+    # one operation is a multiplication and an addition
+    expected = (convolution + last) * 12 * 16
+    assert count_gflops(model, (48, 64))[0] * 1e9 == pytest.approx(expected)
+    assert count_gflops(model, (96, 64))[0] * 1e9 == pytest.approx(
+        2 * expected
+    )
+    assert model.training  # as it was
+
+
+def test_model_that_cannot_be_traced(model):
+    def fail(*args, **kwargs):
+        raise NotImplementedError
+
+    model.forward = fail
+    assert count_gflops(model, (48, 64)) == (None, [])
+
+
+def test_says_what_is_not_counted(model):
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, inputs):
+            return inputs * 2
+
+    before, names = count_gflops(model, (48, 64))
+    assert names == []
+    layer = model.backbone
+    model.backbone = torch.nn.Module()
+    model.backbone.forward = lambda x: (Double.apply(layer(x)[0]),)
+    model.backbone.layer = layer
+    after, names = count_gflops(model, (48, 64))
+    assert names == ['Double']
+    assert after == pytest.approx(before)
 
 
 @pytest.fixture
@@ -14,7 +72,7 @@ def clock(monkeypatch):
     """A clock that a test sets; there is no GPU."""
     now = SimpleNamespace(seconds=0.0)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    monkeypatch.setattr(speed_meter.time, 'perf_counter', lambda: now.seconds)
+    monkeypatch.setattr(cost.time, 'perf_counter', lambda: now.seconds)
     return now
 
 
@@ -88,7 +146,7 @@ def test_processes_add_up(clock, monkeypatch):
         other = dict(mine, images={7, 8}, rate=3.0, samples=2, peak=5.0)
         return [dict(mine, peak=9.0), other]
 
-    monkeypatch.setattr(speed_meter, 'all_gather_object', gather)
+    monkeypatch.setattr(cost, 'all_gather_object', gather)
     found = measure(clock, [([1, 1], 1), ([2, 2], 2)])
     # 1 + 3 people a second, 4 images for 6 people
     assert found['images_per_second'] == pytest.approx(4 * 4 / 6)
@@ -98,7 +156,7 @@ def test_processes_add_up(clock, monkeypatch):
 @contextmanager
 def touched_memory(mib):
     """Memory from the system, which gets it back whatever malloc keeps."""
-    with mmap.mmap(-1, mib * speed_meter.MIB) as block:
+    with mmap.mmap(-1, mib * cost.MIB) as block:
         for start in range(0, len(block), mmap.PAGESIZE):
             block[start] = 1
         yield
@@ -106,13 +164,13 @@ def touched_memory(mib):
 
 def test_peak_of_the_memory_is_that_of_the_test():
     """Not of what was there before: the peak is reset."""
-    if not speed_meter._CLEAR.exists():
+    if not cost._CLEAR.exists():
         pytest.skip('not on Linux')
     with touched_memory(200):
-        before = speed_meter._peak_mib(False)
-    speed_meter._reset_peak(False)
-    after = speed_meter._peak_mib(False)
+        before = cost._peak_mib(False)
+    cost._reset_peak(False)
+    after = cost._peak_mib(False)
     with touched_memory(120):
-        with_block = speed_meter._peak_mib(False)
+        with_block = cost._peak_mib(False)
     assert before - after > 150
     assert with_block - after > 100

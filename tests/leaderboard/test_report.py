@@ -2,23 +2,32 @@ import json
 
 import pytest
 
-from rmpe_spm.leaderboard.box_sources import BoxSource
-from rmpe_spm.leaderboard.report import build_tables, write_tables
-from rmpe_spm.leaderboard.spec import DataSetSpec, Listing, ModelSpec
+from rmpe_spm.leaderboard.report import (
+    build_tables,
+    column_notes,
+    write_tables,
+)
+from rmpe_spm.leaderboard.spec import (
+    BoxSource,
+    DataSetSpec,
+    LeaderboardSpec,
+    ModelSpec,
+)
+from rmpe_spm.leaderboard.tables import make_table
 
 
 def test_tables_of_two_models(write_model, evaluate, tmp_path):
     one, two = write_model('one'), write_model('two', seed=1)
     outcomes = evaluate(*one, *two)
-    (table,) = build_tables(outcomes, tmp_path / 'work', 'AP', 50)
+    (table,) = build_tables(outcomes, 'AP', 50)
     aps = [row.metrics['AP'] for row in table.rows]
     assert aps == sorted(aps, reverse=True) and aps[0] > aps[1]
     for row in table.rows:
         assert row.interval[0] <= row.metrics['AP'] <= row.interval[1]
         assert len(row.pictures) == 4
-    found = table.compare(0, 1)
+    found = table.comparisons[0, 1]
     assert found.difference == pytest.approx(aps[0] - aps[1])
-    paths = write_tables([table], tmp_path / 'work', 'Title', 'notes')
+    paths = write_tables([table], tmp_path / 'work', 'Title', [('AP', 'x')])
     assert [path.suffix for path in paths] == ['.md', '.csv', '.html']
     for path in paths:
         text = path.read_text()
@@ -30,15 +39,15 @@ def test_data_sets_are_ranked_by_their_own_metrics(
 ):
     path = {'ann_file': str(easy_annotations)}
     truth = (BoxSource('ground_truth'),)
-    listing = Listing(
+    spec = LeaderboardSpec(
         (ModelSpec('one', *write_model()), ModelSpec('two', 'no.py', 'w')),
         (
             DataSetSpec('a', path, {}, truth),
             DataSetSpec('b', path, {}, truth, 'AR'),
         ),
     )
-    outcomes = evaluate(listing)
-    tables = build_tables(outcomes, tmp_path / 'work', 'AP75', 50)
+    outcomes = evaluate(spec)
+    tables = build_tables(outcomes, 'AP75', 50)
     assert [table.rank_by for table in tables] == ['AP75', 'AR']
     assert [table.metric_names[0] for table in tables] == ['AP75', 'AR']
     assert [len(table.rows) for table in tables] == [2, 2]
@@ -46,20 +55,20 @@ def test_data_sets_are_ranked_by_their_own_metrics(
 
 def test_mpii_has_intervals(write_model, mpii, evaluate, tmp_path):
     model = {'model.head.out_channels': 16}
-    listing = Listing(
+    spec = LeaderboardSpec(
         tuple(
             ModelSpec(f'm{seed}', *write_model(f'm{seed}', seed, **model))
             for seed in (0, 1)
         ),
         (mpii(BoxSource('ground_truth')),),
     )
-    outcomes = evaluate(listing)
-    (table,) = build_tables(outcomes, tmp_path / 'work', 'AP', 50)
+    outcomes = evaluate(spec)
+    (table,) = build_tables(outcomes, 'AP', 50)
     for row in table.rows:
         assert row.failure == ''
         assert row.interval[0] <= row.metrics['Total'] <= row.interval[1]
         assert 0 < row.metrics['Total'] < 100
-    assert table.compare(0, 1).difference >= 0
+    assert table.comparisons[0, 1].difference >= 0
 
 
 def test_data_sets_of_one_name_are_told_apart(
@@ -79,6 +88,29 @@ def test_data_sets_of_one_name_are_told_apart(
         },
     )
     outcomes = evaluate(*one, *two)
-    tables = build_tables(outcomes, tmp_path / 'work', 'AP', 50)
+    tables = build_tables(outcomes, 'AP', 50)
     assert [table.data_set for table in tables] == ['easy (1)', 'easy (2)']
     assert [len(table.rows) for table in tables] == [1, 1]
+
+
+def test_says_what_there_is(make_row):
+    row = make_row(interval=(0.4, 0.6))
+    notes = column_notes([make_table('val', [row], 'AP')], 321)
+    assert '321 resamples' in dict(notes)['95%, less the best, p']
+    assert 'PCK@0.1' in dict(notes)
+    assert all(name for name, _ in notes)
+
+
+def test_says_nothing_of_what_is_not_there(failed_row, make_row):
+    row = make_row()
+    row.record.joints = {}
+    notes = column_notes([make_table('val', [failed_row, row], 'AP')], 321)
+    assert 'resamples' not in str(notes)
+    assert 'PCK' not in str(notes)
+
+
+def test_devices(make_row):
+    other = make_row('other')
+    other.record.device = 'GPU'
+    table = make_table('val', [make_row(), other], 'AP')
+    assert 'different devices' in dict(column_notes([table], 100))['']

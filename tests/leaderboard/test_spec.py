@@ -1,12 +1,13 @@
 import pytest
 
 from rmpe_spm.errors import ConfigError
-from rmpe_spm.leaderboard.box_sources import BoxSource
 from rmpe_spm.leaderboard.spec import (
+    BoxSource,
     DataSetSpec,
     ModelSpec,
-    listing_of_pairs,
-    read_listing,
+    parse_box_source,
+    read_spec,
+    spec_of_pairs,
 )
 
 FULL = """
@@ -44,18 +45,18 @@ def write(tmp_path):
 
 
 def test_reads_all(write):
-    listing = read_listing(write(FULL))
-    assert listing.title == 'Two models'
-    assert (listing.work_dir, listing.rank_by) == ('there', 'AP50')
-    assert listing.pictures is False
-    assert listing.models == (
+    spec = read_spec(write(FULL))
+    assert spec.title == 'Two models'
+    assert (spec.work_dir, spec.rank_by) == ('there', 'AP50')
+    assert spec.pictures is False
+    assert spec.models == (
         ModelSpec('one', 'a/one.py', 'one.pth'),
         ModelSpec(
             'two', 'a/two.py', 'two.pth', {'model.test_cfg.flip_test': False}
         ),
     )
     ground_truth = (BoxSource('ground_truth'),)
-    assert listing.data_sets == (
+    assert spec.data_sets == (
         DataSetSpec('val', {'ann_file': 'val.json'}, {}, ground_truth),
         DataSetSpec(
             'crowd',
@@ -71,15 +72,15 @@ def test_reads_all(write):
 
 
 def test_what_need_not_be_given(write):
-    listing = read_listing(
+    spec = read_spec(
         write('models: [{config: a/one.py, checkpoint: one.pth}]')
     )
-    assert listing.models[0].name == 'one'
-    assert listing.data_sets == ()
-    assert listing.box_sources == (BoxSource('config'),)
-    assert (listing.title, listing.rank_by) == ('list', 'AP')
-    assert listing.work_dir is None
-    assert listing.pictures is True
+    assert spec.models[0].name == 'one'
+    assert spec.data_sets == ()
+    assert spec.box_sources == (BoxSource('config'),)
+    assert (spec.title, spec.rank_by) == ('list', 'AP')
+    assert spec.work_dir is None
+    assert spec.pictures is True
 
 
 MODEL = 'models: [{config: c.py, checkpoint: w.pth}]\n'
@@ -105,6 +106,17 @@ MODEL = 'models: [{config: c.py, checkpoint: w.pth}]\n'
             'models[0]: checkpoint must be text, but is 3',
         ),
         (MODEL + 'pictures: 0', 'pictures must be true or false, but is 0'),
+        (
+            MODEL + 'box_sources: [{perturbed: shift, size: a}]',
+            "box_sources[0]: size must be a number, but is 'a'",
+        ),
+        (
+            MODEL + 'box_sources: [{perturbed: shift, size: 1, seed: true}]',
+            'seed must be a whole number, but is True',
+        ),
+        ('models: [a]', 'models[0] must have keys (name, config, '),
+        ('zzz: 1', "unknown key 'zzz': the keys are models, title, "),
+        ('1: 1', 'unknown key 1: '),
         (MODEL + 'box_sources: []', 'box_sources is empty'),
         (MODEL + 'box_sources: [jitter]', "box_sources[0]: 'jitter' is no"),
         (
@@ -131,29 +143,89 @@ MODEL = 'models: [{config: c.py, checkpoint: w.pth}]\n'
 def test_mistakes_are_told_with_their_place(write, text, said):
     path = write(text)
     with pytest.raises(ConfigError) as caught:
-        read_listing(path)
+        read_spec(path)
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
 
 
 def test_missing_file(tmp_path):
     with pytest.raises(ConfigError, match=r'no\.yaml does not exist'):
-        read_listing(tmp_path / 'no.yaml')
+        read_spec(tmp_path / 'no.yaml')
 
 
 def test_pairs():
-    listing = listing_of_pairs(
+    spec = spec_of_pairs(
         ['a.py', '1.pth', 'b/a.py', '2.pth', 'c.py', '3.pth'],
         ['config', 'shift:0.2'],
     )
-    assert [model.name for model in listing.models] == [
+    assert [model.name for model in spec.models] == [
         'a (1.pth)',
         'a (2.pth)',
         'c',
     ]
-    assert listing.box_sources[1] == BoxSource(
+    assert spec.box_sources[1] == BoxSource(
         'perturbed', error='shift', size=0.2
     )
     for wrong in ([], ['a.py'], ['a.py', '1.pth', 'b.py']):
         with pytest.raises(ConfigError, match='each with its checkpoint'):
-            listing_of_pairs(wrong, None)
+            spec_of_pairs(wrong, None)
+
+
+@pytest.mark.parametrize(
+    'source, expected',
+    [
+        ('config', BoxSource('config')),
+        ('ground_truth', BoxSource('ground_truth')),
+        ('a/b.json', BoxSource('detections', file='a/b.json')),
+        ('shift:0.2', BoxSource('perturbed', error='shift', size=0.2)),
+        (
+            'truncation:0.3:7',
+            BoxSource('perturbed', error='truncation', size=0.3, seed=7),
+        ),
+        (
+            dict(detections='b.json', score_thr=0.5),
+            BoxSource('detections', file='b.json', score_thr=0.5),
+        ),
+        (
+            dict(perturbed='amplification', size=2, detections='b.json'),
+            BoxSource(
+                'perturbed', file='b.json', error='amplification', size=2.0
+            ),
+        ),
+    ],
+)
+def test_parses(source, expected):
+    assert parse_box_source(source, 'here') == expected
+
+
+@pytest.mark.parametrize(
+    'source, said',
+    [
+        ('shift', "'shift' is no source of boxes"),
+        ('shift:a', 'is no source of boxes'),
+        ('shift:0.1:0:1', 'is no source of boxes'),
+        ('shift:-1', 'a box error of size -1.0'),
+        ('shift:nan', 'a box error of size nan'),
+        ('jump:0.1', "unknown kind of box error 'jump': choose from shift"),
+        ('amplification:2', 'detections are needed for amplification'),
+        (dict(perturbed='shift'), "lacks 'size'"),
+        (dict(detections='b.json', seed=1), "unknown key 'seed'"),
+        (dict(file='b.json'), "unknown key 'file'"),
+        (3, '3 is no source of boxes'),
+    ],
+)
+def test_refuses(source, said):
+    with pytest.raises(ConfigError) as caught:
+        parse_box_source(source, 'here')
+    assert str(caught.value).startswith('here')
+    assert said in str(caught.value)
+
+
+def test_names_without_a_config():
+    names = {
+        BoxSource('ground_truth'): 'ground truth',
+        BoxSource('detections', file='a/b.json'): 'detections b.json',
+        BoxSource('perturbed', error='shift', size=0.1): 'shift 0.1, seed 0',
+    }
+    for source, name in names.items():
+        assert str(source) == name

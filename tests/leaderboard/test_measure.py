@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -6,10 +7,14 @@ from mmengine.config import Config
 
 from rmpe_spm.coco.joint_errors import joint_pck
 from rmpe_spm.errors import ConfigError
-from rmpe_spm.leaderboard.box_sources import BoxSource
 from rmpe_spm.leaderboard.entries import Entry, identify, prepare
-from rmpe_spm.leaderboard.evaluate import evaluated_poses, make_runner, run
-from rmpe_spm.leaderboard.spec import ModelSpec
+from rmpe_spm.leaderboard.measure import (
+    choose_images,
+    evaluated_poses,
+    make_runner,
+    run,
+)
+from rmpe_spm.leaderboard.spec import BoxSource, ModelSpec
 
 
 @pytest.fixture
@@ -47,6 +52,8 @@ def test_what_a_run_records(write_model, evaluate):
         list(record.joints.values()), joint_pck(poses)
     )
     assert len(list((folder / 'pictures').glob('*.jpg'))) == 4
+    # numbers that JSON has, and nothing else
+    assert json.loads(json.dumps(asdict(record))) == asdict(record)
 
 
 def test_gflops_are_of_what_the_test_gives_to_the_model(write_model, evaluate):
@@ -116,3 +123,38 @@ def test_model_that_finds_nobody(write_model, evaluate, tmp_path):
     assert poses.num_poses == 0
     assert (joint_pck(poses) == 0).all()
     assert record.num_images == 4
+
+
+def annotations(people):
+    """Annotations with so many people in the images 1, 2, ..."""
+    return dict(
+        images=[dict(id=i + 1) for i in range(len(people))],
+        annotations=[
+            dict(image_id=i + 1, keypoints=[1, 1, 2] * 17)
+            for i, number in enumerate(people)
+            for _ in range(number)
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    'people, expected',
+    [
+        ([2, 0, 2, 1, 5, 3], [1, 5]),
+        ([0, 1, 1, 2], [4, 2]),
+        ([0], [1]),
+        ([], []),
+    ],
+)
+def test_images_with_several_people_come_first(people, expected):
+    chosen = choose_images(annotations(people), 2)
+    assert [image['id'] for image in chosen] == expected
+
+
+def test_crowds_and_people_without_joints_do_not_count():
+    content = annotations([2, 2, 2])
+    for person in content['annotations'][:2]:
+        person['iscrowd'] = 1
+    for person in content['annotations'][2:4]:
+        person['keypoints'] = [0, 0, 0] * 17
+    assert choose_images(content, 1)[0]['id'] == 3

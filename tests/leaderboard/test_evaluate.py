@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from rmpe_spm.experiments.runs import NO_REASON, RunFolder
 from rmpe_spm.leaderboard import entries
 from rmpe_spm.leaderboard import evaluate as running
-from rmpe_spm.leaderboard.box_sources import WITHOUT_BOXES, BoxSource
-from rmpe_spm.leaderboard.evaluate import retry
+from rmpe_spm.leaderboard.entries import WITHOUT_BOXES
+from rmpe_spm.leaderboard.evaluate import first_failure, retry
 from rmpe_spm.leaderboard.report import build_tables
-from rmpe_spm.leaderboard.spec import Listing, ModelSpec
+from rmpe_spm.leaderboard.spec import BoxSource, LeaderboardSpec, ModelSpec
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_what_fails_is_a_row_and_the_others_go_on(
     assert 'broken.pth (10 bytes) is truncated' in reasons[2]
     assert reasons[3] == ''
     assert 'foreign.pth lacks' in reasons[4]
-    tables = build_tables(outcomes, tmp_path / 'work', 'AP', 50)
+    tables = build_tables(outcomes, 'AP', 50)
     assert len(tables) == 1
     assert [row.record is None for row in tables[0].rows] == [
         False,
@@ -114,7 +115,7 @@ def test_error_within_a_run_names_its_place(
     monkeypatch.setattr(running, 'run', fail)
     (outcome,) = evaluate(*write_model())
     assert outcome.row.failure.startswith('RuntimeError: out of something (')
-    assert 'test_running.py:' in outcome.row.failure
+    assert 'test_evaluate.py:' in outcome.row.failure
 
 
 def test_perturbed_boxes_change_the_result_and_size_0_does_not(
@@ -169,8 +170,8 @@ def test_perturbed_boxes_of_mpii(write_model, mpii, evaluate, tmp_path):
         for size in (0.0, 1.0, 2.0)
     ]
     model = write_model('m', **{'model.head.out_channels': 16})
-    listing = Listing((ModelSpec('m', *model),), (mpii(*sources),))
-    outcomes = evaluate(listing)
+    spec = LeaderboardSpec((ModelSpec('m', *model),), (mpii(*sources),))
+    outcomes = evaluate(spec)
     assert [outcome.row.failure for outcome in outcomes] == [''] * 7
     values = [outcome.row.record.metrics for outcome in outcomes]
     truth, detected, shift, truncation, _, same, _ = values
@@ -187,20 +188,22 @@ def test_perturbed_boxes_of_mpii(write_model, mpii, evaluate, tmp_path):
 
 
 @pytest.fixture
-def kill(monkeypatch, evaluate):
+def kill(monkeypatch, evaluate, tmp_path):
     """Evaluate entries one by one, each killed while it runs."""
 
     def interrupt(*_):
         raise KeyboardInterrupt
 
     def kill(*models):
-        # a process that is killed leaves its files
-        with monkeypatch.context() as patch:
-            patch.setattr(running, 'run', interrupt)
-            patch.setattr('pathlib.Path.unlink', lambda *_, **__: None)
-            for model in models:
+        for model in models:
+            with monkeypatch.context() as patch:
+                patch.setattr(running, 'run', interrupt)
                 with pytest.raises(KeyboardInterrupt):
                     evaluate(*model)
+            # a process that is killed does not take its note away
+            folders = (tmp_path / 'work' / 'runs').iterdir()
+            folder = max(folders, key=lambda path: path.stat().st_mtime_ns)
+            RunFolder(folder, dict(key=folder.name)).note(NO_REASON)
 
     return kill
 
@@ -209,19 +212,18 @@ def test_what_ended_the_processes_is_run_last(
     write_model, evaluate, runs, kill, tmp_path
 ):
     one, two = write_model('one'), write_model('two', seed=1)
-    folder = tmp_path / 'work'
     kill(one)
     outcomes = evaluate(*one, *two)
     assert runs == [two[1]]
     assert [bool(outcome.postponed) for outcome in outcomes] == [True, False]
     failure = 'the processes ended when it ran last: no reason was written'
     assert outcomes[0].row.failure == failure
-    build_tables(outcomes, folder, 'AP', 50)
-    assert retry(outcomes, folder, lambda _: None)
+    build_tables(outcomes, 'AP', 50)
+    assert retry(outcomes, lambda _: None)
     assert runs == [two[1], one[1]]
     assert outcomes[0].row.failure == ''
     assert outcomes[0].row.record.metrics != outcomes[1].row.record.metrics
-    assert not retry(outcomes, folder, lambda _: None)
+    assert not retry(outcomes, lambda _: None)
     assert [outcome.cached for outcome in evaluate(*one, *two)] == [True] * 2
 
 
@@ -231,14 +233,14 @@ def test_retries_begin_with_the_oldest_and_run_equal_entries_once(
     one, two = write_model('one'), write_model('two', seed=1)
     kill(two, one)
     notes = sorted(
-        tmp_path.glob('work/runs/*/unfinished.txt'),
+        tmp_path.glob('work/runs/*/run.json'),
         key=lambda path: path.stat().st_mtime_ns,
     )
     for age, path in enumerate(reversed(notes)):
         os.utime(path, (1000 - age, 1000 - age))
     outcomes = evaluate(*one, *two, *one)
     assert runs == []
-    assert retry(outcomes, tmp_path / 'work', lambda _: None)
+    assert retry(outcomes, lambda _: None)
     assert runs == [two[1], one[1]]
     first, _, last = (outcome.row for outcome in outcomes)
     assert first.record == last.record is not None
@@ -252,5 +254,19 @@ def test_data_sets_of_other_people_have_other_boxes(
     model = write_model('m', **{'model.head.out_channels': 16})
     spec = mpii(BoxSource('perturbed', error='shift', size=0.1))
     few = replace(spec, dataset=dict(spec.dataset, split='train'))
-    evaluate(Listing((ModelSpec('m', *model),), (spec, few)))
+    evaluate(LeaderboardSpec((ModelSpec('m', *model),), (spec, few)))
     assert len(list(tmp_path.glob('work/boxes/*.json'))) == 2
+
+
+@pytest.mark.parametrize(
+    'found, expected',
+    [
+        (['', '', ''], ''),
+        (['', 'broken', 'late'], 'process 1: broken'),
+        (['broken', '', ''], 'process 0: broken'),
+        (['broken', 'broken too', 'and this'], 'broken'),
+    ],
+)
+def test_the_first_failure_is_told(monkeypatch, found, expected):
+    monkeypatch.setattr(running, 'all_gather_object', lambda failure: found)
+    assert first_failure(found[0]) == expected

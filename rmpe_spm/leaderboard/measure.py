@@ -1,0 +1,279 @@
+"""Run one entry, and collect what a leaderboard shows of it."""
+
+import logging
+import platform
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank, get_world_size
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+
+from ..cli.preflight import check_data, check_model, check_weights
+from ..coco.ground_truth import PoseSet, make_pose_set
+from ..coco.joint_errors import joint_pck
+from ..engine.hooks import FuseConvBNHook, folded_norms
+from ..experiments.drawing import draw_results
+from ..experiments.tool_runs import RESULTS, find_coco_metric
+from ..files import read_json
+from ..mpii.metric import MpiiMultiPersonAP
+from .cost import SpeedMeter, count_gflops, count_parameters
+from .entries import PreparedEntry, is_single_stage
+
+MPII_MATCHES = 'mpii_matches.npz'
+PICTURES = 'pictures'
+NUM_PICTURES = 4
+# of both halves, annotated and predicted people, side by side
+PICTURE_WIDTH = 480
+PCK_THRESHOLD = 0.1
+
+
+@dataclass
+class Record:
+    """What one evaluation found.
+
+    Attributes:
+        metrics (dict): What the config's evaluators returned.
+        num_images (int): Images of the data set.
+        parameters (int): Parameters of the model.
+        images_per_second (float, optional): See :class:`.SpeedMeter`.
+        peak_memory_mib (float, optional): Likewise.
+        device (str): What it ran on.
+        processes (int): How many processes shared the images.
+        date (str): When, YYYY-MM-DD.
+        gflops (float, optional): Of one forward pass; see
+            :func:`.count_gflops`.
+        gflops_input (str): What goes through in that pass.
+        num_poses (int, optional): Poses that were evaluated.
+        joints (dict): A measure of each joint.
+        joint_measure (str): What that measure is.
+        sigmas (list): The joints' sigmas; empty where AP is not by OKS.
+    """
+
+    metrics: dict[str, float]
+    num_images: int
+    parameters: int
+    images_per_second: float | None
+    peak_memory_mib: float | None
+    device: str
+    processes: int
+    date: str
+    gflops: float | None = None
+    gflops_input: str = ''
+    num_poses: int | None = None
+    joints: dict[str, float] = field(default_factory=dict)
+    joint_measure: str = ''
+    sigmas: list[float] = field(default_factory=list)
+
+
+def make_runner(prepared: PreparedEntry, folder: Path) -> Runner:
+    """Check an entry and build what runs it.
+
+    Args:
+        prepared (PreparedEntry): The entry.
+        folder (Path): Where its results and logs go.
+
+    Returns:
+        Runner: A runner with a :class:`.SpeedMeter`.
+
+    Raises:
+        ConfigError: The data or the model cannot be used, or the weights are
+            of another model.
+    """
+    cfg = prepared.cfg
+    cfg.work_dir = str(folder)
+    # mmengine keeps global state by this name
+    # two runs of one name within a second would share a visualizer
+    cfg.experiment_name = f'leaderboard_{prepared.key}_{uuid4().hex}'
+    _, evaluator = find_coco_metric(cfg)
+    if evaluator is not None:
+        prefix = folder / RESULTS.removesuffix('.keypoints.json')
+        evaluator['outfile_prefix'] = str(prefix)
+    num_keypoints, notes = check_data(cfg, 'test')
+    runner = Runner.from_cfg(cfg)
+    for note in notes:
+        runner.logger.warning(note)
+    check_model(runner.model, num_keypoints)
+    check_weights(runner.model, cfg.load_from)
+    runner.register_hook(SpeedMeter())
+    return runner
+
+
+def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
+    """Test, and collect what a leaderboard shows.
+
+    Args:
+        prepared (PreparedEntry): The entry.
+        runner (Runner): Of :func:`make_runner`.
+        folder (Path): Where it writes to.
+
+    Returns:
+        Record: The record; only the first process's is complete.
+    """
+    parameters = count_parameters(runner.model)
+    metrics = _numbers(runner.test())
+    meter = next(h for h in runner.hooks if isinstance(h, SpeedMeter))
+    record = Record(
+        metrics=metrics,
+        num_images=len(meter.image_ids),
+        parameters=parameters,
+        device=_device_name(),
+        processes=get_world_size(),
+        date=date.today().isoformat(),
+        **meter.summary(),
+    )
+    if get_rank() != 0:
+        return record
+    _count_operations(record, prepared, runner, list(meter.input_sizes))
+    for metric in runner.test_evaluator.metrics:
+        if isinstance(metric, MpiiMultiPersonAP) and metric.matches:
+            metric.matches.save(folder / MPII_MATCHES)
+    meta = runner.test_dataloader.dataset.metainfo
+    poses = evaluated_poses(prepared, folder, meta['num_keypoints'])
+    if poses is not None:
+        names = meta['keypoint_id2name']
+        record.sigmas = np.asarray(meta['sigmas'], float).tolist()
+        record.num_images = len(poses.image_ids)
+        record.num_poses = poses.num_poses
+        record.joint_measure = f'PCK@{PCK_THRESHOLD:g}'
+        record.joints = {
+            names[joint]: float(value)
+            for joint, value in enumerate(joint_pck(poses, PCK_THRESHOLD))
+            if np.isfinite(value)
+        }
+        _draw(prepared, folder, meta)
+    return record
+
+
+def evaluated_poses(
+    prepared: PreparedEntry, folder: Path, num_keypoints: int
+) -> PoseSet | None:
+    """The poses that the metrics were computed from, after the NMS.
+
+    Args:
+        prepared (PreparedEntry): The entry.
+        folder (Path): Where its results are.
+        num_keypoints (int): K.
+
+    Returns:
+        PoseSet | None: Poses and annotations; None where the entry is not
+        evaluated on a COCO file by a COCO metric, or on joints of another
+        skeleton than the annotations have.
+    """
+    _, evaluator = find_coco_metric(prepared.cfg)
+    path = _annotation_file(prepared)
+    results = folder / RESULTS
+    if evaluator is None or path is None or not results.is_file():
+        return None
+    if evaluator.get('gt_converter') or evaluator.get('pred_converter'):
+        return None
+    return make_pose_set(
+        read_json(path),
+        read_json(results),
+        num_keypoints=num_keypoints,
+        use_area=evaluator.get('use_area', True),
+        iou_type=evaluator.get('iou_type', 'keypoints'),
+    )
+
+
+def choose_images(
+    annotations: Mapping[str, Any], number: int = NUM_PICTURES
+) -> list[dict]:
+    """Choose images to draw, the same for every model.
+
+    They lie evenly spaced, by id, among those with the most that a picture
+    can show: several annotated people, else one, else none.
+
+    Args:
+        annotations (mapping): Content of a COCO file.
+        number (int): How many. Defaults to 4.
+
+    Returns:
+        list[dict]: Entries of ``images``.
+    """
+    people = dict.fromkeys((image['id'] for image in annotations['images']), 0)
+    for person in annotations['annotations']:
+        if not person.get('iscrowd') and person['image_id'] in people:
+            people[person['image_id']] += any(
+                flag > 0 for flag in person['keypoints'][2::3]
+            )
+    images = sorted(annotations['images'], key=lambda image: image['id'])
+    ranked = sorted(images, key=lambda image: -min(people[image['id']], 2))
+    best = [i for i in images if people[i['id']] >= 2]
+    if len(best) < number:
+        return ranked[:number]
+    return [best[len(best) * place // number] for place in range(number)]
+
+
+def _draw(prepared: PreparedEntry, folder: Path, dataset_meta: dict) -> None:
+    """Draw examples; a picture less is no reason to lose the numbers."""
+    dataset = prepared.cfg.test_dataloader.dataset
+    image_dir = Path(dataset.get('data_root') or '')
+    image_dir /= (dataset.get('data_prefix') or {}).get('img', '')
+    try:
+        people = read_json(_annotation_file(prepared))
+        draw_results(
+            dict(people, images=choose_images(people)),
+            read_json(folder / RESULTS),
+            image_dir,
+            folder / PICTURES,
+            dataset_meta,
+            PICTURE_WIDTH,
+        )
+    except (FileNotFoundError, KeyError) as error:
+        print_log(f'no pictures: {error}', 'current', level=logging.WARNING)
+
+
+def _annotation_file(prepared: PreparedEntry) -> Path | None:
+    """The COCO file that an entry is evaluated on, if there is one."""
+    _, evaluator = find_coco_metric(prepared.cfg)
+    dataset = prepared.cfg.test_dataloader.dataset
+    if evaluator is not None and evaluator.get('ann_file'):
+        return Path(evaluator['ann_file'])
+    if not dataset.get('ann_file'):
+        return None
+    return Path(dataset.get('data_root') or '') / dataset['ann_file']
+
+
+def _count_operations(
+    record: Record, prepared: PreparedEntry, runner: Runner, sizes: list[tuple]
+) -> None:
+    """Add the operations of a forward pass of the sizes that were given."""
+    if not sizes:
+        return
+    what = 'image' if is_single_stage(prepared.cfg) else "person's crop"
+    folds = any(isinstance(h, FuseConvBNHook) for h in runner.hooks)
+    with folded_norms(runner.model) if folds else nullcontext():
+        counts = [count_gflops(runner.model, size) for size in sizes[0]]
+    if all(number is not None for number, _ in counts):
+        record.gflops = sum(number for number, _ in counts)
+    shown = ' and '.join(f'{w}x{h}' for w, h in sizes[0])
+    record.gflops_input = f'one {what} of {shown}'
+    if len(sizes) > 1:
+        record.gflops_input += f', the first of {len(sizes)} sizes'
+    if uncounted := counts[0][1]:
+        record.gflops_input += f', without {", ".join(uncounted)}'
+
+
+def _device_name() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f'CPU ({platform.machine()}, {torch.get_num_threads()} threads)'
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers of numpy and torch as plain ones; what is none is left out."""
+    plain = {}
+    for name, value in values.items():
+        try:
+            plain[name] = float(value)
+        except (TypeError, ValueError):
+            continue
+    return plain
