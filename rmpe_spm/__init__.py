@@ -56,8 +56,8 @@ from .rmpe.spatial_transformer import ThetaCornerLoss
 from .rmpe.sstn_head import SSTNHead
 from .spm.codec import HierarchicalSPRCodec
 from .spm.head import SPMHead
-from .spm.losses import MapL1Loss, MapL2Loss
 from .spm.movenet_stage import MoveNetStage
+from .spm.stage import MapL1Loss, MapL2Loss
 from .spm.test_time_augmentation import (
     MultiscaleBottomupPoseEstimator,
     MultiscaleBottomupResize,

@@ -9,8 +9,14 @@ from rmpe_spm.rmpe.sdtn import CropFrame, sdtn_outputs
 from rmpe_spm.rmpe.spatial_transformer import ThetaCornerLoss
 from rmpe_spm.rmpe.theta import mirror_theta
 from rmpe_spm.spm.codec import HierarchicalSPRCodec
-from rmpe_spm.spm.decoding import PaddedPoses
-from rmpe_spm.spm.map_merging import merge_flipped, merge_poses, merge_scales
+from rmpe_spm.spm.decoding import PaddedPoses, accumulate
+from rmpe_spm.spm.kinematics import build_kinematic_tree
+from rmpe_spm.spm.map_merging import (
+    merge_flipped,
+    merge_scale_poses,
+    merge_scales,
+)
+from rmpe_spm.spm.peaks import Snapping
 from rmpe_spm.tensors import take_channels, tensor_on_device_of
 
 CODEC = dict(input_size=(128, 128), heatmap_size=(32, 32))
@@ -72,14 +78,15 @@ def decode(snap_thr=None, **options):
     codec = HierarchicalSPRCodec(
         **CODEC, generate_keypoint_heatmaps=True, **options
     )
-    codec.decode_padded(maps(18, 32, 32), maps(34, 32, 32), snap_thr)
+    snapping = None if snap_thr is None else Snapping(snap_thr)
+    codec.decode_padded(maps(18, 32, 32), maps(34, 32, 32), snapping)
 
 
 def flip():
     codec = HierarchicalSPRCodec(**CODEC)
     own = maps(18, 32, 32), maps(34, 32, 32)
     indices = [*range(1, 17), 0]
-    merge_flipped(own, own, indices, codec.starts_from_cell, 4.0, 45.0)
+    merge_flipped(own, own, indices, codec.representation, 4.0)
 
 
 FRAMES = [(128, 128), (256, 256)], [np.array([128.0, 128.0])] * 2
@@ -88,9 +95,7 @@ FRAMES = [(128, 128), (256, 256)], [np.array([128.0, 128.0])] * 2
 def scales():
     codec = HierarchicalSPRCodec(**CODEC)
     own = [(maps(1, n, n), maps(34, n, n)) for n in (32, 64)]
-    merge_scales(
-        own, *FRAMES, codec.starts_from_cell, codec.scale_factor, 45.0
-    )
+    merge_scales(own, FRAMES, codec.representation, codec.scale_factor)
 
 
 THETA = torch.empty(2, 2, 3, device='meta')
@@ -104,10 +109,10 @@ FRAME = CropFrame((48, 64))
         lambda: decode(0.1),
         lambda: decode(displacement_location='parent'),
         lambda: decode(0.1, displacement_location='parent'),
-        lambda: HierarchicalSPRCodec(**CODEC).accumulate(maps(34, 32, 32)),
+        lambda: accumulate(maps(34, 32, 32), build_kinematic_tree('coco')),
         flip,
         scales,
-        lambda: merge_poses([poses(), poses()], *FRAMES, (10, 100)),
+        lambda: merge_scale_poses([poses(), poses()], FRAMES, (10, 100)),
         lambda: sdtn_outputs(maps(17, 16, 12), THETA, FRAME),
         lambda: sdtn_outputs(
             maps(51, 16, 12), THETA, CropFrame((48, 64), True, True)

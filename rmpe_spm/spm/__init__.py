@@ -1,1 +1,9 @@
-"""SPM: all people of an image in one forward pass."""
+"""SPM: all people of an image in one forward pass.
+
+A training sample passes ``transforms`` (a window on the picture, the mask of
+crowds), ``codec`` (``heatmaps`` and ``displacements`` draw what the tree of
+``kinematics`` says) and ``head`` with its loss (``stage``). A prediction
+passes ``head``, ``map_merging`` (of the mirrored image and other sizes),
+``decoding`` (``peaks`` and the vectors read there) and ``postprocessing``.
+``test_time_augmentation`` shows an image in several sizes.
+"""

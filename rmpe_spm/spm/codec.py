@@ -9,23 +9,25 @@ from mmpose.registry import KEYPOINT_CODECS
 from torch import Tensor
 
 from ..tensors import tensor_on_device_of
-from .codec_options import check_options, resolve_normalizer
-from .decoding import (
-    PaddedPoses,
-    find_joint_peaks,
-    find_root_peaks,
-    read_poses,
-    read_snapped_poses,
-    sample_keypoint_scores,
-)
+from .decoding import PaddedPoses, RootPeaks, decode_maps
+from .displacements import People, displacement_maps
 from .heatmaps import (
+    Grid,
     gaussian_maps,
     heatmap_weights,
     instance_diagonals,
     instance_roots,
+    root_joints,
 )
-from .kinematics import build_kinematic_tree
-from .targets import displacement_maps
+from .kinematics import PoseRepresentation, build_kinematic_tree
+from .peaks import Snapping
+
+_CHOICES = {
+    'unit': ('cells', 'input'),
+    'overlap': ('mean', 'nearest', 'smaller'),
+    'displacement_location': ('root', 'parent'),
+    'missing_parent': ('skip', 'ancestor'),
+}
 
 
 @KEYPOINT_CODECS.register_module()
@@ -40,16 +42,12 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         flat:         joint_j = root + Z D_j
         hierarchical: joint_j = joint_parent(j) + Z D_j
 
-    See :func:`rmpe_spm.spm.targets.displacement_maps` for the values. What
-    the paper leaves open (the root, units, missing joints) or does in a way
-    that has alternatives is an option here; the defaults are the paper's.
+    See :func:`rmpe_spm.spm.displacements.displacement_maps` for the values.
+    What the paper leaves open (the root, units, missing joints) or does in a
+    way that has alternatives is an option here; the defaults are the paper's.
 
-    Note:
-        - instance number: N
-        - keypoint number: K
-        - keypoint dimension: D (2)
-        - image size: [w, h]
-        - heatmap size: [W, H]
+    N is the number of persons, K of joints; sizes are [w, h] of images in
+    pixels and [W, H] of maps in cells.
 
     Encoded:
 
@@ -57,8 +55,7 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             heatmaps and the root map, which is last, in shape (K+1, H, W),
             float32
         - heatmap_weights (np.ndarray): Weights of the same shape: 1 on
-            peaks, ``background_weight`` elsewhere, 0 on persons that are too
-            small, float32
+            peaks, ``background_weight`` elsewhere, float32
         - displacements (np.ndarray): Displacements divided by Z in shape
             (2K, H, W), channels x0, y0, x1, y1, ..., float32; or, with
             ``generate_keypoint_offsets``, (4K, H, W), the offsets last
@@ -79,16 +76,14 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             :func:`rmpe_spm.spm.kinematics.build_kinematic_tree` takes it:
             a name, a list of parents, or a mapping. ``'coco-flat'`` and the
             like are the flat form. Defaults to ``'coco'``.
-        sigma (float): Size of the root peaks, in ``unit``. Defaults to 7.
+        sigma (float): Size of the root peaks, in ``unit``. mmpose's codecs,
+            which have 2 sigma^2 in the exponent, draw the same peaks with
+            sigma / sqrt(2). Defaults to 7.
         tau (float): Radius of the displacement windows, in ``unit``.
             Defaults to 7.
         unit (str): Unit of ``sigma``, ``tau`` and ``keypoint_sigma``:
             ``'cells'`` of the heatmap or ``'input'`` pixels. The paper does
             not say. Defaults to ``'cells'``.
-        gaussian (str): ``'paper'``: exp(-d^2 / sigma^2), or ``'standard'``:
-            exp(-d^2 / (2 sigma^2)). Defaults to ``'paper'``.
-        window (str): ``'disc'`` or ``'square'`` (of half side tau). Defaults
-            to ``'disc'``.
         overlap (str): What a cell in several windows holds: the ``'mean'``
             over persons, or the displacements of the person with the
             ``'nearest'`` root, or of the ``'smaller'`` person. Defaults to
@@ -114,18 +109,13 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             joints too. Defaults to ``False``.
         keypoint_sigma (float): Size of their peaks, in ``unit``. Defaults to
             3.
-        generate_keypoint_offsets (bool): Whether each joint gets vectors to
-            it, divided by Z, in the window of radius ``tau`` around it too,
-            from which the places of heatmap peaks are refined (as in
-            CenterNet and MoveNet). Defaults to ``False``.
+        generate_keypoint_offsets (bool): Whether to give vectors to each
+            joint too, divided by Z, in the window of radius ``tau`` around
+            it. They refine the places of its heatmap's peaks, as in CenterNet
+            and MoveNet. Defaults to ``False``.
         generate_joint_offsets (bool): Whether to give root-to-joint
             displacements too, for a loss on accumulated displacements.
             Defaults to ``False``.
-        ignore_outside (bool): Whether joints outside of the map count as not
-            labelled. Defaults to ``False``.
-        min_diagonal (float): A person whose labelled joints span a smaller
-            diagonal, in input pixels, is neither drawn nor trained as
-            background. Defaults to 0.
         background_weight (float): Weight of heatmap cells off the peaks.
             Defaults to 1.
         decode_max_instances (int): The most poses per image. Defaults to 30.
@@ -136,7 +126,21 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
 
     Raises:
         ValueError: If an option has an unknown value, or one that leaves
-            windows without a cell.
+            windows without a cell, or two do not go together.
+
+    Example:
+        >>> codec = HierarchicalSPRCodec((512, 512), (128, 128))
+        >>> people = np.random.default_rng(1).uniform(0, 200, (2, 17, 2))
+        >>> people[1] += (300, 200)
+        >>> maps = codec.encode(people)
+        >>> maps['heatmaps'].shape, maps['displacements'].shape
+        ((1, 128, 128), (34, 128, 128))
+        >>> keypoints, (root_scores, keypoint_scores) = codec.decode(
+        ...     torch.tensor(maps['heatmaps']),
+        ...     torch.tensor(maps['displacements']),
+        ... )
+        >>> np.allclose(keypoints, people, atol=1e-3)
+        True
 
     .. _Single-Stage Multi-Person Pose Machines:
         https://arxiv.org/abs/1908.09220
@@ -162,8 +166,6 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         sigma: float = 7,
         tau: float = 7,
         unit: str = 'cells',
-        gaussian: str = 'paper',
-        window: str = 'disc',
         overlap: str = 'mean',
         root_type: str | int = 'kpt_center',
         displacement_location: str = 'root',
@@ -173,8 +175,6 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         keypoint_sigma: float = 3,
         generate_keypoint_offsets: bool = False,
         generate_joint_offsets: bool = False,
-        ignore_outside: bool = False,
-        min_diagonal: float = 0,
         background_weight: float = 1,
         decode_max_instances: int = 30,
         decode_thr: float = 0.01,
@@ -183,12 +183,9 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         super().__init__()
         self.input_size = tuple(input_size)
         self.heatmap_size = tuple(heatmap_size)
-        self.tree = build_kinematic_tree(kinematics)
         self.sigma = sigma
         self.tau = tau
         self.unit = unit
-        self.gaussian = gaussian
-        self.window = window
         self.overlap = overlap
         self.root_type = root_type
         self.displacement_location = displacement_location
@@ -197,51 +194,67 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         self.keypoint_sigma = keypoint_sigma
         self.generate_keypoint_offsets = generate_keypoint_offsets
         self.generate_joint_offsets = generate_joint_offsets
-        self.ignore_outside = ignore_outside
-        self.min_diagonal = min_diagonal
         self.background_weight = background_weight
         self.decode_max_instances = decode_max_instances
         self.decode_thr = decode_thr
         self.decode_nms_kernel = decode_nms_kernel
 
+        if normalizer == 'diagonal':
+            normalizer = np.hypot(*self.heatmap_size)
+        elif normalizer is None:
+            normalizer = 1
+        if isinstance(normalizer, str) or not normalizer > 0:
+            raise ValueError(
+                "HierarchicalSPRCodec: normalizer must be 'diagonal', a "
+                f'positive number or None, got {normalizer!r}'
+            )
+        self.tree = build_kinematic_tree(kinematics)
+        self.normalizer = float(normalizer)
+        self.representation = PoseRepresentation(
+            self.tree,
+            self.normalizer,
+            displacement_location,
+            generate_keypoint_offsets,
+        )
         self.scale_factor = np.array(input_size) / np.array(heatmap_size)
-        self._metric = (
-            np.ones(2) if self.unit == 'cells' else self.scale_factor
-        )
-        check_options(vars(self), self.tree, self._metric)
-        self.normalizer = resolve_normalizer(normalizer, self.heatmap_size)
+        self._metric = np.ones(2) if unit == 'cells' else self.scale_factor
+        self._check_options()
 
-    @property
-    def starts_from_cell(self) -> tuple[bool, ...]:
-        """Which displacements start from the cell they are read at.
+    def _check_options(self) -> None:
+        def refuse(message: str) -> None:
+            raise ValueError(f'HierarchicalSPRCodec: {message}')
 
-        All of them around parents and in the flat form, else level 2 only;
-        the others are vectors between two joints. Keypoint offsets do.
-        """
-        everywhere = self.displacement_location == 'parent'
-        starts = [everywhere or level == 2 for level in self.tree.levels]
-        if self.generate_keypoint_offsets:
-            starts += [True] * self.tree.num_joints
-        return tuple(starts)
-
-    def accumulate(self, displacements: Tensor) -> Tensor:
-        """Add displacements up along the paths from the root.
-
-        Args:
-            displacements (Tensor): Maps (B, 2K, H, W) that lie at the root,
-                after which keypoint offsets may come.
-
-        Returns:
-            Tensor: Root-to-joint displacements (B, 2K, H, W).
-        """
-        ancestors = tensor_on_device_of(
-            self.tree.ancestor_matrix, displacements
-        )
-        num_joints = self.tree.num_joints
-        maps = displacements[:, : 2 * num_joints]
-        maps = maps.unflatten(1, (num_joints, 2))
-        summed = torch.einsum('ja,baxhw->bjxhw', ancestors, maps)
-        return summed.flatten(1, 2)
+        for option, choices in _CHOICES.items():
+            value = getattr(self, option)
+            if value not in choices:
+                known = ', '.join(map(repr, choices))
+                refuse(f'{option} must be one of {known}, got {value!r}')
+        root_joints(self.root_type, self.tree)
+        for option in ('sigma', 'keypoint_sigma', 'decode_max_instances'):
+            value = getattr(self, option)
+            if not value > 0:
+                refuse(f'{option} must be positive, got {value}')
+        if not self.decode_thr >= 0:
+            refuse(f'decode_thr must not be negative, got {self.decode_thr}')
+        if not self.tau / self._metric.max() >= 0.5**0.5:
+            refuse(
+                f'tau={self.tau} ({self.unit}) is less than half the '
+                'diagonal of a heatmap cell: a window may hold no cell at all'
+            )
+        kernel = self.decode_nms_kernel
+        if kernel < 1 or kernel % 2 == 0:
+            refuse(f'decode_nms_kernel must be odd and positive, got {kernel}')
+        if self.generate_keypoint_offsets > self.generate_keypoint_heatmaps:
+            refuse(
+                'generate_keypoint_offsets refines peaks of keypoint '
+                'heatmaps: set generate_keypoint_heatmaps=True too'
+            )
+        at_root = self.displacement_location == 'root'
+        if self.generate_joint_offsets and not at_root:
+            refuse(
+                "generate_joint_offsets needs displacement_location='root'; "
+                'displacements around parents do not add up at one cell'
+            )
 
     def encode(
         self,
@@ -275,103 +288,59 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         labelled = np.isfinite(points).all(axis=-1)
         if keypoints_visible is not None:
             labelled &= keypoints_visible > 0
-        if self.ignore_outside:
-            upper = np.array(self.heatmap_size) - 1
-            labelled &= ((points >= 0) & (points <= upper)).all(axis=-1)
-
         points = np.where(labelled[..., None], points, 0.0)
-        roots, valid = instance_roots(
-            points, labelled, self.root_type, self.tree
+        people = People(
+            points,
+            labelled,
+            instance_roots(points, labelled, self.root_type, self.tree),
+            instance_diagonals(points * self.scale_factor, labelled),
         )
-        diagonals = instance_diagonals(points * self.scale_factor, labelled)
-        small = valid & (diagonals < self.min_diagonal)
-        valid &= ~small
+        grid = Grid(self.heatmap_size, self._metric, self.tau)
 
-        centers, shown = roots[:, None], np.ones((len(roots), 1), bool)
-        heatmaps = self._gaussian_maps(centers, valid, self.sigma)
+        heatmaps = gaussian_maps(
+            people.roots[:, None], people.valid[:, None], self.sigma, grid
+        )
         if self.generate_keypoint_heatmaps:
-            keypoint_heatmaps = self._gaussian_maps(
-                points, labelled & valid[:, None], self.keypoint_sigma
+            keypoint_heatmaps = gaussian_maps(
+                points, labelled, self.keypoint_sigma, grid
             )
             heatmaps = np.concatenate((keypoint_heatmaps, heatmaps))
-            centers = np.concatenate((points, centers), axis=1)
-            shown = np.concatenate((labelled, shown), axis=1)
+        rules = dict(overlap=self.overlap, missing_parent=self.missing_parent)
+        flat = self.tree.flat()
+        targets = displacement_maps(people, self.representation, grid, **rules)
+        if self.generate_keypoint_offsets:
+            own = PoseRepresentation(flat, self.normalizer, 'joint')
+            offsets = displacement_maps(people, own, grid, **rules)
+            targets = map(np.concatenate, zip(targets, offsets, strict=True))
+        displacements, weights = targets
         encoded = dict(
             heatmaps=heatmaps,
-            heatmap_weights=heatmap_weights(
-                heatmaps,
-                centers,
-                shown & valid[:, None],
-                shown & small[:, None],
-                self.tau,
-                self._metric,
-                self.window,
-                self.background_weight,
-            ),
+            heatmap_weights=heatmap_weights(heatmaps, self.background_weight),
+            displacements=displacements,
+            displacement_weights=weights,
         )
-
-        def encode_displacements(tree, location=self.displacement_location):
-            return displacement_maps(
-                points,
-                labelled,
-                roots,
-                valid,
-                diagonals,
-                tree,
-                self.heatmap_size,
-                self.tau,
-                self._metric,
-                self.normalizer,
-                self.window,
-                self.overlap,
-                location,
-                self.missing_parent,
-            )
-
-        targets = encode_displacements(self.tree)
-        if self.generate_keypoint_offsets:
-            offsets = encode_displacements(self.tree.flat(), 'joint')
-            targets = map(np.concatenate, zip(targets, offsets, strict=True))
-        encoded['displacements'], encoded['displacement_weights'] = targets
         if self.generate_joint_offsets:
-            (
-                encoded['joint_offsets'],
-                encoded['joint_offset_weights'],
-            ) = encode_displacements(self.tree.flat())
+            star = PoseRepresentation(flat, self.normalizer)
+            offsets, weights = displacement_maps(people, star, grid, **rules)
+            encoded.update(joint_offsets=offsets, joint_offset_weights=weights)
         return encoded
-
-    def _gaussian_maps(
-        self, centers: np.ndarray, valid: np.ndarray, sigma: float
-    ) -> np.ndarray:
-        factor = 1.0 if self.gaussian == 'paper' else 2.0
-        valid = valid.reshape(centers.shape[:2])
-        return gaussian_maps(
-            centers, valid, self.heatmap_size, factor * sigma**2, self._metric
-        )
 
     def decode_padded(
         self,
         heatmaps: Tensor,
         displacements: Tensor,
-        snap_thr: float | None = None,
-        snap_distance: float = 0.1,
-        snap_to: str = 'nearest',
+        snapping: Snapping | None = None,
     ) -> PaddedPoses:
         """Decode a batch into tensors of fixed shape, on the device.
 
         Args:
-            heatmaps (Tensor): (B, 1, H, W) or (B, K+1, H, W), root last.
+            heatmaps (Tensor): (B, 1, H, W) or (B, K+1, H, W), the root last.
             displacements (Tensor): (B, 2K, H, W), or (B, 4K, H, W) with
                 ``generate_keypoint_offsets``.
-            snap_thr (float, optional): Move joints to peaks of their own
-                heatmaps above this score; with displacements around parents
-                level by level, so that the next level is read where the peak
-                is. Defaults to ``None``: don't.
-            snap_distance (float): How far joints move, as a fraction of the
-                diagonal of the person's joints. Defaults to 0.1.
-            snap_to (str): ``'nearest'`` or ``'best'``, see
-                :func:`~rmpe_spm.spm.decoding.snap_to_peaks`. Defaults to
-                ``'nearest'``.
+            snapping (Snapping, optional): How joints move to peaks of their
+                own heatmaps; with displacements around parents level by
+                level, so that the next level is read where the peak is.
+                Defaults to ``None``: they don't.
 
         Returns:
             PaddedPoses: M candidates for each image, best first, M being
@@ -379,78 +348,16 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
 
         Raises:
             ValueError: If the maps don't fit the kinematic tree or each
-                other.
+                other, or joints are to snap without heatmaps of theirs.
         """
-        self._check_maps(heatmaps, displacements)
-        num_joints = self.tree.num_joints
-        with torch.autocast(heatmaps.device.type, enabled=False):
-            finite = _finite(heatmaps, displacements)
-            root_scores, cells = find_root_peaks(
-                heatmaps[:, -1].float(),
-                self.decode_nms_kernel,
-                self.decode_max_instances,
-            )
-            root_scores = torch.where(finite[:, None], root_scores, 0.0)
-            hierarchy = self.tree, self.normalizer, self.displacement_location
-            offsets = None
-            if self.generate_keypoint_offsets:
-                displacements, offsets = displacements.chunk(2, dim=1)
-                offsets = offsets * self.normalizer
-            has_keypoint_heatmaps = heatmaps.shape[1] == num_joints + 1
-            if snap_thr is None:
-                keypoints = read_poses(displacements, cells, *hierarchy)
-            else:
-                if not has_keypoint_heatmaps:
-                    raise ValueError(
-                        'HierarchicalSPRCodec: joints can snap to peaks only '
-                        'with keypoint heatmaps'
-                    )
-                peaks = find_joint_peaks(
-                    heatmaps[:, :-1], snap_thr, self.decode_nms_kernel, offsets
-                )
-                keypoints = read_snapped_poses(
-                    displacements,
-                    cells,
-                    peaks,
-                    snap_distance,
-                    snap_to,
-                    *hierarchy,
-                )
-            if has_keypoint_heatmaps:
-                keypoint_scores = sample_keypoint_scores(
-                    heatmaps[:, :-1], keypoints
-                )
-            else:
-                keypoint_scores = root_scores[..., None].expand(
-                    -1, -1, num_joints
-                )
-            keypoints = keypoints * tensor_on_device_of(
-                self.scale_factor, keypoints
-            )
-        return PaddedPoses(
-            keypoints,
-            root_scores,
-            keypoint_scores,
-            root_scores > self.decode_thr,
-            finite,
+        roots = RootPeaks(
+            self.decode_max_instances, self.decode_thr, self.decode_nms_kernel
         )
-
-    def _check_maps(self, heatmaps: Tensor, displacements: Tensor) -> None:
-        num_joints = self.tree.num_joints
-        num_vectors = num_joints * (2 if self.generate_keypoint_offsets else 1)
-        fits = (
-            heatmaps.shape[1] in (1, num_joints + 1)
-            and displacements.shape[1] == 2 * num_vectors
-            and heatmaps.shape[2:] == displacements.shape[2:]
-            and heatmaps.shape[0] == displacements.shape[0]
+        poses = decode_maps(
+            heatmaps, displacements, self.representation, roots, snapping
         )
-        if not fits:
-            raise ValueError(
-                f'HierarchicalSPRCodec: with {num_joints} joints the maps '
-                f'must have 1 or {num_joints + 1} and {2 * num_vectors} '
-                'channels and the same height and width, got '
-                f'{tuple(heatmaps.shape)} and {tuple(displacements.shape)}'
-            )
+        stride = tensor_on_device_of(self.scale_factor, poses.keypoints)
+        return poses._replace(keypoints=poses.keypoints * stride)
 
     def decode(
         self, heatmaps: Tensor, displacements: Tensor
@@ -462,10 +369,9 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             displacements (Tensor): (2K, H, W).
 
         Returns:
-            tuple:
-            - keypoints (Tensor): (N, K, 2) in input pixels, best first
-            - scores (tuple): root_scores (N,), keypoint_scores (N, K); the
-              latter repeat the root's score without keypoint heatmaps
+            tuple: Keypoints (N, K, 2) in input pixels, best first, and
+            (root_scores (N,), keypoint_scores (N, K)); the latter repeat the
+            root's score without keypoint heatmaps.
         """
         keypoints, (root_scores, keypoint_scores) = self.batch_decode(
             heatmaps[None], displacements[None]
@@ -477,27 +383,19 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
     ) -> tuple[list[Tensor], tuple[list[Tensor], list[Tensor]]]:
         """Decode the maps of a batch, with one wait for the device in all.
 
-        An image whose maps hold NaN or infinity is reported in a warning and
-        yields no pose.
-
-        Args:
-            heatmaps (Tensor): (B, 1, H, W) or (B, K+1, H, W), root last.
-            displacements (Tensor): (B, 2K, H, W).
-
-        Returns:
-            tuple: As in :meth:`decode`, each a list with one tensor for each
-            image.
+        Gives what :meth:`decode` does, in lists with one tensor for each
+        image. One whose maps hold NaN or infinity is reported in a warning
+        and yields no pose.
         """
         poses = self.decode_padded(heatmaps, displacements)
-        # scores descend, so the valid candidates come first
+        # root scores descend, so the valid candidates come first
         summary = torch.stack((poses.valid.sum(dim=1), poses.finite), dim=1)
         counts, finite = zip(*summary.tolist(), strict=True)
-        broken = [i for i, is_finite in enumerate(finite) if not is_finite]
-        if broken:
+        if not all(finite):
+            broken = [i for i, is_finite in enumerate(finite) if not is_finite]
             warnings.warn(
-                'HierarchicalSPRCodec: the maps of the images '
-                f'{broken} of the batch hold NaN or infinity; they yield no '
-                'poses',
+                f'HierarchicalSPRCodec: the maps of the images {broken} of '
+                'the batch hold NaN or infinity; they yield no poses',
                 RuntimeWarning,
             )
         keypoints, root_scores, keypoint_scores = (
@@ -505,15 +403,3 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             for items in poses[:3]
         )
         return keypoints, (root_scores, keypoint_scores)
-
-
-def _finite(heatmaps: Tensor, displacements: Tensor) -> Tensor:
-    """Whether each image's maps (B, C, H, W) are finite, (B,) bool.
-
-    A sum is finite only if all its terms are, and needs no copy of the maps.
-    """
-    total, more = (
-        maps.sum(dim=(1, 2, 3), dtype=torch.float32)
-        for maps in (heatmaps, displacements)
-    )
-    return torch.isfinite(total + more)

@@ -12,9 +12,65 @@ from functools import cached_property
 
 import numpy as np
 
-from .kinematic_tables import ALIASES, NAMED_TREES, ROOT
-
+ROOT = 'root'
 _FLAT_SUFFIX = '-flat'
+
+# the joints of the usual data sets, in their order
+_JOINTS = {
+    'coco': (
+        'nose left_eye right_eye left_ear right_ear left_shoulder '
+        'right_shoulder left_elbow right_elbow left_wrist right_wrist '
+        'left_hip right_hip left_knee right_knee left_ankle right_ankle'
+    ),
+    'crowdpose': (
+        'left_shoulder right_shoulder left_elbow right_elbow left_wrist '
+        'right_wrist left_hip right_hip left_knee right_knee left_ankle '
+        'right_ankle top_head neck'
+    ),
+    'mpii': (
+        'right_ankle right_knee right_hip left_hip left_knee left_ankle '
+        'pelvis thorax upper_neck head_top right_wrist right_elbow '
+        'right_shoulder left_shoulder left_elbow left_wrist'
+    ),
+    # those that the MPII multi-person evaluation counts
+    'mpii14': (
+        'right_ankle right_knee right_hip left_hip left_knee left_ankle '
+        'upper_neck head_top right_wrist right_elbow '
+        'right_shoulder left_shoulder left_elbow left_wrist'
+    ),
+    'aic': (
+        'right_shoulder right_elbow right_wrist left_shoulder left_elbow '
+        'left_wrist right_hip right_knee right_ankle left_hip left_knee '
+        'left_ankle head_top neck'
+    ),
+    'posetrack18': (
+        'nose head_bottom head_top left_ear right_ear left_shoulder '
+        'right_shoulder left_elbow right_elbow left_wrist right_wrist '
+        'left_hip right_hip left_knee right_knee left_ankle right_ankle'
+    ),
+    'panoptic': (
+        'neck nose mid_hip left_shoulder left_elbow left_wrist left_hip '
+        'left_knee left_ankle right_shoulder right_elbow right_wrist '
+        'right_hip right_knee right_ankle left_eye left_ear right_eye '
+        'right_ear'
+    ),
+}
+NAMED_TREES = tuple(_JOINTS)
+
+# What a joint hangs on: the first of these that the skeleton has, on the
+# joint's own side, or else the root. The levels are the paper's: neck,
+# shoulders and hips, then head, elbows and knees, then wrists and ankles.
+_PARENTS = {
+    'elbow': ('shoulder',),
+    'wrist': ('elbow',),
+    'knee': ('hip',),
+    'ankle': ('knee',),
+    'nose': ('neck', 'head_bottom'),
+    'eye': ('nose',),
+    'ear': ('eye', 'nose'),
+    'head_top': ('neck', 'upper_neck', 'head_bottom'),
+    'top_head': ('neck',),
+}
 
 
 @dataclass(frozen=True)
@@ -24,25 +80,25 @@ class KinematicTree:
     Args:
         parents (tuple[int]): The parent of each joint; -1 is the root.
         joint_names (tuple[str], optional): The joints' names, used in
-            messages and to find the hips. Defaults to ``None``.
-        flip_indices (tuple[int], optional): The joint on the other side of
-            the body for each joint (the joint itself where there is none).
-            Defaults to ``None``, which leaves the check of symmetry to
-            :meth:`check_symmetry`, which the flip test calls.
+            messages and to find the hips. Those that begin with ``left_``
+            and ``right_`` mirror each other. Defaults to ``None``.
 
     Raises:
         ValueError: If a parent is out of range, the parents form a cycle, a
-            name is doubled, or the tree is not symmetric under the flip. The
+            name is doubled, or the tree is not symmetric by its names. The
             message names the joint.
     """
 
     parents: tuple[int, ...]
     joint_names: tuple[str, ...] | None = None
-    flip_indices: tuple[int, ...] | None = None
 
     def __post_init__(self):
         """Check the tree."""
-        _validate(self)
+        self._check_names()
+        self._check_parents()
+        flip_indices = _flip_by_names(self.joint_names or ())
+        if flip_indices is not None:
+            self.check_symmetry(flip_indices)
 
     @property
     def num_joints(self) -> int:
@@ -51,6 +107,8 @@ class KinematicTree:
 
     def describe(self, joint: int) -> str:
         """A joint as it is called in messages, e.g. ``9 ('left_wrist')``."""
+        if joint < 0:
+            return 'the root'
         if self.joint_names is None:
             return str(joint)
         return f'{joint} ({self.joint_names[joint]!r})'
@@ -58,13 +116,7 @@ class KinematicTree:
     @cached_property
     def levels(self) -> tuple[int, ...]:
         """The level of each joint: 2 below the root, 3 below those, ..."""
-        levels = []
-        for joint in range(self.num_joints):
-            level = 2
-            while (joint := self.parents[joint]) >= 0:
-                level += 1
-            levels.append(level)
-        return tuple(levels)
+        return tuple(len(self._path(joint)) + 1 for joint in self._joints)
 
     @cached_property
     def joints_by_level(self) -> tuple[tuple[int, ...], ...]:
@@ -81,35 +133,23 @@ class KinematicTree:
         Row ``j`` selects the joint itself and all of its ancestors, so that
         with limb vectors ``v`` (K, 2) the joints lie at ``root + A @ v``.
         """
-        matrix = np.eye(self.num_joints, dtype=np.float32)
-        for joints in self.joints_by_level[1:]:
-            for joint in joints:
-                matrix[joint] += matrix[self.parents[joint]]
+        matrix = np.zeros((self.num_joints,) * 2, dtype=np.float32)
+        for joint in self._joints:
+            matrix[joint, self._path(joint)] = 1
         return matrix
 
     def index(self, name: str) -> int:
-        """The index of a joint by name.
-
-        Args:
-            name (str): One of ``joint_names``.
-
-        Returns:
-            int: Its index.
-
-        Raises:
-            ValueError: If the tree has no names or not this one.
-        """
-        if self.joint_names is None:
+        """The index of a joint by name; ``ValueError`` where there is none."""
+        if name not in (self.joint_names or ()):
             raise ValueError(
-                f'the joint {name!r} is asked for by name, but this tree has '
-                'no joint_names; give them in `kinematics`'
-            )
-        if name not in self.joint_names:
-            raise ValueError(
-                f'unknown joint {name!r}; this tree has '
-                f'{", ".join(self.joint_names)}'
+                f'unknown joint {name!r}: this tree has '
+                + ', '.join(self.joint_names or ['no joint_names'])
             )
         return self.joint_names.index(name)
+
+    def flat(self) -> 'KinematicTree':
+        """The star over the same joints: every joint hangs on the root."""
+        return KinematicTree((-1,) * self.num_joints, self.joint_names)
 
     def check_symmetry(self, flip_indices: Sequence[int]) -> None:
         """Refuse a flip under which the tree is another one.
@@ -119,42 +159,96 @@ class KinematicTree:
                 body for each joint.
 
         Raises:
-            ValueError: If they are not a flip of these joints, or a joint
-                and its mirror image hang on joints that don't mirror each
-                other. The message names the joint.
+            ValueError: If a joint and its mirror image hang on joints that
+                don't mirror each other. The message names the joint.
         """
-        parents, flips = self.parents, flip_indices
-        if sorted(flips) != list(range(self.num_joints)):
-            known = range(self.num_joints)
-            wrong = [j for j in known if list(flips).count(j) != 1]
-            names = ', '.join(self.describe(j) for j in wrong) or 'none'
-            raise ValueError(
-                f'flip_indices must hold each of the {self.num_joints} joints '
-                f'once, got {list(flips)}; missing or repeated: {names}'
-            )
-        for joint, other in enumerate(flips):
-            if flips[other] != joint:
-                raise ValueError(
-                    f'flip_indices send joint {self.describe(joint)} to '
-                    f'{self.describe(other)}, but that one to '
-                    f'{self.describe(flips[other])}'
-                )
-            expected = -1 if parents[joint] < 0 else flips[parents[joint]]
-            if parents[other] != expected:
-                where, not_on = (
-                    'the root' if parent < 0 else self.describe(parent)
-                    for parent in (expected, parents[other])
-                )
+        for joint, other in enumerate(flip_indices):
+            parent = self.parents[joint]
+            expected = -1 if parent < 0 else flip_indices[parent]
+            if self.parents[other] != expected:
                 raise ValueError(
                     f'the tree is not symmetric: joint {self.describe(other)} '
                     f'mirrors joint {self.describe(joint)} and must hang on '
-                    f'{where}, not on {not_on}'
+                    f'{self.describe(expected)}, not on '
+                    + self.describe(self.parents[other])
                 )
 
-    def flat(self) -> 'KinematicTree':
-        """The star over the same joints: every joint hangs on the root."""
-        return KinematicTree(
-            (-1,) * self.num_joints, self.joint_names, self.flip_indices
+    @property
+    def _joints(self) -> range:
+        return range(self.num_joints)
+
+    def _path(self, joint: int) -> list[int]:
+        """The joint and its ancestors up to the root, or around a cycle."""
+        path = []
+        while joint >= 0 and joint not in path:
+            path.append(joint)
+            joint = self.parents[joint]
+        return path
+
+    def _check_names(self) -> None:
+        names = self.joint_names
+        if names is None:
+            return
+        if len(names) != self.num_joints:
+            raise ValueError(
+                f'{self.num_joints} parents but {len(names)} joint_names'
+            )
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f'the joint name {name!r} is used twice')
+
+    def _check_parents(self) -> None:
+        if not self.parents:
+            raise ValueError('a kinematic tree needs at least one joint')
+        for joint, parent in enumerate(self.parents):
+            if parent not in range(-1, self.num_joints):
+                raise ValueError(
+                    f'the parent of joint {self.describe(joint)} is '
+                    f'{parent!r}, but must be -1 (the root) or an index from '
+                    f'0 to {self.num_joints - 1}'
+                )
+        for joint in self._joints:
+            path = self._path(joint)
+            last = self.parents[path[-1]]
+            if last >= 0:
+                cycle = [*path[path.index(last) :], last]
+                raise ValueError(
+                    f'joint {self.describe(joint)} never reaches the root: '
+                    + ' -> '.join(map(self.describe, cycle))
+                )
+
+
+@dataclass(frozen=True)
+class PoseRepresentation:
+    """How displacement maps stand for poses; what writes and reads them.
+
+    Args:
+        tree (KinematicTree): Which joint each displacement starts from.
+        normalizer (float): Z, by which displacements are divided, in cells.
+        location (str): ``'root'`` if all displacements lie in the window
+            around the root, ``'parent'`` if each lies around the joint's
+            parent. Defaults to ``'root'``.
+        keypoint_offsets (bool): Whether vectors to each joint from the cells
+            around it follow the displacements. Defaults to ``False``.
+    """
+
+    tree: KinematicTree
+    normalizer: float
+    location: str = 'root'
+    keypoint_offsets: bool = False
+
+    @property
+    def starts_from_cell(self) -> tuple[bool, ...]:
+        """Which vectors start from the cell they are read at.
+
+        All of them around parents and in the flat form, else level 2 only;
+        the others are vectors between two joints. Keypoint offsets do.
+        """
+        everywhere = self.location == 'parent'
+        starts = [everywhere or level == 2 for level in self.tree.levels]
+        return (
+            *starts,
+            *[True] * self.tree.num_joints * self.keypoint_offsets,
         )
 
 
@@ -173,150 +267,104 @@ def build_kinematic_tree(
               paper's flat SPR);
             - a list of parent indices, -1 for the root;
             - a mapping with ``parents`` (indices, or the parents' names with
-              ``'root'`` for the root) and optionally ``joint_names``
-              (needed with parents' names) and ``flip_indices``. Names that
-              begin with ``left_`` and ``right_`` give them otherwise.
+              ``'root'`` for the root) and ``joint_names`` (needed with
+              parents' names).
 
     Returns:
         KinematicTree: The validated tree.
 
     Raises:
         ValueError: If the name is unknown or the tree is not valid.
-        TypeError: If ``kinematics`` is none of the above.
+
+    Example:
+        >>> tree = build_kinematic_tree(
+        ...     dict(
+        ...         joint_names=['hip', 'knee', 'ankle'],
+        ...         parents=['root', 'hip', 'knee'],
+        ...     )
+        ... )
+        >>> tree.parents, tree.levels
+        ((-1, 0, 1), (2, 3, 4))
     """
     if isinstance(kinematics, KinematicTree):
         return kinematics
     if isinstance(kinematics, str):
         return _named_tree(kinematics)
-    if isinstance(kinematics, Mapping):
-        unknown = set(kinematics) - {'parents', 'joint_names', 'flip_indices'}
-        if unknown or 'parents' not in kinematics:
-            raise ValueError(
-                'a kinematics mapping has the keys parents, joint_names and '
-                f'flip_indices (the last two optional), got '
-                f'{sorted(kinematics)}'
-            )
-        return _tree_from_parents(**kinematics)
-    if isinstance(kinematics, Sequence):
-        return _tree_from_parents(kinematics)
-    raise TypeError(
-        'kinematics must be a name, a list of parents or a mapping with '
-        f'`parents`, got {type(kinematics).__name__}'
-    )
+    if not isinstance(kinematics, Mapping):
+        kinematics = dict(parents=kinematics)
+    if set(kinematics) - {'joint_names'} != {'parents'}:
+        raise ValueError(
+            'a kinematics mapping has the keys parents and joint_names (the '
+            f'latter optional), got {sorted(kinematics)}'
+        )
+    return _build_tree(**kinematics)
 
 
 def _named_tree(name: str) -> KinematicTree:
     base = name.removesuffix(_FLAT_SUFFIX)
-    base = ALIASES.get(base, base)
-    if base not in NAMED_TREES:
+    if base not in _JOINTS:
         raise ValueError(
             f'unknown kinematic tree {name!r}; known are '
             f'{", ".join(NAMED_TREES)}, each also with {_FLAT_SUFFIX!r}, or '
             'give a list of parents'
         )
-    joint_names, parent_names = zip(*NAMED_TREES[base], strict=True)
-    tree = _tree_from_parents(parent_names, joint_names)
+    names = _JOINTS[base].split()
+    tree = _build_tree([_usual_parent(joint, names) for joint in names], names)
     return tree.flat() if name.endswith(_FLAT_SUFFIX) else tree
 
 
-def _other_side(name: str) -> str:
-    if name.startswith('left_'):
-        return 'right_' + name.removeprefix('left_')
-    if name.startswith('right_'):
-        return 'left_' + name.removeprefix('right_')
-    return name
+def _usual_parent(joint: str, names: Sequence[str]) -> str:
+    side, _, base = joint.partition('_')
+    if side not in ('left', 'right'):
+        side, base = '', joint
+    for parent in _PARENTS.get(base, ()):
+        for candidate in (f'{side}_{parent}', parent):
+            if candidate in names:
+                return candidate
+    return ROOT
 
 
-def _flip_by_names(joint_names: Sequence[str]) -> list[int] | None:
-    """The joints of the other side, where the names tell all of them."""
-    others = [_other_side(name) for name in joint_names]
-    # without a left or right in any name they may be spelt in another way
-    if list(joint_names) == others or not set(others) <= set(joint_names):
-        return None
-    return [list(joint_names).index(other) for other in others]
-
-
-def _tree_from_parents(
+def _build_tree(
     parents: Sequence[int] | Sequence[str],
     joint_names: Sequence[str] | None = None,
-    flip_indices: Sequence[int] | None = None,
 ) -> KinematicTree:
-    parents = list(parents)
+    names = None if joint_names is None else tuple(joint_names)
     if any(isinstance(parent, str) for parent in parents):
-        parents = _indices_of_names(parents, joint_names)
-    if flip_indices is None and joint_names is not None:
-        flip_indices = _flip_by_names(joint_names)
-    return KinematicTree(
-        tuple(parents),
-        None if joint_names is None else tuple(joint_names),
-        None if flip_indices is None else tuple(flip_indices),
-    )
+        parents = _indices_of_names(parents, names)
+    return KinematicTree(tuple(parents), names)
+
+
+def _flip_by_names(names: tuple[str, ...]) -> list[int] | None:
+    """The joints of the other side, where the names tell all of them."""
+    sides = {'left': 'right', 'right': 'left'}
+    others = []
+    for name in names:
+        side, underscore, base = name.partition('_')
+        others.append(sides.get(side, side) + underscore + base)
+    # without a left or right in any name they may be spelt in another way
+    if list(names) == others or not set(others) <= set(names):
+        return None
+    return [names.index(other) for other in others]
 
 
 def _indices_of_names(
-    parents: Sequence[str], joint_names: Sequence[str] | None
+    parents: Sequence[str], names: tuple[str, ...] | None
 ) -> list[int]:
-    if joint_names is None:
+    if names is None:
         raise ValueError(
             'parents given by name need `joint_names`: kinematics=dict('
             'parents=[...], joint_names=[...])'
         )
-    _check_number_of_names(parents, joint_names)
-    if ROOT in joint_names:
+    if ROOT in names:
         raise ValueError(
             f'{ROOT!r} is what parents call the root; a joint needs another '
             'name'
         )
-    indices = {name: i for i, name in enumerate(joint_names)} | {ROOT: -1}
-    for joint, parent in zip(joint_names, parents, strict=True):
+    indices = {name: i for i, name in enumerate(names)} | {ROOT: -1}
+    for joint, parent in zip(names, parents, strict=False):
         if parent not in indices:
             raise ValueError(
                 f'joint {joint!r} hangs on {parent!r}, which is neither '
                 f'{ROOT!r} nor one of the joint_names'
             )
-    return [indices[parent] for parent in parents]
-
-
-def _check_number_of_names(parents: Sequence, names: Sequence[str]) -> None:
-    if len(parents) != len(names):
-        raise ValueError(
-            f'{len(parents)} parents but {len(names)} joint_names'
-        )
-
-
-def _validate(tree: KinematicTree) -> None:
-    parents, names, flips = tree.parents, tree.joint_names, tree.flip_indices
-    num_joints = len(parents)
-    if num_joints == 0:
-        raise ValueError('a kinematic tree needs at least one joint')
-    if names is not None:
-        _check_number_of_names(parents, names)
-        doubled = [name for name in names if names.count(name) > 1]
-        if doubled:
-            raise ValueError(f'the joint name {doubled[0]!r} is used twice')
-    for joint, parent in enumerate(parents):
-        is_index = isinstance(parent, (int, np.integer))
-        if not is_index or isinstance(parent, bool):
-            raise ValueError(
-                f'the parent of joint {tree.describe(joint)} must be an '
-                f'index, got {parent!r}'
-            )
-        if not -1 <= parent < num_joints:
-            raise ValueError(
-                f'the parent of joint {tree.describe(joint)} is {parent}, '
-                f'but with {num_joints} joints it must be -1 (the root) or '
-                f'from 0 to {num_joints - 1}'
-            )
-    for joint in range(num_joints):
-        path, current = [joint], parents[joint]
-        while current >= 0 and current not in path:
-            path.append(current)
-            current = parents[current]
-        if current >= 0:
-            cycle = path[path.index(current) :] + [current]
-            raise ValueError(
-                f'joint {tree.describe(joint)} never reaches the root: '
-                + ' -> '.join(tree.describe(j) for j in cycle)
-            )
-    if flips is not None:
-        tree.check_symmetry(flips)
+    return [indices.get(parent, parent) for parent in parents]

@@ -22,9 +22,9 @@ class MoveNetStage(BaseModule):
 
     Args:
         in_channels (int): Channels of the feature map.
-        num_heatmaps (int): 1 (the root) or K + 1.
-        num_displacements (int): 2K, or 4K with keypoint offsets.
         num_keypoints (int): K.
+        keypoint_heatmaps (bool): Whether there are K + 1 heatmaps, not 1.
+        keypoint_offsets (bool): Whether there are 4K displacements, not 2K.
         channels (int): Channels before each last convolution. Defaults to
             96.
         init_cfg (dict, optional): Initialisation. Defaults to ``None``:
@@ -34,17 +34,17 @@ class MoveNetStage(BaseModule):
     def __init__(
         self,
         in_channels: int,
-        num_heatmaps: int,
-        num_displacements: int,
         num_keypoints: int,
+        keypoint_heatmaps: bool,
+        keypoint_offsets: bool,
         channels: int = 96,
         init_cfg: OptMultiConfig = None,
     ):
         super().__init__(init_cfg or dict(type='Kaiming', layer='Conv2d'))
-        heatmaps = dict(keypoint=num_heatmaps - 1, root=1)
+        heatmaps = dict(keypoint=num_keypoints * keypoint_heatmaps, root=1)
         displacements = dict(
             displacement=2 * num_keypoints,
-            offset=num_displacements - 2 * num_keypoints,
+            offset=2 * num_keypoints * keypoint_offsets,
         )
         # the branches that give channels, in the maps' order
         self.heatmap_branches = [b for b, own in heatmaps.items() if own]

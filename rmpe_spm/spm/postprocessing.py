@@ -1,73 +1,127 @@
-"""From the padded poses of a batch to mmpose's instances, image by image."""
+"""What ``test_cfg`` asks for, and from decoded poses to mmpose's instances."""
 
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.structures import InstanceData
+from mmpose.registry import TASK_UTILS
 from torch import Tensor
 
 from ..poses import bboxes_around
 from ..tensors import tensor_on_device_of
 from .decoding import PaddedPoses
+from .peaks import Snapping
+
+# of SPMHead and of the estimators around it, and those of mmpose's DEKR that
+# change nothing here
+_KNOWN_OPTIONS = (
+    'align_corners flip_test max_num_people multiscale_test nms nms_dist_thr '
+    'nms_joints_thr output_heatmaps output_keypoint_indices pose_size_range '
+    'restore_heatmap_size shift_heatmap snap_distance snap_thr snap_to'
+)
+
+# Keypoints (N, K, 2) and their scores (N, K) of each image
+ImagePoses = tuple[list[np.ndarray], list[np.ndarray]]
 
 
-def check_map_size(
-    map_size: tuple[int, int],
-    batch_input_size: tuple[int, int],
-    scale_factor: Sequence[float],
-    owner: str,
-) -> None:
-    """Refuse maps of another stride than the codec's.
+def build_pose_nms(test_cfg: Mapping[str, Any]) -> Callable | None:
+    """The ``batch`` of the pose NMS that is asked for, None without one.
 
-    Args:
-        map_size (tuple[int, int]): Size of the maps (W, H), in cells.
-        batch_input_size (tuple[int, int]): Size (w, h) of the images that
-            they are of, with their padding, in pixels.
-        scale_factor (Sequence[float]): Pixels per cell (x, y), of the codec.
-        owner (str): Who asks, for the message.
-
-    Raises:
-        ValueError: If the maps differ by a cell or more.
+    ``nms`` is its config; ``nms_dist_thr`` above 0 and ``nms_joints_thr`` are
+    mmpose's names for the nearby joints NMS.
     """
-    expected = [
-        pixels / stride
-        for pixels, stride in zip(batch_input_size, scale_factor, strict=True)
-    ]
-    if any(
-        abs(got - want) >= 1
-        for got, want in zip(map_size, expected, strict=True)
-    ):
+    config = test_cfg.get('nms', None)
+    dist_thr = test_cfg.get('nms_dist_thr', 0)
+    if config is None and dist_thr > 0:
+        config = dict(
+            type='NearbyJointsNMS',
+            dist_thr=dist_thr,
+            num_nearby_joints=test_cfg.get('nms_joints_thr', None),
+        )
+    return None if config is None else TASK_UTILS.build(config).batch
+
+
+def read_snapping(test_cfg: Mapping[str, Any]) -> Snapping | None:
+    """How joints are to snap, None without ``snap_thr``."""
+    options = {
+        key: test_cfg[f'snap_{key}']
+        for key in ('thr', 'distance', 'to')
+        if f'snap_{key}' in test_cfg
+    }
+    return None if options.get('thr') is None else Snapping(**options)
+
+
+def check_test_options(
+    test_cfg: Mapping[str, Any], decode_max_instances: int
+) -> None:
+    """Refuse options that contradict each other, and tell of unknown ones."""
+    known = _KNOWN_OPTIONS.split()
+    unknown = sorted(set(test_cfg).difference(known))
+    if unknown:
+        warnings.warn(
+            f'SPMHead: test_cfg has {", ".join(unknown)}, which it does not '
+            f'know; it knows {", ".join(known)}',
+            stacklevel=3,
+        )
+    multiscale = test_cfg.get('multiscale_test', False)
+    wanted = test_cfg.get('max_num_people', 0)
+    if wanted > decode_max_instances and not multiscale:
         raise ValueError(
-            f'{owner}: the network makes maps of '
-            f'{map_size[0]}x{map_size[1]} cells of images of '
-            f'{batch_input_size[0]}x{batch_input_size[1]} pixels, but the '
-            f'codec has {scale_factor[0]:g}x{scale_factor[1]:g} pixels a '
-            'cell: its input_size and heatmap_size are not those of this '
-            'network'
+            f'SPMHead: test_cfg.max_num_people={wanted}, but the codec '
+            f'decodes no more than decode_max_instances='
+            f'{decode_max_instances}: raise that too'
+        )
+    if test_cfg.get('pose_size_range') is None:
+        return
+    if not multiscale:
+        raise ValueError(
+            'SPMHead: test_cfg.pose_size_range needs multiscale_test=True'
+        )
+    if build_pose_nms(test_cfg) is None:
+        raise ValueError(
+            'SPMHead: test_cfg.pose_size_range may find a person in '
+            'several sizes: set `nms_dist_thr` (or `nms`) too'
         )
 
 
+def fit_to_images(
+    heatmaps: Tensor,
+    metas: Sequence[Mapping],
+    stride: np.ndarray,
+    scale: int = 0,
+) -> Tensor:
+    """Set heatmaps to 0 beside their images, and check their stride (x, y).
+
+    It is an error if they are a cell or more larger or smaller than those of
+    the codec's stride. ``scale`` says which of an image's inputs they are of.
+    """
+    shape = metas[0].get('batch_input_shape')
+    if scale == 0 and shape is not None:
+        map_size, size = heatmaps.shape[:1:-1], shape[::-1]
+        if (np.abs(map_size - np.array(size) / stride) >= 1).any():
+            raise ValueError(
+                'SPMHead: the network makes maps of {}x{} cells of images of '
+                '{}x{} pixels, but the codec has {:g}x{:g} pixels a cell: '
+                'its input_size and heatmap_size are not those of this '
+                'network'.format(*map_size, *size, *stride)
+            )
+    if not all('input_size' in meta for meta in metas):
+        return heatmaps
+    return mask_padding(heatmaps, image_regions(metas, scale), stride)
+
+
 def image_regions(
-    metas: Sequence[dict], scale: int = 0
+    metas: Sequence[Mapping], scale: int = 0
 ) -> list[tuple[float, float, float, float]]:
-    """Where the inputs of a batch show their images.
+    """Where inputs show their images: (x0, y0, x1, y1) in the input's pixels.
 
     An image of other proportions than its input, resized to fit, leaves bars
-    at two sides of it.
-
-    Args:
-        metas (Sequence[dict]): Meta information of the images:
-            ``input_size``, and where bars are to be told ``ori_shape``,
-            ``input_center`` and ``input_scale``; for further scales
-            ``aug_input_sizes`` and ``aug_input_scales``.
-        scale (int): Which of an image's inputs. Defaults to 0, the first.
-
-    Returns:
-        list[tuple]: For each image (x0, y0, x1, y1) in pixels of its input,
-        of which it shows no more than what lies in the input.
+    at two sides of it. They are told by ``ori_shape``, ``input_center`` and
+    ``input_scale``, beside ``input_size``; for further scales by
+    ``aug_input_sizes`` and ``aug_input_scales``.
     """
     regions = []
     for meta in metas:
@@ -89,38 +143,22 @@ def image_regions(
 def mask_padding(
     heatmaps: Tensor,
     regions: Sequence[tuple[float, float, float, float]],
-    scale_factor: Sequence[float],
+    stride: Sequence[float],
 ) -> Tensor:
-    """Set heatmaps to 0 where their image was padded.
+    """Set heatmaps (B, C, H, W) to 0 where their image was padded.
 
     Nobody is there, and what the network finds there would take up places
     among the candidates. At every side one cell is left at or beyond the
-    image's border: with it a place at the border is read between cells.
-
-    Args:
-        heatmaps (Tensor): (B, C, H, W).
-        regions (Sequence[tuple]): Where each of the B images lies, (x0, y0,
-            x1, y1) in pixels of its input.
-        scale_factor (Sequence[float]): Pixels per cell (x, y).
-
-    Returns:
-        Tensor: The same shape; the same tensor where nothing is padded.
+    border of the image's region: with it a place at the border is read
+    between cells. The same tensor comes back where nothing is padded.
     """
     height, width = heatmaps.shape[-2:]
-    step_x, step_y = scale_factor
-    limits = [
-        [
-            math.floor(_cells(x0, step_x)),
-            math.floor(_cells(y0, step_y)),
-            math.ceil(_cells(x1, step_x)) + 1,
-            math.ceil(_cells(y1, step_y)) + 1,
-        ]
-        for x0, y0, x1, y1 in regions
-    ]
-    if all(
-        x0 <= 0 and y0 <= 0 and x1 >= width and y1 >= height
-        for x0, y0, x1, y1 in limits
-    ):
+    # in cells, without the rounding of float32 regions
+    cells = np.round(np.array(regions) / [*stride, *stride], 3)
+    limits = np.concatenate(
+        (np.floor(cells[:, :2]), np.ceil(cells[:, 2:]) + 1), axis=1
+    )
+    if (limits[:, :2] <= 0).all() and (limits[:, 2:] >= (width, height)).all():
         return heatmaps
     edges = tensor_on_device_of(limits, heatmaps, torch.int64)
     x0, y0, x1, y1 = edges.T[..., None]
@@ -131,31 +169,14 @@ def mask_padding(
     return torch.where(inside, heatmaps, 0)
 
 
-def _cells(pixels: float, step: float) -> float:
-    """Pixels in cells, without the rounding of float32 regions."""
-    return round(pixels / step, 3)
-
-
-# Keypoints (N, K, 2) and their scores (N, K) of each image
-ImagePoses = tuple[list[np.ndarray], list[np.ndarray]]
-
-
 def unpad_poses(
     poses: PaddedPoses, metainfos: Sequence[Mapping]
 ) -> ImagePoses:
     """Take the poses out of their padding, with one wait for the device.
 
+    Gives each image's keypoints (N, K, 2) and their scores (N, K), float32.
     An image whose maps were not finite is reported in a warning, by its path
     or id, and has no poses.
-
-    Args:
-        poses (PaddedPoses): Those of B images.
-        metainfos (Sequence[Mapping]): What is known of these images.
-
-    Returns:
-        tuple[list[np.ndarray], list[np.ndarray]]: For each image the
-        keypoints (N, K, 2) and their scores (N, K), those of the highest root
-        first, float32.
     """
     num_joints = poses.keypoints.shape[2]
     flags = torch.stack(
@@ -174,8 +195,7 @@ def unpad_poses(
                 'infinity; it yields no poses',
                 RuntimeWarning,
             )
-        # the poses come before the other candidates
-        image = image[: np.count_nonzero(image[:, -2])]
+        image = image[image[:, -2] > 0]
         keypoints.append(image[:, : 2 * num_joints].reshape(-1, num_joints, 2))
         scores.append(image[:, 2 * num_joints : 3 * num_joints])
     return keypoints, scores
@@ -184,50 +204,29 @@ def unpad_poses(
 def best_instances(
     poses: ImagePoses, limit: int, nms_batch: Callable | None = None
 ) -> list[InstanceData]:
-    """Choose the poses of each image that are its people.
+    """Choose the poses of each image that are its people, ``limit`` at most.
 
-    Args:
-        poses (tuple): Keypoints (N, K, 2) and scores (N, K) of each image.
-        limit (int): The most people of an image.
-        nms_batch (Callable, optional): ``batch`` of a pose NMS from
-            ``TASK_UTILS``, which takes all images at once. Defaults to
-            ``None``: nothing is suppressed.
-
-    Returns:
-        list[InstanceData]: ``keypoints``, ``keypoint_scores``, ``bboxes`` (in
-        xyxy format, around the joints) and ``bbox_scores`` (without an NMS
-        the mean of the joints') of each image, best first.
+    ``nms_batch`` is the ``batch`` of a pose NMS, which takes all images at
+    once. Gives for each image, best first, ``keypoints``,
+    ``keypoint_scores``, ``bboxes`` (in xyxy format, around the joints) and
+    ``bbox_scores`` (without an NMS the mean of the joints').
     """
+    people = []
     if nms_batch is None:
-        return [
-            _best_people(*image, limit) for image in zip(*poses, strict=True)
-        ]
-    boxes = [bboxes_around(keypoints) for keypoints in poses[0]]
+        for keypoints, scores in zip(*poses, strict=True):
+            means = scores.mean(axis=1)
+            best = np.argsort(-means, kind='stable')
+            people.append((keypoints[best], scores[best], means[best]))
+    else:
+        boxes = [bboxes_around(keypoints) for keypoints in poses[0]]
+        for kept in nms_batch(*poses, boxes):
+            people.append((kept.keypoints, kept.keypoint_scores, kept.scores))
     return [
-        _to_instances(
-            kept.keypoints[:limit],
-            kept.keypoint_scores[:limit],
-            kept.scores[:limit],
+        InstanceData(
+            keypoints=keypoints[:limit],
+            keypoint_scores=scores[:limit],
+            bboxes=bboxes_around(keypoints[:limit]),
+            bbox_scores=instance_scores[:limit],
         )
-        for kept in nms_batch(*poses, boxes)
+        for keypoints, scores, instance_scores in people
     ]
-
-
-def _best_people(
-    keypoints: np.ndarray, scores: np.ndarray, limit: int
-) -> InstanceData:
-    """The instances of one image, those of the highest mean score first."""
-    instance_scores = scores.mean(axis=1)
-    best = np.argsort(-instance_scores, kind='stable')[:limit]
-    return _to_instances(keypoints[best], scores[best], instance_scores[best])
-
-
-def _to_instances(
-    keypoints: np.ndarray, scores: np.ndarray, instance_scores: np.ndarray
-) -> InstanceData:
-    return InstanceData(
-        keypoints=keypoints,
-        keypoint_scores=scores,
-        bboxes=bboxes_around(keypoints),
-        bbox_scores=instance_scores,
-    )

@@ -1,60 +1,39 @@
-"""One prediction stage of SPM: two small branches on a feature map."""
+"""A prediction stage of SPM: its two branches, and the losses of its maps."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch.nn as nn
-from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
+from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
+from mmpose.registry import MODELS
 from torch import Tensor
 
-TOWER_DEFAULTS = dict(
-    num_convs=1, channels=256, kernel_size=1, depthwise=False
-)
+# Predictions of a stage: heatmaps and displacements
+Maps = tuple[Tensor, Tensor]
 
 
 def build_tower(
-    in_channels: int, config: Mapping | None, norm_cfg: Mapping
+    in_channels: int,
+    norm_cfg: Mapping,
+    num_convs: int = 1,
+    channels: int = 256,
+    kernel_size: int = 1,
 ) -> tuple[nn.Sequential, int]:
-    """Build convolutions with normalisation and ReLU from a small config.
-
-    Args:
-        in_channels (int): Channels that come in.
-        config (Mapping, optional): ``num_convs``, ``channels``,
-            ``kernel_size`` and ``depthwise`` (a depthwise and a pointwise
-            convolution in place of each), by default 1, 256, 1 and False.
-        norm_cfg (Mapping): Config of the normalisation.
-
-    Returns:
-        tuple[nn.Sequential, int]: The tower and the channels that go out.
-
-    Raises:
-        ValueError: If the config has another key.
-    """
-    config = dict(config or {})
-    unknown = set(config) - set(TOWER_DEFAULTS)
-    if unknown:
-        raise ValueError(
-            f'a tower of SPMHead has {", ".join(TOWER_DEFAULTS)}, got '
-            f'{", ".join(sorted(unknown))}'
-        )
-    config = TOWER_DEFAULTS | config
-    kernel_size = config['kernel_size']
-    module = (
-        DepthwiseSeparableConvModule if config['depthwise'] else ConvModule
-    )
-    layers = []
-    for _ in range(config['num_convs']):
-        layers.append(
-            module(
+    """Convolutions with norm and ReLU, and the channels that come out."""
+    tower = nn.Sequential()
+    for _ in range(num_convs):
+        tower.append(
+            ConvModule(
                 in_channels,
-                config['channels'],
+                channels,
                 kernel_size,
                 padding=kernel_size // 2,
                 norm_cfg=dict(norm_cfg),
             )
         )
-        in_channels = config['channels']
-    return nn.Sequential(*layers), in_channels
+        in_channels = channels
+    return tower, in_channels
 
 
 class SPMStage(BaseModule):
@@ -62,29 +41,29 @@ class SPMStage(BaseModule):
 
     Args:
         in_channels (int): Channels of the feature map.
-        num_heatmaps (int): Channels of the heatmaps.
-        num_displacements (int): Channels of the displacements.
-        shared_head (Mapping, optional): Tower before both branches, as in
-            :func:`build_tower`; ``None`` for none.
-        heatmap_head (Mapping, optional): Tower of the heatmap branch.
-        displacement_head (Mapping, optional): Tower of the displacement
-            branch.
+        num_keypoints (int): K.
+        keypoint_heatmaps (bool): Whether there are K + 1 heatmaps, not 1.
+        keypoint_offsets (bool): Whether there are 4K displacements, not 2K.
         norm_cfg (Mapping): Config of the normalisation.
         feedback (bool): Whether the stage before sends its predictions in.
             They are mapped to the feature's channels by 1x1 convolutions
-            and added to it.
+            and added to it. Defaults to ``False``.
+        heatmap_head (Mapping, optional): Tower of the heatmap branch, as in
+            :func:`build_tower`. Defaults to ``None``: its defaults.
+        displacement_head (Mapping, optional): The same for the displacement
+            branch. Defaults to ``None``.
     """
 
     def __init__(
         self,
         in_channels: int,
-        num_heatmaps: int,
-        num_displacements: int,
-        shared_head: Mapping | None,
-        heatmap_head: Mapping | None,
-        displacement_head: Mapping | None,
+        num_keypoints: int,
+        keypoint_heatmaps: bool,
+        keypoint_offsets: bool,
         norm_cfg: Mapping,
-        feedback: bool,
+        feedback: bool = False,
+        heatmap_head: Mapping[str, Any] | None = None,
+        displacement_head: Mapping[str, Any] | None = None,
     ):
         super().__init__(
             init_cfg=[
@@ -100,50 +79,108 @@ class SPMStage(BaseModule):
                 ),
             ]
         )
+        num_heatmaps = num_keypoints + 1 if keypoint_heatmaps else 1
+        num_displacements = num_keypoints * (4 if keypoint_offsets else 2)
         if feedback:
             self.heatmap_feedback = nn.Conv2d(num_heatmaps, in_channels, 1)
             self.displacement_feedback = nn.Conv2d(
                 num_displacements, in_channels, 1
             )
-        if shared_head is None:
-            self.shared_tower, channels = nn.Identity(), in_channels
-        else:
-            self.shared_tower, channels = build_tower(
-                in_channels, shared_head, norm_cfg
-            )
         self.heatmap_tower, heatmap_channels = build_tower(
-            channels, heatmap_head, norm_cfg
+            in_channels, norm_cfg, **(heatmap_head or {})
         )
         self.displacement_tower, displacement_channels = build_tower(
-            channels, displacement_head, norm_cfg
+            in_channels, norm_cfg, **(displacement_head or {})
         )
         self.heatmap_layer = nn.Conv2d(heatmap_channels, num_heatmaps, 1)
         self.displacement_layer = nn.Conv2d(
             displacement_channels, num_displacements, 1
         )
 
-    def forward(
-        self, feature: Tensor, previous: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Predict.
-
-        Args:
-            feature (Tensor): Feature map (B, C, H, W).
-            previous (tuple[Tensor, Tensor], optional): Heatmaps and
-                displacements of the stage before, where ``feedback`` is on.
-                Defaults to ``None``.
-
-        Returns:
-            tuple[Tensor, Tensor]: Heatmaps and displacements.
-        """
+    def forward(self, feature: Tensor, previous: Maps | None = None) -> Maps:
+        """Predict from features (B, C, H, W) and the stage before's maps."""
         if previous is not None:
             feature = (
                 feature
                 + self.heatmap_feedback(previous[0])
                 + self.displacement_feedback(previous[1])
             )
-        feature = self.shared_tower(feature)
         return (
             self.heatmap_layer(self.heatmap_tower(feature)),
             self.displacement_layer(self.displacement_tower(feature)),
         )
+
+
+class _MapLoss(nn.Module):
+    def __init__(self, loss_weight: float = 1.0):
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def error(self, difference: Tensor) -> Tensor:
+        """What a difference (B, C, H, W) costs, of the same shape."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        output: Tensor,
+        target: Tensor,
+        weights: Tensor,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            output (Tensor): Predicted maps (B, C, H, W).
+            target (Tensor): Target maps of the same shape.
+            weights (Tensor): Weights of the same shape.
+            mask (Tensor, optional): (B, 1, H, W), 0 where nothing is known
+                (crowds, people without labels). Defaults to ``None``.
+
+        Returns:
+            Tensor: The loss, a scalar, float32.
+        """
+        if mask is not None:
+            weights = weights * mask
+        error = self.error(output.float() - target.float()) * weights.float()
+        return self.loss_weight * (error.sum() / max(len(error), 1))
+
+
+@MODELS.register_module()
+class MapL2Loss(_MapLoss):
+    r"""Weighted squared error of maps, summed as in SPM.
+
+    .. math::
+        L = \frac{1}{B} \sum_{b,c,p} w_{bc}(p) m_b(p) (C_{bc}(p) -
+        \hat{C}_{bc}(p))^2
+
+    mmpose's ``KeypointMSELoss`` divides by the number of cells instead, next
+    to which the paper's beta for the displacements loses its meaning.
+
+    Args:
+        loss_weight (float): Factor of the loss. Defaults to 1.0.
+    """
+
+    def error(self, difference: Tensor) -> Tensor:
+        """The square."""
+        return difference**2
+
+
+@MODELS.register_module()
+class MapL1Loss(_MapLoss):
+    r"""Weighted absolute error of maps, summed as in SPM.
+
+    .. math::
+        L = \frac{1}{B} \sum_{b,c,p} w_{bc}(p) m_b(p) |D_{bc}(p) -
+        \hat{D}_{bc}(p)|
+
+    The weights are 1 inside the windows around the roots and 0 elsewhere, so
+    the sum goes over the windows and SPM's beta = 0.01 balances it with the
+    root loss.
+
+    Args:
+        loss_weight (float): Factor of the loss. Defaults to 1.0.
+    """
+
+    def error(self, difference: Tensor) -> Tensor:
+        """The absolute value."""
+        return difference.abs()

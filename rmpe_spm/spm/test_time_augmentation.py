@@ -1,4 +1,7 @@
-"""A bottom-up pose estimator whose multi-scale test works."""
+"""The multi-scale test: images in several sizes, and a model that takes them.
+
+mmpose's own stops where images of unequal size are stacked.
+"""
 
 import numpy as np
 from mmpose.datasets.transforms import BottomupResize, PackPoseInputs
@@ -7,6 +10,38 @@ from mmpose.models.pose_estimators import BottomupPoseEstimator
 from mmpose.registry import MODELS, TRANSFORMS
 from mmpose.utils.typing import ForwardResults, OptSampleList, SampleList
 from torch import Tensor
+
+
+@TRANSFORMS.register_module()
+class MultiscaleBottomupResize(BottomupResize):
+    """:class:`BottomupResize` that says where each extra scale lies.
+
+    The sizes are rounded up to multiples of ``size_factor``, so that the
+    image takes another part of the input at each scale. Merging the scales
+    exactly needs to know it.
+
+    Added Keys (beside those of :class:`BottomupResize`):
+
+        - aug_input_sizes: [w, h] of the input at each extra scale
+        - aug_input_scales: the image region (w, h), in image pixels and
+          around the image's centre, that it shows
+    """
+
+    def transform(self, results: dict) -> dict | None:
+        """Resize the image to all sizes; ``ori_shape`` must be there."""
+        img_h, img_w = results['ori_shape']
+        results = super().transform(results)
+        sizes, scales = [], []
+        for factor in self.aug_scales or []:
+            wanted = tuple(int(side * factor) for side in self.input_size)
+            actual, padded = self._get_input_size((img_w, img_h), wanted)
+            sizes.append(padded)
+            scales.append(
+                np.array([img_w, img_h]) * np.array(padded) / np.array(actual)
+            )
+        results['aug_input_sizes'] = sizes
+        results['aug_input_scales'] = scales
+        return results
 
 
 @TRANSFORMS.register_module()
@@ -32,17 +67,7 @@ class PackMultiscalePoseInputs(PackPoseInputs):
         self.meta_keys = (*self.meta_keys, *self.scale_keys)
 
     def transform(self, results: dict) -> dict:
-        """Pack the image and its annotations.
-
-        Args:
-            results (dict): Results of the pipeline, ``img`` being a list.
-
-        Returns:
-            dict: ``inputs`` and ``data_samples``.
-
-        Raises:
-            ValueError: If there is only one image.
-        """
+        """Pack ``inputs`` and ``data_samples``; ``img`` must be a list."""
         images = results['img']
         if not isinstance(images, list):
             raise ValueError(
@@ -54,54 +79,13 @@ class PackMultiscalePoseInputs(PackPoseInputs):
         return packed
 
 
-@TRANSFORMS.register_module()
-class MultiscaleBottomupResize(BottomupResize):
-    """:class:`BottomupResize` that says where each extra scale lies.
-
-    The sizes are rounded up to multiples of ``size_factor``, so that the
-    image takes another part of the input at each scale. Merging the scales
-    exactly needs to know it.
-
-    Added Keys (beside those of :class:`BottomupResize`):
-
-        - aug_input_sizes: [w, h] of the input at each extra scale
-        - aug_input_scales: the image region (w, h), in image pixels and
-          around the image's centre, that it shows
-    """
-
-    def transform(self, results: dict) -> dict | None:
-        """Resize the image.
-
-        Args:
-            results (dict): Results of the pipeline before.
-
-        Returns:
-            dict: The results with the keys above.
-        """
-        img_h, img_w = results['ori_shape']
-        results = super().transform(results)
-        sizes, scales = [], []
-        for factor in self.aug_scales or []:
-            wanted = tuple(int(side * factor) for side in self.input_size)
-            actual, padded = self._get_input_size((img_w, img_h), wanted)
-            sizes.append(padded)
-            scales.append(
-                np.array([img_w, img_h]) * np.array(padded) / np.array(actual)
-            )
-        results['aug_input_sizes'] = sizes
-        results['aug_input_scales'] = scales
-        return results
-
-
 @MODELS.register_module()
 class MultiscaleBottomupPoseEstimator(BottomupPoseEstimator):
     """:class:`BottomupPoseEstimator` for images in several sizes at test.
 
-    mmpose's multi-scale test stops where images of unequal size are stacked.
-    This one takes what
-    :class:`~rmpe_spm.PackMultiscalePoseInputs` packs,
-    one tensor for each scale, and runs the scales one after the other. It
-    needs ``multiscale_test=True`` in ``test_cfg`` and in the test pipeline
+    It takes what :class:`PackMultiscalePoseInputs` packs, one tensor for each
+    scale, and runs the scales one after the other. It needs
+    ``multiscale_test=True`` in ``test_cfg`` and in the test pipeline
     ``MultiscaleBottomupResize`` with ``aug_scales``. Without
     ``multiscale_test`` it is its parent.
 
@@ -112,16 +96,9 @@ class MultiscaleBottomupPoseEstimator(BottomupPoseEstimator):
     def test_step(self, data: dict) -> SampleList:
         """Predict from a batch of the data loader.
 
-        Args:
-            data (dict): ``inputs``, for each scale a list of the images'
-                tensors (C, H, W), and ``data_samples``.
-
-        Returns:
-            list[PoseDataSample]: The samples with ``pred_instances``.
-
-        Raises:
-            ValueError: If the inputs come in a single scale with
-                ``multiscale_test``, or in several without.
+        ``inputs`` are, for each scale, a list of the images' tensors (C, H,
+        W). It is an error if they come in a single scale with
+        ``multiscale_test``, or in several without.
         """
         pyramid, samples = data['inputs'], data['data_samples']
         several = all(isinstance(images, (list, tuple)) for images in pyramid)
@@ -162,17 +139,8 @@ class MultiscaleBottomupPoseEstimator(BottomupPoseEstimator):
     ) -> ForwardResults:
         """Compute what ``mode`` asks for, as all estimators of mmpose.
 
-        Args:
-            inputs (Tensor | list[Tensor]): Images (B, C, H, W), or with
-                ``multiscale_test`` and ``'predict'`` a list with those of
-                each scale, which mmpose would stack.
-            data_samples (list[PoseDataSample], optional): Their samples.
-            mode (str): ``'tensor'``, ``'predict'`` or ``'loss'``. Defaults
-                to ``'tensor'``.
-
-        Returns:
-            Tensor | tuple[Tensor] | list[PoseDataSample] | dict: Maps,
-            predictions or losses.
+        With ``multiscale_test`` and ``'predict'`` the inputs are a list with
+        the images (B, C, H, W) of each scale, which mmpose would stack.
         """
         pyramid = self.test_cfg.get('multiscale_test', False)
         if not (pyramid and mode == 'predict'):

@@ -28,33 +28,16 @@ class StrictPoseDataPreprocessor(PoseDataPreprocessor):
         size_divisor (int): What width and height must be multiples of, in
             input pixels. Defaults to 32.
         **kwargs: Arguments of ``PoseDataPreprocessor``.
-
-    Raises:
-        ValueError: If ``size_divisor`` is no positive integer.
     """
 
     def __init__(self, size_divisor: int = 32, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(size_divisor, int) or size_divisor < 1:
-            raise ValueError(
-                'StrictPoseDataPreprocessor: size_divisor must be a positive '
-                f'integer, got {size_divisor!r}'
-            )
         self.size_divisor = size_divisor
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Normalise, pad and stack the images.
+        """Normalise, pad and stack the images, as mmpose does.
 
-        Args:
-            data (dict): ``inputs`` and ``data_samples`` of a batch.
-            training (bool): Whether to augment batches. Defaults to
-                ``False``.
-
-        Returns:
-            dict: The same, ``inputs`` on the device in shape (B, C, H, W).
-
-        Raises:
-            ValueError: If W or H is no multiple of ``size_divisor``.
+        It is an error if W or H is no multiple of ``size_divisor``.
         """
         data = super().forward(data, training)
         height, width = data['inputs'].shape[-2:]
@@ -88,15 +71,10 @@ class BottomupGetCrowdMask(BottomupGetHeatmapMask):
     def _segs_to_mask(
         self, segs: Sequence, img_shape: tuple[int, int]
     ) -> np.ndarray:
-        """Draw segmentations.
+        """A mask (h, w) uint8, 1 where a segmentation is.
 
-        Args:
-            segs (Sequence): Polygons, or run lengths as dicts with ``size``
-                (h, w) and ``counts``: numbers, or compressed.
-            img_shape (tuple[int, int]): The image's (h, w).
-
-        Returns:
-            np.ndarray: 1 where one of them is, else 0, (h, w), uint8.
+        These are polygons, or run lengths as dicts with ``size`` (h, w) and
+        ``counts``: numbers, or compressed.
         """
         polygons = [
             [p for p in seg if isinstance(p, Mapping) or len(p) >= _TRIANGLE]
@@ -168,9 +146,6 @@ class BottomupInstanceAffine(BottomupRandomAffine):
         **kwargs (Any): Other arguments of ``BottomupRandomAffine``, rotation
             among them. ``distribution`` and ``scale_type`` are given.
 
-    Raises:
-        ValueError: If a size, the scale or the padding is not positive.
-
     .. _SNIP: https://arxiv.org/abs/1711.08189
     """
 
@@ -196,25 +171,11 @@ class BottomupInstanceAffine(BottomupRandomAffine):
                 "BottomupInstanceAffine: transform_mode='perspective' cannot "
                 "lay a window around a person: take 'affine' or 'affine_udp'"
             )
-        positive = (*input_size, *picture_size, *scale_factor, padding)
-        if min(positive) <= 0:
-            raise ValueError(
-                'BottomupInstanceAffine: input_size, picture_size, '
-                'scale_factor and padding must be positive, got '
-                f'{input_size}, {picture_size}, {scale_factor} and {padding}'
-            )
         self.picture_size = np.array(picture_size, float)
         self.padding = padding
 
     def transform(self, results: dict) -> dict:
-        """Warp the picture and its people.
-
-        Args:
-            results (dict): The sample.
-
-        Returns:
-            dict: The sample as the window shows it.
-        """
+        """Warp the picture and its people into a window."""
         self._picture = np.array(results['img_shape'][1::-1], float)
         flags = visibility_flags(results['keypoints_visible'])
         labelled = (flags > 0).any(axis=1)

@@ -187,7 +187,7 @@ def test_all_heads_agree_with_tensorflow(name, shared_dir, tmp_path):
     backbone = TFMobileNetV2(MOVENETS[name])
     channels = {'multipose': (40, 48, 96), 'thunder': (40, 56, 112)}
     neck = MoveNetFPN([*channels.get(name, (24, 32, 64)), 1280])
-    stage = MoveNetStage(24, 18, 68, num_keypoints=17)
+    stage = MoveNetStage(24, 17, True, True)
     for part, prefix in (
         (backbone, 'backbone.'),
         (neck, 'neck.'),

@@ -30,14 +30,6 @@ def _root(points, labelled, root_type, tree):
     return list(points[root_type]) if labelled[root_type] else mean
 
 
-def _inside(p, center, tau, metric, window):
-    dx = (p[0] - center[0]) * metric[0]
-    dy = (p[1] - center[1]) * metric[1]
-    if window == 'square':
-        return abs(dx) <= tau and abs(dy) <= tau
-    return dx * dx + dy * dy <= tau * tau
-
-
 def _squared(p, center, metric):
     return sum(((p[a] - center[a]) * metric[a]) ** 2 for a in (0, 1))
 
@@ -62,7 +54,6 @@ def encode(codec, keypoints, visible):
         for i, h in zip(codec.input_size, codec.heatmap_size, strict=True)
     ]
     metric = (1, 1) if codec.unit == 'cells' else stride
-    factor = 1 if codec.gaussian == 'paper' else 2
     num_joints = tree.num_joints
     persons = []
     for joints, flags in zip(keypoints, visible, strict=True):
@@ -73,8 +64,11 @@ def encode(codec, keypoints, visible):
             size = math.hypot(*(seen.max(axis=0) - seen.min(axis=0)))
             persons.append((points, flags > 0, root, size))
 
+    def inside(p, center):
+        return _squared(p, center, metric) <= codec.tau**2
+
     def gaussian(p, center, sigma):
-        return math.exp(-_squared(p, center, metric) / factor / sigma**2)
+        return math.exp(-_squared(p, center, metric) / sigma**2)
 
     heatmaps = np.zeros((num_joints + 1, height, width))
     targets = np.zeros((num_joints, 2, height, width))
@@ -98,7 +92,7 @@ def encode(codec, keypoints, visible):
                 rivals = [
                     i
                     for i, person in enumerate(persons)
-                    if _inside(p, person[2], codec.tau, metric, codec.window)
+                    if inside(p, person[2])
                 ]
                 owner = _best(rivals, codec, persons, metric, p, None)
             for joint in range(num_joints):
@@ -114,7 +108,7 @@ def encode(codec, keypoints, visible):
                     base = root if anchor < 0 else points[anchor]
                     at_root = codec.displacement_location == 'root'
                     center = root if at_root else base
-                    if not _inside(p, center, codec.tau, metric, codec.window):
+                    if not inside(p, center):
                         continue
                     start = p if (anchor < 0 or not at_root) else base
                     vector = [points[joint][a] - start[a] for a in (0, 1)]
@@ -167,7 +161,7 @@ def _keypoint_offsets(codec, persons, metric):
             i: points[joint]
             for i, (points, labelled, _, _) in enumerate(persons)
             if labelled[joint]
-            and _inside((x, y), points[joint], codec.tau, metric, codec.window)
+            and _squared((x, y), points[joint], metric) <= codec.tau**2
         }
         if codec.overlap != 'mean':
             owner = _best(

@@ -45,6 +45,21 @@ def make_poses(count, seed=0):
     return poses.astype(np.float32)
 
 
+def scattered_poses(num_persons, num_joints, input_size, seed=0, spread=25):
+    """Poses (N, K, 2) in input pixels, anywhere on an input of (w, h)."""
+    rng = np.random.RandomState(seed)
+    centers = rng.uniform(0.1, 0.9, (num_persons, 1, 2)) * input_size
+    offsets = rng.uniform(-spread, spread, (num_persons, num_joints, 2))
+    return (centers + offsets).astype(np.float32)
+
+
+def mirrored(poses, width):
+    """The same people in an input of that width, seen in a mirror."""
+    poses = poses[:, FLIP].copy()
+    poses[..., 0] = width - 1 - poses[..., 0]
+    return poses
+
+
 def make_samples(codec, all_poses, **meta):
     samples = []
     for i, poses in enumerate(all_poses):

@@ -1,7 +1,7 @@
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from rmpe_spm.mpii.dataset import mpii14_metainfo
-from rmpe_spm.spm.kinematic_tables import NAMED_TREES
+from rmpe_spm.spm.kinematics import build_kinematic_tree
 
 WHOLE = dict(from_file='configs/_base_/datasets/mpii.py')
 
@@ -11,7 +11,7 @@ def test_fourteen_joints():
     new = parse_pose_metainfo(mpii14_metainfo(old))
     names = [new['keypoint_id2name'][i] for i in range(14)]
     # the order of the kinematic tree
-    assert names == [name for name, _ in NAMED_TREES['mpii14']]
+    assert tuple(names) == build_kinematic_tree('mpii14').joint_names
     assert new['num_keypoints'] == 14
     for i, name in enumerate(names):
         j = old['keypoint_name2id'][name]

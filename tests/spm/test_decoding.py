@@ -3,14 +3,61 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spr_poses import make_poses
+from spm_maps import scattered_poses as make_poses
 
 from rmpe_spm.spm.codec import HierarchicalSPRCodec
-from rmpe_spm.spm.kinematic_tables import NAMED_TREES
-from rmpe_spm.spm.kinematics import build_kinematic_tree
+from rmpe_spm.spm.decoding import read_parent_located, read_poses
+from rmpe_spm.spm.kinematics import (
+    NAMED_TREES,
+    PoseRepresentation,
+    build_kinematic_tree,
+)
+from rmpe_spm.spm.peaks import Snapping, snap_to_peaks
 
 SMALL = dict(input_size=(96, 80), heatmap_size=(24, 20), sigma=4, tau=3)
 TREES = [*NAMED_TREES, 'coco-flat', [-1], [1, 2, 3, -1]]
+
+
+CHAIN = build_kinematic_tree([-1, 0, 1])
+ROOT = torch.tensor([[21]])  # cell (5, 2) of a map of 8 x 8
+
+
+def test_root_located_adds_up_the_path():
+    maps = torch.zeros(1, 6, 8, 8)
+    maps[0, :, 2, 5] = torch.tensor([1.0, 0, 0.5, 0.25, -1, 1])
+    joints = read_poses(maps, ROOT, PoseRepresentation(CHAIN, 4.0))
+    assert joints[0, 0].tolist() == [[9, 2], [11, 3], [7, 7]]
+
+
+def test_parent_located_reads_a_chain_and_stays_on_the_map():
+    maps = torch.zeros(1, 6, 8, 8)
+    maps[0, :2, 2, 5] = torch.tensor([-2.4, 1.0])  # to (2.6, 3): cell (3, 3)
+    maps[0, 2:4, 3, 3] = torch.tensor([-1.0, 9.0])  # to (2, 12): below
+    maps[0, 4:, 7, 2] = torch.tensor([1.0, 0.5])
+    joints = read_poses(maps, ROOT, PoseRepresentation(CHAIN, 1.0, 'parent'))
+    torch.testing.assert_close(
+        joints[0, 0], torch.tensor([[2.6, 3], [2, 12], [3, 7.5]])
+    )
+
+
+def test_parent_located_reads_children_where_a_snapped_joint_is():
+    maps = torch.zeros(1, 6, 8, 8)
+    maps[0, :2, 2, 5] = torch.tensor([-2.0, 1.0])  # to (3, 3), a cell left
+    maps[0, 2:4, 3, 4] = torch.tensor([0.0, 2.0])  # its child, from the peak
+    maps[0, 4:, 5, 4] = torch.tensor([1.0, 0.5])
+    peaks = torch.full((1, 3, 1, 3), float('inf'))
+    peaks[0, 0, 0] = torch.tensor([4.25, 3.0, 1.0])
+    reach = torch.full((1, 1), 1.5)
+    levels = []
+
+    def snap(joints, level):
+        levels.append(tuple(level))
+        return snap_to_peaks(joints, peaks[:, list(level)], reach)
+
+    representation = PoseRepresentation(CHAIN, 1.0, 'parent')
+    joints = read_parent_located(maps, ROOT, representation, snap)
+    assert levels == [(0,), (1,), (2,)]
+    assert joints[0, 0].tolist() == [[4.25, 3], [4, 5], [5, 5.5]]
 
 
 def decode_from(codec, encoded, cell):
@@ -211,7 +258,7 @@ def test_snapping_a_parent_puts_its_child_right(location):
     displacements = torch.from_numpy(encoded['displacements'])[None]
     displacements[:, 0] += 3 / codec.normalizer  # its parent: 3 cells right
     off = codec.decode_padded(heatmaps, displacements)
-    snapped = codec.decode_padded(heatmaps, displacements, 0.1, 0.5)
+    snapped = codec.decode_padded(heatmaps, displacements, Snapping(0.1, 0.5))
     assert off.keypoints[0, 0, 0].tolist() == pytest.approx([44, 32])
     assert snapped.keypoints[0, 0, 0].tolist() == pytest.approx([32, 32])
     child = snapped.keypoints[0, 0, 1].tolist()
@@ -260,3 +307,27 @@ def test_padded_decoding_exports(with_heatmaps, location):
         maps = [torch.rand(batch, c, height, width) for c in (channels, 34)]
         for got, want in zip(program(*maps), Decoder()(*maps), strict=True):
             torch.testing.assert_close(got, want)
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize('channel', ['heatmaps', 'displacements'])
+def test_output_that_is_not_finite_yields_no_pose(bad, channel):
+    codec = HierarchicalSPRCodec(**SMALL)
+    encoded = codec.encode(make_poses(2, 17, codec.input_size))
+    maps = {
+        key: torch.tensor(encoded[key])[None].repeat(2, 1, 1, 1)
+        for key in ('heatmaps', 'displacements')
+    }
+    maps[channel][1, 0, 0, 0] = bad
+    with pytest.warns(RuntimeWarning, match=r'images \[1\]'):
+        keypoints, (roots, _) = codec.batch_decode(**maps)
+    assert len(keypoints[0]) > 0 and len(keypoints[1]) == 0
+    assert torch.isfinite(keypoints[0]).all()
+
+
+def test_bad_shapes():
+    codec = HierarchicalSPRCodec(**SMALL)
+    with pytest.raises(ValueError, match='1 or 18 and 34 channels'):
+        codec.decode(torch.zeros(1, 20, 24), torch.zeros(28, 20, 24))
+    with pytest.raises(ValueError, match='same height and width'):
+        codec.decode(torch.zeros(1, 20, 24), torch.zeros(34, 20, 20))

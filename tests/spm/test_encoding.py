@@ -5,10 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmpose.registry import KEYPOINT_CODECS
-from spr_poses import make_poses
+from spm_maps import scattered_poses as make_poses
 
 from rmpe_spm.spm.codec import HierarchicalSPRCodec
-from rmpe_spm.spm.kinematic_tables import NAMED_TREES
+from rmpe_spm.spm.decoding import accumulate
+from rmpe_spm.spm.kinematics import NAMED_TREES
 
 SMALL = dict(input_size=(96, 80), heatmap_size=(24, 20), sigma=4, tau=3)
 OFFSETS = dict(generate_keypoint_heatmaps=True, generate_keypoint_offsets=True)
@@ -19,7 +20,6 @@ OFFSETS = dict(generate_keypoint_heatmaps=True, generate_keypoint_offsets=True)
     [
         {},
         dict(kinematics='coco-flat'),
-        dict(gaussian='standard', window='square'),
         dict(unit='input', sigma=9, tau=9, keypoint_sigma=5),
         dict(tau=2.6),
         dict(overlap='nearest'),
@@ -77,8 +77,6 @@ def test_encode_property(data):
         generate_keypoint_heatmaps=data.draw(st.booleans()),
         root_type=data.draw(st.sampled_from(root_types)),
         normalizer=data.draw(st.sampled_from(['diagonal', 3.5, None])),
-        gaussian=data.draw(st.sampled_from(['paper', 'standard'])),
-        window=data.draw(st.sampled_from(['disc', 'square'])),
         overlap=data.draw(st.sampled_from(['mean', 'nearest', 'smaller'])),
         displacement_location=data.draw(st.sampled_from(['root', 'parent'])),
         missing_parent=data.draw(st.sampled_from(['skip', 'ancestor'])),
@@ -151,7 +149,6 @@ def test_window_sizes():
     keypoints = np.full((1, 1, 2), 256.0)
     for options, count in [
         (dict(), 149),
-        (dict(window='square'), 225),
         (dict(unit='input'), 9),
     ]:
         codec = HierarchicalSPRCodec(
@@ -199,7 +196,9 @@ def test_flat_is_the_star_tree():
 def test_joint_offsets_are_the_accumulated_displacements():
     codec = HierarchicalSPRCodec(**SMALL, generate_joint_offsets=True)
     encoded = codec.encode(make_poses(4, 17, codec.input_size))
-    summed = codec.accumulate(torch.tensor(encoded['displacements'])[None])
+    summed = accumulate(
+        torch.tensor(encoded['displacements'])[None], codec.tree
+    )
     np.testing.assert_allclose(summed[0], encoded['joint_offsets'], atol=1e-5)
 
 
@@ -213,52 +212,6 @@ def test_joint_offsets_need_no_parent():
     assert encoded['joint_offset_weights'][2 * 5].max() == 0
 
 
-def test_small_persons_are_neither_drawn_nor_background():
-    codec = HierarchicalSPRCodec(**SMALL, min_diagonal=20)
-    keypoints = make_poses(2, 17, codec.input_size, spread=20)
-    keypoints[0] = keypoints[0].mean(axis=0) + [[2.0, 0.0]] * 17
-    encoded = codec.encode(keypoints)
-    alone = codec.encode(keypoints[1:])
-    for key in ('heatmaps', 'displacements', 'displacement_weights'):
-        np.testing.assert_array_equal(encoded[key], alone[key])
-    x, y = np.rint(keypoints[0].mean(axis=0) / 4).astype(int)
-    assert encoded['heatmap_weights'][0, y, x] == 0
-    assert encoded['heatmap_weights'].min(initial=1) == 0
-    assert 0 < (encoded['heatmap_weights'] == 0).sum() <= 29
-
-
-def test_joints_of_small_persons_are_no_background_either():
-    codec = HierarchicalSPRCodec(
-        **(SMALL | dict(tau=1)),
-        min_diagonal=20,
-        generate_keypoint_heatmaps=True,
-        root_type=0,
-    )
-    keypoints = np.full((1, 17, 2), 40.0)
-    keypoints[0, 9] = 48, 44  # a wrist, outside of the root's window
-    visible = np.ones((1, 17))
-    visible[0, 10] = 0
-    encoded = codec.encode(keypoints, visible)
-    assert not encoded['heatmaps'].any()
-    weights = encoded['heatmap_weights']
-    # a disc of 5 cells around each labelled joint, and around the root
-    counts = (weights == 0).sum(axis=(1, 2))
-    assert counts.tolist() == [0 if j == 10 else 5 for j in range(18)]
-    assert weights[9, 11, 12] == 0 and weights[8, 11, 12] == 1
-    assert weights[8, 10, 10] == weights[17, 10, 10] == 0
-
-
-def test_a_small_person_does_not_hide_a_large_one():
-    codec = HierarchicalSPRCodec(**SMALL, min_diagonal=20)
-    keypoints = make_poses(2, 17, codec.input_size, spread=20)
-    root = keypoints[1].mean(axis=0)
-    keypoints[0] = root + [8, 0]  # two cells beside it
-    weights = codec.encode(keypoints)['heatmap_weights'][0]
-    x, y = np.rint(root / 4).astype(int)
-    assert weights[y, x] == weights[y, x + 2] == 1
-    assert weights[y, x + 4] == 0
-
-
 def test_background_weight():
     codec = HierarchicalSPRCodec(**SMALL, background_weight=0.1)
     encoded = codec.encode(make_poses(1, 17, codec.input_size))
@@ -266,21 +219,6 @@ def test_background_weight():
     np.testing.assert_array_equal(
         encoded['heatmap_weights'], np.where(foreground, 1, np.float32(0.1))
     )
-
-
-def test_outside_joints_can_be_ignored():
-    keypoints = make_poses(1, 17, (96, 80), spread=10)
-    keypoints[0, 9] = (-30, 40)
-    kept = HierarchicalSPRCodec(**SMALL).encode(keypoints)
-    ignored = HierarchicalSPRCodec(**SMALL, ignore_outside=True).encode(
-        keypoints
-    )
-    assert kept['displacement_weights'][18].any()
-    assert not ignored['displacement_weights'][18].any()
-    visible = np.ones((1, 17))
-    visible[0, 9] = 0
-    expected = HierarchicalSPRCodec(**SMALL).encode(keypoints, visible)
-    np.testing.assert_array_equal(ignored['heatmaps'], expected['heatmaps'])
 
 
 def test_missing_coordinates_count_as_not_labelled():
@@ -304,11 +242,116 @@ def test_registered_and_maps_the_mask():
     )
 
 
-def test_starts_from_cell():
+def test_no_people():
+    codec = HierarchicalSPRCodec(
+        **SMALL, generate_keypoint_heatmaps=True, generate_joint_offsets=True
+    )
+    encoded = codec.encode(np.zeros((0, 17, 2)), np.zeros((0, 17)))
+    assert encoded['heatmaps'].shape == (18, 20, 24)
+    for key in encoded:
+        expected = 1 if key == 'heatmap_weights' else 0
+        assert (encoded[key] == expected).all(), key
+    keypoints, (roots, scores) = codec.decode(
+        torch.tensor(encoded['heatmaps']),
+        torch.tensor(encoded['displacements']),
+    )
+    assert keypoints.shape == (0, 17, 2)
+    assert roots.shape == (0,) and scores.shape == (0, 17)
+
+
+@pytest.mark.parametrize('overlap', ['mean', 'nearest', 'smaller'])
+def test_two_people_on_the_same_root(overlap):
+    codec = HierarchicalSPRCodec(**SMALL, overlap=overlap)
+    keypoints = make_poses(2, 17, codec.input_size, 2, spread=15)
+    keypoints[1] = keypoints[0].mean(axis=0) + 1.5 * (
+        keypoints[0].mean(axis=0) - keypoints[0]
+    )
+    encoded = codec.encode(keypoints)
+    decoded, _ = codec.decode(
+        torch.tensor(encoded['heatmaps']),
+        torch.tensor(encoded['displacements']),
+    )
+    expected = keypoints.mean(axis=0) if overlap == 'mean' else keypoints[0]
+    assert len(decoded) == 1
+    np.testing.assert_allclose(decoded[0], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize('joint', [0, 9])
+def test_one_joint_left(joint):
     codec = HierarchicalSPRCodec(**SMALL)
-    assert np.flatnonzero(codec.starts_from_cell).tolist() == [0, 5, 6, 11, 12]
-    flat = HierarchicalSPRCodec(**SMALL, kinematics='coco-flat')
-    parent = HierarchicalSPRCodec(**SMALL, displacement_location='parent')
-    assert all(flat.starts_from_cell) and all(parent.starts_from_cell)
-    offsets = HierarchicalSPRCodec(**SMALL, **OFFSETS).starts_from_cell
-    assert offsets == (*codec.starts_from_cell, *[True] * 17)
+    visible = np.zeros((1, 17))
+    visible[0, joint] = 1
+    keypoints = make_poses(1, 17, codec.input_size)
+    encoded = codec.encode(keypoints, visible)
+    x, y = np.rint(keypoints[0, joint] / 4).astype(int)
+    assert np.unravel_index(encoded['heatmaps'][0].argmax(), (20, 24)) == (
+        y,
+        x,
+    )
+    # a wrist without its elbow cannot be reached along the tree
+    covered = encoded['displacement_weights'].any(axis=(1, 2))
+    assert covered.sum() == (2 if joint == 0 else 0)
+    ancestor = HierarchicalSPRCodec(**SMALL, missing_parent='ancestor')
+    covered = ancestor.encode(keypoints, visible)['displacement_weights']
+    assert covered.any(axis=(1, 2)).nonzero()[0].tolist() == [
+        2 * joint,
+        2 * joint + 1,
+    ]
+
+
+def test_roots_outside_the_map():
+    codec = HierarchicalSPRCodec(**SMALL)
+    keypoints = make_poses(3, 17, codec.input_size, 0, 5)
+    keypoints += np.array([[-6, 40], [1000, 40], [1e12, -1e12]])[
+        :, None
+    ] - keypoints.mean(axis=1, keepdims=True)
+    encoded = codec.encode(keypoints)
+    expected = brute_force_spr.encode(codec, keypoints, np.ones((3, 17)))
+    for key, value in expected.items():
+        np.testing.assert_allclose(
+            encoded[key], value, rtol=1e-6, atol=1e-6, err_msg=key
+        )
+    assert encoded['displacement_weights'].any()
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(overlap='max'), "overlap must be one of 'mean'"),
+        (dict(unit='pixel'), 'unit must be'),
+        (dict(displacement_location='joint'), 'displacement_location'),
+        (dict(missing_parent='zero'), 'missing_parent'),
+        (dict(root_type='centroid'), "unknown joint 'centroid'"),
+        (dict(root_type=17), 'root_type=17'),
+        (dict(kinematics=[-1] * 3, root_type='pelvis'), 'joint_names'),
+        (dict(normalizer=0), 'normalizer'),
+        (dict(normalizer='image'), 'normalizer'),
+        (dict(sigma=0), 'sigma must be positive'),
+        (dict(tau=0.5), 'half the diagonal'),
+        (dict(tau=2, unit='input'), 'half the diagonal'),
+        (dict(decode_nms_kernel=4), 'odd'),
+        (dict(decode_thr=-0.1), 'decode_thr must not be negative'),
+        (dict(generate_keypoint_offsets=True), 'generate_keypoint_heatmaps'),
+        (
+            dict(displacement_location='parent', generate_joint_offsets=True),
+            "displacement_location='root'",
+        ),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        HierarchicalSPRCodec(**(SMALL | options))
+
+
+@pytest.mark.parametrize(
+    ('normalizer', 'expected'),
+    [('diagonal', 5.0), (None, 1.0), (7, 7.0), (0.5, 0.5)],
+)
+def test_normalizers(normalizer, expected):
+    codec = HierarchicalSPRCodec((12, 16), (3, 4), normalizer=normalizer)
+    assert codec.normalizer == expected
+
+
+def test_bad_shape():
+    with pytest.raises(ValueError, match=r'\(N, 17, 2\)'):
+        HierarchicalSPRCodec(**SMALL).encode(np.zeros((1, 14, 2)))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import Compose, pseudo_collate
-from mmpose.registry import MODELS
+from mmpose.registry import MODELS, TRANSFORMS
+from spm_maps import FLIP, mirrored
 
-FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
 CODEC = dict(
     type='HierarchicalSPRCodec',
     input_size=(128, 128),
@@ -84,9 +84,7 @@ def see_perfectly(model, pose, aug_scales, pipeline, image=None):
         in_input = in_input + np.array(size) / 2
         images = [in_input]
         if model.test_cfg.get('flip_test'):
-            mirrored = in_input[:, FLIP].copy()
-            mirrored[..., 0] = size[0] - 1 - mirrored[..., 0]
-            images.append(mirrored)
+            images.append(mirrored(in_input, size[0]))
         for joints in images:
             codec.heatmap_size = tuple(side // 4 for side in size)
             encoded = codec.encode(joints)
@@ -275,3 +273,84 @@ def test_a_size_range_needs_several_sizes():
     )
     with pytest.raises(ValueError, match='multiscale_test=True'):
         model.test_step(single)
+
+
+def test_regions_of_all_scales():
+    transform = TRANSFORMS.build(
+        dict(
+            type='MultiscaleBottomupResize',
+            input_size=(64, 64),
+            size_factor=32,
+            resize_mode='expand',
+            aug_scales=[0.5, 2],
+        )
+    )
+    # a white dot on black shows where a point of the image goes
+    image = np.zeros((100, 150, 3), dtype=np.uint8)
+    image[40:45, 100:105] = 255
+    results = transform(dict(img=image, ori_shape=(100, 150)))
+    assert results['aug_input_sizes'] == [(64, 32), (192, 128)]
+    # the height fits exactly, the width is padded
+    np.testing.assert_allclose(
+        results['aug_input_scales'], [(200, 100), (150, 100)]
+    )
+    sizes = [results['input_size'], *results['aug_input_sizes']]
+    scales = [results['input_scale'], *results['aug_input_scales']]
+    for shown, size, scale in zip(results['img'], sizes, scales, strict=True):
+        weights = shown[..., 0].astype(float)
+        y, x = np.mgrid[: shown.shape[0], : shown.shape[1]]
+        seen = np.array([(x * weights).sum(), (y * weights).sum()])
+        seen /= weights.sum()
+        in_image = seen / size * scale + (75, 50) - np.array(scale) / 2
+        np.testing.assert_allclose(in_image, (102, 42), atol=1)
+
+
+def test_one_scale():
+    transform = TRANSFORMS.build(
+        dict(type='MultiscaleBottomupResize', input_size=(64, 64))
+    )
+    image = np.zeros((100, 150, 3), dtype=np.uint8)
+    results = transform(dict(img=image, ori_shape=(100, 150)))
+    assert results['aug_input_sizes'] == []
+    assert results['img'].shape == (64, 64, 3)
+
+
+def build_pack(**options):
+    return TRANSFORMS.build(dict(type='PackMultiscalePoseInputs', **options))
+
+
+def test_packs_every_scale():
+    images = [
+        np.full((8 * s, 10 * s, 3), s, dtype=np.uint8) for s in (2, 1, 3)
+    ]
+    results = dict(
+        img=images,
+        img_id=5,
+        keypoints=np.zeros((1, 17, 2)),
+        aug_scales=[0.5, 1.5],
+        aug_input_sizes=[(10, 8), (30, 24)],
+        aug_input_scales=[np.ones(2), np.ones(2)],
+    )
+    packed = build_pack()(results)
+    assert [tuple(i.shape) for i in packed['inputs']] == [
+        (3, 16, 20),
+        (3, 8, 10),
+        (3, 24, 30),
+    ]
+    assert [int(i.max()) for i in packed['inputs']] == [2, 1, 3]
+    meta = packed['data_samples'].metainfo
+    assert meta['aug_scales'] == [0.5, 1.5] and meta['img_id'] == 5
+    assert meta['aug_input_sizes'] == [(10, 8), (30, 24)]
+    assert 'keypoints' in packed['data_samples'].gt_instances
+    few = build_pack(meta_keys=('img_id',))(results)['data_samples'].metainfo
+    assert set(few) == {
+        'img_id',
+        'aug_scales',
+        'aug_input_sizes',
+        'aug_input_scales',
+    }
+
+
+def test_one_size_only():
+    with pytest.raises(ValueError, match='aug_scales'):
+        build_pack()(dict(img=np.zeros((4, 4, 3), dtype=np.uint8)))

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from spm_maps import (
-    FLIP,
     SIZE,
     answer,
     assert_same_people,
@@ -12,6 +11,7 @@ from spm_maps import (
     make_head,
     make_poses,
     make_samples,
+    mirrored,
     perfect_maps,
 )
 
@@ -98,10 +98,9 @@ def test_flip_test_agrees_with_itself(codec):
         keypoint_offsets='generate_keypoint_offsets' in codec,
     )
     poses = make_poses(2)
-    mirrored = poses[:, FLIP].copy()
-    mirrored[..., 0] = SIZE[0] - 1 - mirrored[..., 0]
     samples = make_samples(head.decoder, [poses])
-    maps = [perfect_maps(head.decoder, [p]) for p in (poses, mirrored)]
+    both = poses, mirrored(poses, SIZE[0])
+    maps = [perfect_maps(head.decoder, [people]) for people in both]
 
     def merge(**options):
         config = dict(flip_test=True, output_heatmaps=True, **options)

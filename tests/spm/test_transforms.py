@@ -1,8 +1,12 @@
 import numpy as np
 import pytest
-from mmpose.registry import TRANSFORMS
+import torch
+from mmpose.registry import MODELS, TRANSFORMS
+from mmpose.structures import PoseDataSample
+from xtcocotools import mask as cocomask
 
 from rmpe_spm.spm.transforms import BottomupInstanceAffine
+from rmpe_spm.synthetic.coco_annotations import encode_rle
 
 BOXES = np.array([[20, 30, 60, 90], [100, 10, 180, 130.0]], np.float32)
 
@@ -133,21 +137,6 @@ def test_crowds_are_masked_where_they_are_seen(direction):
     assert overlap > 0.85
 
 
-@pytest.mark.parametrize(
-    'bad',
-    [
-        dict(input_size=(0, 4)),
-        dict(picture_size=(4, -1)),
-        dict(scale_factor=(0, 1)),
-        dict(padding=0),
-    ],
-)
-def test_sizes_that_mean_nothing(bad):
-    arguments = dict(input_size=(8, 8), picture_size=(8, 8)) | bad
-    with pytest.raises(ValueError, match='must be positive'):
-        BottomupInstanceAffine(**arguments)
-
-
 def test_perspective_is_refused():
     with pytest.raises(ValueError, match="take 'affine'"):
         BottomupInstanceAffine(
@@ -155,3 +144,109 @@ def test_perspective_is_refused():
             picture_size=(8, 8),
             transform_mode='perspective',
         )
+
+
+SHAPE = (30, 40)
+POLYGON = [[2, 3, 12, 3, 12, 9, 2, 9]]
+
+
+def crowd():
+    """A region with a hole and a part of its own."""
+    region = np.zeros(SHAPE, np.uint8)
+    region[10:20, 15:30] = 1
+    region[13:15, 20:22] = 0
+    region[25:, 38:] = 1
+    return region
+
+
+def mask_of(*segs, **options):
+    transform = TRANSFORMS.build(
+        dict(type='BottomupGetCrowdMask', get_invalid=True, **options)
+    )
+    w, h = SHAPE[::-1]
+    results = dict(
+        img_shape=SHAPE,
+        input_size=(w, h),
+        warp_mat=np.eye(3)[:2],
+        invalid_segs=list(segs),
+    )
+    return transform(results)['heatmap_mask']
+
+
+def run_lengths(form):
+    region = crowd()
+    compressed = cocomask.encode(np.asfortranarray(region))
+    if form == 'numbers':
+        return encode_rle(region)
+    if form == 'text':
+        return dict(compressed, counts=compressed['counts'].decode())
+    return compressed
+
+
+@pytest.mark.parametrize('form', ['numbers', 'text', 'bytes'])
+def test_run_lengths_are_masked(form):
+    seg = run_lengths(form)
+    before = dict(seg)
+    np.testing.assert_array_equal(mask_of(seg), crowd())
+    assert seg == before
+
+
+def test_with_polygons_and_without_anything():
+    polygon = mask_of(POLYGON)
+    assert polygon[4:8, 4:10].all() and polygon.sum() < 90
+    both = mask_of(POLYGON, run_lengths('numbers'))
+    np.testing.assert_array_equal(both, np.maximum(polygon, crowd()))
+    assert not mask_of().any()
+
+
+@pytest.mark.parametrize('empty', [[], [[]], [[3, 4, 5, 6]], None])
+def test_what_is_no_region_masks_nothing(empty):
+    """As converters write it for people without a segmentation."""
+    assert not mask_of(empty).any()
+    polygon = mask_of(POLYGON)
+    np.testing.assert_array_equal(mask_of(empty, POLYGON, empty), polygon)
+    if empty:
+        np.testing.assert_array_equal(mask_of([*empty, *POLYGON]), polygon)
+
+
+def test_a_list_of_run_lengths_is_masked():
+    np.testing.assert_array_equal(mask_of([run_lengths('numbers')]), crowd())
+
+
+def test_a_region_of_another_image_is_told():
+    seg = dict(run_lengths('numbers'), size=[40, 30])
+    with pytest.warns(UserWarning, match=r'\(40, 30\) in an image of'):
+        assert not mask_of(seg).any()
+
+
+def preprocess(*sizes, **config):
+    preprocessor = MODELS.build(
+        dict(
+            type='StrictPoseDataPreprocessor',
+            mean=[10.0] * 3,
+            std=[2.0] * 3,
+            **config,
+        )
+    )
+    images = [torch.full((3, h, w), 30, dtype=torch.uint8) for w, h in sizes]
+    samples = [PoseDataSample() for _ in sizes]
+    return preprocessor(dict(inputs=images, data_samples=samples))
+
+
+def test_sizes_that_divide_pass():
+    data = preprocess((96, 64), (64, 64))
+    assert data['inputs'].shape == (2, 3, 64, 96)
+    assert (data['inputs'][0] == 10).all()
+    assert data['data_samples'][1].batch_input_shape == (64, 96)
+
+
+@pytest.mark.parametrize('size', [(100, 64), (96, 48)])
+def test_other_sizes_name_the_divisor(size):
+    with pytest.raises(ValueError, match=r'the input is .* multiples of 32 '):
+        preprocess(size)
+    preprocess((96, 48), size_divisor=16)
+
+
+def test_padded_images_pass():
+    data = preprocess((100, 60), pad_size_divisor=32)
+    assert data['inputs'].shape[-2:] == (64, 128)

@@ -12,6 +12,50 @@ from spm_maps import (
 )
 
 from rmpe_spm.spm.head import SPMHead
+from rmpe_spm.spm.stage import SPMStage, build_tower
+
+BN = dict(type='BN')
+
+
+def test_tower():
+    tower, channels = build_tower(8, BN, 2, channels=6, kernel_size=3)
+    assert channels == 6
+    assert tower(torch.rand(2, 8, 5, 7)).shape == (2, 6, 5, 7)
+    assert [layer.conv.kernel_size for layer in tower] == [(3, 3)] * 2
+    assert not any(layer.conv.bias is not None for layer in tower)
+    default, channels = build_tower(8, BN)
+    assert len(default) == 1 and channels == 256
+    empty, channels = build_tower(8, BN, num_convs=0)
+    assert len(empty) == 0 and channels == 8
+
+
+def make_stage(feedback=False):
+    small = dict(channels=6)
+    return SPMStage(8, 2, True, False, BN, feedback, small, small)
+
+
+def test_stage_and_its_initialisation():
+    stage = make_stage()
+    stage.init_weights()
+    heatmaps, displacements = stage(torch.rand(2, 8, 5, 7))
+    assert heatmaps.shape == (2, 3, 5, 7)
+    assert displacements.shape == (2, 4, 5, 7)
+    for layer in (stage.heatmap_layer, stage.displacement_layer):
+        assert 0 < layer.weight.std() < 0.002
+        assert (layer.bias == 0).all()
+    assert stage.heatmap_tower[0].conv.weight.std() > 0.05
+
+
+def test_feedback_adds_the_mapped_predictions():
+    stage = make_stage(feedback=True).eval()
+    feature = torch.rand(1, 8, 4, 4)
+    previous = torch.rand(1, 3, 4, 4), torch.rand(1, 4, 4, 4)
+    added = stage.heatmap_feedback(previous[0])
+    added = added + stage.displacement_feedback(previous[1])
+    with_feedback = stage(feature, previous)
+    expected = stage(feature + added)
+    torch.testing.assert_close(with_feedback, expected)
+    assert not torch.equal(with_feedback[0], stage(feature)[0])
 
 
 @pytest.mark.parametrize('feedback', [False, True])
@@ -186,7 +230,7 @@ def test_bad_configs():
         make_head(keypoint_offsets=True)
     with pytest.raises(ValueError, match='generate_joint_offsets=True'):
         make_head(joint_offset_loss=dict(type='MapL1Loss'))
-    with pytest.raises(ValueError, match='needs `decoder`'):
+    with pytest.raises(ValueError, match='needs `decoder`, a codec with'):
         SPMHead(8, 17, joint_offset_loss=dict(type='MapL1Loss'))
     with pytest.raises(RuntimeError, match='decoder'):
         SPMHead(8, 17).predict(None, [])

@@ -2,9 +2,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rmpe_spm.spm.decoding import (
+from rmpe_spm.spm.peaks import (
     find_joint_peaks,
-    find_root_peaks,
+    find_peaks,
     sample_keypoint_scores,
     snap_to_peaks,
 )
@@ -16,7 +16,7 @@ def test_peaks_are_sorted_and_equal_neighbours_count_once():
     # a root halfway between four cells, and a weaker one
     maps[1, 3:5, 4:6] = 0.6
     maps[1, 7, 0] = 0.2
-    scores, cells = find_root_peaks(maps, 3, 5)
+    scores, cells = find_peaks(maps, 3, 5)
     assert scores.shape == cells.shape == (2, 5)
     torch.testing.assert_close(
         scores, torch.tensor([[0.9, 0.5, 0, 0, 0], [0.6, 0.2, 0, 0, 0]])
@@ -37,7 +37,7 @@ def test_equal_cells_take_no_place_of_other_peaks(dtype):
     for index, (y, x) in enumerate(places):
         maps[0, y : y + 2, x : x + 2] = 0.9 - index / 100
     maps[0, 33:40, 50:58] = 1
-    scores, cells = find_root_peaks(maps, 5, len(places) + 1)
+    scores, cells = find_peaks(maps, 5, len(places) + 1)
     expected = [33 * 60 + 50, *(y * 60 + x for y, x in places)]
     assert sorted(cells[0].tolist()) == sorted(expected)
     assert cells[0, 0] == expected[0] and (scores > 0).all()
@@ -57,7 +57,7 @@ def test_peaks_are_those_of_max_pooling(nms_kernel, size):
         expected = torch.where(pooled == part, part, 0).flatten(1)
         count = min(30, expected.shape[1])
         expected = expected.sort(dim=1, descending=True)[0][:, :count]
-        scores, cells = find_root_peaks(part, nms_kernel, 30)
+        scores, cells = find_peaks(part, nms_kernel, 30)
         assert torch.equal(part, before)
         assert torch.equal(scores, expected)
         found = part.flatten(1).gather(1, cells)
@@ -65,7 +65,7 @@ def test_peaks_are_those_of_max_pooling(nms_kernel, size):
 
 
 def test_peaks_of_a_map_with_fewer_cells():
-    scores, cells = find_root_peaks(torch.tensor([[[0.3]]]), 5, 30)
+    scores, cells = find_peaks(torch.tensor([[[0.3]]]), 5, 30)
     assert scores.shape == (1, 1) and cells.tolist() == [[0]]
 
 

@@ -1,0 +1,282 @@
+import numpy as np
+import pytest
+import torch
+from spm_maps import FLIP, mirrored
+
+from rmpe_spm.spm.codec import HierarchicalSPRCodec
+from rmpe_spm.spm.decoding import PaddedPoses
+from rmpe_spm.spm.kinematics import PoseRepresentation, build_kinematic_tree
+from rmpe_spm.spm.map_merging import (
+    merge_scale_poses,
+    merge_scales,
+    resample_maps,
+    unflip_displacements,
+    unflip_heatmaps,
+)
+from rmpe_spm.spm.postprocessing import unpad_poses
+
+# the first joint's displacement starts from the cell, the second's doesn't
+CHAIN = build_kinematic_tree([-1, 0])
+
+
+def a_person(size):
+    rng = np.random.RandomState(0)
+    return (np.array(size) / 2 + rng.uniform(-40, 40, (1, 17, 2))).astype(
+        np.float32
+    )
+
+
+@pytest.mark.parametrize('size', [(32, 24), (64, 48)])
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(),
+        dict(kinematics='coco-flat'),
+        dict(displacement_location='parent', tau=9),
+        dict(normalizer=None),
+    ],
+    ids=str,
+)
+def test_unflipped_displacements_are_those_of_the_original(options, size):
+    """A network that is right on both images must agree with itself."""
+    codec = HierarchicalSPRCodec(
+        (128, 96), size, decode_max_instances=1, **(dict(tau=4) | options)
+    )
+    keypoints = a_person((128, 96))
+    width = codec.input_size[0]
+    encoded = codec.encode(mirrored(keypoints, width))
+    unflipped = unflip_displacements(
+        torch.tensor(encoded['displacements'])[None],
+        FLIP,
+        codec.representation,
+        codec.scale_factor[0],
+    )
+    root = torch.zeros(1, 1, size[1], size[0])
+    x, y = np.rint(keypoints.mean(axis=(0, 1)) / codec.scale_factor)
+    root[0, 0, int(y), int(x)] = 1
+    decoded, _ = codec.decode(root[0], unflipped[0])
+    np.testing.assert_allclose(decoded, keypoints, atol=2e-3)
+
+
+def test_unflipped_heatmaps():
+    stride, width = 4, 16
+
+    def ramp(x):
+        return 3 * x + 1
+
+    x = stride * torch.arange(width).float()
+    seen = ramp(stride * width - 1 - x).expand(1, 3, 2, width)
+    seen = seen * torch.tensor([1.0, 10.0, 100.0])[:, None, None]
+    back = unflip_heatmaps(seen, [1, 0], stride)
+    expected = ramp(x) * torch.tensor([10.0, 1.0, 100.0])[:, None, None]
+    torch.testing.assert_close(
+        back[0, :, :, 1:], expected.expand(3, 2, width)[..., 1:]
+    )
+    plain = unflip_heatmaps(seen, [1, 0], stride, shift=False)
+    torch.testing.assert_close(plain, seen[:, [1, 0, 2]].flip(-1))
+    root_only = unflip_heatmaps(seen[:, 2:], [1, 0], stride)
+    torch.testing.assert_close(root_only, back[:, 2:])
+
+
+def test_resampled_displacements_point_at_the_same_pose():
+    joints = torch.tensor([[7.0, 3.0], [9.5, 5.0]])
+    a, b = (0.5, 0.75), (1.5, -1.0)
+    z = 5.0
+    y, x = torch.meshgrid(
+        torch.arange(20.0), torch.arange(24.0), indexing='ij'
+    )
+    cells = torch.stack((x, y))
+    limb = (joints[1] - joints[0])[:, None, None].expand_as(cells)
+    seen = torch.cat((joints[0][:, None, None] - cells, limb))[None] / z
+    heatmap = (2 * x + 3 * y)[None, None]
+    size = (10, 8)
+    representation = PoseRepresentation(CHAIN, z)
+    heatmap, vectors = resample_maps(
+        (heatmap, seen), representation, (a, b), size
+    )
+    assert heatmap.shape == (1, 1, 8, 10) and vectors.shape == (1, 4, 8, 10)
+    scale, shift = torch.tensor(a), torch.tensor(b)
+    wanted = joints * scale + shift
+    own = torch.stack(
+        torch.meshgrid(torch.arange(10.0), torch.arange(8.0), indexing='xy')
+    )
+    torch.testing.assert_close(
+        own + vectors[0, :2] * z, wanted[0][:, None, None].expand_as(own)
+    )
+    torch.testing.assert_close(
+        vectors[0, 2:] * z,
+        (wanted[1] - wanted[0])[:, None, None].expand_as(own),
+    )
+    # cell (5, 2) shows what was at (7, 4)
+    assert heatmap[0, 0, 2, 5].item() == pytest.approx(14 + 12)
+
+
+def test_resampling_by_nothing_changes_nothing():
+    maps = torch.rand(2, 3, 6, 7), torch.rand(2, 4, 6, 7)
+    representation = PoseRepresentation(CHAIN, 3.0)
+    same = resample_maps(maps, representation, ((1, 1), (0, 0)), (7, 6))
+    torch.testing.assert_close(same, maps)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_scales_of_half_precision_merge_in_float32(dtype):
+    """Coordinates of maps wider than 256 cells do not fit into bfloat16."""
+    sizes = [(400, 20), (200, 10)]
+    maps = [
+        (torch.rand(1, 1, h, w).to(dtype), torch.rand(1, 2, h, w).to(dtype))
+        for w, h in sizes
+    ]
+    full = [tuple(each.float() for each in own) for own in maps]
+    inputs = sizes, [np.array([400.0, 20.0])] * 2
+    point = PoseRepresentation(build_kinematic_tree([-1]), 9.0)
+    found = merge_scales(maps, inputs, point, np.ones(2))
+    expected = merge_scales(full, inputs, point, np.ones(2))
+    for own, wanted in zip(found, expected, strict=True):
+        assert own.dtype == torch.float32
+        torch.testing.assert_close(own, wanted)
+
+
+def poses_of(boxes, scores, finite=True):
+    """Poses of two joints, the corners of boxes (x0, y0, x1, y1)."""
+    corners = torch.tensor(boxes).float().reshape(1, -1, 2, 2)
+    scores = torch.tensor([scores]).float()
+    return PaddedPoses(
+        keypoints=corners,
+        root_scores=scores,
+        keypoint_scores=scores[..., None] * torch.tensor([1.0, 0.5]),
+        valid=scores > 0.01,
+        finite=torch.tensor([finite]),
+    )
+
+
+def inputs_of(*sizes, picture=(200, 100)):
+    """Inputs without padding, which show the whole picture."""
+    return sizes, [np.array(picture, float) for _ in sizes]
+
+
+def merged_boxes(poses):
+    """Those that count, the best first."""
+    order = poses.root_scores[0].argsort(descending=True, stable=True)
+    kept = order[poses.valid[0][order]]
+    return poses.keypoints[0][kept].flatten(1).tolist()
+
+
+THREE = inputs_of((200, 100), (100, 50), (50, 25))
+TWO = inputs_of((200, 100), (100, 50))
+
+
+def test_each_size_gives_the_people_that_suit_it():
+    large = poses_of([[0, 0, 9, 5], [0, 0, 30, 20], [0, 0, 80, 9]], [3, 2, 1])
+    middle = poses_of([[0, 0, 9, 5], [2, 4, 32, 14], [0, 0, 80, 9]], [3, 2, 1])
+    small = poses_of([[0, 0, 9, 5], [0, 0, 30, 20], [5, 1, 95, 2]], [3, 2, 1])
+    merged = merge_scale_poses([large, middle, small], THREE, (20, 50))
+    # the largest input's small and fitting people, the middle one's fitting
+    # ones, the smallest one's fitting and large ones, times 1, 2 and 4
+    assert merged_boxes(merged) == [
+        [0, 0, 9, 5],
+        [0, 0, 30, 20],
+        [4, 8, 64, 28],
+        [0, 0, 120, 80],
+        [20, 4, 380, 8],
+    ]
+    kept = merged.valid[0]
+    assert kept.shape == (9,)
+    assert merged.root_scores[0, kept].tolist() == [3, 2, 2, 2, 1]
+    assert merged.keypoint_scores[0, kept][1].tolist() == [2, 1]
+
+
+def test_only_poses_that_count_are_taken():
+    one = poses_of([[0, 0, 30, 9], [0, 0, 40, 9]], [0.3, 0.0])
+    two = poses_of([[0, 0, 31, 9], [0, 0, 99, 9]], [0.8, 0.9])
+    merged = merge_scale_poses([two, one], TWO, (10, 50))
+    keypoints, scores = unpad_poses(merged, [{}])
+    assert keypoints[0][:, 1, 0].tolist() == [31, 60]
+    np.testing.assert_allclose(scores[0][:, 0], [0.8, 0.3], rtol=1e-6)
+
+
+def test_bounds_are_included():
+    poses = poses_of([[0, 0, 50, 1], [0, 0, 25, 1], [0, 0, 51, 1]], [3, 2, 1])
+    merged = merge_scale_poses([poses, poses], TWO, (25, 50))
+    assert merged_boxes(merged) == [
+        [0, 0, 50, 1],
+        [0, 0, 100, 2],
+        [0, 0, 25, 1],
+        [0, 0, 50, 2],
+        [0, 0, 102, 2],
+    ]
+
+
+def test_padding_around_the_image_is_taken_out():
+    """The picture is around the inputs' centres, whatever was padded."""
+    sizes = [(200, 128), (96, 64)]
+    scales = [np.array([200, 128.0]), np.array([192, 128.0])]
+    poses = [poses_of([[100, 64, 120, 64]], [1])] * 2
+    poses[1] = poses_of([[48, 32, 58, 42]], [0.5])
+    merged = merge_scale_poses(poses, (sizes, scales), (8, 20))
+    assert merged_boxes(merged) == [[100, 64, 120, 64], [100, 64, 120, 84]]
+
+
+def test_order_of_the_sizes_does_not_matter():
+    small = poses_of([[0, 0, 9, 5], [0, 0, 60, 20]], [2, 1])
+    large = poses_of([[1, 1, 8, 7], [0, 0, 60, 20]], [4, 3])
+    inputs = inputs_of((100, 50), (200, 100))
+    merged = merge_scale_poses([small, large], inputs, (10, 50))
+    # in pixels of the first input
+    assert merged_boxes(merged) == [[0.5, 0.5, 4, 3.5], [0, 0, 60, 20]]
+
+
+def test_images_of_a_batch_are_apart_and_broken_ones_empty():
+    batch = [
+        PaddedPoses(
+            *(torch.cat(pair) for pair in zip(one, other, strict=True))
+        )
+        for one, other in (
+            (
+                poses_of([[0, 0, 30, 9]], [0.5]),
+                poses_of([[0, 0, 40, 9]], [0.9]),
+            ),
+            (
+                poses_of([[0, 0, 99, 9]], [0.7]),
+                poses_of([[0, 0, 45, 9]], [0.0], finite=False),
+            ),
+        )
+    ]
+    merged = merge_scale_poses(batch, TWO, (10, 50))
+    assert merged.valid.tolist() == [[True, True], [False, False]]
+    assert merged.finite.tolist() == [True, False]
+    assert merged.keypoints[0, :, 1, 0].tolist() == [30, 198]
+
+
+def test_a_gap_between_the_sizes_is_refused():
+    poses = [poses_of([[0, 0, 30, 9]], [0.5])] * 3
+    with pytest.raises(ValueError, match=r'pose_size_range=\(20, 39\).*2.00'):
+        merge_scale_poses(poses, THREE, (20, 39))
+    merged = merge_scale_poses(poses, THREE, (20, 40))
+    assert len(merged_boxes(merged)) == 3
+
+
+def test_a_range_just_wide_enough_is_no_gap():
+    """mmpose's regions are float32; these sizes are a factor 2 apart."""
+    sizes = [(320, 256), (160, 128)]
+    scales = [
+        np.array([427, 427 * 256 / 320], np.float32),
+        np.array([427, 427 * 256 / 320]),
+    ]
+    poses = [poses_of([[0, 0, 150, 9]], [0.5])] * 2
+    merged = merge_scale_poses(poses, (sizes, scales), (100, 200))
+    assert len(merged_boxes(merged)) == 2
+
+
+@pytest.mark.parametrize(
+    'size_range', [100, (100,), (1, 2, 3), (np.nan, 3), (220, 100), (-1, 9)]
+)
+def test_what_is_no_range_is_refused(size_range):
+    poses = [poses_of([[0, 0, 30, 9]], [0.5])] * 2
+    with pytest.raises(ValueError, match='pose_size_range must be two'):
+        merge_scale_poses(poses, TWO, size_range)
+
+
+def test_in_a_single_size_everybody_counts():
+    poses = poses_of([[0, 0, 3, 9], [0, 0, 300, 9]], [0.5, 0.4])
+    merged = merge_scale_poses([poses], inputs_of((200, 100)), (10, 20))
+    assert len(merged_boxes(merged)) == 2

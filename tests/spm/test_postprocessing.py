@@ -1,0 +1,245 @@
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from mmpose.datasets.transforms import BottomupResize
+from mmpose.registry import TASK_UTILS
+
+from rmpe_spm.spm.decoding import PaddedPoses
+from rmpe_spm.spm.postprocessing import (
+    best_instances,
+    build_pose_nms,
+    check_test_options,
+    fit_to_images,
+    image_regions,
+    mask_padding,
+    unpad_poses,
+)
+from rmpe_spm.spm.test_time_augmentation import MultiscaleBottomupResize
+
+
+def test_nothing_is_left_in_the_padding():
+    heatmaps = torch.rand(2, 3, 5, 8) + 1
+    # 22 pixels end between the cells at 20 and 24, 12 at one
+    regions = [(0, 0, 32, 20), (0, 0, 22, 12)]
+    masked = mask_padding(heatmaps, regions, (4, 4))
+    assert torch.equal(masked[0], heatmaps[0])
+    assert torch.equal(masked[1, :, :4, :7], heatmaps[1, :, :4, :7])
+    assert (masked[1, :, 4:] == 0).all() and (masked[1, :, :, 7:] == 0).all()
+
+
+def test_nothing_is_left_in_bars_at_two_sides():
+    heatmaps = torch.rand(1, 2, 5, 8) + 1
+    # from cell 1.5 to 5.5 and from cell 1 to 3
+    (masked,) = mask_padding(heatmaps, [(6, 4, 22, 12)], (4, 4))
+    expected = torch.zeros(2, 5, 8)
+    expected[:, 1:4, 1:7] = heatmaps[0, :, 1:4, 1:7]
+    assert torch.equal(masked, expected)
+
+
+@pytest.mark.parametrize('scale', [1, 0.5])
+def test_a_peak_at_a_border_is_read_as_within(scale):
+    """Between cells, at either border and in a coarser map too."""
+    region = tuple(scale * side for side in (0, 64, 128, 192))
+    y = 4 * torch.arange(int(64 * scale))
+    for row in np.linspace(region[1], region[3], 33):
+        peak = torch.exp(-(((y - row) / 16) ** 2)).expand(1, 1, 8, -1).mT
+        (masked,) = mask_padding(peak, [region], (4, 4))
+        cells = [int(row // 4), int(-(-row // 4))]
+        assert torch.equal(masked[:, cells], peak[0, :, cells])
+        assert masked.count_nonzero() < peak.count_nonzero()
+
+
+def test_images_of_one_size_are_not_copied():
+    heatmaps = torch.rand(2, 1, 5, 8)
+    regions = [(0, 0, 32, 20)] * 2
+    assert mask_padding(heatmaps, regions, (4, 4)) is heatmaps
+    # float32 regions may lack a millionth of a pixel
+    regions = [(1e-5, -1e-5, 32 - 1e-5, 20 + 1e-5)] * 2
+    assert mask_padding(heatmaps, regions, (4, 4)) is heatmaps
+
+
+def test_an_input_that_does_not_say_what_it_shows_is_all_image():
+    meta = dict(input_size=(32, 20))
+    assert image_regions([meta]) == [(0, 0, 32, 20)]
+    meta.update(input_scale=np.array([64, 64]), input_center=np.zeros(2))
+    assert image_regions([meta]) == [(0, 0, 32, 20)]
+
+
+@pytest.mark.parametrize('mode', ['fit', 'expand'])
+@pytest.mark.parametrize('shape', [(50, 100), (90, 60), (64, 64), (61, 97)])
+def test_regions_are_where_the_transform_puts_the_image(mode, shape):
+    """A white image with black around it."""
+    image = np.full((*shape, 3), 255, dtype=np.uint8)
+    resize = MultiscaleBottomupResize(
+        (64, 64), aug_scales=[0.5, 2], resize_mode=mode
+    )
+    results = resize(dict(img=image, ori_shape=shape))
+    for scale, pixels in enumerate(results['img']):
+        rows, columns = np.nonzero(pixels[..., 0] > 127)
+        ((x0, y0, x1, y1),) = image_regions([results], scale)
+        found = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        np.testing.assert_allclose((x0, y0, x1, y1), found, atol=1.01)
+        assert x1 - x0 == pytest.approx(pixels.shape[1]) or (
+            y1 - y0 == pytest.approx(pixels.shape[0])
+        )
+
+
+def test_udp_leaves_the_image_at_the_corner():
+    """mmpose does not say there how large it is: nothing is masked."""
+    resize = BottomupResize((64, 64), use_udp=True)
+    image = np.full((50, 100, 3), 255, dtype=np.uint8)
+    results = resize(dict(img=image, ori_shape=(50, 100)))
+    heatmaps = torch.rand(1, 1, 32, 32)
+    regions = image_regions([results])
+    assert mask_padding(heatmaps, regions, (2, 2)) is heatmaps
+
+
+@pytest.mark.parametrize('size', [(8, 5), (9, 5)])
+def test_maps_of_the_codecs_stride(size):
+    heatmaps = torch.rand(1, 1, *size[::-1])
+    metas = [dict(batch_input_shape=(20, 34))]
+    assert fit_to_images(heatmaps, metas, np.array([4, 4])) is heatmaps
+
+
+@pytest.mark.parametrize('size', [(8, 6), (4, 3), (16, 10), (7, 5)])
+def test_maps_of_another_stride(size):
+    metas = [dict(batch_input_shape=(20, 32))]
+    with pytest.raises(ValueError, match='images of 32x20.*4x4 pixels a cell'):
+        fit_to_images(torch.rand(1, 1, *size[::-1]), metas, np.array([4, 4]))
+
+
+def padded(counts, finite, num_candidates=3):
+    """Candidate m of image b: joints at (100 b + 10 m + j, j)."""
+    joint = torch.arange(2.0)
+    image, candidate = torch.meshgrid(
+        torch.arange(float(len(counts))),
+        torch.arange(float(num_candidates)),
+        indexing='ij',
+    )
+    x = 100 * image[..., None] + 10 * candidate[..., None] + joint
+    return PaddedPoses(
+        keypoints=torch.stack((x, joint.expand_as(x)), dim=-1),
+        root_scores=0.9 - 0.1 * candidate,
+        keypoint_scores=(0.9 - 0.1 * candidate)[..., None] * (1 - 0.5 * joint),
+        valid=candidate < torch.tensor(counts)[:, None],
+        finite=torch.tensor(finite),
+    )
+
+
+def test_counts_differ_and_values_stay():
+    keypoints, scores = unpad_poses(padded([2, 0, 3], [True] * 3), [{}] * 3)
+    assert [len(image) for image in keypoints] == [2, 0, 3]
+    assert keypoints[0].dtype == scores[0].dtype == np.float32
+    assert keypoints[0].tolist() == [
+        [[0, 0], [1, 1]],
+        [[10, 0], [11, 1]],
+    ]
+    assert keypoints[2][:, 0, 0].tolist() == [200, 210, 220]
+    np.testing.assert_allclose(scores[0], [[0.9, 0.45], [0.8, 0.4]], rtol=1e-6)
+    assert keypoints[1].shape == (0, 2, 2) and scores[1].shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ('metainfo', 'name'),
+    [
+        (dict(img_path='a/7.jpg', img_id=7), 'a/7.jpg'),
+        (dict(img_id=7), '7'),
+        ({}, 'unknown'),
+    ],
+)
+def test_an_image_that_is_not_finite_is_named(metainfo, name):
+    poses = padded([1, 0], [True, False])
+    with pytest.warns(RuntimeWarning, match=f'image {name} hold NaN'):
+        keypoints, _ = unpad_poses(poses, [dict(img_id=1), metainfo])
+    assert [len(image) for image in keypoints] == [1, 0]
+
+
+def test_best_by_mean_score():
+    keypoints = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
+    scores = np.float32([[0.9, 0.1], [0.6, 0.6], [0.2, 0.8]])
+    people = best_instances(([keypoints], [scores]), limit=2)[0]
+    np.testing.assert_allclose(people.bbox_scores, [0.6, 0.5], rtol=1e-6)
+    # of equal means the first stays first
+    assert people.keypoints[:, 0, 0].tolist() == [4, 0]
+    assert people.bboxes.tolist() == [[4, 5, 6, 7], [0, 1, 2, 3]]
+    np.testing.assert_array_equal(people.keypoint_scores, scores[[1, 0]])
+
+
+def test_nms_sees_each_image_alone():
+    nms = TASK_UTILS.build(dict(type='NearbyJointsNMS', dist_thr=0.5))
+    pose = np.float32([[0, 0], [10, 0], [0, 10]])
+    close = np.stack((pose, pose + 1, pose + 50))
+    scores = np.float32([[0.5] * 3, [0.7] * 3, [0.6] * 3])
+    poses = ([close, pose[None]], [scores, scores[:1]])
+    first, second = best_instances(poses, 30, nms.batch)
+    assert first.keypoints[:, 0, 0].tolist() == [1, 50]
+    np.testing.assert_allclose(first.bbox_scores, [0.7, 0.6], rtol=1e-6)
+    assert second.keypoints[:, 0, 0].tolist() == [0]
+    assert len(best_instances(poses, 1, nms.batch)[0]) == 1
+
+
+@pytest.mark.parametrize(
+    'test_cfg',
+    [
+        {},
+        dict(flip_test=True, nms_dist_thr=0.05, max_num_people=30),
+        dict(nms=None, snap_thr=0.1, snap_distance=0.15, align_corners=False),
+        dict(multiscale_test=True, pose_size_range=(1, 9), nms_dist_thr=0.1),
+        dict(multiscale_test=True, max_num_people=90),
+    ],
+    ids=str,
+)
+def test_options_that_go_together(test_cfg):
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        check_test_options(test_cfg, 30)
+
+
+def test_an_unknown_option_is_told():
+    with pytest.warns(UserWarning, match='has nms_dist_th, .*nms_dist_thr'):
+        check_test_options(dict(nms_dist_th=0.05), 30)
+
+
+@pytest.mark.parametrize(
+    ('test_cfg', 'message'),
+    [
+        (dict(max_num_people=31), 'decode_max_instances=30'),
+        (dict(pose_size_range=(1, 9)), 'needs multiscale_test'),
+        (
+            dict(pose_size_range=(1, 9), multiscale_test=True),
+            'set `nms_dist_thr`',
+        ),
+    ],
+)
+def test_options_that_do_not(test_cfg, message):
+    with pytest.raises(ValueError, match=message):
+        check_test_options(test_cfg, 30)
+
+
+@pytest.mark.parametrize(
+    'test_cfg', [{}, dict(nms=None, nms_dist_thr=0, nms_joints_thr=8)], ids=str
+)
+def test_no_pose_nms(test_cfg):
+    assert build_pose_nms(test_cfg) is None
+
+
+@pytest.mark.parametrize(
+    ('test_cfg', 'config'),
+    [
+        (
+            dict(nms_dist_thr=0.05),
+            dict(type='NearbyJointsNMS', dist_thr=0.05),
+        ),
+        (
+            dict(nms_dist_thr=0.05, nms_joints_thr=8),
+            dict(type='NearbyJointsNMS', dist_thr=0.05, num_nearby_joints=8),
+        ),
+        (dict(nms=dict(type='OKSNMS'), nms_dist_thr=1), dict(type='OKSNMS')),
+    ],
+    ids=str,
+)
+def test_the_pose_nms(test_cfg, config):
+    nms, wanted = build_pose_nms(test_cfg).__self__, TASK_UTILS.build(config)
+    assert type(nms) is type(wanted) and vars(nms) == vars(wanted)
