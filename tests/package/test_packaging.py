@@ -1,0 +1,73 @@
+"""The wheel that pip builds of a checkout."""
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+
+import pytest
+from packaging.requirements import Requirement
+
+import rmpe_spm
+
+
+@pytest.fixture(scope='module')
+def wheel(repo_root, tmp_path_factory):
+    """Its files and its metadata."""
+    folder = tmp_path_factory.mktemp('wheel')
+    for name in ('pyproject.toml', 'README.md', 'LICENSE'):
+        shutil.copy(repo_root / name, folder)
+    shutil.copytree(
+        repo_root / 'rmpe_spm',
+        folder / 'rmpe_spm',
+        ignore=shutil.ignore_patterns('__pycache__'),
+    )
+    command = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps']
+    command += ['--no-build-isolation', '-w', 'dist', '.']
+    subprocess.run(command, cwd=folder, check=True)
+    with zipfile.ZipFile(*(folder / 'dist').iterdir()) as archive:
+        files = set(archive.namelist())
+        (name,) = [name for name in files if name.endswith('/METADATA')]
+        return files, Parser().parsestr(archive.read(name).decode())
+
+
+def pins(repo_root):
+    """The constraints that hold for this Python, by name."""
+    path = repo_root / 'requirements' / 'constraints.txt'
+    lines = path.read_text(encoding='utf-8').splitlines()
+    lines = [Requirement(line) for line in lines if line and line[0] != '#']
+    return {
+        line.name.lower(): str(line.specifier)
+        for line in lines
+        if line.marker is None or line.marker.evaluate()
+    }
+
+
+def test_everything_is_in_the_wheel(wheel, repo_root):
+    for path in repo_root.glob('rmpe_spm/**/*'):
+        if path.is_file() and '__pycache__' not in path.parts:
+            assert path.relative_to(repo_root).as_posix() in wheel[0]
+
+
+def test_version_is_the_packages(wheel):
+    assert wheel[1]['Version'] == rmpe_spm.__version__
+
+
+def test_constraints_are_exact(repo_root):
+    for name, pin in pins(repo_root).items():
+        assert re.fullmatch(r'==[\w.]+', pin), name
+
+
+def test_constraints_are_within_the_declared_ranges(wheel, repo_root):
+    """And pin all that is declared."""
+    pinned = pins(repo_root)
+    extras = wheel[1].get_all('Provides-Extra')
+    for line in wheel[1].get_all('Requires-Dist'):
+        need = Requirement(line)
+        if need.marker is None or any(
+            need.marker.evaluate({'extra': extra}) for extra in extras
+        ):
+            version = pinned[need.name.lower()].removeprefix('==')
+            assert need.specifier.contains(version), line
