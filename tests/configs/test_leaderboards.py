@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from config_files import ROOT
 
-from rmpe_spm.leaderboard.spec import read_listing
+from rmpe_spm.leaderboard.spec import read_spec
 
 
 @pytest.mark.parametrize(
@@ -13,8 +13,8 @@ from rmpe_spm.leaderboard.spec import read_listing
 )
 def test_lists_name_configs_that_exist(path):
     """And the checkpoints that training them leaves."""
-    listing = read_listing(path)
-    for model in listing.models:
+    spec = read_spec(path)
+    for model in spec.models:
         config = ROOT / model.config
         assert config.is_file(), model.config
         checkpoint = Path(model.checkpoint)
