@@ -230,12 +230,8 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
                 known = ', '.join(map(repr, choices))
                 refuse(f'{option} must be one of {known}, got {value!r}')
         root_joints(self.root_type, self.tree)
-        for option in ('sigma', 'keypoint_sigma', 'decode_max_instances'):
-            value = getattr(self, option)
-            if not value > 0:
-                refuse(f'{option} must be positive, got {value}')
-        if not self.decode_thr >= 0:
-            refuse(f'decode_thr must not be negative, got {self.decode_thr}')
+        if not min(self.sigma, self.keypoint_sigma) > 0:
+            refuse('sigma and keypoint_sigma must be positive')
         if not self.tau / self._metric.max() >= 0.5**0.5:
             refuse(
                 f'tau={self.tau} ({self.unit}) is less than half the '
@@ -306,9 +302,9 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             )
             heatmaps = np.concatenate((keypoint_heatmaps, heatmaps))
         rules = dict(overlap=self.overlap, missing_parent=self.missing_parent)
-        flat = self.tree.flat()
         targets = displacement_maps(people, self.representation, grid, **rules)
         if self.generate_keypoint_offsets:
+            flat = self.tree.flat
             own = PoseRepresentation(flat, self.normalizer, 'joint')
             offsets = displacement_maps(people, own, grid, **rules)
             targets = map(np.concatenate, zip(targets, offsets, strict=True))
@@ -320,8 +316,8 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             displacement_weights=weights,
         )
         if self.generate_joint_offsets:
-            star = PoseRepresentation(flat, self.normalizer)
-            offsets, weights = displacement_maps(people, star, grid, **rules)
+            flat = PoseRepresentation(self.tree.flat, self.normalizer)
+            offsets, weights = displacement_maps(people, flat, grid, **rules)
             encoded.update(joint_offsets=offsets, joint_offset_weights=weights)
         return encoded
 
@@ -345,10 +341,6 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         Returns:
             PaddedPoses: M candidates for each image, best first, M being
             ``decode_max_instances`` or the number of cells if that is less.
-
-        Raises:
-            ValueError: If the maps don't fit the kinematic tree or each
-                other, or joints are to snap without heatmaps of theirs.
         """
         roots = RootPeaks(
             self.decode_max_instances, self.decode_thr, self.decode_nms_kernel

@@ -11,7 +11,6 @@ from mmpose.registry import KEYPOINT_CODECS, MODELS
 from mmpose.utils.typing import OptConfigType, OptSampleList, Predictions
 from torch import Tensor
 
-from ..tensors import add_levels
 from .decoding import PaddedPoses, accumulate
 from .map_merging import (
     merge_flipped,
@@ -27,7 +26,7 @@ from .postprocessing import (
     read_snapping,
     unpad_poses,
 )
-from .stage import Maps, SPMStage
+from .stage import Maps, SPMStage, stage_features
 
 
 @MODELS.register_module()
@@ -220,24 +219,11 @@ class SPMHead(BaseHead):
                     f'has generate_{maps}={generated}'
                 )
 
-    def _stage_features(self, feats: Sequence[Tensor]) -> list[Tensor]:
-        if self.num_stages == 1:
-            if isinstance(self.in_index, int):
-                return [feats[self.in_index]]
-            return [add_levels([feats[i] for i in self.in_index], 'SPMHead')]
-        if len(feats) < self.num_stages:
-            raise ValueError(
-                f'SPMHead: num_stages={self.num_stages}, but the backbone '
-                f'gives {len(feats)} feature maps'
-            )
-        return list(feats[-self.num_stages :])
-
     def forward_stages(self, feats: Sequence[Tensor]) -> list[Maps]:
         """Predict the maps of all stages, each as :meth:`forward` gives."""
         outputs = []
-        for stage, feature in zip(
-            self.stages, self._stage_features(feats), strict=True
-        ):
+        features = stage_features(feats, self.num_stages, self.in_index)
+        for stage, feature in zip(self.stages, features, strict=True):
             previous = outputs[-1] if self.feedback and outputs else None
             outputs.append(stage(feature, previous))
         return outputs
@@ -255,7 +241,8 @@ class SPMHead(BaseHead):
         """
         if self.feedback:
             return self.forward_stages(feats)[-1]
-        return self.stages[-1](self._stage_features(feats)[-1])
+        features = stage_features(feats, self.num_stages, self.in_index)
+        return self.stages[-1](features[-1])
 
     def loss(
         self,

@@ -147,6 +147,7 @@ class KinematicTree:
             )
         return self.joint_names.index(name)
 
+    @cached_property
     def flat(self) -> 'KinematicTree':
         """The star over the same joints: every joint hangs on the root."""
         return KinematicTree((-1,) * self.num_joints, self.joint_names)
@@ -187,13 +188,11 @@ class KinematicTree:
 
     def _check_names(self) -> None:
         names = self.joint_names
-        if names is None:
-            return
-        if len(names) != self.num_joints:
+        if names is not None and len(names) != self.num_joints:
             raise ValueError(
                 f'{self.num_joints} parents but {len(names)} joint_names'
             )
-        for name in names:
+        for name in names or ():
             if names.count(name) > 1:
                 raise ValueError(f'the joint name {name!r} is used twice')
 
@@ -310,7 +309,7 @@ def _named_tree(name: str) -> KinematicTree:
         )
     names = _JOINTS[base].split()
     tree = _build_tree([_usual_parent(joint, names) for joint in names], names)
-    return tree.flat() if name.endswith(_FLAT_SUFFIX) else tree
+    return tree.flat if name.endswith(_FLAT_SUFFIX) else tree
 
 
 def _usual_parent(joint: str, names: Sequence[str]) -> str:

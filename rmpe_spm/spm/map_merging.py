@@ -32,24 +32,11 @@ def merge_flipped(
     r"""Average the maps of an image with those of the mirrored image.
 
     Mirrored back, the value at cell u belongs to ``u + (s - 1) / s`` for a
-    stride of s pixels. Heatmaps are resampled by this. Of displacements the
-    x components change sign, and those that start from the cell where they
-    are read (flat, and level 2 of a hierarchy) gain ``(s - 1) / s`` cells; a
-    vector between two joints doesn't.
-
-    Args:
-        maps (tuple[Tensor, Tensor]): Heatmaps (B, C, H, W) and displacements
-            (B, 2K, H, W) of the image.
-        mirrored (tuple[Tensor, Tensor]): The same of the mirrored image.
-        flip_indices (Sequence[int]): The joint on the other side for each of
-            the K joints.
-        representation (PoseRepresentation): What the displacements are.
-        stride (float): s, input pixels per cell along x.
-        shift (bool): Whether to resample the mirrored heatmaps. Defaults to
-            ``True``.
-
-    Returns:
-        tuple[Tensor, Tensor]: Heatmaps and displacements.
+    ``stride`` of s pixels along x. Heatmaps are resampled by this, unless
+    ``shift`` is off. Of displacements the x components change sign, and those
+    that start from the cell where they are read (flat, and level 2 of a
+    hierarchy) gain ``(s - 1) / s`` cells; a vector between two joints
+    doesn't. ``flip_indices`` are the joints on the other side.
     """
     heatmaps = unflip_heatmaps(mirrored[0], flip_indices, stride, shift)
     displacements = unflip_displacements(
@@ -140,18 +127,9 @@ def merge_scales(
     representation: PoseRepresentation,
     stride: np.ndarray,
 ) -> Maps:
-    """Average the maps of an image in several sizes.
+    """Average the maps of an image in several sizes, in the first one's frame.
 
-    Args:
-        maps (Sequence[tuple[Tensor, Tensor]]): For each size heatmaps
-            (B, C, H, W) and displacements (B, 2K, H, W).
-        inputs (tuple): As from :func:`read_inputs`.
-        representation (PoseRepresentation): What the displacements are.
-        stride (np.ndarray): Input pixels per cell (x, y), at every size.
-
-    Returns:
-        tuple[Tensor, Tensor]: Heatmaps and displacements in the frame of the
-        first size, float32.
+    ``stride`` (x, y) is that of every size; the maps become float32.
     """
     size = maps[0][0].shape[:1:-1]
     merged = [tuple(own.float() for own in maps[0])]
@@ -212,25 +190,15 @@ def merge_scale_poses(
     """Join the poses of an image's sizes, each from where its size is right.
 
     A pose counts where the longer side of the box around its joints, in
-    pixels of the input that it was read from, is in ``size_range``. In the
-    input that shows the image largest smaller people count too, in the one
-    that shows it smallest larger people. A person of a size that suits
-    several inputs is there several times: a pose NMS comes next.
+    pixels of the input that it was read from, is in ``size_range`` (both ends
+    included). In the input that shows the image largest smaller people count
+    too, in the one that shows it smallest larger people. A person of a size
+    that suits several inputs is there several times: a pose NMS comes next.
 
-    Args:
-        poses (Sequence[PaddedPoses]): Those of each size, in input pixels.
-        inputs (tuple): As from :func:`read_inputs`.
-        size_range (tuple[float, float]): The sizes, both included, at which
-            a pose counts, in input pixels.
-
-    Returns:
-        PaddedPoses: All candidates, in pixels of the first input. An image
-        whose maps were not finite at one of the sizes has no valid pose.
-
-    Raises:
-        ValueError: If ``size_range`` is no range, or so narrow, for these
-            sizes of the image, that somebody would be too large in one and
-            too small in the next.
+    All candidates come back, in pixels of the first input. An image whose
+    maps were not finite at one of the sizes has no valid pose. It is an error
+    if ``size_range`` is so narrow, for these sizes of the image, that
+    somebody would be too large in one and too small in the next.
     """
     frames = to_first_input(inputs)
     # how large each input shows the image, beside the first

@@ -1,6 +1,6 @@
 """A prediction stage of SPM: its two branches, and the losses of its maps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch.nn as nn
@@ -9,8 +9,26 @@ from mmengine.model import BaseModule
 from mmpose.registry import MODELS
 from torch import Tensor
 
+from ..tensors import add_levels
+
 # Predictions of a stage: heatmaps and displacements
 Maps = tuple[Tensor, Tensor]
+
+
+def stage_features(
+    feats: Sequence[Tensor], num_stages: int, in_index: int | Sequence[int]
+) -> list[Tensor]:
+    """What each stage sees: the last features, or one stage chosen levels."""
+    if num_stages == 1:
+        if isinstance(in_index, int):
+            return [feats[in_index]]
+        return [add_levels([feats[i] for i in in_index], 'SPMHead')]
+    if len(feats) < num_stages:
+        raise ValueError(
+            f'SPMHead: num_stages={num_stages}, but the backbone gives '
+            f'{len(feats)} feature maps'
+        )
+    return list(feats[-num_stages:])
 
 
 def build_tower(
@@ -39,19 +57,9 @@ def build_tower(
 class SPMStage(BaseModule):
     """Heatmaps and displacements from one feature map.
 
-    Args:
-        in_channels (int): Channels of the feature map.
-        num_keypoints (int): K.
-        keypoint_heatmaps (bool): Whether there are K + 1 heatmaps, not 1.
-        keypoint_offsets (bool): Whether there are 4K displacements, not 2K.
-        norm_cfg (Mapping): Config of the normalisation.
-        feedback (bool): Whether the stage before sends its predictions in.
-            They are mapped to the feature's channels by 1x1 convolutions
-            and added to it. Defaults to ``False``.
-        heatmap_head (Mapping, optional): Tower of the heatmap branch, as in
-            :func:`build_tower`. Defaults to ``None``: its defaults.
-        displacement_head (Mapping, optional): The same for the displacement
-            branch. Defaults to ``None``.
+    The arguments are those of :class:`~rmpe_spm.SPMHead`. With ``feedback``
+    the stage before sends its predictions in: they are mapped to the
+    feature's channels by 1x1 convolutions and added to it.
     """
 
     def __init__(
@@ -127,7 +135,7 @@ class _MapLoss(nn.Module):
         weights: Tensor,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """Compute the loss.
+        """Compute the loss, a float32 scalar.
 
         Args:
             output (Tensor): Predicted maps (B, C, H, W).
@@ -135,9 +143,6 @@ class _MapLoss(nn.Module):
             weights (Tensor): Weights of the same shape.
             mask (Tensor, optional): (B, 1, H, W), 0 where nothing is known
                 (crowds, people without labels). Defaults to ``None``.
-
-        Returns:
-            Tensor: The loss, a scalar, float32.
         """
         if mask is not None:
             weights = weights * mask

@@ -326,11 +326,10 @@ def test_roots_outside_the_map():
         (dict(kinematics=[-1] * 3, root_type='pelvis'), 'joint_names'),
         (dict(normalizer=0), 'normalizer'),
         (dict(normalizer='image'), 'normalizer'),
-        (dict(sigma=0), 'sigma must be positive'),
+        (dict(sigma=0), 'sigma .* must be positive'),
         (dict(tau=0.5), 'half the diagonal'),
         (dict(tau=2, unit='input'), 'half the diagonal'),
         (dict(decode_nms_kernel=4), 'odd'),
-        (dict(decode_thr=-0.1), 'decode_thr must not be negative'),
         (dict(generate_keypoint_offsets=True), 'generate_keypoint_heatmaps'),
         (
             dict(displacement_location='parent', generate_joint_offsets=True),

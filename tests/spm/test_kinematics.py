@@ -77,7 +77,7 @@ def test_starts_from_cell():
     tree = build_kinematic_tree('coco')
     at_root = PoseRepresentation(tree, 1.0).starts_from_cell
     assert np.flatnonzero(at_root).tolist() == [0, 5, 6, 11, 12]
-    assert all(PoseRepresentation(tree.flat(), 1.0).starts_from_cell)
+    assert all(PoseRepresentation(tree.flat, 1.0).starts_from_cell)
     assert all(PoseRepresentation(tree, 1.0, 'parent').starts_from_cell)
     with_offsets = PoseRepresentation(tree, 1.0, keypoint_offsets=True)
     assert with_offsets.starts_from_cell == (*at_root, *[True] * 17)
