@@ -24,11 +24,8 @@ before and after, beside all presets and the other NMS rules.
 """
 
 import argparse
-import itertools
 import shlex
 import sys
-import time
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -38,17 +35,15 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.coco.ground_truth import PoseSet, read_pose_set
 from rmpe_spm.errors import ConfigError
-from rmpe_spm.experiments.pose_nms_report import draw_planes, markdown_report
-from rmpe_spm.pose_nms.learning import (
-    Plane,
+from rmpe_spm.experiments.pose_nms_report import (
+    FitSettings,
     compare_nms,
-    cross_validate,
-    learn,
+    draw_planes,
+    fit_rule,
+    markdown_report,
+    rules_to_compare,
 )
-from rmpe_spm.pose_nms.learning_problem import PoseNMSProblem
-from rmpe_spm.pose_nms.oks_nms import OKSNMS, NearbyJointsNMS, SoftOKSNMS
-from rmpe_spm.pose_nms.parametric import ParametricPoseNMS
-from rmpe_spm.pose_nms.rule import PRESETS, PoseNMSRule, make_rule, save_rule
+from rmpe_spm.pose_nms.rule import PRESETS, save_rule
 
 SPLIT_HINT = (
     ': give annotations of more images, another --held-out-fraction or --seed'
@@ -104,14 +99,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--cells',
         type=int,
         default=13,
-        help='cells of the grids in each direction (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--cells-merging',
-        type=int,
-        default=7,
-        help='the same for rules that merge poses, which take longer to '
-        'evaluate (default: %(default)s)',
+        help='cells of the grids in each direction, half as many for rules '
+        'that merge poses, which take longer (default: %(default)s)',
     )
     parser.add_argument(
         '--folds',
@@ -125,8 +114,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error('--held-out-ann and --held-out-results go together')
     if not 0 < args.held_out_fraction < 1:
         parser.error('--held-out-fraction must be between 0 and 1')
-    if min(args.cells, args.cells_merging) < 3:
-        parser.error('--cells and --cells-merging must be at least 3')
+    if args.cells < 3:
+        parser.error('--cells must be at least 3')
     if args.folds < 2:
         parser.error('--folds must be at least 2')
     return args
@@ -147,89 +136,21 @@ def load(args: argparse.Namespace, sigmas: np.ndarray) -> list[PoseSet]:
         cut = number - round(args.held_out_fraction * number)
         sets = [poses.subset(order[:cut]), poses.subset(order[cut:])]
     for name, part in zip(('fit', 'report on'), sets, strict=True):
-        print(
-            f'{name}: {len(part.image_ids)} images, {part.num_poses} poses'
-            + (
+        images = len(part.image_ids)
+        text = f'{name}: {images} images, {part.num_poses} poses'
+        if part.num_unlisted:
+            text += (
                 f' ({part.num_unlisted} left out: their images are not in '
                 'the annotations)'
-                if part.num_unlisted
-                else ''
             )
-        )
+        print(text)
         if all(truth.ignored.all() for truth in part.truths):
             split = '' if args.held_out_ann else SPLIT_HINT
             raise ConfigError(
-                f'nobody is annotated in the {len(part.image_ids)} images to '
-                f'{name}, and without people there is no AP{split}'
+                f'nobody is annotated in the {images} images to {name}, and '
+                f'without people there is no AP{split}'
             )
     return sets
-
-
-def fit(
-    poses: PoseSet, sigmas: np.ndarray, args: argparse.Namespace
-) -> tuple[PoseNMSRule, list[Plane]]:
-    """The rule learned from the start that is best on images left out."""
-    starts = {}
-    for preset, rank_by in itertools.product(args.starts, args.rank_by):
-        rule = make_rule(preset, rank_by=rank_by)
-        for merge in dict.fromkeys((rule.merge, None)):
-            name = f'{preset}, ranked by {rank_by}, merging {merge}'
-            starts[name] = replace(rule, merge=merge)
-    found = {}
-    for number, (name, rule) in enumerate(starts.items(), 1):
-        merging = rule.merge is not None
-        found[name] = cross_validate(
-            poses, sigmas, rule, args.folds, cells=5 if merging else 7
-        )
-        print(
-            f'[{number}/{len(starts)}] from {name}: AP {found[name]:.4f} in '
-            'cross-validation',
-            flush=True,
-        )
-    name = max(found, key=found.get)
-    if found[name] == 0:
-        raise ConfigError(
-            f'no pose in {args.result_file} is near an annotated person (AP '
-            'is 0 with every start), so there is nothing to learn: are the '
-            'results in the pixels of the annotated images?'
-        )
-    problem = PoseNMSProblem(poses, sigmas, starts[name])
-    print(
-        f'from {name}: AP {problem.evaluate(**problem.start):.4f}, '
-        f'{len(problem.i)} pairs of similar poses'
-    )
-    planes = []
-
-    def show(plane: Plane) -> None:
-        planes.append(plane)
-        values = ' '.join(
-            f'{name}={value:.4g}'
-            for name, value in zip(plane.names, plane.best, strict=True)
-        )
-        print(
-            f'  round {plane.round} zoom {plane.zoom}: '
-            f'AP {plane.best_ap:.4f} at {values}',
-            flush=True,
-        )
-
-    merging = problem.rule.merge is not None
-    cells = args.cells_merging if merging else args.cells
-    began = time.perf_counter()
-    learned, ap = learn(problem, cells=cells, on_plane=show)
-    each = (time.perf_counter() - began) / sum(
-        plane.ap.size for plane in planes
-    )
-    print(f'  AP {ap:.4f}, {1e3 * each:.1f} ms an evaluation')
-    return learned, planes
-
-
-def components(rules: dict[str, PoseNMSRule]) -> dict:
-    """Pose NMS components of rules."""
-    built = {}
-    for name, rule in rules.items():
-        built[name] = ParametricPoseNMS()
-        built[name].rule = rule
-    return built
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -242,15 +163,9 @@ def main(argv: list[str] | None = None) -> None:
         ) from error
     sigmas = np.asarray(meta['sigmas'], dtype=np.float64)
     train, held_out = load(args, sigmas)
-    rule, planes = fit(train, sigmas, args)
-
-    presets = {f'preset {name}': make_rule(name) for name in PRESETS}
-    rules = {'none': None}
-    for thr in (0.5, 0.7, 0.9):
-        rules[f'OKS {thr}'] = OKSNMS(thr, sigmas)
-    rules['soft OKS'] = SoftOKSNMS(sigmas=sigmas)
-    rules['nearby joints'] = NearbyJointsNMS()
-    rules.update(components({**presets, 'learned': rule}))
+    settings = FitSettings(args.starts, args.rank_by, args.folds, args.cells)
+    rule, planes = fit_rule(train, sigmas, settings, args.result_file)
+    rules = rules_to_compare(rule, sigmas)
     tables = [compare_nms(part, rules, sigmas) for part in (train, held_out)]
 
     out_dir = Path(args.out_dir)

@@ -1,14 +1,210 @@
-"""The report of a learned pose NMS: a Markdown table and heat maps."""
+"""What a learned pose NMS is worth: fitting, comparing, a table, heat maps."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from ..coco.ground_truth import PoseSet
-from ..pose_nms.learning import NMSScore, Plane
-from ..pose_nms.learning_problem import RANGES
-from ..pose_nms.rule import PoseNMSRule
+from ..coco.ground_truth import FlatGroundTruth, PoseSet
+from ..coco.keypoint_ap import KeypointAP
+from ..errors import ConfigError
+from ..pose_nms.base import BasePoseNMS
+from ..pose_nms.learning import (
+    RANGES,
+    Plane,
+    PoseNMSProblem,
+    cross_validate,
+    learn,
+)
+from ..pose_nms.oks_nms import OKSNMS, NearbyJointsNMS, SoftOKSNMS
+from ..pose_nms.parametric import ParametricPoseNMS
+from ..pose_nms.rule import PRESETS, PoseNMSRule, make_rule
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How :func:`fit_rule` looks for the parameters.
+
+    Attributes:
+        presets (sequence): Those to start from, with their merging and
+            without. Defaults to all.
+        rank_by (sequence): Orders of confidence to try. Defaults to both.
+        folds (int): Parts of the cross-validation that chooses the start.
+            Defaults to 3.
+        cells (int): Cells of the grids in each direction, half as many for
+            rules that merge poses, which take longer. Defaults to 13.
+    """
+
+    presets: Sequence[str] = tuple(PRESETS)
+    rank_by: Sequence[str] = ('keypoint', 'score')
+    folds: int = 3
+    cells: int = 13
+
+
+def fit_rule(
+    poses: PoseSet, sigmas: np.ndarray, settings: FitSettings, source: str
+) -> tuple[PoseNMSRule, list[Plane]]:
+    """Learn a rule from the start that is best on images left out.
+
+    Progress is printed.
+
+    Args:
+        poses (PoseSet): Detected and annotated people.
+        sigmas (np.ndarray): Of the OKS, (K,).
+        settings (FitSettings): Starts and grids.
+        source (str): The file of the poses, for the message.
+
+    Returns:
+        tuple: The rule and the planes that were searched.
+
+    Raises:
+        ConfigError: If no pose is near an annotated person.
+        ValueError: If there are fewer images with people than folds, or no
+            two poses are alike.
+    """
+    starts = {}
+    for preset, rank_by in itertools.product(
+        settings.presets, settings.rank_by
+    ):
+        rule = make_rule(preset, rank_by=rank_by)
+        for merge in dict.fromkeys((rule.merge, None)):
+            name = f'{preset}, ranked by {rank_by}, merging {merge}'
+            starts[name] = replace(rule, merge=merge)
+    found = {}
+    for number, (name, rule) in enumerate(starts.items(), 1):
+        cells = 7 if rule.merge is None else 5
+        found[name] = cross_validate(
+            poses, sigmas, rule, settings.folds, cells
+        )
+        print(
+            f'[{number}/{len(starts)}] from {name}: AP {found[name]:.4f} in '
+            'cross-validation',
+            flush=True,
+        )
+    name = max(found, key=found.get)
+    if found[name] == 0:
+        raise ConfigError(
+            f'no pose in {source} is near an annotated person (AP is 0 with '
+            'every start), so there is nothing to learn: are the results in '
+            'the pixels of the annotated images?'
+        )
+    problem = PoseNMSProblem(poses, sigmas, starts[name])
+    print(
+        f'from {name}: AP {problem.evaluate():.4f}, {len(problem.i)} pairs '
+        'of similar poses'
+    )
+    planes = []
+
+    def show(plane: Plane) -> None:
+        planes.append(plane)
+        values = ' '.join(
+            f'{name}={value:.4g}'
+            for name, value in zip(plane.names, plane.best, strict=True)
+        )
+        print(
+            f'  round {plane.round} zoom {plane.zoom}: '
+            f'AP {plane.best_ap:.4f} at {values}',
+            flush=True,
+        )
+
+    cells = settings.cells
+    if problem.rule.merge is not None:
+        cells = max((cells + 1) // 2, 3)
+    began = time.perf_counter()
+    learned, ap = learn(problem, cells, on_plane=show)
+    seconds = time.perf_counter() - began
+    each = seconds / sum(plane.ap.size for plane in planes)
+    print(f'  AP {ap:.4f}, {1e3 * each:.1f} ms an evaluation')
+    return learned, planes
+
+
+def rules_to_compare(
+    learned: PoseNMSRule, sigmas: np.ndarray
+) -> dict[str, BasePoseNMS | None]:
+    """No NMS, the other rules, all presets and the learned rule, by name."""
+    rules: dict[str, BasePoseNMS | None] = {'none': None}
+    for thr in (0.5, 0.7, 0.9):
+        rules[f'OKS {thr}'] = OKSNMS(thr, sigmas)
+    rules['soft OKS'] = SoftOKSNMS(sigmas=sigmas)
+    rules['nearby joints'] = NearbyJointsNMS()
+    for name in PRESETS:
+        rules[f'preset {name}'] = ParametricPoseNMS(name)
+    rules['learned'] = ParametricPoseNMS(**asdict(learned))
+    return rules
+
+
+@dataclass
+class NMSScore:
+    """What a pose NMS made of a data set.
+
+    Attributes:
+        ap, ap50, ap75 (float): COCO's AP, 0 to 1.
+        num_poses (int): Poses left.
+        milliseconds (float): Time of the NMS per image.
+    """
+
+    ap: float
+    ap50: float
+    ap75: float
+    num_poses: int
+    milliseconds: float
+
+
+def compare_nms(
+    poses: PoseSet,
+    rules: Mapping[str, Callable | None],
+    sigmas: np.ndarray,
+) -> dict[str, NMSScore]:
+    """Evaluate pose NMS rules on the same poses and their scores.
+
+    A kept pose has the score that it came with, times what a soft rule
+    makes of it; merged poses are evaluated as they are.
+
+    Args:
+        poses (PoseSet): Detected and annotated people.
+        rules (dict): Components with the call interface of
+            :class:`~rmpe_spm.pose_nms.base.BasePoseNMS` by name;
+            None stands for no NMS.
+        sigmas (np.ndarray): Of the OKS, (K,).
+
+    Returns:
+        dict[str, NMSScore]: By the same names.
+    """
+    people = FlatGroundTruth(poses.truths)
+    found = {}
+    for name, nms in rules.items():
+        keypoints, scores = poses.keypoints, poses.scores
+        start = time.perf_counter()
+        if nms is not None:
+            results = nms.batch(
+                poses.keypoints,
+                poses.keypoint_scores,
+                poses.bboxes_xyxy,
+                scores=poses.scores,
+            )
+            keypoints = [result.keypoints for result in results]
+            scores = [result.scores for result in results]
+        seconds = time.perf_counter() - start
+        sizes = np.array(list(map(len, scores)))
+        precision = KeypointAP(
+            people,
+            np.concatenate(keypoints),
+            np.concatenate(scores),
+            sizes,
+            sigmas,
+        ).precision()
+        found[name] = NMSScore(
+            ap=float(precision.mean()),
+            ap50=float(precision[0].mean()),
+            ap75=float(precision[5].mean()),
+            num_poses=int(sizes.sum()),
+            milliseconds=1e3 * seconds / len(poses.truths),
+        )
+    return found
 
 
 def markdown_report(

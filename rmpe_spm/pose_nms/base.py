@@ -1,16 +1,149 @@
-"""The call interface that every pose NMS has."""
+"""The interface of every pose NMS, and the arrays that it works on."""
 
 from abc import ABCMeta, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Union
 
-from .batch import (
-    Arrays,
-    PoseBatch,
-    PoseNMSResult,
-    Selection,
-    flatten_poses,
-    results_of,
-)
-from .similarity import Array
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..poses import clean_scores
+
+Array = Union[np.ndarray, Tensor]
+Arrays = Union[Array, Sequence[Array]]
+
+
+@dataclass
+class PoseNMSResult:
+    """The poses that a pose NMS leaves of one image, best first.
+
+    All arrays are of the kind (numpy or torch, and the device) of the input.
+    M is the number of poses kept, N that of the input, K of keypoints.
+
+    Attributes:
+        keep (np.ndarray | Tensor): Indices (M,) into the input, int64, by
+            descending ``scores``.
+        clusters (list): For every kept pose the indices of all poses that
+            it stands for, int64: its own first, the others by descending
+            confidence.
+        keypoints (np.ndarray | Tensor): Poses (M, K, 2) in the input's
+            pixels, merged where the rule merges.
+        keypoint_scores (np.ndarray | Tensor): Their scores (M, K).
+        scores (np.ndarray | Tensor): Scores (M,) of the persons.
+    """
+
+    keep: Array
+    clusters: list[Array]
+    keypoints: Array
+    keypoint_scores: Array
+    scores: Array
+
+    def __len__(self) -> int:
+        """Number of poses kept."""
+        return len(self.keep)
+
+
+@dataclass
+class PoseBatch:
+    """The poses of several images, image after image, on the host.
+
+    T is their number in all images, K that of keypoints.
+
+    Attributes:
+        keypoints (np.ndarray): Shape (T, K, 2), float64, in pixels.
+        keypoint_scores (np.ndarray): Shape (T, K), float64, finite and not
+            negative; 0 for joints without a finite position.
+        bboxes_xyxy (np.ndarray): Shape (T, 4), float64, in pixels.
+        person_scores (np.ndarray): Shape (T,), float64, finite: given, or
+            the score of the box times the mean score of the joints.
+        bbox_scores (np.ndarray, optional): Shape (T,), float64, finite;
+            None when the persons' scores were given.
+        given_areas (np.ndarray, optional): Shape (T,), float64, in square
+            pixels.
+        indices (np.ndarray): Index of each pose in its image's input, (T,).
+        sizes (np.ndarray): Number of poses of every image.
+        device (torch.device, optional): Where the input was; None for
+            numpy.
+        dtype (np.dtype | torch.dtype): Of the result's keypoints.
+        scores_dtype (np.dtype | torch.dtype): Of the result's scores.
+    """
+
+    keypoints: np.ndarray
+    keypoint_scores: np.ndarray
+    bboxes_xyxy: np.ndarray
+    person_scores: np.ndarray
+    bbox_scores: np.ndarray | None
+    given_areas: np.ndarray | None
+    indices: np.ndarray
+    sizes: np.ndarray
+    device: torch.device | None
+    dtype: Any
+    scores_dtype: Any
+
+    @property
+    def images(self) -> np.ndarray:
+        """Which image every pose is in, (T,)."""
+        return np.repeat(np.arange(len(self.sizes)), self.sizes)
+
+    @property
+    def areas(self) -> np.ndarray:
+        """Areas (T,): those given, or the boxes', in square pixels."""
+        if self.given_areas is not None:
+            return self.given_areas
+        sides = self.bboxes_xyxy[:, 2:] - self.bboxes_xyxy[:, :2]
+        return np.where(np.isfinite(sides), sides, 0.0).clip(0).prod(1)
+
+    def ranked(self, confidence: np.ndarray) -> 'PoseBatch':
+        """By image and descending confidence (T,), ties in their order."""
+        order = np.lexsort((-confidence, self.images))
+        boxes, areas = self.bbox_scores, self.given_areas
+        return replace(
+            self,
+            keypoints=self.keypoints[order],
+            keypoint_scores=self.keypoint_scores[order],
+            bboxes_xyxy=self.bboxes_xyxy[order],
+            person_scores=self.person_scores[order],
+            bbox_scores=None if boxes is None else boxes[order],
+            given_areas=None if areas is None else areas[order],
+            indices=self.indices[order],
+        )
+
+
+@dataclass
+class Selection:
+    """The poses kept of a :class:`PoseBatch`, C of them, in any order.
+
+    Attributes:
+        members (np.ndarray): All eliminated and kept poses, cluster after
+            cluster, the pose that is kept first in its cluster.
+        sizes (np.ndarray): Number of members of each cluster, (C,).
+        keypoints (np.ndarray): Poses (C, K, 2), maybe merged.
+        keypoint_scores (np.ndarray): Their scores (C, K).
+        scores (np.ndarray): Scores (C,) of the persons.
+    """
+
+    members: np.ndarray
+    sizes: np.ndarray
+    keypoints: np.ndarray
+    keypoint_scores: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def kept(self) -> np.ndarray:
+        """The poses that are kept, (C,)."""
+        return self.members[self.sizes.cumsum() - self.sizes]
+
+    def having(self, wanted: np.ndarray) -> 'Selection':
+        """Only the clusters for which ``wanted`` (C,) is true."""
+        return Selection(
+            self.members[np.repeat(wanted, self.sizes)],
+            self.sizes[wanted],
+            self.keypoints[wanted],
+            self.keypoint_scores[wanted],
+            self.scores[wanted],
+        )
 
 
 class BasePoseNMS(metaclass=ABCMeta):
@@ -21,6 +154,9 @@ class BasePoseNMS(metaclass=ABCMeta):
     scores, those of the merged pose where poses are merged; NaN, infinite
     and negative scores of boxes and joints count as 0, and so do NaN and
     infinite ones among given ``scores``.
+
+    A subclass has :meth:`select`, and its own :meth:`confidence` if not the
+    persons' scores rank the poses.
     """
 
     def __call__(
@@ -73,18 +209,8 @@ class BasePoseNMS(metaclass=ABCMeta):
     ) -> list[PoseNMSResult]:
         """Remove the redundant poses of every image of a batch, at once.
 
-        Args:
-            keypoints (sequence | np.ndarray | Tensor): For every image an
-                array (N, K, 2), N its own; or one array (B, N, K, 2).
-            keypoint_scores (sequence | np.ndarray | Tensor): The same with
-                (N, K).
-            bboxes_xyxy (sequence | np.ndarray | Tensor): With (N, 4).
-            bbox_scores (sequence | np.ndarray | Tensor, optional): With
-                (N,). Defaults to None.
-            scores (sequence | np.ndarray | Tensor, optional): With (N,).
-                Defaults to None.
-            areas (sequence | np.ndarray | Tensor, optional): With (N,).
-                Defaults to None.
+        Takes for every argument of a call a sequence with an array an image,
+        each with an N of its own, or one array (B, N, ...).
 
         Returns:
             list[PoseNMSResult]: One an image, as from a call for each.
@@ -95,22 +221,170 @@ class BasePoseNMS(metaclass=ABCMeta):
         if len(keypoints) == 0:
             return []
         poses = flatten_poses(
-            keypoints,
-            keypoint_scores,
-            bboxes_xyxy,
-            bbox_scores,
-            scores,
-            areas,
+            keypoints, keypoint_scores, bboxes_xyxy, bbox_scores, scores, areas
         )
-        return results_of(poses, self.select(poses))
+        poses = poses.ranked(self.confidence(poses))
+        return split_images(poses, self.select(poses))
+
+    def confidence(self, poses: PoseBatch) -> np.ndarray:
+        """What ranks the poses of an image before :meth:`select`, (T,)."""
+        return poses.person_scores
 
     @abstractmethod
     def select(self, poses: PoseBatch) -> Selection:
         """Choose the poses to keep.
 
         Args:
-            poses (PoseBatch): Poses of any number of images.
+            poses (PoseBatch): Poses of any number of images, the most
+                confident of each image first.
 
         Returns:
             Selection: What is kept.
         """
+
+
+def mean_scores(keypoint_scores: np.ndarray) -> np.ndarray:
+    """Mean score of the joints, (T,); 0 for poses without joints."""
+    return keypoint_scores.sum(1) / max(keypoint_scores.shape[1], 1)
+
+
+def flatten_poses(
+    keypoints: Arrays,
+    keypoint_scores: Arrays,
+    bboxes_xyxy: Arrays,
+    bbox_scores: Arrays | None = None,
+    scores: Arrays | None = None,
+    areas: Arrays | None = None,
+) -> PoseBatch:
+    """Gather the poses of several images, as :meth:`BasePoseNMS.batch`."""
+    fields = dict(
+        keypoints=keypoints,
+        keypoint_scores=keypoint_scores,
+        bboxes_xyxy=bboxes_xyxy,
+        bbox_scores=bbox_scores,
+        scores=scores,
+        areas=areas,
+    )
+    fields = {
+        name: [x if isinstance(x, Tensor) else np.asarray(x) for x in field]
+        for name, field in fields.items()
+        if field is not None
+    }
+    _check_shapes(fields)
+    columns = {name: on_host(field) for name, field in fields.items()}
+    points = columns['keypoints']
+    joint_scores = clean_scores(columns['keypoint_scores'])
+    joint_scores[~np.isfinite(points).all(-1)] = 0
+    if scores is not None:
+        box_scores = None
+        person_scores = np.nan_to_num(columns['scores'], False, 0.0, 0.0, 0.0)
+    else:
+        box_scores = np.ones(len(points))
+        if bbox_scores is not None:
+            box_scores = clean_scores(columns['bbox_scores'])
+        person_scores = box_scores * mean_scores(joint_scores)
+    first, sizes = fields['keypoints'][0], list(map(len, keypoints))
+    return PoseBatch(
+        keypoints=points,
+        keypoint_scores=joint_scores,
+        bboxes_xyxy=columns['bboxes_xyxy'],
+        person_scores=person_scores,
+        bbox_scores=box_scores,
+        given_areas=columns.get('areas'),
+        indices=np.concatenate([np.arange(size) for size in sizes]),
+        sizes=np.array(sizes),
+        device=first.device if isinstance(first, Tensor) else None,
+        dtype=_floating(first),
+        scores_dtype=_floating(fields['keypoint_scores'][0]),
+    )
+
+
+def on_host(field: list[Array]) -> np.ndarray:
+    """Concatenate arrays or tensors to one float64 array on the host."""
+    if isinstance(field[0], Tensor):
+        values = torch.cat([image.detach() for image in field])
+        return values.double().cpu().numpy()
+    return np.concatenate(field, dtype=np.float64)
+
+
+def _floating(array: Array) -> Any:
+    """The dtype of an array, or float64 in the place of integers."""
+    if isinstance(array, Tensor):
+        return array.dtype if array.is_floating_point() else torch.float64
+    return array.dtype if array.dtype.kind == 'f' else np.dtype(np.float64)
+
+
+def _check_shapes(fields: dict[str, list[Array]]) -> None:
+    """Refuse arrays that don't belong together."""
+    lengths = {name: len(field) for name, field in fields.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            'every argument of the pose NMS needs one array an image, but '
+            f'got {lengths}'
+        )
+    all_joints = set()
+    for index, keypoints in enumerate(fields['keypoints']):
+        where = f' of image {index}' if lengths['keypoints'] > 1 else ''
+        if keypoints.ndim != 3 or keypoints.shape[2] != 2:
+            raise ValueError(
+                f'keypoints{where} must have the shape (N, K, 2), but got '
+                f'{tuple(keypoints.shape)}'
+            )
+        number, num_joints = keypoints.shape[:2]
+        all_joints.add(num_joints)
+        shapes = dict(
+            keypoints=(number, num_joints, 2),
+            keypoint_scores=(number, num_joints),
+            bboxes_xyxy=(number, 4),
+        )
+        for name, field in fields.items():
+            shape, expected = field[index].shape, shapes.get(name, (number,))
+            if tuple(shape) != expected:
+                raise ValueError(
+                    f'{name}{where} must have the shape {expected}, for '
+                    f'{number} poses of {num_joints} keypoints, but got '
+                    f'{tuple(shape)}'
+                )
+    if len(all_joints) > 1:
+        raise ValueError(
+            'the images of a batch must have the same number of keypoints, '
+            f'but got {sorted(all_joints)}'
+        )
+
+
+def split_images(
+    poses: PoseBatch, selection: Selection
+) -> list[PoseNMSResult]:
+    """The selection of every image, best persons first, as the input was."""
+    kept = selection.kept
+    images = poses.images[kept]
+    order = np.lexsort((-selection.scores, images))
+    counts = np.bincount(images, minlength=len(poses.sizes))
+
+    def send(values: np.ndarray, dtype: Any) -> Array:
+        if poses.device is None:
+            return values.astype(dtype)
+        return torch.from_numpy(values).to(poses.device, dtype)
+
+    integer = np.int64 if poses.device is None else torch.int64
+    members = send(poses.indices[selection.members], integer)
+    keep = send(poses.indices[kept[order]], integer)
+    keypoints = send(selection.keypoints[order], poses.dtype)
+    joint_scores = send(selection.keypoint_scores[order], poses.scores_dtype)
+    scores = send(selection.scores[order], poses.scores_dtype)
+    stops = selection.sizes.cumsum()
+    parts = np.stack([stops - selection.sizes, stops], 1)[order].tolist()
+    clusters = [members[start:stop] for start, stop in parts]
+    results, stop = [], 0
+    for count in counts.tolist():
+        start, stop = stop, stop + count
+        results.append(
+            PoseNMSResult(
+                keep[start:stop],
+                clusters[start:stop],
+                keypoints[start:stop],
+                joint_scores[start:stop],
+                scores[start:stop],
+            )
+        )
+    return results

@@ -15,89 +15,155 @@ evaluation then computes the OKS of the merged poses and takes several times
 as long.
 """
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from ..coco.ground_truth import FlatGroundTruth, PoseSet
 from ..coco.keypoint_ap import KeypointAP
-from .learning_problem import RANGES, PoseNMSProblem
+from .base import flatten_poses
+from .greedy import group_clusters
+from .parametric import ParametricPoseNMS
 from .rule import PoseNMSRule
+from .similarity import PoseSimilarity
+
+# where the parameters are looked for
+RANGES = dict(
+    lambda_=(0.05, 8.0),
+    eta=(0.05, 4.0),
+    sigma1=(0.003, 10.0),
+    sigma2=(0.1, 30.0),
+)
+PLANES = (('lambda_', 'eta'), ('sigma1', 'sigma2'))
 
 
-@dataclass
-class NMSScore:
-    """What a pose NMS made of a data set.
+class PoseNMSProblem:
+    """AP after NMS as a function of the four parameters.
 
-    Attributes:
-        ap, ap50, ap75 (float): COCO's AP, 0 to 1.
-        num_poses (int): Poses left.
-        milliseconds (float): Time of the NMS per image.
-    """
-
-    ap: float
-    ap50: float
-    ap75: float
-    num_poses: int
-    milliseconds: float
-
-
-def compare_nms(
-    poses: PoseSet,
-    rules: Mapping[str, Callable | None],
-    sigmas: np.ndarray,
-) -> dict[str, NMSScore]:
-    """Evaluate pose NMS rules on the same poses and their scores.
-
-    A kept pose has the score that it came with, times what a soft rule
-    makes of it; merged poses are evaluated as they are.
+    Everything else of the rule is fixed. The joint distances of poses from
+    one another are computed once. Without merging the NMS only chooses
+    among poses, and their OKS with the annotations is computed once, too.
 
     Args:
         poses (PoseSet): Detected and annotated people.
-        rules (dict): Components with the call interface of
-            :class:`~rmpe_spm.pose_nms.base.BasePoseNMS` by name;
-            None stands for no NMS.
         sigmas (np.ndarray): Of the OKS, (K,).
-
-    Returns:
-        dict[str, NMSScore]: By the same names.
+        rule (PoseNMSRule): What is fixed, and the four to start from.
     """
-    people = FlatGroundTruth(poses.truths)
-    found = {}
-    for name, nms in rules.items():
-        keypoints, scores = poses.keypoints, poses.scores
-        start = time.perf_counter()
-        if nms is not None:
-            results = nms.batch(
-                poses.keypoints,
-                poses.keypoint_scores,
-                poses.bboxes_xyxy,
-                scores=poses.scores,
-            )
-            keypoints = [result.keypoints for result in results]
-            scores = [result.scores for result in results]
-        seconds = time.perf_counter() - start
-        evaluation = KeypointAP(
-            people,
-            np.concatenate(keypoints),
-            np.concatenate(scores),
-            np.array(list(map(len, scores))),
+
+    def __init__(
+        self, poses: PoseSet, sigmas: np.ndarray, rule: PoseNMSRule
+    ) -> None:
+        self.rule = rule
+        self.sigmas = sigmas
+        self.people = FlatGroundTruth(poses.truths)
+        batch = flatten_poses(
+            poses.keypoints,
+            poses.keypoint_scores,
+            poses.bboxes_xyxy,
+            scores=poses.scores,
+        )
+        nms = ParametricPoseNMS(**asdict(rule))
+        self.poses = batch.ranked(nms.confidence(batch))
+        self.ap = KeypointAP(
+            self.people,
+            self.poses.keypoints,
+            self.poses.person_scores,
+            self.poses.sizes,
             sigmas,
         )
-        precision = evaluation.precision()
-        found[name] = NMSScore(
-            ap=float(precision.mean()),
-            ap50=float(precision[0].mean()),
-            ap75=float(precision[5].mean()),
-            num_poses=sum(map(len, scores)),
-            milliseconds=1e3 * seconds / len(poses.truths),
+        self.similarity = self._similarity(rule)
+        self.i, self.j = self._similar_pairs()
+        self.squared, self.inside = self.similarity.compare(self.i, self.j)
+        self.match = np.zeros(len(self.i), dtype=bool)
+        if rule.match_fraction is not None:
+            self.match = self.similarity.matches(self.squared, self.i, self.j)
+        self._k_sim = lru_cache(32)(self._k_sim)
+        self._h_sim = lru_cache(32)(self._h_sim)
+
+    def _similarity(self, rule: PoseNMSRule) -> PoseSimilarity:
+        """The poses' similarity by a rule."""
+        poses = self.poses
+        return PoseSimilarity(
+            poses.keypoints, poses.keypoint_scores, poses.bboxes_xyxy, rule
         )
-    return found
 
+    def _similar_pairs(self) -> np.ndarray:
+        """All pairs that any parameters can make redundant, (2, P)."""
+        loosest = self._similarity(
+            replace(
+                self.rule,
+                sigma1=RANGES['sigma1'][0],
+                sigma2=RANGES['sigma2'][1],
+                lambda_=RANGES['lambda_'][1],
+                eta=RANGES['eta'][0],
+            )
+        )
+        found, start = [np.zeros((2, 0), dtype=np.intp)], 0
+        for size in self.poses.sizes.tolist():
+            pairs = np.stack(np.triu_indices(size, 1)) + start
+            found.append(pairs[:, loosest.redundant(*pairs)])
+            start += size
+        return np.concatenate(found, axis=1)
 
-PLANES = (('lambda_', 'eta'), ('sigma1', 'sigma2'))
+    def _k_sim(self, sigma1: float) -> np.ndarray:
+        """K_Sim of all pairs, (P,)."""
+        softness = self.similarity.soften(sigma1)
+        return (self.inside * softness[self.i] * softness[self.j]).sum(1)
+
+    def _h_sim(self, sigma2: float) -> np.ndarray:
+        """H_Sim of all pairs, (P,)."""
+        return self.similarity.h_sim(self.squared, self.i, sigma2)
+
+    def suppressed_by(
+        self, sigma1: float, sigma2: float, lambda_: float, eta: float
+    ) -> np.ndarray:
+        """Which pose suppresses each of ``poses``, (T,), or its own index."""
+        similarity = self._k_sim(sigma1) + lambda_ * self._h_sim(sigma2)
+        needed = eta * self.similarity.num_joints[self.j]
+        redundant = (similarity >= needed) | self.match
+        i, j = self.i[redundant], self.j[redundant]
+        active = np.ones(len(self.poses.keypoints), dtype=bool)
+        # what the k best poses of an image suppress is right after k steps
+        while True:
+            after = np.ones_like(active)
+            after[j[active[i]]] = False
+            if (after == active).all():
+                break
+            active = after
+        suppressed_by = np.arange(len(active))
+        i, j = i[active[i]], j[active[i]]
+        # references ascend, so that the best one is written last
+        suppressed_by[j[::-1]] = i[::-1]
+        return suppressed_by
+
+    def evaluate(self, **changes: float) -> float:
+        """AP after NMS.
+
+        Args:
+            **changes: Those of the four parameters that are not the rule's.
+
+        Returns:
+            float: COCO's AP; NaN for an eta that no similarity reaches.
+        """
+        values = {name: getattr(self.rule, name) for name in RANGES}
+        values.update(changes)
+        if values['eta'] > 1 + values['lambda_']:
+            return float('nan')
+        suppressed_by = self.suppressed_by(**values)
+        kept, members, sizes = group_clusters(suppressed_by)
+        if self.rule.merge is None:
+            return self.ap(kept)
+        merged, _ = self.similarity.merge(members, sizes)
+        number = len(self.poses.sizes)
+        return KeypointAP(
+            self.people,
+            merged,
+            self.poses.person_scores[kept],
+            np.bincount(self.poses.images[kept], minlength=number),
+            self.sigmas,
+        )()
 
 
 @dataclass
@@ -120,8 +186,8 @@ class Plane:
     ap: np.ndarray
     best: tuple[float, float]
     best_ap: float
-    round: int
-    zoom: int
+    round: int = 0
+    zoom: int = 0
 
 
 def learn(
@@ -158,8 +224,8 @@ def learn(
             'no two poses of an image are alike: there is nothing to learn '
             'from results that passed an NMS already'
         )
-    values = dict(problem.start)
-    best_ap = problem.evaluate(**values)
+    values = {name: getattr(problem.rule, name) for name in RANGES}
+    best_ap = problem.evaluate()
     for number in range(1, max_rounds + 1):
         before = best_ap
         for names in PLANES:
@@ -176,10 +242,50 @@ def learn(
                     _around(values[name], limit, RANGES[name], cells)
                     for name, limit in zip(names, limits, strict=True)
                 ]
-            problem.forget()
         if best_ap - before <= tolerance:
             break
     return replace(problem.rule, **values), best_ap
+
+
+def _search(
+    problem: PoseNMSProblem,
+    values: dict[str, float],
+    names: tuple[str, str],
+    limits: list[tuple[float, float]],
+    cells: int,
+) -> Plane:
+    """The AP on a grid, and the cell whose surroundings are best.
+
+    Not the best cell: peaks of one cell are chance, and lower the AP of
+    other images.
+    """
+    rows, columns = (np.geomspace(*limit, cells) for limit in limits)
+    ap = np.empty((cells, cells))
+    for cell in np.ndindex(ap.shape):
+        pair = float(rows[cell[0]]), float(columns[cell[1]])
+        changes = dict(zip(names, pair, strict=True))
+        ap[cell] = problem.evaluate(**{**values, **changes})
+    valid = np.pad(~np.isnan(ap), 1, mode='edge')
+    padded = np.pad(np.nan_to_num(ap), 1, mode='edge') * valid
+    total, number = (
+        sum(array[y : y + cells, x : x + cells] for y, x in np.ndindex(3, 3))
+        for array in (padded, valid.astype(int))
+    )
+    around = np.where(np.isnan(ap), -1.0, total / np.maximum(number, 1))
+    row, column = np.unravel_index(np.argmax(around), ap.shape)
+    best = float(rows[row]), float(columns[column])
+    return Plane(names, rows, columns, ap, best, float(ap[row, column]))
+
+
+def _around(
+    value: float,
+    limit: tuple[float, float],
+    widest: tuple[float, float],
+    cells: int,
+) -> tuple[float, float]:
+    """One cell's width to both sides of a value, in a logarithmic grid."""
+    step = (limit[1] / limit[0]) ** (1 / (cells - 1))
+    return max(value / step, widest[0]), min(value * step, widest[1])
 
 
 def cross_validate(
@@ -224,50 +330,3 @@ def cross_validate(
         values = {name: getattr(learned, name) for name in RANGES}
         found.append(held_out.evaluate(**values))
     return float(np.mean(found))
-
-
-def _search(
-    problem: PoseNMSProblem,
-    values: dict[str, float],
-    names: tuple[str, str],
-    limits: list[tuple[float, float]],
-    cells: int,
-) -> Plane:
-    """The AP on a grid, and its best cell."""
-    rows, columns = (np.geomspace(*limit, cells) for limit in limits)
-    ap = np.array(
-        [
-            [
-                problem.evaluate(
-                    **{**values, names[0]: float(a), names[1]: float(b)}
-                )
-                for b in columns
-            ]
-            for a in rows
-        ]
-    )
-    # the cell whose surroundings are best, not the best cell: peaks of one
-    # cell are chance, and lower the AP of other images
-    valid = np.pad(~np.isnan(ap), 1, mode='edge')
-    padded = np.pad(np.nan_to_num(ap), 1, mode='edge') * valid
-    total, number = (
-        sum(array[y : y + cells, x : x + cells] for y, x in np.ndindex(3, 3))
-        for array in (padded, valid.astype(int))
-    )
-    around = np.where(np.isnan(ap), -1.0, total / np.maximum(number, 1))
-    row, column = np.unravel_index(np.argmax(around), ap.shape)
-    best = float(rows[row]), float(columns[column])
-    return Plane(
-        names, rows, columns, ap, best, float(ap[row, column]), round=0, zoom=0
-    )
-
-
-def _around(
-    value: float,
-    limit: tuple[float, float],
-    widest: tuple[float, float],
-    cells: int,
-) -> tuple[float, float]:
-    """One cell's width to both sides of a value, in a logarithmic grid."""
-    step = (limit[1] / limit[0]) ** (1 / (cells - 1))
-    return max(value / step, widest[0]), min(value * step, widest[1])

@@ -1,4 +1,4 @@
-"""OKS NMS as a component that configs name."""
+"""The other NMS rules: OKS, soft OKS, and joints near one another."""
 
 from collections.abc import Sequence
 
@@ -6,92 +6,44 @@ import numpy as np
 from mmpose.registry import TASK_UTILS
 
 from ..oks import pose_oks, resolve_sigmas
-from .base import BasePoseNMS
-from .batch import PoseBatch, Selection, clusters_of
-from .greedy import (
-    eliminate,
-    eliminate_pairs,
-    overlapping_blocks,
-    pose_extents,
-)
-
-# pairs of poses in a block whose extents are compared: the fewer, the fewer
-# poses of a crowd are compared that the block itself eliminates
-_BLOCK = 1 << 13
+from .base import BasePoseNMS, PoseBatch, Selection
+from .greedy import pose_extents, select_greedily
 
 
 @TASK_UTILS.register_module()
-class NearbyJointsNMS(BasePoseNMS):
-    """Greedy NMS by the number of joints near one another, as in `DEKR`_.
+class OKSNMS(BasePoseNMS):
+    """Greedy NMS by object keypoint similarity, as in `G-RMI`_ and mmpose.
 
-    The person with the highest score is kept and eliminates all that have
-    more than ``num_nearby_joints`` joints nearer to its own than
-    ``dist_thr`` times the diagonal of its pose. A pose of one joint has no
-    diagonal and eliminates nobody.
+    The person with the highest score is kept and eliminates all whose OKS
+    with it, at the mean of both areas, is higher than ``thr``. Poses are
+    not merged. The person's score ranks them, unlike in the parametric NMS.
 
-    .. _DEKR: https://arxiv.org/abs/2104.02300
+    .. _G-RMI: https://arxiv.org/abs/1701.01779
 
     Args:
-        dist_thr (float): Distance of nearby joints relative to the diagonal
-            of the kept pose. Defaults to 0.05.
-        num_nearby_joints (int, optional): Highest number of nearby joints of
-            two poses that stay. Defaults to None, half the joints.
-        max_dets (int, optional): How many persons to keep of an image.
-            Defaults to None, any number.
+        thr (float): Highest OKS of two poses that stay. Defaults to 0.9.
+        sigmas (sequence, optional): The data set's sigma of each keypoint.
+            Defaults to None: COCO's, or inside of a metric its data set's.
     """
 
     def __init__(
-        self,
-        dist_thr: float = 0.05,
-        num_nearby_joints: int | None = None,
-        max_dets: int | None = None,
+        self, thr: float = 0.9, sigmas: Sequence[float] | None = None
     ) -> None:
-        if not dist_thr > 0:
-            raise ValueError(f'dist_thr must be positive, but got {dist_thr}')
-        if max_dets is not None and max_dets < 1:
-            raise ValueError(f'max_dets must be at least 1, got {max_dets}')
-        self.dist_thr = dist_thr
-        self.num_nearby_joints = num_nearby_joints
-        self.max_dets = max_dets
+        if not 0 <= thr <= 1:
+            raise ValueError(f'thr is an OKS, from 0 to 1, but got {thr}')
+        self.thr = thr
+        self.sigmas = sigmas
 
     def select(self, poses: PoseBatch) -> Selection:
-        """Keep the best of poses with many joints nearby."""
-        kpts = poses.keypoints
-        limit = self.num_nearby_joints
-        if limit is None:
-            limit = kpts.shape[1] // 2
-        elif limit >= kpts.shape[1]:
-            raise ValueError(
-                f'num_nearby_joints={limit} can never be exceeded by poses '
-                f'of {kpts.shape[1]} keypoints'
-            )
-        order = poses.ranking(poses.person_scores)
-        x, y = np.ascontiguousarray(kpts[order].transpose(2, 0, 1))
-        extents = pose_extents(x, y)
-        x_low, x_high, y_low, y_high = extents
-        diagonals = np.sqrt((x_high - x_low) ** 2 + (y_high - y_low) ** 2)
-        reach = self.dist_thr * diagonals
-        squared_reach = reach**2
-        ends = np.repeat(poses.sizes.cumsum(), poses.sizes)
-        owners = np.arange(len(order))
-        alive = np.ones(len(order), dtype=bool)
-        # a little more, so that rounding leaves out no pair
-        blocks = overlapping_blocks(
-            extents, reach * (1 + 1e-9), ends, alive, _BLOCK
-        )
-        for i, j in blocks:
-            squared = (x.take(j, axis=0) - x.take(i, axis=0)) ** 2
-            squared += (y.take(j, axis=0) - y.take(i, axis=0)) ** 2
-            near = squared < squared_reach[i][:, None]
-            redundant = near.sum(axis=1) > limit
-            eliminate_pairs(i[redundant], j[redundant], owners, alive)
-        selection = clusters_of(poses, order, owners)
-        if self.max_dets is not None:
-            # clusters are sorted by image and score
-            images = poses.images[selection.picks]
-            place = np.arange(len(images)) - np.searchsorted(images, images)
-            selection = selection.having(place < self.max_dets)
-        return selection
+        """Keep the best of poses with a high OKS."""
+        kpts, areas = poses.keypoints, poses.areas
+        sigmas = resolve_sigmas(self.sigmas, kpts.shape[1])
+
+        def redundant(i: np.ndarray, j: np.ndarray) -> np.ndarray:
+            oks = pose_oks(kpts[i], kpts[j], areas[i], areas[j], sigmas)
+            return oks > self.thr
+
+        return select_greedily(poses, redundant)
 
 
 @TASK_UTILS.register_module()
@@ -126,10 +78,7 @@ class SoftOKSNMS(BasePoseNMS):
         keep_scores: bool = False,
         sigmas: Sequence[float] | None = None,
     ) -> None:
-        if not sigma > 0:
-            raise ValueError(f'sigma must be positive, but got {sigma}')
-        if max_dets is not None and max_dets < 1:
-            raise ValueError(f'max_dets must be at least 1, got {max_dets}')
+        _check_positive(sigma=sigma, max_dets=max_dets)
         self.sigma = sigma
         self.min_score = min_score
         self.max_dets = max_dets
@@ -138,28 +87,22 @@ class SoftOKSNMS(BasePoseNMS):
 
     def select(self, poses: PoseBatch) -> Selection:
         """Take the persons one after the other, with decayed scores."""
-        sigmas = resolve_sigmas(self.sigmas, poses.keypoints.shape[1])
-        areas = poses.areas
+        kpts, areas = poses.keypoints, poses.areas
+        sigmas = resolve_sigmas(self.sigmas, kpts.shape[1])
         scores = poses.person_scores.copy()
         taken = []
         stops = np.cumsum(poses.sizes)
         for start, stop in zip(stops - poses.sizes, stops, strict=True):
             left = np.arange(start, stop)
-            limit = self.max_dets or len(left)
-            while limit > 0:
+            for _ in range(self.max_dets or len(left)):
                 left = left[scores[left] >= self.min_score]
                 if len(left) == 0:
                     break
                 best = np.argmax(scores[left])
                 pick, left = left[best], np.delete(left, best)
                 taken.append(pick)
-                limit -= 1
                 oks = pose_oks(
-                    poses.keypoints[pick],
-                    poses.keypoints[left],
-                    areas[pick],
-                    areas[left],
-                    sigmas,
+                    kpts[pick], kpts[left], areas[pick], areas[left], sigmas
                 )
                 scores[left] *= np.exp(-(oks**2) / self.sigma)
         taken = np.array(taken, dtype=np.intp)
@@ -168,51 +111,76 @@ class SoftOKSNMS(BasePoseNMS):
         return Selection(
             members=taken,
             sizes=np.ones_like(taken),
-            keypoints=poses.keypoints[taken],
+            keypoints=kpts[taken],
             keypoint_scores=poses.keypoint_scores[taken],
             scores=scores[taken],
         )
 
 
 @TASK_UTILS.register_module()
-class OKSNMS(BasePoseNMS):
-    """Greedy NMS by object keypoint similarity, as in `G-RMI`_ and mmpose.
+class NearbyJointsNMS(BasePoseNMS):
+    """Greedy NMS by the number of joints near one another, as in `DEKR`_.
 
-    The person with the highest score is kept and eliminates all whose OKS
-    with it, at the mean of both areas, is higher than ``thr``. Poses are
-    not merged. The person's score ranks them, unlike in the parametric NMS.
+    The person with the highest score is kept and eliminates all that have
+    more than ``num_nearby_joints`` joints nearer to its own than
+    ``dist_thr`` times the diagonal of its pose. A pose of one joint has no
+    diagonal and eliminates nobody.
 
-    .. _G-RMI: https://arxiv.org/abs/1701.01779
+    .. _DEKR: https://arxiv.org/abs/2104.02300
 
     Args:
-        thr (float): Highest OKS of two poses that stay. Defaults to 0.9.
-        sigmas (sequence, optional): The data set's sigma of each keypoint.
-            Defaults to None: COCO's, or inside of a metric its data set's.
+        dist_thr (float): Distance of nearby joints relative to the diagonal
+            of the kept pose. Defaults to 0.05.
+        num_nearby_joints (int, optional): Highest number of nearby joints of
+            two poses that stay. Defaults to None, half the joints.
+        max_dets (int, optional): How many persons to keep of an image.
+            Defaults to None, any number.
     """
 
     def __init__(
-        self, thr: float = 0.9, sigmas: Sequence[float] | None = None
+        self,
+        dist_thr: float = 0.05,
+        num_nearby_joints: int | None = None,
+        max_dets: int | None = None,
     ) -> None:
-        if not 0 <= thr <= 1:
-            raise ValueError(f'thr is an OKS, from 0 to 1, but got {thr}')
-        self.thr = thr
-        self.sigmas = sigmas
+        _check_positive(dist_thr=dist_thr, max_dets=max_dets)
+        self.dist_thr = dist_thr
+        self.num_nearby_joints = num_nearby_joints
+        self.max_dets = max_dets
 
     def select(self, poses: PoseBatch) -> Selection:
-        """Keep the best of poses with a high OKS."""
-        sigmas = resolve_sigmas(self.sigmas, poses.keypoints.shape[1])
-        areas = poses.areas
-        order = poses.ranking(poses.person_scores)
-
-        def redundant(pick: int, others: np.ndarray) -> np.ndarray:
-            oks = pose_oks(
-                poses.keypoints[pick],
-                poses.keypoints[others],
-                areas[pick],
-                areas[others],
-                sigmas,
+        """Keep the best of poses with many joints nearby."""
+        num_joints = poses.keypoints.shape[1]
+        limit = self.num_nearby_joints
+        if limit is None:
+            limit = num_joints // 2
+        elif limit >= num_joints:
+            raise ValueError(
+                f'num_nearby_joints={limit} can never be exceeded by poses '
+                f'of {num_joints} keypoints'
             )
-            return oks > self.thr
+        x, y = np.ascontiguousarray(poses.keypoints.transpose(2, 0, 1))
+        extents = x_low, x_high, y_low, y_high = pose_extents(x, y)
+        diagonals = np.sqrt((x_high - x_low) ** 2 + (y_high - y_low) ** 2)
+        reach = self.dist_thr * diagonals
 
-        owners = eliminate(order, poses.images, redundant)
-        return clusters_of(poses, order, owners)
+        def redundant(i: np.ndarray, j: np.ndarray) -> np.ndarray:
+            squared = (x[j] - x[i]) ** 2 + (y[j] - y[i]) ** 2
+            return (squared < (reach[i] ** 2)[:, None]).sum(1) > limit
+
+        # a little more, so that rounding leaves out no pair
+        margin = reach * (1 + 1e-9)
+        selection = select_greedily(poses, redundant, extents, margin)
+        if self.max_dets is not None:
+            # clusters are sorted by image and score
+            images = poses.images[selection.kept]
+            place = np.arange(len(images)) - np.searchsorted(images, images)
+            selection = selection.having(place < self.max_dets)
+        return selection
+
+
+def _check_positive(**options: float | None) -> None:
+    """Refuse options that are given and not above 0."""
+    for name, value in options.items():
+        if value is not None and not value > 0:
+            raise ValueError(f'{name} must be positive, but got {value}')

@@ -4,13 +4,13 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any, Union
 
+import numpy as np
 from mmpose.registry import TASK_UTILS
 
-from .base import BasePoseNMS
-from .batch import PoseBatch, Selection, clusters_of, mean_scores
-from .greedy import greedy_owners
+from .base import BasePoseNMS, PoseBatch, Selection, mean_scores
+from .greedy import pose_extents, select_greedily
 from .rule import load_rule, make_rule
-from .similarity import merge_poses, pose_terms
+from .similarity import PoseSimilarity
 
 
 @TASK_UTILS.register_module()
@@ -20,7 +20,7 @@ class ParametricPoseNMS(BasePoseNMS):
     The most confident pose is kept and eliminates those that are too
     similar to it; the rest goes on in the same way. The similarity is
     :math:`K_{Sim}(\sigma_1) + \lambda H_{Sim}(\sigma_2)`, the eliminating
-    threshold :math:`\eta` (:class:`~.functional.pose_nms_rule.PoseNMSRule`
+    threshold :math:`\eta` (:class:`~rmpe_spm.PoseNMSRule`
     has the formula, the meaning and unit of every parameter, and where the
     paper and its authors' code differ).
 
@@ -44,7 +44,7 @@ class ParametricPoseNMS(BasePoseNMS):
             ``tools/learn_pose_nms.py``, in place of a preset. Defaults to
             None.
         **parameters: Any attribute of
-            :class:`~.functional.pose_nms_rule.PoseNMSRule`, in place of the
+            :class:`~rmpe_spm.PoseNMSRule`, in place of the
             preset's or the file's: ``sigma1``, ``sigma2``, ``lambda_``,
             ``eta`` (per joint), ``alpha``, ``merge`` and others.
 
@@ -82,37 +82,35 @@ class ParametricPoseNMS(BasePoseNMS):
         """The rule that is used."""
         return f'{type(self).__name__}({self.rule})'
 
+    def confidence(self, poses: PoseBatch) -> np.ndarray:
+        """The mean score of the joints, or the persons' scores."""
+        if self.rule.rank_by == 'score':
+            return poses.person_scores
+        return mean_scores(poses.keypoint_scores)
+
     def select(self, poses: PoseBatch) -> Selection:
         """Apply the rule to all images at once."""
-        rule = self.rule
-        if rule.rank_by == 'keypoint':
-            confidence = mean_scores(poses.keypoint_scores)
-        else:
-            confidence = poses.person_scores
-        order = poses.ranking(confidence)
-        terms = pose_terms(
-            poses.keypoints, poses.keypoint_scores, poses.bboxes_xyxy, rule
+        similarity = PoseSimilarity(
+            poses.keypoints,
+            poses.keypoint_scores,
+            poses.bboxes_xyxy,
+            self.rule,
         )
-        ranked = terms[order]
-        if poses.device is not None and poses.device.type != 'cpu':
-            ranked = ranked.to(poses.device)
-        owners = greedy_owners(ranked, poses.sizes, rule)
-        selection = clusters_of(poses, order, owners)
-        if rule.merge is not None:
-            selection.keypoints, selection.keypoint_scores = merge_poses(
-                poses.keypoints,
-                poses.keypoint_scores,
-                terms,
-                selection.members,
-                selection.sizes,
-                rule,
+        selection = select_greedily(
+            poses,
+            similarity.redundant,
+            pose_extents(similarity.x, similarity.y),
+            similarity.reach,
+        )
+        if self.rule.merge is not None:
+            selection.keypoints, selection.keypoint_scores = similarity.merge(
+                selection.members, selection.sizes
             )
             if poses.bbox_scores is not None:
                 selection.scores = poses.bbox_scores[
-                    selection.picks
+                    selection.kept
                 ] * mean_scores(selection.keypoint_scores)
-        if rule.score_thr > 0:
-            selection = selection.having(
-                selection.keypoint_scores.max(1, initial=0) >= rule.score_thr
-            )
+        if self.rule.score_thr > 0:
+            best = selection.keypoint_scores.max(1, initial=0)
+            selection = selection.having(best >= self.rule.score_thr)
         return selection

@@ -2,10 +2,11 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from os import PathLike
-from pathlib import Path
-from typing import Any, Union
+from typing import Any
+
+from ..files import read_json, write_atomically
 
 _CHOICES = dict(
     box_shape=('circle', 'rectangle'),
@@ -108,6 +109,12 @@ class PoseNMSRule:
             self._check_number(name)
         for name in ('match_cap', 'merge_cap'):
             self._check_number(name, positive=True, finite=False)
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f'{name} must be one of {choices}, but got '
+                    f'{getattr(self, name)!r}'
+                )
         if self.match_fraction is not None:
             self._check_number('match_fraction', positive=True)
             if self.match_fraction > 1:
@@ -123,16 +130,11 @@ class PoseNMSRule:
                 f'{self.eta:g}: divide a threshold on the sum over the '
                 'joints by their number, for example 22.48 / 16 = 1.405'
             )
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f'{name} must be one of {choices}, but got '
-                    f'{getattr(self, name)!r}'
-                )
 
     def _check_number(
         self, name: str, positive: bool = False, finite: bool = True
     ) -> None:
+        """Refuse what is no number or out of range."""
         value = getattr(self, name)
         good = isinstance(value, (int, float)) and not isinstance(value, bool)
         good = good and (math.isfinite(value) or (not finite and value > 0))
@@ -141,34 +143,6 @@ class PoseNMSRule:
             raise ValueError(
                 f'{name} must be a {kind} number, but got {value!r}'
             )
-
-    def near_joints(self) -> tuple:
-        r"""A necessary condition for redundancy that is cheap to test.
-
-        A joint at distance d adds at most f(d) = [d <= r_B] + lambda h(d),
-        which falls with d. So beyond the distance at which f drops below
-        eta the mean can't reach eta without some joints nearer than that.
-
-        Returns:
-            tuple: ``radius`` (float), in units of the similarity's
-            distance, and ``fraction`` (float), so that a redundant pose has
-            at least one joint, and at least that part of its joints, within
-            the radius (of the reference distance, for ``match_fraction``).
-        """
-        # a rectangle whose half sides are held at one pixel has corners
-        # farther away than the reference distance
-        radius = math.sqrt(2) if self.box_shape == 'rectangle' else 1.0
-        if self.lambda_ > self.eta:
-            reach = self.sigma2 * math.log(self.lambda_ / self.eta)
-            if self.kernel == 'gaussian':
-                reach = math.sqrt(reach)
-            radius = max(radius, reach)
-        power = 2 if self.kernel == 'gaussian' else 1
-        beyond = self.lambda_ * math.exp(-(radius**power) / self.sigma2)
-        fraction = (self.eta - beyond) / (1 + self.lambda_ - beyond)
-        if self.match_fraction is not None:
-            fraction = min(fraction, self.match_fraction)
-        return radius * (1 + 1e-9), max(fraction, 0.0) * (1 - 1e-9)
 
 
 _MPII = dict(
@@ -227,7 +201,7 @@ def make_rule(preset: str | None = None, **overrides: Any) -> PoseNMSRule:
         raise ValueError(
             f'preset must be one of {sorted(PRESETS)}, but got {preset!r}'
         )
-    names = PoseNMSRule.__dataclass_fields__
+    names = [field.name for field in fields(PoseNMSRule)]
     unknown = sorted(set(overrides) - set(names))
     if unknown:
         raise TypeError(
@@ -235,11 +209,7 @@ def make_rule(preset: str | None = None, **overrides: Any) -> PoseNMSRule:
             f'{", ".join(names)}'
         )
     values = {**PRESETS.get(preset, {}), **overrides}
-    missing = [
-        name
-        for name in ('sigma1', 'sigma2', 'lambda_', 'eta')
-        if name not in values
-    ]
+    missing = [name for name in names[:4] if name not in values]
     if missing:
         raise TypeError(
             f'pose NMS without a preset needs {", ".join(missing)}'
@@ -252,7 +222,7 @@ VERSION = 1
 
 
 def save_rule(
-    path: Union[str, PathLike], rule: PoseNMSRule, provenance: dict[str, Any]
+    path: str | PathLike, rule: PoseNMSRule, provenance: dict[str, Any]
 ) -> None:
     """Write a rule with what it was learned from.
 
@@ -267,18 +237,16 @@ def save_rule(
         name: None if value == math.inf else value
         for name, value in asdict(rule).items()
     }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = dict(
         format=FORMAT,
         version=VERSION,
         provenance=provenance,
         parameters=parameters,
     )
-    path.write_text(json.dumps(content, indent=2) + '\n')
+    write_atomically(path, json.dumps(content, indent=2) + '\n')
 
 
-def load_rule(path: Union[str, PathLike]) -> PoseNMSRule:
+def load_rule(path: str | PathLike) -> PoseNMSRule:
     """Read a rule written by :func:`save_rule`.
 
     Args:
@@ -292,16 +260,12 @@ def load_rule(path: Union[str, PathLike]) -> PoseNMSRule:
         ValueError: If it is no such file, of a later version, or has a
             value that is out of range.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'there is no file of pose NMS parameters at {path}; '
-            'tools/learn_pose_nms.py writes one'
-        )
     try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f'{path} is not a JSON file: {error}') from error
+        content = read_json(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f'{error}: tools/learn_pose_nms.py writes one'
+        ) from None
     if not isinstance(content, dict) or content.get('format') != FORMAT:
         raise ValueError(
             f'{path} has no pose NMS parameters: its "format" is not '
@@ -312,12 +276,11 @@ def load_rule(path: Union[str, PathLike]) -> PoseNMSRule:
             f'{path} has version {content.get("version")!r} of the format, '
             f'but this package reads version {VERSION}'
         )
-    parameters = content.get('parameters')
-    if not isinstance(parameters, dict):
+    if not isinstance(content.get('parameters'), dict):
         raise ValueError(f'{path} lacks its "parameters"')
-    parameters = dict(parameters)
+    parameters = dict(content['parameters'])
     for name in ('match_cap', 'merge_cap'):
-        if name in parameters and parameters[name] is None:
+        if parameters.get(name, 0) is None:
             parameters[name] = math.inf
     try:
         return make_rule(**parameters)

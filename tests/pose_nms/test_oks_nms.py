@@ -1,11 +1,15 @@
-"""OKS NMS beside mmpose's function."""
+"""OKS, soft OKS and nearby joints, beside mmpose's functions and loops."""
+
+import math
 
 import numpy as np
 import pytest
-from mmpose.evaluation.functional import oks_nms
+from mmpose.evaluation.functional import nearby_joints_nms, oks_nms
 from mmpose.registry import TASK_UTILS
 
-from rmpe_spm.pose_nms.oks_nms import OKSNMS
+from rmpe_spm.oks import COCO_SIGMAS
+from rmpe_spm.pose_nms import greedy
+from rmpe_spm.pose_nms.oks_nms import OKSNMS, NearbyJointsNMS, SoftOKSNMS
 
 
 def crowd(seed, number=40):
@@ -64,7 +68,171 @@ def test_batch_and_other_keypoints():
     assert len(few(kpts[:, :5], scores[:, :5], boxes)) > 0
 
 
-def test_built_by_name():
-    assert TASK_UTILS.build(dict(type='OKSNMS')).thr == 0.9
-    with pytest.raises(ValueError, match='thr is an OKS'):
-        OKSNMS(90)
+def looped_decay(kpts, areas, scores, sigma, min_score):
+    """Take the best, decay the rest, joint by joint."""
+    left = dict(enumerate(scores))
+    taken = []
+    while left:
+        best = max(left, key=left.get)
+        if left[best] < min_score:
+            break
+        taken.append((best, left.pop(best)))
+        for j in left:
+            scale = (areas[best] + areas[j]) / 2
+            oks = 0
+            for a, b, s in zip(kpts[best], kpts[j], COCO_SIGMAS, strict=True):
+                oks += math.exp(-(math.dist(a, b) ** 2) / (8 * s * s * scale))
+            left[j] *= math.exp(-((oks / 17) ** 2) / sigma)
+    return taken
+
+
+@pytest.mark.parametrize('sigma,min_score', [(0.9, 0.001), (0.1, 0.3)])
+def test_soft_scores_equal_the_loops(sigma, min_score):
+    rng = np.random.default_rng(1)
+    kpts = rng.uniform(0, 100, (5, 17, 2))[rng.integers(0, 5, 20)]
+    kpts = kpts + rng.normal(size=kpts.shape)
+    scores = rng.random(20)
+    boxes = np.concatenate([kpts.min(1), kpts.max(1)], 1)
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], 1)
+    nms = SoftOKSNMS(sigma, min_score)
+    args = kpts, np.ones((20, 17)), boxes
+    result = nms(*args, scores=scores)
+    expected = looped_decay(kpts, areas, scores, sigma, min_score)
+    assert result.keep.tolist() == [index for index, _ in expected]
+    np.testing.assert_allclose(result.scores, [s for _, s in expected])
+    assert (len(expected) < 20) == (min_score > 0.1)
+    few = SoftOKSNMS(sigma, min_score, max_dets=3)(*args, scores=scores)
+    assert few.keep.tolist() == result.keep[:3].tolist()
+    kept = SoftOKSNMS(sigma, min_score, keep_scores=True)(*args, scores=scores)
+    assert set(kept.keep) == set(result.keep)
+    np.testing.assert_array_equal(kept.scores, scores[kept.keep])
+    first, second = nms.batch(
+        *([a[:7], a[7:]] for a in args), scores=[scores[:7], scores[7:]]
+    )
+    alone = nms(*(a[7:] for a in args), scores=scores[7:])
+    assert second.keep.tolist() == alone.keep.tolist()
+    np.testing.assert_array_equal(second.scores, alone.scores)
+    assert first.keep.max() < 7
+
+
+def test_more_than_half_of_the_joints():
+    base = np.array([[0.0, 0], [30, 40], [10, 10], [20, 20]])
+    # the diagonal is 50, joints within 2.5 of each other are near
+    near, some = base + [2.4, 0], base + [2.6, 0]
+    some[:2] = base[:2]
+    kpts = np.stack([some, base, near])
+    scores = np.full((3, 4), 0.5)
+    args = kpts, scores, np.zeros((3, 4))
+    result = NearbyJointsNMS()(*args, scores=np.array([0.1, 0.9, 0.8]))
+    assert result.keep.tolist() == [1, 0]
+    assert [c.tolist() for c in result.clusters] == [[1, 2], [0]]
+    one = NearbyJointsNMS(num_nearby_joints=1)
+    assert one(*args, scores=np.array([0.1, 0.9, 0.8])).keep.tolist() == [1]
+    wide = NearbyJointsNMS(dist_thr=0.06)
+    assert wide(*args, scores=np.array([0.1, 0.9, 0.8])).keep.tolist() == [1]
+
+
+def test_nearby_joints_keep_what_mmpose_keeps():
+    """On well separated people, where both greedy orders agree."""
+    rng = np.random.default_rng(0)
+    base = 300 * np.arange(8)[:, None, None] + rng.uniform(0, 99, (8, 17, 2))
+    kpts = base[rng.integers(0, 8, 30)] + rng.normal(size=(30, 17, 2)) * 0.5
+    scores = rng.random(30)
+    expected = nearby_joints_nms(
+        [dict(keypoints=k, score=s) for k, s in zip(kpts, scores, strict=True)]
+    )
+    args = kpts, np.ones((30, 17)), np.zeros((30, 4))
+    result = NearbyJointsNMS()(*args, scores=scores)
+    assert result.keep.tolist() == expected
+    best = NearbyJointsNMS(max_dets=3)(*args, scores=scores)
+    assert best.keep.tolist() == expected[:3]
+    images = NearbyJointsNMS(max_dets=3).batch(
+        *([a[:15], a[15:]] for a in args), scores=[scores[:15], scores[15:]]
+    )
+    assert [len(result) for result in images] == [3, 3]
+    whole = NearbyJointsNMS()(*(a[15:] for a in args), scores=scores[15:])
+    assert images[1].keep.tolist() == whole.keep[:3].tolist()
+
+
+def looped_clusters(kpts, scores, dist_thr, limit):
+    """The rule written out, one pose and one joint after another."""
+    left = np.argsort(-scores, kind='stable').tolist()
+    clusters = []
+    while left:
+        pick = left[0]
+        span = np.nanmax(kpts[pick], 0) - np.nanmin(kpts[pick], 0)
+        reach = dist_thr * np.hypot(*span)
+        cluster = [pick]
+        for other in left[1:]:
+            near = np.hypot(*(kpts[other] - kpts[pick]).T) < reach
+            if near.sum() > limit:
+                cluster.append(other)
+        clusters.append(cluster)
+        left = [pose for pose in left if pose not in cluster]
+    return clusters
+
+
+@pytest.mark.parametrize('block', [1, 256 * 20, 1 << 15])
+@pytest.mark.parametrize('limit', [0, 8, 16])
+def test_clusters_are_those_of_the_loops(block, limit, monkeypatch):
+    """In blocks of any size, with ties and missing joints, image by image."""
+    monkeypatch.setattr(greedy, '_BLOCK', block)
+    rng = np.random.default_rng(1)
+    base = rng.uniform(0, 99, (8, 17, 2)) + rng.uniform(0, 200, (8, 1, 2))
+    kpts = base[rng.integers(0, 8, 90)] + rng.normal(size=(90, 17, 2)) * 4
+    kpts[rng.random((90, 17)) < 0.05] = np.nan
+    scores = rng.integers(0, 30, 90) / 30
+    parts = slice(0, 60), slice(60, 60), slice(60, 90)
+    results = NearbyJointsNMS(num_nearby_joints=limit).batch(
+        [kpts[part] for part in parts],
+        [np.ones((90, 17))[part] for part in parts],
+        [np.zeros((90, 4))[part] for part in parts],
+        scores=[scores[part] for part in parts],
+    )
+    for part, result in zip(parts, results, strict=True):
+        expected = looped_clusters(kpts[part], scores[part], 0.05, limit)
+        assert [c.tolist() for c in result.clusters] == expected
+        assert result.keep.tolist() == [cluster[0] for cluster in expected]
+    assert 8 <= len(results[0]) < 60 or limit == 16
+
+
+def test_poses_side_by_side():
+    """Upright lines 100 high, whose extents don't meet, 4.9 and 5.1 apart."""
+    line = np.stack((np.zeros(4), np.array([0, 30, 60, 100.0])), axis=-1)
+    kpts = np.stack([line, line + [4.9, 0], line - [5.1, 0]])
+    for poses in (kpts, kpts[..., ::-1]):
+        result = NearbyJointsNMS()(poses, np.ones((3, 4)), np.zeros((3, 4)))
+        assert [c.tolist() for c in result.clusters] == [[0, 1], [2]]
+
+
+def test_missing_joints_are_not_near():
+    kpts = np.zeros((2, 4, 2)) + np.arange(4)[:, None] * 50
+    kpts[:, 2:] = np.nan
+    result = NearbyJointsNMS()(kpts, np.ones((2, 4)), np.zeros((2, 4)))
+    assert len(result) == 2
+    nothing = NearbyJointsNMS()(
+        kpts * np.nan, np.ones((2, 4)), np.zeros((2, 4))
+    )
+    assert len(nothing) == 2
+
+
+@pytest.mark.parametrize(
+    'kind,options,match',
+    [
+        ('OKSNMS', dict(thr=90), 'thr is an OKS'),
+        ('SoftOKSNMS', dict(sigma=0), 'sigma must be positive'),
+        ('SoftOKSNMS', dict(max_dets=0), 'max_dets'),
+        ('NearbyJointsNMS', dict(dist_thr=0), 'dist_thr must be positive'),
+        ('NearbyJointsNMS', dict(max_dets=0), 'max_dets'),
+    ],
+)
+def test_wrong_values(kind, options, match):
+    TASK_UTILS.build(dict(type=kind))
+    with pytest.raises(ValueError, match=match):
+        TASK_UTILS.get(kind)(**options)
+
+
+def test_a_limit_that_no_pose_exceeds():
+    nms = NearbyJointsNMS(num_nearby_joints=4)
+    with pytest.raises(ValueError, match='can never be exceeded'):
+        nms(np.zeros((1, 4, 2)), np.zeros((1, 4)), np.zeros((1, 4)))

@@ -64,7 +64,7 @@ def test_learned_file_and_report(tool, tmp_path, capsys):
     tool.main(
         [*fit, '--held-out-ann', held_out[0], '--held-out-results']
         + [held_out[1], '--out-dir', str(out_dir)]
-        + ['--cells', '4', '--cells-merging', '3']
+        + ['--cells', '4']
         + ['--starts', 'mpii', '--rank-by', 'score', '--folds', '2']
     )
     printed = capsys.readouterr().out

@@ -209,23 +209,6 @@ def test_tensors_and_batches_equal_single_arrays(preset, dtype):
         same(result, single[2])
 
 
-@pytest.mark.parametrize('make', [np.asarray, torch.from_numpy])
-def test_no_pose_and_one_pose(make):
-    nms = ParametricPoseNMS('coco')
-    kpts, scores, boxes, box_scores = people(0, 1, 1)
-    empty = [make(a[:0]) for a in (kpts, scores, boxes, box_scores)]
-    result = nms(*empty)
-    assert len(result) == 0 and result.clusters == []
-    assert result.keypoints.shape == (0, 17, 2)
-    assert result.keypoint_scores.shape == (0, 17)
-    assert result.scores.shape == (0,)
-    one = [make(a) for a in (kpts, scores, boxes, box_scores)]
-    result = nms(*one)
-    assert result.keep.tolist() == [0]
-    assert [c.tolist() for c in result.clusters] == [[0]]
-    assert nms.batch([], [], []) == []
-
-
 @pytest.mark.parametrize('bad', [0.0, np.nan, -1.0, np.inf])
 def test_scores_that_say_nothing(bad):
     kpts, scores, boxes, box_scores = people(0, 2, 2)
@@ -269,41 +252,6 @@ def test_integers_become_floats():
     result = ParametricPoseNMS('coco')(kpts, np.ones((2, 3)), boxes)
     assert result.keypoints.dtype == np.float64
     np.testing.assert_allclose(result.keypoints[..., 0], 0.5)
-
-
-@pytest.mark.parametrize(
-    'change,message',
-    [
-        (
-            dict(keypoints=np.zeros((3, 17, 3))),
-            r'must .* \(N, K, 2\)',
-        ),
-        (dict(keypoints=np.zeros((3, 4))), r'keypoints must'),
-        (dict(keypoint_scores=np.zeros((3, 16))), r'\(3, 17\).*\(3, 16\)'),
-        (dict(bboxes_xyxy=np.zeros((2, 4))), r'\(3, 4\).*\(2, 4\)'),
-        (dict(bbox_scores=np.zeros((3, 1))), r'\(3,\).*\(3, 1\)'),
-        (dict(scores=np.zeros(4)), r'\(3,\).*\(4,\)'),
-    ],
-)
-def test_shapes_that_do_not_fit(change, message):
-    good = dict(
-        keypoints=np.zeros((3, 17, 2)),
-        keypoint_scores=np.zeros((3, 17)),
-        bboxes_xyxy=np.zeros((3, 4)),
-    )
-    with pytest.raises(ValueError, match=message):
-        ParametricPoseNMS()(**{**good, **change})
-
-
-def test_images_that_do_not_fit_one_another():
-    nms = ParametricPoseNMS()
-    a, b = people(0, 2, 1, 17)[:3], people(0, 2, 1, 16)[:3]
-    with pytest.raises(ValueError, match=r'\[16, 17\]'):
-        nms.batch(*zip(a, b, strict=True))
-    with pytest.raises(ValueError, match='one array an image'):
-        nms.batch([a[0], a[0]], [a[1], a[1]], [a[2]])
-    with pytest.raises(ValueError, match='of image 1'):
-        nms.batch([a[0], a[0]], [a[1], a[1]], [a[2], a[2][:1]])
 
 
 def test_built_by_name_and_from_a_file(tmp_path):

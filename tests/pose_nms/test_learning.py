@@ -2,28 +2,103 @@
 
 import numpy as np
 import pytest
-from redundant_poses import redundant_poses
 
+from rmpe_spm.coco.ground_truth import ImageGroundTruth, PoseSet
+from rmpe_spm.experiments.pose_nms_report import compare_nms
 from rmpe_spm.oks import COCO_SIGMAS
-from rmpe_spm.pose_nms import learning as pose_nms_learning
-from rmpe_spm.pose_nms.learning import PLANES, cross_validate, learn
-from rmpe_spm.pose_nms.learning_problem import RANGES, PoseNMSProblem
+from rmpe_spm.pose_nms import learning
+from rmpe_spm.pose_nms.learning import (
+    PLANES,
+    RANGES,
+    PoseNMSProblem,
+    cross_validate,
+    learn,
+)
+from rmpe_spm.pose_nms.parametric import ParametricPoseNMS
 from rmpe_spm.pose_nms.rule import make_rule
 
 SIGMAS = np.array(COCO_SIGMAS)
+
+
+def redundant_poses(seed=0, images=15):
+    """People, neighbours that are others, and several poses of each."""
+    rng = np.random.default_rng(seed)
+    fields = [[] for _ in range(5)]
+    for _ in range(images):
+        people = rng.integers(1, 5)
+        base = rng.uniform(0, 100, (17, 2))
+        offsets = np.arange(people)[:, None, None] * [[[18.0, 0.0]]]
+        truth = base + offsets + rng.normal(size=(people, 17, 2)) * 2
+        boxes = np.concatenate([truth.min(1), truth.max(1)], 1)
+        owner = np.repeat(np.arange(people), rng.integers(1, 5, people))
+        noise = rng.uniform(0.5, 4, (len(owner), 1, 1))
+        poses = truth[owner] + rng.normal(size=(len(owner), 17, 2)) * noise
+        quality = 1 / (1 + noise[:, 0])
+        scores = np.clip(quality + rng.normal(size=(len(owner), 17)) / 9, 0, 1)
+        joints = np.concatenate([truth, np.full((people, 17, 1), 2.0)], 2)
+        sizes = np.prod(boxes[:, 2:] - boxes[:, :2], 1)
+        people = ImageGroundTruth(
+            joints,
+            np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1),
+            0.5 * sizes,
+            np.zeros(people, dtype=bool),
+        )
+        for field, value in zip(
+            fields,
+            (
+                people,
+                poses,
+                scores,
+                boxes[owner],
+                scores.mean(1) + rng.normal(size=len(owner)) / 9,
+            ),
+            strict=True,
+        ):
+            field.append(value)
+    return PoseSet(list(range(images)), *fields)
+
+
 POSES = redundant_poses()
+
+
+@pytest.mark.parametrize('preset', ['mpii', 'coco', 'paper', 'alphapose'])
+@pytest.mark.parametrize('rank_by', ['keypoint', 'score'])
+@pytest.mark.parametrize('merge', [None, 'max', 'weighted'])
+def test_ap_is_that_of_the_component(preset, rank_by, merge):
+    # with the preset's 7 px nearly all poses here would match
+    fixed = dict(rank_by=rank_by, merge=merge, match_cap=2.0, merge_cap=9.0)
+    rule = make_rule(preset, **fixed)
+    problem = PoseNMSProblem(POSES, SIGMAS, rule)
+    rng = np.random.default_rng(1)
+    numbers = set()
+    for number in range(8):
+        values = {
+            name: float(np.exp(rng.uniform(*np.log(limits))))
+            for name, limits in RANGES.items()
+        }
+        values['eta'] = min(values['eta'], 1 + values['lambda_'])
+        if number == 0:
+            values = {name: getattr(rule, name) for name in RANGES}
+        nms = ParametricPoseNMS(preset, **{**fixed, **values})
+        (score,) = compare_nms(POSES, dict(nms=nms), SIGMAS).values()
+        suppressed_by = problem.suppressed_by(**values)
+        kept = suppressed_by == np.arange(len(suppressed_by))
+        assert kept.sum() == score.num_poses
+        assert problem.evaluate(**values) == pytest.approx(score.ap, abs=1e-9)
+        numbers.add(score.num_poses)
+    assert len(numbers) >= 3
+    assert np.isnan(problem.evaluate(lambda_=1.0, eta=2.01))
 
 
 @pytest.mark.parametrize('preset', ['mpii', 'coco'])
 def test_learned_rule_is_better_and_its_ap_true(preset):
     rule = make_rule(preset, rank_by='score', eta=0.1, merge=None)
     problem = PoseNMSProblem(POSES, SIGMAS, rule)
-    start = problem.evaluate(**{name: getattr(rule, name) for name in RANGES})
     planes = []
     learned, ap = learn(problem, cells=5, zooms=1, on_plane=planes.append)
     values = {name: getattr(learned, name) for name in RANGES}
     assert ap == problem.evaluate(**values)
-    assert ap > start + 0.05
+    assert ap > problem.evaluate() + 0.05
     assert ap > problem.ap() + 0.02
     assert learned.merge is None and learned.rank_by == 'score'
     assert [plane.names for plane in planes[:4]] == [
@@ -77,9 +152,7 @@ class Grid:
 def test_cell_with_the_best_surroundings_is_chosen():
     values = dict(sigma1=1.0, sigma2=1.0, lambda_=1.0, eta=1.0)
     limits = [RANGES['lambda_'], RANGES['eta']]
-    plane = pose_nms_learning._search(
-        Grid(), values, ('lambda_', 'eta'), limits, 13
-    )
+    plane = learning._search(Grid(), values, ('lambda_', 'eta'), limits, 13)
     rows = plane.rows[(plane.rows > 0.1) & (plane.rows < 3)]
     columns = plane.columns[(plane.columns > 0.1) & (plane.columns < 0.9)]
     assert rows[0] < plane.best[0] < rows[-1]
@@ -90,16 +163,10 @@ def test_cell_with_the_best_surroundings_is_chosen():
 
 def test_start_that_no_cell_reaches_stays():
     class Peak:
-        def __init__(self):
-            self.i = [0]
-            self.rule = make_rule('mpii')
-            self.start = {name: getattr(self.rule, name) for name in RANGES}
+        i, rule = [0], make_rule('mpii')
 
-        def evaluate(self, **values):
-            return 0.9 if values == self.start else 0.5
-
-        def forget(self):
-            pass
+        def evaluate(self, **changes):
+            return 0.5 if changes else 0.9
 
     assert learn(Peak(), cells=4) == (make_rule('mpii'), 0.9)
 
@@ -129,6 +196,6 @@ def test_results_without_redundancy():
     for name in ('keypoint_scores', 'bboxes_xyxy', 'scores'):
         setattr(far, name, [getattr(far, name)[0][:1]])
     problem = PoseNMSProblem(far, SIGMAS, make_rule('coco'))
-    assert 0 <= problem.evaluate(**problem.start) == problem.ap()
+    assert 0 <= problem.evaluate() == problem.ap()
     with pytest.raises(ValueError, match='nothing to learn'):
         learn(problem)

@@ -1,10 +1,11 @@
-"""The presets and the checks of their parameters."""
+"""The presets, the checks of their parameters, and files of learned ones."""
 
+import json
 import math
 
 import pytest
 
-from rmpe_spm.pose_nms.rule import PRESETS, make_rule
+from rmpe_spm.pose_nms.rule import PRESETS, load_rule, make_rule, save_rule
 
 
 def test_released_constants():
@@ -61,21 +62,36 @@ def test_names_that_do_not_exist():
         make_rule(sigma2=1, lambda_=1)
 
 
-@pytest.mark.parametrize(
-    'preset,change,radius,fraction',
-    [
-        # beyond the box of 1: 2.08 exp(-1 / 2.08) = 1.2861
-        ('mpii', {}, 1.0, (1.405 - 1.2861) / (3.08 - 1.2861)),
-        ('mpii', dict(lambda_=0.0, eta=0.5), 1.0, 0.5),
-        # 2.08 exp(-r / 2.08) = 0.2 at r = 4.871: one joint may be enough
-        ('mpii', dict(eta=0.2), 4.871, 0.0),
-        ('paper', dict(eta=0.2), 2.2071, 0.0),
-        # the corners of a rectangle held at one pixel
-        ('paper', {}, math.sqrt(2), (1.405 - 0.7951) / (3.08 - 0.7951)),
-        ('coco', {}, 1.0, (22.48 / 17 - 1.16564) / (2.7 - 1.16564)),
-        ('coco', dict(match_fraction=0.05), 1.0, 0.05),
-    ],
-)
-def test_condition_for_the_search(preset, change, radius, fraction):
-    found = make_rule(preset, **change).near_joints()
-    assert found == pytest.approx((radius, fraction), abs=2e-4)
+@pytest.mark.parametrize('preset', list(PRESETS))
+def test_there_and_back(preset, tmp_path):
+    path = tmp_path / 'new' / 'rule.json'
+    save_rule(path, make_rule(preset), dict(data='results.json', images=3))
+    assert load_rule(path) == make_rule(preset)
+    content = json.loads(path.read_text(), parse_constant=pytest.fail)
+    assert content['format'] == 'rmpe_spm.pose_nms'
+    assert content['version'] == 1
+    assert content['provenance'] == dict(data='results.json', images=3)
+
+
+def test_files_that_are_refused(tmp_path):
+    path = tmp_path / 'rule.json'
+    with pytest.raises(FileNotFoundError, match='learn_pose_nms'):
+        load_rule(path)
+    save_rule(path, make_rule('coco'), {})
+    good = json.loads(path.read_text())
+    for change, message in (
+        ([], 'its "format" is not'),
+        ({**good, 'format': 'other'}, 'its "format" is not'),
+        ({**good, 'version': 2}, 'version 2 .* reads version 1'),
+        ({**good, 'parameters': 3}, 'lacks its "parameters"'),
+        ({**good, 'parameters': {'sigma1': 1}}, 'needs sigma2'),
+        ({**good, 'parameters': {**good['parameters'], 'eta': -1}}, 'eta'),
+        ({**good, 'parameters': {**good['parameters'], 'x': 1}}, "'x'"),
+    ):
+        path.write_text(json.dumps(change))
+        with pytest.raises(ValueError, match=message) as error:
+            load_rule(path)
+        assert str(path) in str(error.value)
+    path.write_text('{')
+    with pytest.raises(ValueError, match='not a JSON file'):
+        load_rule(path)

@@ -1,4 +1,4 @@
-"""The similarity against numbers worked out by hand."""
+"""The similarity against numbers worked out by hand, merging against loops."""
 
 import math
 
@@ -7,11 +7,7 @@ import pytest
 import torch
 
 from rmpe_spm.pose_nms.rule import make_rule
-from rmpe_spm.pose_nms.similarity import (
-    pose_similarity,
-    pose_terms,
-    redundant_pairs,
-)
+from rmpe_spm.pose_nms.similarity import PoseSimilarity, pose_similarity
 from rmpe_spm.poses import clean_scores
 
 FAR = 1e6
@@ -27,13 +23,13 @@ def shifted(num_joints, side, shift, score):
 
 def is_redundant(kpts, scores, box, others, other_scores, rule):
     """Whether the other pose is redundant with the first."""
-    terms = pose_terms(
+    similarity = PoseSimilarity(
         np.concatenate([kpts, others]),
         np.concatenate([scores, other_scores]),
         np.concatenate([box, box]),
         rule,
     )
-    (redundant,) = redundant_pairs(terms, np.array([0]), np.array([1]), rule)
+    (redundant,) = similarity.redundant(np.array([0]), np.array([1]))
     return bool(redundant)
 
 
@@ -149,7 +145,7 @@ def test_missing_joints_match_nothing_and_do_not_count():
     zero_scores[:, 8:] = 0
     whole = kpts, scores, box
     for missing in ((half, scores), (zero, zero_scores)):
-        assert pose_terms(*missing, box, rule).num_joints.tolist() == [8]
+        assert PoseSimilarity(*missing, box, rule).num_joints.tolist() == [8]
         assert is_redundant(*whole, *missing, rule)
         assert is_redundant(*missing, box, *missing, rule)
     none = kpts * np.nan, scores
@@ -163,14 +159,10 @@ def test_missing_joints_match_nothing_and_do_not_count():
     'box', [[5, 5, 5, 5], [9, 9, 3, 3], [np.nan, 0, 50, 9], [0, 0, 9, np.inf]]
 )
 def test_bad_and_tiny_boxes_reach_one_pixel(box):
-    terms = pose_terms(
-        np.zeros((1, 3, 2)),
-        np.ones((1, 3)),
-        np.array([box]),
-        make_rule('mpii'),
-    )
-    assert terms.reference.tolist() == [1.0]
-    assert terms.half_sides.tolist() == [[1.0, 1.0]]
+    arrays = np.zeros((1, 3, 2)), np.ones((1, 3)), np.array([box])
+    similarity = PoseSimilarity(*arrays, make_rule('mpii'))
+    assert similarity.reference.tolist() == [1.0]
+    assert similarity.half_sides.tolist() == [[1.0, 1.0]]
 
 
 def test_scores_that_are_not_numbers_are_zero():
@@ -193,11 +185,98 @@ def test_tensors_give_the_same(preset):
     tensors = pose_similarity(*map(torch.from_numpy, args), make_rule(preset))
     assert tensors.dtype == torch.float64
     np.testing.assert_allclose(tensors.numpy(), similarity, rtol=1e-12)
-    sent = pose_terms(*args[:1], scores, boxes, make_rule(preset)).to('cpu')
-    direct = pose_terms(
-        *map(torch.from_numpy, (kpts, scores, boxes)), make_rule(preset)
-    )
-    for name in ('x', 'y', 'softness', 'num_joints', 'reference'):
-        a, b = getattr(sent, name), getattr(direct, name)
-        torch.testing.assert_close(a, b.double(), equal_nan=True)
-    torch.testing.assert_close(sent.half_sides, direct.half_sides)
+
+
+@pytest.mark.parametrize(
+    'preset,change,reach',
+    [
+        # beyond the box of 8 pixels: 2.08 exp(-1 / 2.08) = 1.2861 < eta
+        ('mpii', {}, 8.0),
+        ('mpii', dict(lambda_=0.0, eta=0.5), 8.0),
+        # 2.08 exp(-r / 2.08) = 0.2 at r = 4.871
+        ('mpii', dict(eta=0.2), 8 * 4.871),
+        ('paper', dict(eta=0.2), 8 * 2.2071),
+        ('paper', {}, 8 * 0.9034),
+        # the corners of a rectangle of 4 x 8
+        ('paper', dict(lambda_=1.0, eta=1.5), math.hypot(2, 4)),
+        ('coco', {}, 8.0),
+        # joints within the cap match, in whatever unit the distances are
+        ('alphapose', {}, 7.0),
+        ('alphapose', dict(match_fraction=None, lambda_=1, eta=1.5), 1.0),
+    ],
+)
+def test_reach(preset, change, reach):
+    boxes = np.array([[0.0, 0, 40, 80]])
+    rule = make_rule(preset, **change)
+    arrays = np.zeros((1, 1, 2)), np.ones((1, 1)), boxes
+    found = PoseSimilarity(*arrays, rule).reach
+    assert found == pytest.approx([reach], rel=2e-4)
+
+
+def looped_merge(kpts, scores, boxes, cluster, rule):
+    """One cluster, joint by joint."""
+    first = cluster[0]
+    size = max(boxes[first, 2:] - boxes[first, :2])
+    limit = min(max(rule.alpha * size, 1), rule.merge_cap)
+    merged, merged_scores = [], []
+    for joint in range(kpts.shape[1]):
+        place = kpts[first, joint]
+        near = [
+            m for m in cluster if math.dist(kpts[m, joint], place) <= limit
+        ]
+        if not near:
+            merged.append(place)
+            merged_scores.append(scores[first, joint])
+            continue
+        weights = [max(scores[m, joint], 1e-5) for m in near]
+        total = sum(weights)
+        merged.append(
+            sum(w * kpts[m, joint] for w, m in zip(weights, near, strict=True))
+            / total
+        )
+        values = [scores[m, joint] for m in near]
+        if rule.merge == 'max':
+            merged_scores.append(max(values))
+        else:
+            merged_scores.append(
+                sum(v * w for v, w in zip(values, weights, strict=True))
+                / total
+            )
+    return merged, merged_scores
+
+
+@pytest.mark.parametrize('merge', ['max', 'weighted'])
+@pytest.mark.parametrize('cap', [3.0, math.inf])
+def test_merging_equals_the_loops(merge, cap):
+    rng = np.random.default_rng(0)
+    rule = make_rule('coco', merge=merge, merge_cap=cap)
+    kpts = rng.uniform(0, 8, (12, 5, 2))
+    scores = rng.random((12, 5))
+    kpts[rng.random((12, 5)) < 0.1] = np.nan
+    scores[np.isnan(kpts[..., 0])] = 0
+    scores[3] = 0
+    boxes = np.tile([0.0, 0.0, 30.0, 60.0], (12, 1))
+    members = rng.permutation(12)
+    sizes = np.array([1, 5, 2, 1, 3])
+    similarity = PoseSimilarity(kpts, scores, boxes, rule)
+    merged, merged_scores = similarity.merge(members, sizes)
+    changed = 0
+    clusters = np.split(members, np.cumsum(sizes)[:-1])
+    for cluster, pose, pose_scores in zip(
+        clusters, merged, merged_scores, strict=True
+    ):
+        expected, expected_scores = looped_merge(
+            kpts, scores, boxes, cluster, rule
+        )
+        np.testing.assert_allclose(pose, expected, rtol=1e-12)
+        np.testing.assert_allclose(pose_scores, expected_scores, rtol=1e-12)
+        changed += not np.allclose(pose, kpts[cluster[0]], equal_nan=True)
+    assert changed == 3
+
+
+def test_poses_alone_do_not_change():
+    rule = make_rule('mpii')
+    kpts, scores = np.full((2, 1, 2), 0.1), np.full((2, 1), 0.3)
+    similarity = PoseSimilarity(kpts, scores, np.zeros((2, 4)), rule)
+    merged, merged_scores = similarity.merge(np.array([1, 0]), np.ones(2, int))
+    assert (merged == kpts).all() and (merged_scores == scores).all()

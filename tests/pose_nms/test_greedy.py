@@ -1,0 +1,236 @@
+"""Greedy elimination: by hand, and the parametric rule beside plain loops."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rmpe_spm.pose_nms import greedy
+from rmpe_spm.pose_nms.greedy import eliminate, group_clusters, pose_extents
+from rmpe_spm.pose_nms.rule import PRESETS, make_rule
+from rmpe_spm.pose_nms.similarity import PoseSimilarity
+
+
+def test_a_pose_that_is_gone_suppresses_none():
+    """Numbers within 1 are redundant: 5 takes 4, so 4 can't take 3."""
+    values = np.array([5.0, 4.0, 3.0, 5.5, 9.0, 5.0])
+
+    def redundant(i, j):
+        return abs(values[j] - values[i]) <= 1
+
+    suppressed_by = eliminate([0, 5, 1], redundant)
+    assert suppressed_by.tolist() == [0, 0, 2, 0, 4, 5]
+    kept, members, sizes = group_clusters(suppressed_by)
+    assert np.flatnonzero(kept).tolist() == [0, 2, 4, 5]
+    assert members.tolist() == [0, 1, 3, 2, 4, 5]
+    assert sizes.tolist() == [3, 1, 1, 1]
+    for nothing in ([], [0, 0]):
+        assert eliminate(nothing, None).tolist() == []
+
+
+def test_extents_leave_out_missing_joints():
+    x = np.array([[3.0, np.nan, 1.0], [np.nan] * 3, [5.0, 5.0, 5.0]])
+    y = np.array([[0.0, 7.0, -2.0], [np.nan] * 3, [4.0, 9.0, np.nan]])
+    expected = [1, np.nan, 5], [3, np.nan, 5], [-2, np.nan, 4], [7, np.nan, 9]
+    for extent, numbers in zip(pose_extents(x, y), expected, strict=True):
+        np.testing.assert_array_equal(extent, numbers)
+    for extent in pose_extents(np.zeros((2, 0)), np.zeros((2, 0))):
+        assert np.isnan(extent).all() and extent.shape == (2,)
+
+
+def compared(sizes, extents=None, reach=None, gone=()):
+    """The pairs that are compared; those in ``gone`` are redundant."""
+    pairs = []
+
+    def redundant(i, j):
+        block = list(zip(i.tolist(), j.tolist(), strict=True))
+        pairs.append(block)
+        return np.array([pair in gone for pair in block], dtype=bool)
+
+    eliminate(sizes, redundant, extents, reach)
+    return pairs
+
+
+def test_the_reach_is_the_references():
+    """Squares of side 1; the gaps along x are 1 and 2, along y 3."""
+    x = np.array([[0.0, 1], [2, 3], [5, 6], [5, 6], [0, 1]])
+    y = np.array([[0.0, 1], [0, 1], [0, 1], [4, 5], [0, 1]])
+
+    def pairs(*reach):
+        return compared([4, 1], pose_extents(x, y), np.array(reach))[0]
+
+    assert pairs(0.9, 1.9, 2.9, 9, 9) == []
+    assert pairs(1, 0, 0, 0, 0) == [(0, 1)]
+    assert pairs(0, 2, 3, 0, 0) == [(1, 2), (2, 3)]
+    # neither back to the references before nor to another image
+    assert pairs(9, 0, 0, 9, 9) == [(0, 1), (0, 2), (0, 3)]
+
+
+@pytest.mark.parametrize('size', [1, 256 * 3, 1 << 15])
+def test_blocks_compare_every_pair_once_and_leave_out_the_gone(
+    size, monkeypatch
+):
+    monkeypatch.setattr(greedy, '_BLOCK', size)
+    rng = np.random.default_rng(0)
+    sizes = [0, 7, 1, 12, 0, 30]
+    ends = np.repeat(np.cumsum(sizes), sizes)
+    x, y = rng.uniform(0, 50, (2, 50, 1)) + rng.uniform(0, 9, (2, 50, 4))
+    reach = rng.uniform(0, 9, 50)
+    x_low, x_high, y_low, y_high = extents = pose_extents(x, y)
+    expected = [
+        (i, j)
+        for i in range(50)
+        for j in range(i + 1, ends[i])
+        if max(x_low[j] - x_high[i], x_low[i] - x_high[j]) <= reach[i]
+        and max(y_low[j] - y_high[i], y_low[i] - y_high[j]) <= reach[i]
+    ]
+    assert 20 < len(expected) < 300
+    blocks = compared(sizes, extents, reach)
+    assert sum(blocks, []) == expected
+    assert (len(blocks) == 1) == (size == 1 << 15)
+    first = expected[0]
+    blocks = compared(sizes, extents, reach, gone={first})
+    left = [pair for pair in expected if first[1] not in pair]
+    if size == 1:  # each pose is a block of its own
+        row = [pair for pair in expected if pair[0] == first[0]]
+        assert set(sum(blocks, [])) == {*row, *left}
+        assert 0 < len(left) < len(expected) - 1
+
+
+def looped_redundant(rule, kpts, scores, boxes, i, j):
+    """Eqs. 7-10 for one pair, written out joint by joint."""
+    width, height = boxes[i, 2:] - boxes[i, :2]
+    reference = max(rule.alpha * max(width, height), 1)
+    unit = reference if rule.distance_unit == 'box' else 1
+    similarity = matches = present = 0
+    for (xi, yi), (xj, yj), ci, cj in zip(
+        kpts[i], kpts[j], scores[i], scores[j], strict=True
+    ):
+        if not math.isfinite(xj + yj):
+            continue
+        present += 1
+        if not math.isfinite(xi + yi):
+            continue
+        distance = math.hypot(xi - xj, yi - yj)
+        if rule.box_shape == 'rectangle':
+            inside = abs(xi - xj) <= max(rule.alpha * width / 2, 1)
+            inside &= abs(yi - yj) <= max(rule.alpha * height / 2, 1)
+        else:
+            inside = distance <= unit
+        if inside:
+            ci, cj = max(ci, 1e-5), max(cj, 1e-5)
+            similarity += math.tanh(ci / rule.sigma1) * math.tanh(
+                cj / rule.sigma1
+            )
+        relative = distance / unit
+        if rule.kernel == 'gaussian':
+            relative = relative**2
+        similarity += rule.lambda_ * math.exp(-relative / rule.sigma2)
+        matches += distance <= min(reference, rule.match_cap)
+    if present == 0:
+        return False
+    if rule.match_fraction is not None and (
+        matches / present >= rule.match_fraction - 1e-9
+    ):
+        return True
+    return similarity / present >= rule.eta
+
+
+def looped(rule, kpts, scores, boxes, first=0):
+    """Greedy elimination of poses that are sorted already."""
+    left = list(range(len(kpts)))
+    suppressed_by = [0] * len(kpts)
+    while left:
+        pick = left[0]
+        gone = [
+            j
+            for j in left[1:]
+            if looped_redundant(rule, kpts, scores, boxes, pick, j)
+        ]
+        for j in [pick, *gone]:
+            suppressed_by[j] = pick + first
+            left.remove(j)
+    return suppressed_by
+
+
+def suppressed(rule, sizes, *arrays):
+    """The same by the package."""
+    similarity = PoseSimilarity(*arrays, rule)
+    extents = pose_extents(similarity.x, similarity.y)
+    return eliminate(
+        sizes, similarity.redundant, extents, similarity.reach
+    ).tolist()
+
+
+def crowd(seed, people, copies, num_joints, spread=300.0):
+    """Groups of similar poses of many sizes, some joints missing."""
+    rng = np.random.default_rng(seed)
+    height = np.exp(rng.uniform(1, 5.5, people))
+    centre = rng.uniform(0, spread, (people, 1, 2))
+    pose = rng.uniform(-0.5, 0.5, (people, num_joints, 2))
+    kpts = np.repeat(centre + pose * height[:, None, None], copies, 0)
+    height = np.repeat(height, copies)
+    noise = rng.choice([0.0, 0.02, 0.06, 0.15], (len(kpts), 1, 1))
+    noise = noise * height[:, None, None]
+    kpts = kpts + rng.normal(size=kpts.shape) * noise
+    # joints of another person, as in overlapping people
+    strange = rng.random(kpts.shape[:2]) < 0.2
+    kpts[strange] = rng.permutation(kpts)[strange]
+    kpts[rng.random(kpts.shape[:2]) < 0.05] = np.nan
+    scores = rng.random(kpts.shape[:2]) * (rng.random(kpts.shape[:2]) < 0.9)
+    half = (0.5 * height)[:, None]
+    middle = np.repeat(centre[:, 0], copies, 0)
+    boxes = np.concatenate([middle - half * 0.7, middle + half], 1)
+    order = rng.permutation(len(kpts))
+    return kpts[order], scores[order], boxes[order]
+
+
+RULES = [make_rule(name) for name in PRESETS] + [
+    make_rule('mpii', eta=0.2),
+    make_rule('paper', lambda_=3.0, eta=1.0, sigma2=4.0),
+    make_rule('coco', match_fraction=0.2, eta=2.0, match_cap=math.inf),
+    # the rectangle reaches farther than the distance term, in pixels
+    make_rule('paper', distance_unit='pixel', eta=0.9, lambda_=0.5, alpha=0.5),
+]
+
+
+@pytest.mark.parametrize('rule', RULES, ids=lambda rule: f'{rule.eta:.2f}')
+@settings(max_examples=12, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    people=st.integers(1, 6),
+    copies=st.integers(1, 4),
+    num_joints=st.integers(1, 17),
+)
+def test_the_parametric_rule_equals_the_loops(
+    seed, people, copies, num_joints, rule
+):
+    arrays = crowd(seed, people, copies, num_joints)
+    expected = looped(rule, *arrays)
+    assert suppressed(rule, [len(arrays[0])], *arrays) == expected
+
+
+@pytest.mark.parametrize('rule', RULES[:4], ids=list(PRESETS))
+def test_blocks_change_nothing(rule, monkeypatch):
+    arrays = crowd(1, 60, 5, 17)
+    expected = looped(rule, *arrays)
+    assert len(set(expected)) < 250
+    for block in (1, 2000, 1 << 20):
+        monkeypatch.setattr(greedy, '_BLOCK', block)
+        assert suppressed(rule, [300], *arrays) == expected
+
+
+@pytest.mark.parametrize('block', [1, 1 << 13])
+def test_images_of_a_batch_are_apart(block, monkeypatch):
+    monkeypatch.setattr(greedy, '_BLOCK', block)
+    rule = make_rule('coco')
+    sizes = [0, 3, 1, 0, 12, 2, 40, 4, 0]
+    arrays = crowd(7, sum(sizes), 1, 5, spread=5.0)
+    expected, start = [], 0
+    for size in sizes:
+        part = slice(start, start + size)
+        expected += looped(rule, *(a[part] for a in arrays), start)
+        start += size
+    assert suppressed(rule, sizes, *arrays) == expected
