@@ -15,7 +15,8 @@ from pathlib import Path
 from rmpe_spm.synthetic.people_dataset import generate_dataset
 
 
-def parse_args(argv=None):
+def main(argv: list[str] | None = None) -> int:
+    """Write the data set; 2 after an error, 130 after an interruption."""
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -35,20 +36,9 @@ def parse_args(argv=None):
     parser.add_argument(
         '--workers', type=int, help='processes; by default one for each core'
     )
-    return parser.parse_args(argv)
-
-
-def main(argv=None):
-    args = parse_args(argv)
+    args = parser.parse_args(argv)
     try:
-        generate_dataset(
-            args.root,
-            num_train=args.num_train,
-            num_val=args.num_val,
-            seed=args.seed,
-            size=tuple(args.size),
-            workers=args.workers,
-        )
+        generate_dataset(**dict(vars(args), size=tuple(args.size)))
     except (OSError, ValueError) as error:
         print(f'generate_dataset: {error}', file=sys.stderr)
         return 2

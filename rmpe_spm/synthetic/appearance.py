@@ -29,12 +29,8 @@ _HAIR_COLOURS = np.array(
 class Garment:
     """A garment's colours (BGR) and pattern.
 
-    Attributes:
-        colour: Main colour.
-        second: The pattern's other colour.
-        pattern: One of ``textures.PATTERNS``.
-        period: The pattern's period, fraction of the stature.
-        angle: The pattern's direction on the body, degrees.
+    ``pattern`` is one of ``textures.PATTERNS``, ``period`` a fraction of the
+    stature, ``angle`` its direction on the body in degrees.
     """
 
     colour: Colour
@@ -129,14 +125,7 @@ def sample_proportions(rng: np.random.Generator) -> BodyProportions:
 
 
 def sample_appearance(rng: np.random.Generator) -> Appearance:
-    """Sample a body's shape and its clothes.
-
-    Args:
-        rng: Source of randomness.
-
-    Returns:
-        The appearance.
-    """
+    """Sample a body's shape and its clothes."""
     girth = float(np.clip(rng.lognormal(0.05, 0.16), 0.75, 1.7))
     hair_style = ('short', 'long', 'bald', 'cap')[
         int(rng.choice(4, p=[0.52, 0.28, 0.07, 0.13]))

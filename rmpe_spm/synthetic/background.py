@@ -12,18 +12,11 @@ _SHIFT = 4
 def draw_background(
     rng: np.random.Generator, size: tuple[int, int]
 ) -> np.ndarray:
-    """Draw a place without people.
+    """Draw a place without people, uint8 (h, w, 3), BGR; ``size`` is (w, h).
 
     A wall and a floor, a sky above a ground, or a blurred something; on it
     clutter, a part of it in the colours and shapes of limbs, so that neither
     gives a person away.
-
-    Args:
-        rng: Source of randomness.
-        size: Width and height in pixels.
-
-    Returns:
-        The picture, uint8 (h, w, 3), BGR.
     """
     width, height = size
     kind = rng.random()
@@ -146,14 +139,9 @@ def sample_obstacle(
 ) -> np.ndarray:
     """Sample the outline of a thing that hides a part of a person.
 
-    Args:
-        rng: Source of randomness.
-        x: About where it stands, pixels.
-        bottom: y of the person's feet, pixels.
-        stature: The person's, pixels.
-
-    Returns:
-        A convex polygon (N, 2) in pixels: a table, a post, a bush or a board.
+    It stands near ``x``, at a person of a ``stature`` whose feet are at
+    ``bottom``. Returns a convex polygon (N, 2) in pixels: a table, a post, a
+    bush or a board.
     """
     kind = rng.random()
     x = x + rng.normal(0, 0.15) * stature
@@ -187,13 +175,10 @@ def paint_obstacle(
     polygon: np.ndarray,
     rng: np.random.Generator,
 ) -> None:
-    """Paint a thing over a picture and over the map of who is seen where.
+    """Paint a thing over a picture, and over the map of who is seen where.
 
-    Args:
-        image: uint8 (h, w, 3), changed in place.
-        owners: uint8 (h, w), set to 0 in place where the thing is.
-        polygon: Its convex outline (N, 2) in pixels.
-        rng: Source of randomness (colours).
+    Both are changed in place: ``image``, uint8 (h, w, 3), and ``owners``,
+    uint8 (h, w), which becomes 0 within the ``polygon``.
     """
     fixed = np.rint(polygon * (1 << _SHIFT)).astype(np.int32)
     colour = random_colour(rng)

@@ -272,18 +272,9 @@ def build_outlines(
 ) -> list[Outline]:
     """Turn a posed body into flat pieces, the farthest first.
 
-    Args:
-        body: Joints and frames in the camera frame.
-        look: Shape and clothes.
-        scale: Stature in pixels.
-        origin: x and y of the pelvis in pixels.
-        perspective: Growth of near parts: lengths are divided by
-            ``1 - perspective * z``. Defaults to 0.12.
-        light: Direction (x right, y down) from which the light comes.
-            Defaults to (-0.5, -0.8).
-
-    Returns:
-        The pieces in the order in which they are to be painted.
+    ``scale`` is the stature, ``origin`` the pelvis (x, y), in pixels. Lengths
+    of near parts are divided by ``1 - perspective * z``. The light comes from
+    the direction ``light`` (x right, y down).
     """
     levels = 3 if scale > 110 else 2
     build = OutlineBuilder(scale, origin, perspective, light, levels)

@@ -42,7 +42,7 @@ def visible_mask(scene: Scene, index: int) -> np.ndarray:
 
 
 def keypoint_visibility(figure: Figure, seen: np.ndarray) -> np.ndarray:
-    """COCO's visibility flags of a figure's keypoints.
+    """COCO's visibility flags (17,) of a figure's keypoints.
 
     - 0: outside the frame, or covered and too far from all that is seen of
       the person to be guessed
@@ -51,14 +51,7 @@ def keypoint_visibility(figure: Figure, seen: np.ndarray) -> np.ndarray:
 
     A keypoint is seen where the part of the body that carries it is seen at
     its pixel, or at two of four points around it, half the part's thickness
-    away.
-
-    Args:
-        figure: The person.
-        seen: What is seen of the person, bool (h, w), in its window.
-
-    Returns:
-        Flags (17,), int.
+    away. ``seen`` is what is seen of the person, bool (h, w), in its window.
     """
     if not seen.any():
         return np.zeros(len(figure.keypoints), int)
@@ -84,13 +77,8 @@ def keypoint_visibility(figure: Figure, seen: np.ndarray) -> np.ndarray:
 def person_annotation(scene: Scene, index: int) -> dict[str, Any] | None:
     """A person's annotation without ids, None where too little is seen.
 
-    Args:
-        scene: The picture.
-        index: The person's place in ``scene.people``.
-
-    Returns:
-        ``bbox`` (x, y, w, h) and ``area`` of what is seen, its outline as
-        polygons in ``segmentation``, ``keypoints`` and ``num_keypoints``.
+    ``bbox`` (x, y, w, h), ``area`` and the polygons of ``segmentation`` are of
+    what is seen of ``scene.people[index]``.
     """
     figure = scene.people[index]
     seen, polygons = _outline(visible_mask(scene, index), (figure.x, figure.y))
@@ -156,9 +144,7 @@ def _plain_numbers(triples):
 def crowd_annotation(scene: Scene) -> dict[str, Any] | None:
     """One ``iscrowd`` region around the crowd, None where there is none.
 
-    Returns:
-        An annotation without ids, its ``segmentation`` an uncompressed RLE,
-        its keypoints all 0.
+    Its ``segmentation`` is an uncompressed RLE, its keypoints are all 0.
     """
     members = np.flatnonzero(scene.in_crowd)
     if not len(members):
@@ -185,14 +171,7 @@ def crowd_annotation(scene: Scene) -> dict[str, Any] | None:
 
 
 def encode_rle(mask: np.ndarray) -> dict[str, list[int]]:
-    """COCO's uncompressed run lengths of a mask, down the columns.
-
-    Args:
-        mask: 0 or 1, (h, w).
-
-    Returns:
-        ``counts`` (beginning with zeros) and ``size`` (h, w).
-    """
+    """COCO's uncompressed run lengths of a mask (h, w), down the columns."""
     flat = np.asarray(mask, np.uint8).ravel(order='F')
     changes = np.flatnonzero(np.diff(flat)) + 1
     ends = np.concatenate([[0], changes, [flat.size]])
@@ -203,11 +182,9 @@ def encode_rle(mask: np.ndarray) -> dict[str, list[int]]:
 
 
 def scene_annotations(scene: Scene) -> list[tuple[int | None, dict]]:
-    """All annotations of a picture.
+    """All annotations of a picture, without ids.
 
-    Returns:
-        Pairs of the person's place in ``scene.people`` (None for the crowd
-        region) and the annotation without ids.
+    Each with the person's place in ``scene.people``, None for the crowd.
     """
     pairs = []
     for index, in_crowd in enumerate(scene.in_crowd):

@@ -62,7 +62,6 @@ class Figure:
         box: The whole figure's box (x1, y1, x2, y2), not cut by the frame.
         core: The box of head and trunk alone.
         stature: Pixels.
-        activity: Name of the pose's activity.
     """
 
     x: int
@@ -75,7 +74,6 @@ class Figure:
     box: tuple[float, float, float, float]
     core: tuple[float, float, float, float]
     stature: float
-    activity: str
 
 
 def _colours(look: Appearance) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -120,12 +118,9 @@ def _paint(parts, shade, look, pose, origin, scale, rng) -> np.ndarray:
     labels = cv2.merge([parts, parts, parts])
     main, with_shirt, with_legs = _colours(look)
     image = cv2.LUT(labels, main)
-    garments = (
-        (look.shirt, with_shirt, (Part.TORSO, Part.LEFT_UPPER_ARM)),
-        (look.trousers, with_legs, (Part.PELVIS, Part.LEFT_THIGH)),
-    )
+    garments = ((look.shirt, with_shirt), (look.trousers, with_legs))
     tilt = pose.view[2] + pose.torso[1]
-    for garment, table, _ in garments:
+    for garment, table in garments:
         if garment.pattern == 'plain':
             continue
         mask = pattern_mask(
@@ -159,18 +154,10 @@ def draw_figure(
 ) -> Figure | None:
     """Draw a person on an empty window.
 
-    Args:
-        pose: Angles and view.
-        look: Shape and clothes.
-        stature: Height of the upright body in pixels.
-        origin: x and y of the pelvis in image pixels.
-        image_size: Width and height of the image.
-        rng: Source of randomness (folds of the cloth).
-        light: Where the light comes from (x right, y down). Defaults to
-            (-0.5, -0.8).
-
-    Returns:
-        The figure, or None where nothing of it is in the image.
+    ``stature`` is the height of the upright body and ``origin`` the pelvis (x,
+    y), in pixels of an image of ``image_size`` (w, h). The light comes from
+    the direction ``light`` (x right, y down). Returns None where nothing of
+    the person is in the image.
     """
     perspective = 0.12
     body = forward_kinematics(pose, look.proportions)
@@ -232,5 +219,4 @@ def draw_figure(
         box=box,
         core=core,
         stature=stature,
-        activity=pose.activity,
     )

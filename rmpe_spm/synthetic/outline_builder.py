@@ -65,14 +65,9 @@ _LEVELS = ((1.0, 0.0), (0.76, 0.16), (0.42, 0.34))
 
 
 class OutlineBuilder:
-    """Collects the pieces of one figure.
+    """Collects the pieces of one figure; see ``build_outlines``.
 
-    Args:
-        scale: Stature in pixels.
-        origin: x and y of the pelvis in pixels.
-        perspective: Growth of near parts, see ``build_outlines``.
-        light: Direction from which the light comes.
-        levels: Number of levels of the shading, at most 3.
+    ``levels`` is the number of levels of the shading, at most 3.
     """
 
     def __init__(self, scale, origin, perspective, light, levels):

@@ -4,9 +4,8 @@ import json
 import multiprocessing
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from ..errors import ConfigError
+from ..files import read_json, write_atomically
 from .coco_annotations import PERSON_CATEGORY, scene_annotations
 from .person_detector import simulate_detections
 from .scene import compose_scene
@@ -47,14 +48,14 @@ def generate_sample(
     """Generate one picture with its annotations and detections.
 
     Args:
-        split: 'train' or 'val'; their pictures never agree.
-        number: The picture's number in the split, from 1; its image id.
-        seed: Seed of the data set.
-        size: Width and height in pixels. Defaults to (640, 480).
+        split (str): 'train' or 'val'; their pictures never agree.
+        number (int): The picture's number in the split, from 1; its image id.
+        seed (int): Seed of the data set.
+        size (tuple): Width and height in pixels. Defaults to (640, 480).
 
     Returns:
-        The picture, uint8 (h, w, 3), BGR; its annotations in COCO's form
-        without ``id``; its detections as COCO results.
+        tuple: The picture, uint8 (h, w, 3), BGR; its annotations in COCO's
+        form without ``id``; its detections as COCO results.
     """
     rng = np.random.default_rng([seed, SPLITS.index(split), number])
     scene = compose_scene(rng, size)
@@ -78,18 +79,14 @@ def generate_sample(
 
 
 def _write_sample(number, split, seed, size, folder):
+    """Write one picture; its entries in the annotation files."""
     image, annotations, detections = generate_sample(split, number, seed, size)
     name = f'{number:012d}.jpg'
     quality = 80 + number % 16
     path = folder / name
     if not cv2.imwrite(str(path), image, (cv2.IMWRITE_JPEG_QUALITY, quality)):
         raise OSError(f'{path} cannot be written: is the disk full?')
-    info = {
-        'id': number,
-        'file_name': name,
-        'width': size[0],
-        'height': size[1],
-    }
+    info = dict(id=number, file_name=name, width=size[0], height=size[1])
     return info, annotations, detections
 
 
@@ -114,21 +111,21 @@ def generate_dataset(
     finished data set with the same arguments is left as it is.
 
     Args:
-        root: The folder; made if missing.
-        num_train: Number of training pictures.
-        num_val: Number of validation pictures.
-        seed: Seed. Defaults to 0.
-        size: Width and height in pixels. Defaults to (640, 480).
-        workers: Processes. Defaults to None: one for each core that this
-            process may use.
-        progress: Whether to show a bar. Defaults to True.
+        root (str | Path): The folder; made if missing.
+        num_train (int): Number of training pictures.
+        num_val (int): Number of validation pictures.
+        seed (int): Seed. Defaults to 0.
+        size (tuple): Width and height in pixels. Defaults to (640, 480).
+        workers (int, optional): Processes. Defaults to None: one for each core
+            that this process may use.
+        progress (bool): Whether to show a bar. Defaults to True.
 
     Returns:
-        ``root`` as a path.
+        Path: The folder.
 
     Raises:
-        ValueError: If a number, the size or ``workers`` is too small, or
-            ``root`` holds something else.
+        ValueError: A number, the size or ``workers`` is too small, or the
+            folder holds something else.
     """
     if num_train < 0 or num_val < 0 or seed < 0:
         raise ValueError(
@@ -156,40 +153,44 @@ def generate_dataset(
     for path in old:
         if path.name != _UNFINISHED:
             path.unlink()
-    for folder in ('annotations', 'detections', *(s + '2017' for s in SPLITS)):
-        (root / folder).mkdir(parents=True, exist_ok=True)
     for split, count in zip(SPLITS, (num_train, num_val), strict=True):
-        samples = _generate_split(
-            split, count, seed, size, root / f'{split}2017', workers, progress
+        folder = root / f'{split}2017'
+        folder.mkdir(exist_ok=True)
+        write = partial(
+            _write_sample, split=split, seed=seed, size=size, folder=folder
         )
+        bar = partial(
+            tqdm,
+            total=count,
+            desc=f'{split} pictures',
+            unit='img',
+            disable=not progress,
+        )
+        samples = _in_processes(write, count, workers or usable_cores(), bar)
         _write_annotations(root, split, samples, record)
-    _dump(record, root / _RECORD, indent=1)
+    write_atomically(root / _RECORD, json.dumps(record, indent=1))
     (root / _UNFINISHED).unlink()
     return root
 
 
 def _is_finished(root: Path, record: dict) -> bool:
-    return (
-        _read_record(root) == record
-        and all(
-            (root / name).is_file()
-            for split in SPLITS
-            for name in _json_files(split)
-        )
-        and all(
-            sum(1 for _ in (root / f'{split}2017').glob('*.jpg'))
-            == record[f'num_{split}']
-            for split in SPLITS
-        )
-    )
+    if _read_record(root) != record:
+        return False
+    for split in SPLITS:
+        number = sum(1 for _ in (root / f'{split}2017').glob('*.jpg'))
+        files = [root / name for name in _json_files(split)]
+        if number != record[f'num_{split}'] or not all(
+            path.is_file() for path in files
+        ):
+            return False
+    return True
 
 
 def _read_record(root: Path) -> dict | None:
     """Read how a data set was made, None where that is not known."""
-    path = root / _RECORD
     try:
-        record = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError):
+        record = read_json(root / _RECORD)
+    except (OSError, ConfigError):
         return None
     known = isinstance(record, dict) and record.get('format') == _FORMAT
     return record if known else None
@@ -227,18 +228,11 @@ def _own_files(root: Path) -> list[Path]:
     return own
 
 
-def _generate_split(
-    split, count, seed, size, folder, workers, progress
+def _in_processes(
+    write: Callable, count: int, workers: int, bar: Callable
 ) -> Iterator[tuple[dict, list, list]]:
-    write = partial(
-        _write_sample, split=split, seed=seed, size=size, folder=folder
-    )
+    """Write the pictures from number 1 on; their entries, in order."""
     numbers = range(1, count + 1)
-    workers = workers or usable_cores()
-    bar = partial(
-        tqdm, total=count, desc=f'{split} pictures', unit='img',
-        disable=not progress,
-    )  # fmt: skip
     if workers == 1 or count <= _CHUNK:
         yield from bar(map(write, numbers))
         return
@@ -247,27 +241,18 @@ def _generate_split(
     context = multiprocessing.get_context(
         'fork' if 'fork' in methods else None
     )
-    with (
-        _one_opencv_thread(),
-        ProcessPoolExecutor(
-            workers, mp_context=context, initializer=cv2.setNumThreads,
-            initargs=(1,),
-        ) as pool,
-    ):  # fmt: skip
-        try:
-            yield from bar(pool.map(write, numbers, chunksize=_CHUNK))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-@contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-    """Stop OpenCV's threads: forked workers would wait for them for ever."""
     threads = cv2.getNumThreads()
+    # Forked workers would wait for OpenCV's threads for ever.
     cv2.setNumThreads(1)
     try:
-        yield
+        with ProcessPoolExecutor(
+            workers, context, initializer=cv2.setNumThreads, initargs=(1,)
+        ) as pool:
+            try:
+                yield from bar(pool.map(write, numbers, chunksize=_CHUNK))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
     finally:
         cv2.setNumThreads(threads)
 
@@ -289,8 +274,4 @@ def _write_annotations(root, split, samples, record) -> None:
     for name, part in zip(
         _json_files(split), (content, detections), strict=True
     ):
-        _dump(part, root / name)
-
-
-def _dump(content: Any, path: Path, indent: int | None = None) -> None:
-    path.write_text(json.dumps(content, indent=indent), encoding='utf-8')
+        write_atomically(root / name, json.dumps(part))

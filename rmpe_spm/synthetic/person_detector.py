@@ -14,13 +14,9 @@ MIN_SCORE = 0.02
 def limb_reach(figure: Figure, bbox_xyxy: np.ndarray) -> np.ndarray:
     """How far the box reaches beyond head and trunk at each side.
 
-    Args:
-        figure: The person.
-        bbox_xyxy: The box (4,) of what is seen of it, pixels.
-
-    Returns:
-        Pixels (4,) from the box's left, top, right and bottom side inwards
-        to head and trunk, at least 0, at most the box's width and height.
+    Pixels (4,) from the left, top, right and bottom side of ``bbox_xyxy``, the
+    box of what is seen of the person, inwards to head and trunk; at least 0,
+    at most the box's width and height.
     """
     core = np.asarray(figure.core)
     inwards = np.array([1, 1, -1, -1])
@@ -95,14 +91,9 @@ def simulate_detections(
     people and halves of people; boxes that overlap a better one by more than
     an IoU of ``NMS_IOU`` are gone.
 
-    Args:
-        rng: Source of randomness.
-        scene: The picture.
-        bboxes_xywh: The annotated box of each person, by the place in
-            ``scene.people``.
-
-    Returns:
-        Rows of x1, y1, x2, y2, score, (N, 5), best first, in the frame.
+    ``bboxes_xywh`` has the annotated box of each person, by the place in
+    ``scene.people``. Returns rows of x1, y1, x2, y2, score, (N, 5), best
+    first, in the frame.
     """
     height, width = scene.owners.shape
     groups = [_false_boxes(rng, (width, height))]

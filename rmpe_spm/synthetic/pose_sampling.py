@@ -59,6 +59,11 @@ def _leg(flexion, abduction, knee, ankle=0.0):
     )
 
 
+def _pair(side, limb, other):
+    """Limbs of the left and right side, of which 0 and 1 have the first."""
+    return (other, limb) if side else (limb, other)
+
+
 def _free_arm(rng: np.random.Generator, pitch: float = 0.0):
     """An arm of somebody who stands or sits: one of the usual gestures."""
     kind = rng.random()
@@ -88,26 +93,30 @@ def _sample_limbs(activity: str, rng: np.random.Generator):
         front = int(rng.integers(2))
         swing = u(12, 32)
         pitch = n(4, 4)
-        pair = [None, None]
-        pair[front] = _leg(swing, abs(n(2, 2)), u(0, 15), n(0, 6))
-        pair[1 - front] = _leg(-swing * 0.8, abs(n(2, 2)), u(5, 45), n(-8, 8))
-        legs = tuple(pair)
+        legs = _pair(
+            front,
+            _leg(swing, abs(n(2, 2)), u(0, 15), n(0, 6)),
+            _leg(-swing * 0.8, abs(n(2, 2)), u(5, 45), n(-8, 8)),
+        )
         if rng.random() < 0.75:
-            pair = [None, None]
-            pair[1 - front] = _arm(swing * u(0.6, 1.4), n(8, 5), u(5, 50))
-            pair[front] = _arm(-swing * u(0.6, 1.3), n(8, 5), u(5, 40))
-            arms = tuple(pair)
+            arms = _pair(
+                1 - front,
+                _arm(swing * u(0.6, 1.4), n(8, 5), u(5, 50)),
+                _arm(-swing * u(0.6, 1.3), n(8, 5), u(5, 40)),
+            )
     elif activity == 'run':
         front = int(rng.integers(2))
         pitch = n(12, 6)
-        pair = [None, None]
-        pair[front] = _leg(u(25, 80), abs(n(2, 3)), u(30, 110), n(0, 8))
-        pair[1 - front] = _leg(u(-30, 5), abs(n(2, 3)), u(10, 100), -20)
-        legs = tuple(pair)
-        pair = [None, None]
-        pair[1 - front] = _arm(u(10, 60), n(10, 6), u(65, 125), 0.5, 0.2)
-        pair[front] = _arm(u(-55, -5), n(14, 7), u(60, 115), 0.3, 0.1)
-        arms = tuple(pair)
+        legs = _pair(
+            front,
+            _leg(u(25, 80), abs(n(2, 3)), u(30, 110), n(0, 8)),
+            _leg(u(-30, 5), abs(n(2, 3)), u(10, 100), -20),
+        )
+        arms = _pair(
+            1 - front,
+            _arm(u(10, 60), n(10, 6), u(65, 125), 0.5, 0.2),
+            _arm(u(-55, -5), n(14, 7), u(60, 115), 0.3, 0.1),
+        )
     elif activity == 'sit':
         pitch = n(5, 12)
         spread = abs(n(10, 9))
@@ -143,10 +152,11 @@ def _sample_limbs(activity: str, rng: np.random.Generator):
         legs = tuple(_leg(u(-5, 25), abs(n(6, 5)), u(0, 40)) for _ in range(2))
     elif activity == 'kick':
         kicking = int(rng.integers(2))
-        pair = [None, None]
-        pair[kicking] = _leg(u(40, 110), u(0, 45), u(0, 60), -20)
-        pair[1 - kicking] = _leg(n(0, 8), abs(n(4, 3)), u(0, 25))
-        legs = tuple(pair)
+        legs = _pair(
+            kicking,
+            _leg(u(40, 110), u(0, 45), u(0, 60), -20),
+            _leg(n(0, 8), abs(n(4, 3)), u(0, 25)),
+        )
         pitch = n(-5, 8)
         arms = tuple(
             _arm(u(-10, 70), u(20, 90), abs(n(25, 25)), 0.3, 0.3)
@@ -170,13 +180,8 @@ def _sample_limbs(activity: str, rng: np.random.Generator):
 def sample_pose(rng: np.random.Generator, activity: str | None = None) -> Pose:
     """Sample a plausible pose, seen from somewhere.
 
-    Args:
-        rng: Source of randomness.
-        activity: Name in ``ACTIVITIES``; drawn with their weights if not
-            given. Defaults to None.
-
-    Returns:
-        The pose, all of its angles within ``JOINT_LIMITS``.
+    All of its angles are within ``JOINT_LIMITS``. The activity is drawn with
+    the weights of ``ACTIVITIES`` if it is not given.
     """
     if activity is None:
         names = tuple(ACTIVITIES)
@@ -201,7 +206,6 @@ def sample_pose(rng: np.random.Generator, activity: str | None = None) -> Pose:
         roll = (90 if rng.random() < 0.5 else -90) + n(0, 14)
         camera_pitch = n(0, 10)
     return Pose(
-        activity=activity,
         torso=(
             _clip('torso_pitch', pitch),
             _clip('torso_roll', n(0, 5)),

@@ -54,17 +54,10 @@ class Scene:
 def sample_placements(
     rng: np.random.Generator, size: tuple[int, int]
 ) -> list[Placement]:
-    """Sample where the people of a picture are, the farthest first.
+    """Sample where the people of a picture are, in painting order.
 
     People are of one order of size, about half of them close to another
     one, and cut by the frame where they happen to reach over it.
-
-    Args:
-        rng: Source of randomness.
-        size: Width and height in pixels.
-
-    Returns:
-        The places, in painting order.
     """
     counts = tuple(PEOPLE_COUNTS)
     weights = np.fromiter(PEOPLE_COUNTS.values(), float)
@@ -117,14 +110,9 @@ def _sample_crowd(rng, size):
 def compose_scene(
     rng: np.random.Generator, size: tuple[int, int] = (640, 480)
 ) -> Scene:
-    """Draw a picture of people.
+    """Draw a picture of people, those in front painted over the others.
 
-    Args:
-        rng: Source of randomness; all of the picture depends on it alone.
-        size: Width and height in pixels. Defaults to (640, 480).
-
-    Returns:
-        The picture with its people, those in front painted over the others.
+    All of it depends on ``rng`` alone; ``size`` is (w, h) in pixels.
     """
     image = draw_background(rng, size)
     owners = np.zeros(image.shape[:2], np.uint8)

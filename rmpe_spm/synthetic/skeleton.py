@@ -46,7 +46,6 @@ class Pose:
     viewer, arms hanging down.
 
     Attributes:
-        activity: Name in ``pose_sampling.ACTIVITIES``.
         torso: Pitch (forward), roll (to the left) and twist.
         head: Pitch, yaw and roll relative to the chest.
         arms: Per side flexion, abduction, elbow, and the weights of inward,
@@ -56,7 +55,6 @@ class Pose:
             and roll in the image plane.
     """
 
-    activity: str = 'stand'
     torso: tuple[float, float, float] = (0.0, 0.0, 0.0)
     head: tuple[float, float, float] = (0.0, 0.0, 0.0)
     arms: tuple[tuple[float, ...], ...] = ((0.0, 0.0, 0.0, 0.3, 0.1, 1.0),) * 2
@@ -89,10 +87,8 @@ def limb_direction(
 ) -> tuple[float, float, float]:
     """Unit direction of a limb that hangs down at zero angles.
 
-    Args:
-        side: 1 for the left, -1 for the right.
-        flexion: Swing forward, degrees.
-        abduction: Swing outward, degrees.
+    ``side`` is 1 for the left, -1 for the right; flexion swings it forward,
+    abduction outward, in degrees.
     """
     f, a = math.radians(flexion), math.radians(abduction)
     return (
@@ -119,13 +115,8 @@ def _forearm_direction(side, arm):
 def forward_kinematics(pose: Pose, proportions: BodyProportions) -> Body3D:
     """Place the joints of a pose.
 
-    Args:
-        pose: The angles.
-        proportions: Lengths of the segments, fractions of the stature.
-
-    Returns:
-        Joints and frames in the camera frame, unit: the stature; the
-        columns of a frame are the part's left, up and forward.
+    Joints and frames are in the camera frame, unit: the stature; the columns
+    of a frame are the part's left, up and forward.
     """
     p = proportions
     yaw, camera_pitch, roll = pose.view

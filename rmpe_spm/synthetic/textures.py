@@ -17,17 +17,11 @@ def octave_noise(
     cells: tuple[int, ...],
     channels: int = 1,
 ) -> np.ndarray:
-    """Smooth noise: a weighted sum of upsampled random grids.
+    """Smooth noise around 128: a weighted sum of upsampled random grids.
 
-    Args:
-        rng: Source of randomness.
-        size: Width and height in pixels.
-        cells: Number of cells across, one entry an octave, coarse first;
-            an octave weighs half as much as the one before.
-        channels: Number of channels. Defaults to 1.
-
-    Returns:
-        uint8 of shape (h, w) or (h, w, channels), values around 128.
+    ``cells`` is the number of cells across, one entry an octave, coarse first;
+    an octave weighs half as much as the one before. Returns uint8, (h, w) or
+    (h, w, channels), for a ``size`` (w, h).
     """
     width, height = size
     total = None
@@ -99,17 +93,10 @@ def pattern_mask(
     centre: tuple[float, float],
     size: tuple[int, int],
 ) -> np.ndarray:
-    """A pattern drawn at some period, direction and place.
+    """A pattern drawn at some period, direction and place, uint8 0 or 255.
 
-    Args:
-        pattern: 'stripes', 'checks' or 'noise'.
-        period: Pixels.
-        angle: Degrees; 0 has the stripes along x.
-        centre: x and y of the pixel at the pattern's origin.
-        size: Width and height of the result.
-
-    Returns:
-        uint8 (h, w), 0 or 255.
+    ``period`` in pixels, ``angle`` in degrees (0 has the stripes along x),
+    ``centre`` (x, y) the pixel at the pattern's origin, ``size`` (w, h).
     """
     scale = _PERIOD / max(period, 3.0)
     c = scale * np.cos(np.deg2rad(angle))

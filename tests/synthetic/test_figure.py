@@ -1,10 +1,136 @@
 import numpy as np
+import pytest
 
 from rmpe_spm.synthetic.appearance import Appearance
+from rmpe_spm.synthetic.body_parts import (
+    build_outlines,
+    face_points,
+    face_turned_away,
+)
 from rmpe_spm.synthetic.figure import KEYPOINT_NAMES, OWN_PARTS, draw_figure
-from rmpe_spm.synthetic.outline_builder import Part
+from rmpe_spm.synthetic.outline_builder import OutlineBuilder, Part
 from rmpe_spm.synthetic.pose_sampling import sample_pose
-from rmpe_spm.synthetic.skeleton import Pose
+from rmpe_spm.synthetic.skeleton import JOINT, Pose, forward_kinematics
+
+
+def builder(perspective=0.0, levels=1):
+    return OutlineBuilder(100.0, (50, 60), perspective, (0, 0), levels)
+
+
+def test_projection_by_hand():
+    points = np.array([(0.1, 0.2, 0.0), (0.1, 0.2, 0.5)])
+    flat = builder().project(points)
+    np.testing.assert_allclose(flat, [(60, 40), (60, 40)])
+    near = builder(perspective=0.4).project(points)
+    np.testing.assert_allclose(near, [(60, 40), (62.5, 35)])
+
+
+def test_a_capsule_is_as_long_and_as_wide_as_said():
+    build = builder()
+    start, end = np.array([-0.1, 0, 0]), np.array([0.2, 0, 0])
+    build.capsule(Part.LEFT_THIGH, start, end, 0.05, 0.02)
+    (outline,) = build.build()
+    polygon = outline.polygons[0]
+    assert outline.part == Part.LEFT_THIGH
+    np.testing.assert_allclose(polygon.min(0), (35, 55))
+    np.testing.assert_allclose(polygon.max(0), (72, 65))
+
+
+def test_a_capsule_seen_from_its_end_is_a_disc():
+    build = builder()
+    point = np.array([0.0, 0, 0])
+    build.capsule(Part.PUPIL, point, point, 0.1, 0.1)
+    (outline,) = build.build()
+    radii = np.linalg.norm(outline.polygons[0] - (50, 60), axis=1)
+    np.testing.assert_allclose(radii, 10)
+
+
+def test_pieces_come_far_to_near():
+    build = builder()
+    square = np.array([(0, 0, 0), (0.1, 0, 0), (0.1, 0.1, 0), (0, 0.1, 0.0)])
+    build.hull(Part.TORSO, square + (0, 0, 0.1))
+    build.hull(Part.PELVIS, square - (0, 0, 0.1))
+    build.hull(Part.SKIRT, square, bias=0.5)
+    point = np.zeros(3)
+    build.capsule(Part.NECK, point, point, 0.1, 0.1)
+    order = [outline.part for outline in build.build()]
+    assert order == [Part.PELVIS, Part.NECK, Part.TORSO, Part.SKIRT]
+
+
+def test_shading_levels_lie_inside_the_piece():
+    build = builder(levels=3)
+    square = np.array([(0, 0, 0), (0.1, 0, 0), (0.1, 0.1, 0), (0, 0.1, 0.0)])
+    build.hull(Part.TORSO, square)
+    point = np.zeros(3)
+    build.capsule(Part.NECK, point, point, 0.1, 0.1)
+    for outline in build.build():
+        outer, middle, inner = outline.polygons
+        for small, large in ((middle, outer), (inner, middle)):
+            assert (small.min(0) > large.min(0)).all()
+            assert (small.max(0) < large.max(0)).all()
+
+
+def body_seen_from(yaw):
+    return forward_kinematics(Pose(view=(yaw, 0, 0)), Appearance().proportions)
+
+
+def test_outlines_lie_around_their_joints():
+    body = body_seen_from(0)
+    outlines = build_outlines(body, Appearance(), 200, (300, 200), 0.0)
+    boxes = {}
+    for outline in outlines:
+        polygon = outline.polygons[0]
+        boxes.setdefault(outline.part, (polygon.min(0), polygon.max(0)))
+    for part, joint in (
+        (Part.LEFT_FOREARM, 'left_wrist'),
+        (Part.RIGHT_THIGH, 'right_knee'),
+        (Part.HEAD, 'head'),
+        (Part.TORSO, 'chest'),
+    ):
+        x, y, _ = body.joints[JOINT[joint]]
+        point = np.array([300 + 200 * x, 200 - 200 * y])
+        low, high = boxes[part]
+        assert (low < point).all() and (point < high).all(), part
+
+
+def test_near_parts_are_painted_last():
+    body = body_seen_from(90)  # the left side is away from the viewer
+    far = 'left' if body.joints[JOINT['left_hip']][2] < 0 else 'right'
+    order = [
+        outline.part
+        for outline in build_outlines(body, Appearance(), 200, (0, 0))
+    ]
+    thighs = (Part.LEFT_THIGH, Part.RIGHT_THIGH)
+    first = min(thighs, key=order.index)
+    assert first == (Part.LEFT_THIGH if far == 'left' else Part.RIGHT_THIGH)
+
+
+@pytest.mark.parametrize(
+    'yaw, hidden',
+    [
+        (0, [False] * 5),
+        (180, [True, True, True, False, False]),
+    ],
+)
+def test_what_of_the_face_is_turned_away(yaw, hidden):
+    away = face_turned_away(body_seen_from(yaw), Appearance())
+    assert away.tolist() == hidden
+
+
+def test_long_hair_hides_the_ears():
+    look = Appearance(hair_style='long')
+    assert face_turned_away(body_seen_from(0), look)[3:].all()
+
+
+def test_from_one_side_one_ear_shows():
+    away = face_turned_away(body_seen_from(90), Appearance())
+    assert away[3] != away[4]
+
+
+def test_left_eye_is_on_the_right_of_a_frontal_picture():
+    points = face_points(body_seen_from(0), Appearance())
+    assert points[1, 0] > points[0, 0] > points[2, 0]
+    assert points[1, 1] > points[0, 1]
 
 
 def draw(pose=None, stature=200, origin=(150, 130), size=(300, 300)):

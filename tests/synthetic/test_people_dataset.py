@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,11 @@ import numpy as np
 import pytest
 from xtcocotools.coco import COCO
 
-from rmpe_spm.synthetic.people_dataset import generate_dataset, generate_sample
+from rmpe_spm.synthetic.people_dataset import (
+    generate_dataset,
+    generate_sample,
+    usable_cores,
+)
 
 SIZE = (160, 120)
 
@@ -82,7 +87,7 @@ def test_workers_after_opencv_has_had_threads(tmp_path):
     """Threads do not survive a fork; the workers waited for them."""
     script = (
         'import sys, cv2, numpy\n'
-        'from rmpe_spm.datasets.generators import generate_dataset\n'
+        'from rmpe_spm.synthetic.people_dataset import generate_dataset\n'
         'cv2.setNumThreads(4)\n'
         'cv2.GaussianBlur(numpy.zeros((1500, 1500, 3), "u1"), (31, 31), 9)\n'
         'generate_dataset(\n'
@@ -257,3 +262,23 @@ def test_a_set_that_lacks_a_file_is_made_anew(dataset, tmp_path, name):
 def test_bad_arguments(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
         generate(tmp_path / 'x', **arguments)
+
+
+def test_what_the_process_may_use_counts(monkeypatch):
+    monkeypatch.setattr(os, 'cpu_count', lambda: 128)
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: {3, 7}, False)
+    assert usable_cores() == 2
+    monkeypatch.delattr(os, 'sched_getaffinity')
+    assert usable_cores() == 128
+
+
+@pytest.mark.skipif(
+    not hasattr(os, 'sched_setaffinity'), reason='not on this system'
+)
+def test_a_process_bound_to_a_core():
+    cores = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(cores)})
+        assert usable_cores() == 1
+    finally:
+        os.sched_setaffinity(0, cores)

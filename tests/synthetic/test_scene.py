@@ -1,7 +1,23 @@
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycocotools import mask as mask_api
 
+from rmpe_spm.synthetic.coco_annotations import (
+    MIN_AREA,
+    MIN_AREA_WITH_KEYPOINTS,
+    crowd_annotation,
+    encode_rle,
+    keypoint_visibility,
+    person_annotation,
+    scene_annotations,
+    visible_mask,
+)
+from rmpe_spm.synthetic.figure import KEYPOINT_NAMES, Figure
+from rmpe_spm.synthetic.outline_builder import Part
 from rmpe_spm.synthetic.scene import (
     CROWD_SHARE,
     PEOPLE_COUNTS,
@@ -71,3 +87,156 @@ def test_same_seed_same_scene():
     )
     np.testing.assert_array_equal(first.image, second.image)
     np.testing.assert_array_equal(first.owners, second.owners)
+
+
+WRIST = KEYPOINT_NAMES.index('left_wrist')
+
+
+def block(x, y, size, part, keypoint):
+    """A person that is a square of one part, all joints at one point."""
+    own_parts = np.zeros((17, 64), bool)
+    own_parts[WRIST, Part.LEFT_HAND] = True
+    return Figure(
+        x=x,
+        y=y,
+        image=np.zeros((size, size, 3), np.uint8),
+        parts=np.full((size, size), part, np.uint8),
+        keypoints=np.tile(np.array(keypoint, float), (17, 1)),
+        own_parts=own_parts,
+        radii=np.full(17, 2.0),
+        box=(x, y, x + size, y + size),
+        core=(x, y, x + size, y + size),
+        stature=50.0,
+    )
+
+
+def scene_of(*figures, in_crowd=None, size=(100, 80)):
+    owners = np.zeros(size[::-1], np.uint8)
+    for number, figure in enumerate(figures, start=1):
+        h, w = figure.parts.shape
+        owners[figure.y : figure.y + h, figure.x : figure.x + w] = number
+    return SimpleNamespace(
+        image=np.zeros((*owners.shape, 3), np.uint8),
+        owners=owners,
+        people=list(figures),
+        in_crowd=in_crowd or [False] * len(figures),
+    )
+
+
+def flag_of(scene, index=0):
+    figure = scene.people[index]
+    return keypoint_visibility(figure, visible_mask(scene, index))[WRIST]
+
+
+def test_seen_on_its_own_part():
+    assert flag_of(scene_of(block(10, 10, 20, Part.LEFT_HAND, (20, 20)))) == 2
+
+
+def test_hidden_by_the_own_body():
+    assert flag_of(scene_of(block(10, 10, 20, Part.TORSO, (20, 20)))) == 1
+
+
+def test_hidden_by_another_person_but_near_what_is_seen():
+    back = block(10, 10, 20, Part.LEFT_HAND, (12, 20))
+    front = block(0, 10, 15, Part.TORSO, (5, 20))
+    assert flag_of(scene_of(back, front)) == 1
+
+
+def test_hidden_too_far_from_what_is_seen():
+    back = block(10, 10, 40, Part.LEFT_HAND, (12, 30))
+    front = block(0, 0, 45, Part.TORSO, (5, 20))
+    assert flag_of(scene_of(back, front)) == 0
+
+
+def test_a_rim_pixel_is_seen_through_its_neighbours():
+    # the joint's own pixel shows another part, a pixel aside its own does
+    figure = block(10, 10, 20, Part.LEFT_HAND, (20, 20))
+    figure.parts[10, 10] = Part.TORSO
+    assert flag_of(scene_of(figure)) == 2
+    figure.parts[10, 8:13] = Part.TORSO
+    figure.parts[11, 8:13] = Part.TORSO
+    assert flag_of(scene_of(figure)) == 1
+
+
+def test_out_of_frame_keypoints_are_not_labelled():
+    figure = block(80, 10, 20, Part.LEFT_HAND, (99.4, 20))
+    annotation = person_annotation(scene_of(figure), 0)
+    assert annotation['num_keypoints'] == 0
+    assert annotation['keypoints'] == [0] * 51
+
+
+def test_annotation_of_a_half_hidden_square_by_hand():
+    back = block(10, 10, 20, Part.LEFT_HAND, (12.26, 20))
+    front = block(20, 0, 40, Part.TORSO, (5, 20))
+    annotation = person_annotation(scene_of(back, front), 0)
+    assert annotation['bbox'] == [10, 10, 10, 20]
+    assert annotation['area'] == 200
+    # too few pixels are seen for keypoints
+    assert annotation['area'] < MIN_AREA_WITH_KEYPOINTS
+    assert annotation['num_keypoints'] == 0
+    alone = person_annotation(scene_of(back), 0)
+    assert alone['keypoints'][3 * WRIST :][:3] == [12.3, 20, 2]
+    assert alone['num_keypoints'] == 17  # the others count as covered
+
+
+def test_specks_are_in_neither_box_nor_polygons():
+    back = block(10, 10, 30, Part.LEFT_HAND, (12.26, 20))
+    front = block(20, 0, 60, Part.TORSO, (5, 20))
+    scene = scene_of(back, front)
+    before = person_annotation(scene, 0)
+    assert before['bbox'] == [10, 10, 10, 30]
+    scene.owners[30, 35] = scene.owners[15, 10]  # one pixel of the first
+    assert person_annotation(scene, 0) == before
+
+
+def test_hardly_seen_people_are_left_out():
+    back = block(10, 10, 20, Part.LEFT_HAND, (12, 20))
+    front = block(11, 10, 30, Part.TORSO, (20, 20))
+    assert person_annotation(scene_of(back, front), 0) is None
+    assert MIN_AREA > 20
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_polygons_cover_what_is_seen(seed):
+    scene = compose_scene(np.random.default_rng(seed), (320, 240))
+    height, width = scene.owners.shape
+    for index, annotation in scene_annotations(scene):
+        if index is None or annotation['area'] < 400:
+            continue
+        rles = mask_api.frPyObjects(annotation['segmentation'], height, width)
+        drawn = mask_api.decode(mask_api.merge(rles)).astype(bool)
+        seen = scene.owners == index + 1
+        assert (drawn & seen).sum() > 0.9 * (drawn | seen).sum()
+        corners = np.concatenate(annotation['segmentation']).reshape(-1, 2)
+        x, y, w, h = annotation['bbox']
+        bounds = [corners.min(axis=0), corners.max(axis=0)]
+        assert np.abs(bounds - np.array([[x, y], [x + w, y + h]])).max() <= 1
+        assert not seen[:, :x].any() and not seen[:y].any()
+        assert not seen[:, x + w :].any() and not seen[y + h :].any()
+        assert annotation['area'] == seen.sum()
+
+
+def test_rle_is_cocos():
+    rng = np.random.default_rng(0)
+    for shape in ((7, 5), (1, 9), (6, 6)):
+        mask = (rng.random(shape) < 0.4).astype(np.uint8)
+        rle = mask_api.frPyObjects(encode_rle(mask), *shape)
+        np.testing.assert_array_equal(mask_api.decode(rle), mask)
+    ones = np.ones((3, 2), np.uint8)
+    assert encode_rle(ones) == {'counts': [0, 6], 'size': [3, 2]}
+
+
+def test_a_crowd_is_one_region_without_those_in_front():
+    members = [block(5 * i, 10, 8, Part.TORSO, (5, 5)) for i in range(5)]
+    front = block(10, 0, 10, Part.TORSO, (15, 5))
+    scene = scene_of(*members, front, in_crowd=[True] * 5 + [False])
+    pairs = scene_annotations(scene)
+    assert [index for index, _ in pairs] == [5, None]
+    crowd = crowd_annotation(scene)
+    assert crowd['iscrowd'] == 1 and crowd['num_keypoints'] == 0
+    rle = mask_api.frPyObjects(crowd['segmentation'], *scene.owners.shape)
+    region = mask_api.decode(rle).astype(bool)
+    assert region[scene.owners == 1].all()
+    assert not region[scene.owners == 6].any()
+    assert crowd['area'] == region.sum()
+    assert crowd_annotation(scene_of(front)) is None

@@ -1,0 +1,134 @@
+import cv2
+import numpy as np
+import pytest
+
+from rmpe_spm.synthetic.appearance import (
+    random_colour,
+    random_skin,
+    sample_appearance,
+    sample_proportions,
+)
+from rmpe_spm.synthetic.background import (
+    draw_background,
+    paint_obstacle,
+    sample_obstacle,
+)
+from rmpe_spm.synthetic.textures import (
+    PATTERNS,
+    crop,
+    grain_bank,
+    noise_bank,
+    octave_noise,
+    pattern_bank,
+    pattern_mask,
+)
+
+
+def test_same_seed_same_looks():
+    looks = [sample_appearance(np.random.default_rng(3)) for _ in range(2)]
+    assert looks[0] == looks[1]
+    assert looks[0] != sample_appearance(np.random.default_rng(4))
+
+
+def test_every_kind_occurs_and_no_other():
+    rng = np.random.default_rng(0)
+    looks = [sample_appearance(rng) for _ in range(300)]
+    assert {look.hair_style for look in looks} == {
+        'short', 'long', 'bald', 'cap',
+    }  # fmt: skip
+    assert {look.sleeves for look in looks} == {'none', 'short', 'long'}
+    assert {look.legwear for look in looks} == {'trousers', 'shorts', 'skirt'}
+    assert {look.shirt.pattern for look in looks} == set(PATTERNS)
+    assert {look.backpack is None for look in looks} == {True, False}
+    assert all(0.75 <= look.girth <= 1.7 for look in looks)
+
+
+def test_children_have_large_heads():
+    rng = np.random.default_rng(0)
+    bodies = [sample_proportions(rng) for _ in range(500)]
+    heads = np.array([body.head_radii[1] for body in bodies])
+    children = heads > 0.085
+    assert 0.06 < children.mean() < 0.2
+    thighs = np.array([body.thigh for body in bodies])
+    assert thighs[children].mean() < 0.95 * thighs[~children].mean()
+
+
+def test_colours_are_colours():
+    rng = np.random.default_rng(0)
+    cloth = np.array([random_colour(rng) for _ in range(200)])
+    assert cloth.min() > -40 and cloth.max() < 290
+    skin = np.array([random_skin(rng) for _ in range(200)])
+    blue, green, red = skin.T
+    assert (blue < red).all() and (green < 1.2 * red).all()
+
+
+def test_banks_are_centred_and_the_same_each_time():
+    assert abs(noise_bank().mean() - 128) < 3
+    assert abs(grain_bank().mean() - 128) < 6
+    assert noise_bank() is noise_bank()
+
+
+def test_octave_noise_is_smooth_and_sized():
+    noise = octave_noise(np.random.default_rng(0), (64, 48), (3, 6), 3)
+    assert noise.shape == (48, 64, 3) and noise.dtype == np.uint8
+    steps = np.abs(np.diff(noise.astype(int), axis=1))
+    assert steps.mean() < 12 and noise.std() > 20
+
+
+def test_stripes_have_the_period_and_the_direction():
+    mask = pattern_mask('stripes', 16, 0, (0.0, 0.0), (40, 64))
+    assert set(np.unique(mask)) == {0, 255}
+    assert (mask == mask[:, :1]).all()
+    np.testing.assert_array_equal(mask[:48], mask[16:])
+    assert (mask[:16] != mask[8:24]).mean() > 0.9
+    turned = pattern_mask('stripes', 16, 90, (0.0, 0.0), (64, 40))
+    assert (turned == turned[:1]).all()
+
+
+def test_checks_alternate_both_ways():
+    bank = pattern_bank('checks')
+    np.testing.assert_array_equal(bank[:496], 255 - bank[16:])
+    np.testing.assert_array_equal(bank[:, :496], 255 - bank[:, 16:])
+
+
+def test_unknown_pattern_is_named():
+    with pytest.raises(ValueError, match="no pattern is called 'tartan'"):
+        pattern_bank('tartan')
+
+
+def test_crop_is_a_window_or_stretched():
+    bank = np.arange(400, dtype=np.uint8).reshape(20, 20)
+    window = crop(bank, np.random.default_rng(0), 5, 4)
+    assert window.shape == (4, 5)
+    assert (np.diff(window.astype(int), axis=1) == 1).all()
+    assert crop(bank, np.random.default_rng(0), 30, 10).shape == (10, 30)
+
+
+def test_backgrounds_differ_by_seed_only():
+    pictures = [
+        draw_background(np.random.default_rng(seed), (80, 60))
+        for seed in (1, 1, 2)
+    ]
+    assert pictures[0].shape == (60, 80, 3)
+    assert pictures[0].dtype == np.uint8
+    np.testing.assert_array_equal(pictures[0], pictures[1])
+    assert (pictures[0] != pictures[2]).mean() > 0.5
+
+
+@pytest.mark.parametrize('seed', range(12))
+def test_obstacles_are_convex_and_near_the_person(seed):
+    polygon = sample_obstacle(np.random.default_rng(seed), 100, 200, 120)
+    assert cv2.isContourConvex(polygon.astype(np.float32))
+    centre = polygon.mean(0)
+    assert abs(centre[0] - 100) < 120 and 0 < centre[1] < 260
+
+
+def test_an_obstacle_hides_its_inside_and_nothing_else():
+    image = np.zeros((40, 40, 3), np.uint8)
+    owners = np.full((40, 40), 7, np.uint8)
+    polygon = np.array([(10, 5), (20, 5), (20, 15), (10, 15)], float)
+    paint_obstacle(image, owners, polygon, np.random.default_rng(0))
+    inside = np.zeros((40, 40), bool)
+    inside[5:16, 10:21] = True
+    np.testing.assert_array_equal(owners == 0, inside)
+    assert not image[~inside].any()
