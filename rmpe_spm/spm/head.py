@@ -1,13 +1,14 @@
 """The head of SPM: roots and displacements, and from them poses."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 
 import torch
 import torch.nn as nn
 from mmengine.model import ModuleList
 from mmengine.structures import PixelData
 from mmpose.models.heads.base_head import BaseHead
-from mmpose.registry import KEYPOINT_CODECS, MODELS
+from mmpose.registry import KEYPOINT_CODECS, MODELS, TASK_UTILS
 from mmpose.utils.typing import OptConfigType, OptSampleList, Predictions
 from torch import Tensor
 
@@ -20,9 +21,9 @@ from .map_merging import (
 )
 from .postprocessing import (
     best_instances,
-    build_pose_nms,
     check_test_options,
     fit_to_images,
+    pose_nms_config,
     read_snapping,
     unpad_poses,
 )
@@ -78,12 +79,10 @@ class SPMHead(BaseHead):
             before. Defaults to ``False``.
         beta (float): Weight of the losses on displacements. Defaults to
             0.01.
-        heatmap_loss (dict): Loss of the root map. Defaults to
-            ``dict(type='MapL2Loss')``.
+        heatmap_loss, keypoint_loss (dict): Losses of the root map and of the
+            joints' heatmaps. Default to ``dict(type='MapL2Loss')``.
         displacement_loss (dict): Loss of the displacements. Defaults to
             ``dict(type='MapL1Loss')``.
-        keypoint_loss (dict): Loss of the joints' heatmaps. Defaults to
-            ``dict(type='MapL2Loss')``.
         joint_offset_loss (dict, optional): Loss of the displacements added
             up from the root to each joint, weighted by ``beta`` too. It
             also trains joints whose parents are not labelled. Needs a codec
@@ -102,8 +101,7 @@ class SPMHead(BaseHead):
       :class:`~rmpe_spm.MultiscaleBottomupPoseEstimator`: the maps of all
       sizes are averaged, or with ``pose_size_range`` (lowest, highest) each
       pose is taken from the inputs where the longer side of its joints' box
-      is in that range of pixels, which needs an NMS
-      (:func:`~rmpe_spm.spm.map_merging.merge_scale_poses`);
+      is in that range of pixels, which needs an NMS;
     - ``nms`` (dict): a pose NMS from ``TASK_UTILS``, for example
       ``dict(type='ParametricPoseNMS', preset='coco')``; or ``nms_dist_thr``,
       ``nms_joints_thr`` (nearby joints NMS, off by default);
@@ -160,9 +158,9 @@ class SPMHead(BaseHead):
         self._check_decoder(joint_offset_loss is not None)
         if num_stages > 1 and in_index != -1:
             raise ValueError(
-                f'SPMHead: in_index={in_index} chooses levels for one stage; '
-                f'with num_stages={num_stages} the stages take the last '
-                f'{num_stages} feature maps, one each: leave in_index out'
+                f'SPMHead: in_index={in_index} is for one stage; with '
+                f'num_stages={num_stages} the stages take the last feature '
+                'maps, one each: leave in_index out'
             )
 
         stage = dict(
@@ -194,6 +192,7 @@ class SPMHead(BaseHead):
         self.loss_module = nn.ModuleDict(
             {name: MODELS.build(config) for name, config in losses.items()}
         )
+        self._nms: tuple[dict | None, Callable | None] = None, None
 
     def _check_decoder(self, with_joint_offsets: bool) -> None:
         codec = self.decoder
@@ -256,7 +255,7 @@ class SPMHead(BaseHead):
             feats (Sequence[Tensor]): Features (B, C, H, W) of the stages.
             batch_data_samples (list[PoseDataSample]): Their ``gt_fields``
                 hold what the codec encoded.
-            train_cfg (dict, optional): Not used. Defaults to ``None``.
+            train_cfg (dict, optional): Not used.
 
         Returns:
             dict[str, Tensor]: ``loss/heatmap``, ``loss/displacement`` and
@@ -307,7 +306,7 @@ class SPMHead(BaseHead):
             batch_data_samples (list[PoseDataSample]): Meta information:
                 ``flip_indices`` for the flip test, ``aug_input_sizes`` and
                 ``aug_input_scales`` for the multi-scale test.
-            test_cfg (dict, optional): See above. Defaults to ``None``.
+            test_cfg (dict, optional): See above.
 
         Returns:
             list[InstanceData] | tuple[list[InstanceData], list[PixelData]]:
@@ -320,9 +319,7 @@ class SPMHead(BaseHead):
         """
         test_cfg = test_cfg or {}
         if self.decoder is None:
-            raise RuntimeError(
-                'SPMHead needs `decoder` (the codec) in its config to predict'
-            )
+            raise RuntimeError('SPMHead needs `decoder`, a codec, to predict')
         check_test_options(test_cfg, self.decoder.decode_max_instances)
         metas = [sample.metainfo for sample in batch_data_samples]
         if not test_cfg.get('multiscale_test', False):
@@ -348,7 +345,7 @@ class SPMHead(BaseHead):
         preds = best_instances(
             unpad_poses(poses, metas),
             test_cfg.get('max_num_people', 30),
-            build_pose_nms(test_cfg),
+            self._pose_nms(pose_nms_config(test_cfg)),
         )
         if not test_cfg.get('output_heatmaps', False):
             return preds
@@ -356,6 +353,14 @@ class SPMHead(BaseHead):
             PixelData(heatmaps=h.detach(), displacements=d.detach())
             for h, d in zip(*maps, strict=True)
         ]
+
+    def _pose_nms(self, config: dict | None) -> Callable | None:
+        """The NMS of a batch, built where its config is another one."""
+        if config != self._nms[0]:
+            nms = None if config is None else TASK_UTILS.build(config).batch
+            # a copy, since a sweep may change the config in place
+            self._nms = deepcopy(config), nms
+        return self._nms[1]
 
     def _predict_maps(
         self,

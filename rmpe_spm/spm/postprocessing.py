@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.structures import InstanceData
-from mmpose.registry import TASK_UTILS
 from torch import Tensor
 
 from ..poses import bboxes_around
@@ -27,11 +26,11 @@ _KNOWN_OPTIONS = (
 ImagePoses = tuple[list[np.ndarray], list[np.ndarray]]
 
 
-def build_pose_nms(test_cfg: Mapping[str, Any]) -> Callable | None:
-    """The ``batch`` of the pose NMS that is asked for, None without one.
+def pose_nms_config(test_cfg: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The config of the pose NMS that is asked for, None for none.
 
-    ``nms`` is its config; ``nms_dist_thr`` above 0 and ``nms_joints_thr`` are
-    mmpose's names for the nearby joints NMS.
+    ``nms``, or with ``nms_dist_thr`` above 0 and ``nms_joints_thr``, mmpose's
+    names, the nearby joints NMS.
     """
     config = test_cfg.get('nms', None)
     dist_thr = test_cfg.get('nms_dist_thr', 0)
@@ -41,7 +40,7 @@ def build_pose_nms(test_cfg: Mapping[str, Any]) -> Callable | None:
             dist_thr=dist_thr,
             num_nearby_joints=test_cfg.get('nms_joints_thr', None),
         )
-    return None if config is None else TASK_UTILS.build(config).batch
+    return config
 
 
 def read_snapping(test_cfg: Mapping[str, Any]) -> Snapping | None:
@@ -80,7 +79,7 @@ def check_test_options(
         raise ValueError(
             'SPMHead: test_cfg.pose_size_range needs multiscale_test=True'
         )
-    if build_pose_nms(test_cfg) is None:
+    if pose_nms_config(test_cfg) is None:
         raise ValueError(
             'SPMHead: test_cfg.pose_size_range may find a person in '
             'several sizes: set `nms_dist_thr` (or `nms`) too'

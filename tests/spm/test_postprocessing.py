@@ -9,11 +9,11 @@ from mmpose.registry import TASK_UTILS
 from rmpe_spm.spm.decoding import PaddedPoses
 from rmpe_spm.spm.postprocessing import (
     best_instances,
-    build_pose_nms,
     check_test_options,
     fit_to_images,
     image_regions,
     mask_padding,
+    pose_nms_config,
     unpad_poses,
 )
 from rmpe_spm.spm.test_time_augmentation import MultiscaleBottomupResize
@@ -219,18 +219,15 @@ def test_options_that_do_not(test_cfg, message):
 
 
 @pytest.mark.parametrize(
-    'test_cfg', [{}, dict(nms=None, nms_dist_thr=0, nms_joints_thr=8)], ids=str
-)
-def test_no_pose_nms(test_cfg):
-    assert build_pose_nms(test_cfg) is None
-
-
-@pytest.mark.parametrize(
     ('test_cfg', 'config'),
     [
+        ({}, None),
+        (dict(nms=None, nms_dist_thr=0, nms_joints_thr=8), None),
         (
             dict(nms_dist_thr=0.05),
-            dict(type='NearbyJointsNMS', dist_thr=0.05),
+            dict(
+                type='NearbyJointsNMS', dist_thr=0.05, num_nearby_joints=None
+            ),
         ),
         (
             dict(nms_dist_thr=0.05, nms_joints_thr=8),
@@ -241,5 +238,4 @@ def test_no_pose_nms(test_cfg):
     ids=str,
 )
 def test_the_pose_nms(test_cfg, config):
-    nms, wanted = build_pose_nms(test_cfg).__self__, TASK_UTILS.build(config)
-    assert type(nms) is type(wanted) and vars(nms) == vars(wanted)
+    assert pose_nms_config(test_cfg) == config

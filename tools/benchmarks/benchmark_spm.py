@@ -14,30 +14,11 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from mmpose.registry import KEYPOINT_CODECS, MODELS
 from mmpose.structures import PoseDataSample
-from mmpose.utils import register_all_modules
+
+import rmpe_spm  # noqa: F401 (before mmpose's models: it may lack operators)
 
 INPUT, MAP, RADIUS, JOINTS = (512, 512), (128, 128), 7, 17
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n', maxsplit=1)[0]
-    )
-    parser.add_argument(
-        '--repeats',
-        type=int,
-        default=5,
-        help='runs of SPR, all others have 20 times as many '
-        '(default: %(default)s)',
-    )
-    parser.add_argument(
-        '--device',
-        default='cpu',
-        help='where decoding runs (default: %(default)s)',
-    )
-    return parser.parse_args()
 
 
 def make_people(num: int) -> np.ndarray:
@@ -56,8 +37,6 @@ def fastest(run: Callable, repeats: int, device: str = 'cpu') -> float:
     """Milliseconds of the fastest of some runs."""
     best = np.inf
     for _ in range(repeats + 1):
-        if device != 'cpu':
-            torch.cuda.synchronize()
         start = perf_counter()
         run()
         if device != 'cpu':
@@ -71,6 +50,8 @@ def row(name: str, ours: float, theirs: float) -> None:
 
 
 def benchmark_encoding(repeats: int) -> None:
+    from mmpose.registry import KEYPOINT_CODECS
+
     print(f'{"encode, ms":38s}{"SPM":>10s}{"mmpose SPR":>12s}{"ratio":>10s}')
     maps = dict(input_size=INPUT, heatmap_size=MAP, sigma=RADIUS)
     for num, options, note in (
@@ -82,23 +63,26 @@ def benchmark_encoding(repeats: int) -> None:
         (20, dict(generate_keypoint_heatmaps=True), ', joint heatmaps too'),
     ):
         # SPR has no hierarchy, but heatmaps of the joints
-        shared = {k: v for k, v in options.items() if 'heatmaps' in k}
-        if shared:
-            shared['sigma'] = RADIUS, 3
-        ours = KEYPOINT_CODECS.build(
-            dict(type='HierarchicalSPRCodec', tau=RADIUS, **maps, **options)
-        )
-        theirs = KEYPOINT_CODECS.build(dict(type='SPR', **(maps | shared)))
+        theirs = dict(maps)
+        if 'generate_keypoint_heatmaps' in options:
+            theirs.update(options, sigma=(RADIUS, 3))
         people, visible = make_people(num), np.ones((num, JOINTS))
-        row(
-            f'{num} people{note}',
-            fastest(lambda: ours.encode(people, visible), 20 * repeats),  # noqa: B023
-            fastest(lambda: theirs.encode(people, visible), repeats),  # noqa: B023
-        )
+        times = []
+        for codec, count in (
+            (dict(type='HierarchicalSPRCodec', **maps, **options), 20),
+            (dict(type='SPR', **theirs), 1),
+        ):
+            encode = KEYPOINT_CODECS.build(codec).encode
+            times.append(
+                fastest(lambda: encode(people, visible), count * repeats)  # noqa: B023
+            )
+        row(f'{num} people{note}', *times)
 
 
-def build_heads(device: str) -> tuple:
+def build_heads(device: str) -> list:
     """SPM's head and DEKR's, both with keypoint heatmaps."""
+    from mmpose.registry import MODELS
+
     common = dict(
         input_size=INPUT,
         heatmap_size=MAP,
@@ -107,34 +91,31 @@ def build_heads(device: str) -> tuple:
     )
     ours = dict(
         type='SPMHead',
-        in_channels=8,
-        num_keypoints=JOINTS,
         keypoint_heatmaps=True,
         decoder=dict(type='HierarchicalSPRCodec', **common),
     )
     theirs = dict(
         type='DEKRHead',
-        in_channels=8,
-        num_keypoints=JOINTS,
         num_heatmap_filters=8,
         num_displacement_filters_per_keypoint=1,
         decoder=dict(type='SPR', sigma=(4, 2), **common),
     )
-    return tuple(
-        MODELS.build(head).to(device).eval() for head in (ours, theirs)
-    )
+    return [
+        MODELS.build(dict(head, in_channels=8, num_keypoints=JOINTS))
+        .to(device)
+        .eval()
+        for head in (ours, theirs)
+    ]
 
 
 def benchmark_decoding(repeats: int, device: str) -> None:
     ours, theirs = build_heads(device)
     people = make_people(30)
-
-    def encode(codec, key):
-        return torch.tensor(codec.encode(people)[key], device=device)[None]
-
-    keys = ('heatmaps', 'displacements')
-    our_maps = tuple(encode(ours.decoder, key) for key in keys)
-    their_maps = tuple(encode(theirs.decoder, key) for key in keys)
+    our_maps, their_maps = (
+        [torch.tensor(encoded[key], device=device)[None] for key in keys]
+        for keys in [('heatmaps', 'displacements')]
+        for encoded in (head.decoder.encode(people) for head in (ours, theirs))
+    )
     sample = PoseDataSample(metainfo=dict(img_path='an image'))
     nms = dict(nms_dist_thr=0.05)
 
@@ -153,16 +134,13 @@ def benchmark_decoding(repeats: int, device: str) -> None:
     title = f'decode 30 people, ms, {device}'
     print(f'\n{title:38s}{"SPM":>10s}{"DEKR":>12s}{"ratio":>10s}')
     dekr = fastest(decode_theirs, 20 * repeats, device)
+    parametric = dict(nms=dict(type='ParametricPoseNMS', preset='coco'))
     for name, config in (
-        ('no NMS beside DEKR with NMS', dict()),
+        ('no NMS beside DEKR with NMS', {}),
         ('both with nearby joints NMS', nms),
-        (
-            'ParametricPoseNMS beside DEKR with NMS',
-            dict(nms=dict(type='ParametricPoseNMS', preset='coco')),
-        ),
+        ('ParametricPoseNMS beside DEKR with NMS', parametric),
     ):
-        time = fastest(decode_ours(config), 20 * repeats, device)
-        row(name, time, dekr)
+        row(name, fastest(decode_ours(config), 20 * repeats, device), dekr)
     one, eight = (
         fastest(decode_ours({}, batch), 20 * repeats, device)
         for batch in (1, 8)
@@ -171,12 +149,17 @@ def benchmark_decoding(repeats: int, device: str) -> None:
 
 
 def main() -> None:
-    args = parse_args()
+    parser = argparse.ArgumentParser(
+        description=__doc__.split('\n', maxsplit=1)[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    text = 'runs of SPR, all others have 20 times as many'
+    parser.add_argument('--repeats', type=int, default=5, help=text)
+    text = 'where decoding runs'
+    parser.add_argument('--device', default='cpu', help=text)
+    args = parser.parse_args()
     warnings.simplefilter('ignore')
     torch.set_num_threads(1)
-    register_all_modules()
-    import rmpe_spm  # noqa: F401
-
     benchmark_encoding(args.repeats)
     with torch.inference_mode():
         benchmark_decoding(args.repeats, args.device)
