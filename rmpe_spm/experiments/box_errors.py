@@ -100,16 +100,8 @@ def amplify_errors(
     opposite sides come nearer to one another than ``MIN_SIDE`` pixels, or
     cross, the box keeps that length about their middle.
 
-    Args:
-        bboxes_xyxy (np.ndarray): Annotated boxes (N, 4) in pixels.
-        detections_xyxy (np.ndarray): The detection of each (N, 4).
-        factor (float): What the errors are multiplied by, at least 0.
-
-    Returns:
-        np.ndarray: The boxes (N, 4).
-
-    Raises:
-        ValueError: As :func:`shift_boxes`, or the numbers of boxes differ.
+    Boxes are (N, 4) in pixels. Errors are those of :func:`shift_boxes`; the
+    numbers of boxes must be the same.
     """
     boxes = _checked(bboxes_xyxy, factor)
     detections = _checked(detections_xyxy, factor)
@@ -163,15 +155,13 @@ def perturb_boxes(
     Args:
         annotations (Mapping): The content of a COCO keypoint file.
         kind (str): One of ``ERROR_KINDS``.
-        size (float): The size of the error; a factor for
-            ``'amplification'``.
+        size (float): The size of the error.
         detections (list, optional): The content of a COCO results file with
             person boxes, for ``'amplification'`` only. Defaults to None.
         seed (int): The seed of the directions. Defaults to 0.
 
     Returns:
-        list[dict]: ``image_id``, ``category_id``, ``bbox`` (xywh in pixels)
-        and ``score`` of each box: the content of a ``bbox_file``.
+        list[dict]: The content of a ``bbox_file``.
 
     Raises:
         ValueError: The kind is unknown, there are no detections where they
@@ -219,19 +209,12 @@ def perturb_boxes(
 
 
 def read_people(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the people of a data set in COCO's layout.
+    """Read the people of a test's data set in COCO's layout.
 
     Of MPII these are the people, with the boxes, of
     :class:`~rmpe_spm.MpiiMultiPersonDataset` in top-down
     mode; its annotations know no sizes of images, and its boxes are not
     clipped.
-
-    Args:
-        dataset (mapping): ``test_dataloader.dataset`` of a config, with
-            annotations in COCO's layout or of MPII.
-
-    Returns:
-        dict: ``images`` and ``annotations``.
 
     Raises:
         ConfigError: The annotations are missing or cannot be read.

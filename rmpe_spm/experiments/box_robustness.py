@@ -43,13 +43,7 @@ Curves = Mapping[str, Sequence[Mapping[tuple[str, float], float]]]
 
 
 class CurvePoint(NamedTuple):
-    """What a model reaches on boxes with errors of one size.
-
-    Attributes:
-        kind (str): The kind of error.
-        size (float): Its size.
-        metrics (dict): What the config's evaluators found.
-    """
+    """What a model reaches on boxes with errors of a kind and a size."""
 
     kind: str
     size: float
@@ -125,17 +119,8 @@ def write_box_sets(
 ) -> dict[tuple[str, float], Path]:
     """Write boxes with errors of many sizes, from the data of a test.
 
-    Args:
-        cfg (Config): Names annotations and detections in its
-            ``test_dataloader``.
-        folder (Path): Where to.
-        curves (Mapping): The sizes of each kind of error. Defaults to
-            ``CURVES``.
-        seed (int): The seed of the errors' directions. Defaults to 0.
-
-    Returns:
-        dict: The file of each kind and size. Size 0 is the annotated boxes,
-        one file for all kinds that start from them.
+    Returns the file of each kind and size. Size 0 is the annotated boxes, one
+    file for all kinds that start from them.
 
     Raises:
         ConfigError: The config names no detections where they are needed, or
@@ -171,16 +156,8 @@ def evaluate_on_boxes(
 ) -> Iterator[dict[str, float]]:
     """Evaluate a checkpoint on several sets of boxes, loading it once.
 
-    The metrics are those of ``tools/test.py`` with
-    ``test_dataloader.dataset.bbox_file`` set to each file.
-
-    Args:
-        cfg (Config): A top-down model with data and evaluators of the test.
-        checkpoint (str | Path): The trained weights.
-        bbox_files (Sequence): The boxes, COCO results.
-
-    Yields:
-        dict[str, float]: The metrics on the boxes of each file in turn.
+    Yields the metrics of ``tools/test.py`` with ``bbox_file`` of the test's
+    data set to each file in turn.
 
     Raises:
         ConfigError: The checkpoint is of another model.
@@ -205,14 +182,7 @@ def evaluate_on_boxes(
 
 
 def curve_tables(curves: Curves) -> str:
-    """Write AP against the size of the box error, a table a kind.
-
-    Args:
-        curves (Curves): Of each model and seed; all have the same points.
-
-    Returns:
-        str: Markdown tables with means and standard deviations.
-    """
+    """Write AP by the size of the error, a Markdown table a kind."""
     tables = []
     for kind in UNITS:
         rows = [
@@ -230,13 +200,9 @@ def curve_tables(curves: Curves) -> str:
 
 
 def doubling_summary(curves: Curves) -> str:
-    """Say what models lose from 1 to 2 times the detector's errors.
+    """Say what AP two models lose from 1 to 2 times the detector's errors.
 
-    Args:
-        curves (Curves): Of two models, the plain one first.
-
-    Returns:
-        str: The losses of AP, and the second over the first.
+    The first is the plain model, with whose loss the other's is compared.
     """
     losses = {
         name: [r[AMPLIFICATION, 1.0] - r[AMPLIFICATION, 2.0] for r in results]
@@ -251,13 +217,9 @@ def doubling_summary(curves: Curves) -> str:
 
 
 def draw_curves(curves: Curves) -> Figure:
-    """Draw AP against the size of the box error, a panel a kind.
+    """Draw AP against the size of the error, a panel a kind.
 
-    Args:
-        curves (Curves): Of each model and seed; all have the same points.
-
-    Returns:
-        Figure: Means over the seeds, with bands of a standard deviation.
+    Lines are means over the seeds, bands their standard deviation.
     """
     figure = Figure(figsize=(3.4 * len(UNITS), 3.4), layout='constrained')
     all_axes = figure.subplots(1, len(UNITS), sharey=True)

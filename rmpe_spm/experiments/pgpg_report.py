@@ -43,52 +43,35 @@ def write_report(
 
 
 def markdown_report(model: ProposalModel) -> str:
-    """Put the counts and the fitted numbers into tables.
-
-    Args:
-        model (ProposalModel): The fitted model with its provenance.
-
-    Returns:
-        str: The Markdown text, which shows the two pictures.
-    """
+    """Put the counts and the fitted numbers into tables."""
     provenance = model.provenance
-    files = [provenance['annotations'], provenance['detections']]
-    versions = [f'{k} {v}' for k, v in provenance['versions'].items()]
-    counts = provenance['counts'].items()
     groups = _named_groups(model)
-    text = (
+    counts = [
+        (key.replace('_', ' '), count)
+        for key, count in provenance['counts'].items()
+    ]
+    rows = [
+        [name, group.num_people, group.num_matches, *_sides(group)]
+        for name, group in groups
+    ]
+    fallen = [name for name, group in groups if group.offsets is None]
+    note = (
+        f"\nToo few matches for {', '.join(fallen)}: everybody's offsets "
+        'stand in.\n'
+    )
+    return (
         f'# Box errors of {provenance["detections"]["file"]}\n\n'
-        f'Fitted for `PGPGTransform` with\n\n    {provenance["command"]}\n\n'
-        f'on {provenance["date"]} (versions: {", ".join(versions)}).\n\n'
-        + markdown_table(
-            ['file', 'SHA-256'],
-            [(each['file'], f'`{each["sha256"]}`') for each in files],
-        )
-        + '\n'
-        + markdown_table(
-            ['count', ''], [(k.replace('_', ' '), v) for k, v in counts]
-        )
-        + f'\n## Atomic poses\n\n{_selection(model)}\n'
+        f'Fitted for `PGPGTransform` on {provenance["date"]} with\n\n'
+        f'    {provenance["command"]}\n\n'
+        f'{markdown_table(["count", ""], counts)}'
+        f'\n## Atomic poses\n\n{_selection(model)}\n'
         '![The atomic poses; left joints blue, right orange](atoms.png)\n\n'
         '## Offsets\n\n'
         'Mean and standard deviation of the offsets of the detected sides '
         'from the annotated ones, over the annotated width (x) or height '
         '(y), in hundredths; in brackets the components of the mixture.\n\n'
-        + markdown_table(
-            ['people', 'annotated', 'matched', *SIDES],
-            [
-                [name, group.num_people, group.num_matches, *_sides(group)]
-                for name, group in groups
-            ],
-        )
-    )
-    fallen = [name for name, group in groups if group.offsets is None]
-    if fallen:
-        text += (
-            f"\nToo few matches for {', '.join(fallen)}: everybody's offsets "
-            'stand in.\n'
-        )
-    return text + (
+        f'{markdown_table(["people", "annotated", "matched", *SIDES], rows)}'
+        f'{note if fallen else ""}'
         '\n![Offsets of each side: histogram, mixture (blue), single Gaussian '
         '(orange)](offsets.png)\n'
     )
@@ -99,12 +82,7 @@ def draw_atoms(
 ) -> Figure:
     """Draw the atomic poses beside one another, to one scale.
 
-    Args:
-        model (ProposalModel): The fitted model.
-        skeleton (list): Pairs of joints to connect.
-
-    Returns:
-        Figure: The drawing; left joints are blue, right ones orange.
+    Left joints are blue, right ones orange.
     """
     sides = {'left': 'tab:blue', 'right': 'tab:orange'}
     colours = [
@@ -136,14 +114,9 @@ def draw_atoms(
 def draw_offsets(model: ProposalModel, people: MatchedPeople) -> Figure:
     """Draw each group's offsets with the fitted densities.
 
-    Args:
-        model (ProposalModel): The fitted model.
-        people (MatchedPeople): The people that it was fitted to.
-
-    Returns:
-        Figure: One row a group, one column a side: the histogram of the
-        matched detections' offsets (grey), the mixture (blue) and the single
-        Gaussian (orange); dashed where the global ones stand in.
+    One row a group, one column a side: the histogram of the matched
+    detections' offsets (grey), the mixture (blue) and the single Gaussian
+    (orange); dashed where the global ones stand in.
     """
     labels = map(model.atom_index, people.keypoints, people.visible)
     labels = np.array([-1 if index is None else index for index in labels])

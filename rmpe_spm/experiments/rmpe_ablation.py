@@ -186,7 +186,7 @@ def read_stages(
     stage1: str | Path,
     stage2: str | Path,
     cfg_options: Mapping[str, Any] | None = None,
-) -> tuple[Config, Config]:
+) -> list[Config]:
     """Read the configs of both stages and check that they can be ablated.
 
     Arguments are those of :func:`run_ablation`.
@@ -195,28 +195,26 @@ def read_stages(
         ConfigError: A file is missing, or has not what is to be ablated.
     """
     stages = []
-    for path in (stage1, stage2):
+    for path, last in ((stage1, False), (stage2, True)):
+        kinds = [PROPOSALS, CENTER_TARGET] if last else [PROPOSALS]
         cfg = read_config(path, cfg_options or {})
-        _require(cfg, path, PROPOSALS)
-        if not cfg.test_dataloader.dataset.get('bbox_file'):
-            raise ConfigError(
-                f"{path}: {BBOX_FILE}, a detector's boxes, is what this "
-                'ablation is about; it is not set'
-            )
-        if 'max_epochs' not in cfg.train_cfg:
-            raise ConfigError(
-                f'{path}: train_cfg.max_epochs is not set; the ablation '
-                'gives every row the same epochs'
-            )
-        stages.append(cfg)
-    model = stages[1].model
-    if model.type != PARALLEL_SPPE or model.get('parallel') is None:
-        raise ConfigError(
-            f'{stage2}: the model of stage 2 must be a {PARALLEL_SPPE} with '
-            f'a parallel branch, not {model.type}'
+        datasets = _with_pipelines(cfg.train_dataloader.dataset)
+        steps = [step['type'] for d in datasets for step in d['pipeline']]
+        needed = {f'{kind} in training': kind in steps for kind in kinds}
+        needed[f"a detector's boxes ({BBOX_FILE})"] = (
+            cfg.test_dataloader.dataset.get('bbox_file')
         )
-    _require(stages[1], stage2, CENTER_TARGET)
-    return tuple(stages)
+        needed['train_cfg.max_epochs'] = 'max_epochs' in cfg.train_cfg
+        if last:
+            needed[f'a {PARALLEL_SPPE} with a parallel branch as model'] = (
+                cfg.model.type == PARALLEL_SPPE
+                and cfg.model.get('parallel') is not None
+            )
+        for what, there in needed.items():
+            if not there:
+                raise ConfigError(f'{path}: the ablation needs {what}')
+        stages.append(cfg)
+    return stages
 
 
 def ablation_configs(stage1: Config, stage2: Config) -> dict[str, Config]:
@@ -318,29 +316,10 @@ def _with_pipelines(dataset: dict) -> list[dict]:
     return found + sum(map(_with_pipelines, inner), [])
 
 
-def _require(cfg: Config, path: str | Path, kind: str) -> None:
-    datasets = _with_pipelines(cfg.train_dataloader.dataset)
-    steps = [step['type'] for each in datasets for step in each['pipeline']]
-    if kind not in steps:
-        raise ConfigError(
-            f'{path}: the training pipeline has no {kind}, which the '
-            'ablation leaves out in some rows'
-        )
-
-
 def write_report(
     results: Sequence[AblationResult], folder: Path, setting: str
 ) -> Path:
-    """Write ``results.md`` and ``robustness.png``.
-
-    Args:
-        results (Sequence): What each seed gave.
-        folder (Path): Where to.
-        setting (str): What was run, for the head of the page.
-
-    Returns:
-        Path: The Markdown page.
-    """
+    """Write ``robustness.png`` and ``results.md``, ``setting`` at its head."""
     curves = {
         row.label: [
             {

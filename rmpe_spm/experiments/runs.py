@@ -53,11 +53,9 @@ class RunFolder:
             )
 
     def outcome(self) -> dict[str, Any] | None:
-        """Return what the finished run left.
+        """Return what :meth:`finish` was given, and ``seconds``.
 
-        Returns:
-            dict | None: What :meth:`finish` was given, and ``seconds``; None
-            if the run is not finished, or a file that it left is missing.
+        None if the run is not finished, or a file that it left is missing.
         """
         state = self._read()
         outcome = state['outcome']
@@ -73,13 +71,10 @@ class RunFolder:
     def attempt(self, resumes: bool = False) -> Iterator[None]:
         """Try to finish the run: take the time, and note how it ends.
 
-        While the body runs, and after the process was killed in it, there is
-        a note that gives no reason. After an error the note gives that. The
-        end of the body, and Ctrl-C, take the note away.
-
-        Args:
-            resumes (bool): Whether it goes on where another attempt ended,
-                whose time counts too. Defaults to False.
+        While the body runs, and after the process was killed in it, there is a
+        note that gives no reason. After an error the note gives that. The end
+        of the body, and Ctrl-C, take the note away. Where an attempt
+        ``resumes``, the time of those before counts too.
         """
         before = self._read()['seconds'] if resumes else 0.0
         self._update(outcome=None, seconds=before, failure=NO_REASON)
@@ -99,9 +94,6 @@ class RunFolder:
 
         The first reason stays: what ends other processes of the run follows
         from it.
-
-        Args:
-            reason (str): The reason.
         """
         if self.failure in ('', NO_REASON):
             self._update(failure=reason)
@@ -117,12 +109,13 @@ class RunFolder:
         return self._file.stat().st_mtime if self._file.is_file() else 0.0
 
     def finish(self, files: Iterable[str] = (), **values: Any) -> dict:
-        """Record that the run is finished.
+        """Record that the run is finished, with what came out of it.
 
         Args:
             files (iterable): Names of files in the folder, without which the
-                run does not count as finished. Defaults to ().
-            **values (Any): What came out of it, as JSON has it.
+            run
+                does not count as finished. Defaults to ().
+            **values (Any): As JSON has it.
 
         Returns:
             dict: The values, ``files`` and ``seconds``.
@@ -161,18 +154,12 @@ class RunFolder:
 def read_config(
     config: str | os.PathLike, options: Mapping[str, Any]
 ) -> Config:
-    """Read a config and apply options as the tools do.
-
-    Args:
-        config (str | PathLike): The file.
-        options (mapping): Settings that override it, by dotted key.
-
-    Returns:
-        Config: The config.
+    """Read a config and apply options, by dotted key, as the tools do.
 
     Raises:
-        ConfigError: The file is missing or cannot be read, or an option
-            names a place that the config does not have.
+        ConfigError: The file is missing or cannot be read, or an option names
+        a
+            place that the config does not have.
     """
     cfg = read_config_file(config)
     apply_options(cfg, Namespace(cfg_options=dict(options)))
@@ -220,19 +207,10 @@ def find_inputs(
 ) -> dict[str, str]:
     """Return what decides the outcome of a config's run.
 
-    The run's own folder and the place of the weights make no difference; the
-    code and the images do not count.
-
-    Args:
-        config (str | PathLike): The config.
-        options (mapping): Settings that override it, by dotted key.
-
-    Returns:
-        dict: A digest of the settings with the files that they name, and one
-        of the weights that it starts from, if there are any.
-
-    Raises:
-        ConfigError: See :func:`read_config`.
+    That is a digest of its settings with the files that they name, and one of
+    the weights that it starts from, if there are any. The run's own folder and
+    the place of the weights make no difference; the code and the images do not
+    count. ``options`` override the config, by dotted key.
     """
     content = read_config(config, options).to_dict()
     inputs = {

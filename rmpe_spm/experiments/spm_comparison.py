@@ -29,13 +29,7 @@ NUM_BINS = 8  # of distance from the root
 
 
 class ComparedRun(NamedTuple):
-    """What one model trained with one seed came to.
-
-    Attributes:
-        metrics (dict): Of COCO's evaluation.
-        errors (JointErrors): The errors of its joints.
-        train_seconds (float): How long it trained.
-    """
+    """What one model trained with one seed came to."""
 
     metrics: dict[str, float]
     errors: JointErrors
@@ -110,15 +104,9 @@ def write_comparison(
 ) -> Path:
     """Write the report of the results that there are.
 
-    Args:
-        results (mapping): Each model's runs, one a seed.
-        joint_names (Sequence[str]): The K joints' names.
-        folder (Path): Where to.
-
-    Returns:
-        Path: ``report.md``, a table with a column a model, beside
-        ``joint_errors.png``. Errors are of the joints that all models found
-        with all seeds, left and right together.
+    ``report.md`` is a table with a column a model, beside
+    ``joint_errors.png``. Errors are of the joints that all models found with
+    all seeds, left and right together.
     """
     rows = []
     for name, key in METRICS.items():
@@ -161,15 +149,11 @@ def write_comparison(
 def draw_error_by_distance(
     errors: Mapping[str, Sequence[JointErrors]], edges: np.ndarray
 ) -> Figure:
-    """Draw the mean error against the distance from the root.
+    """Draw mean errors against the distance from the root, a line a model.
 
-    Args:
-        errors (mapping): Each model's errors, one a seed, of the same joints.
-        edges (np.ndarray): Ascending edges (B + 1,) of the distances' bins.
-
-    Returns:
-        Figure: A line a model, of the mean over seeds, with bars of one
-        standard deviation.
+    The errors, one a seed, are of the same joints; ``edges`` (B + 1,) are
+    those of the distances' bins. Lines are means over seeds, bars their
+    standard deviation.
     """
     distances = next(iter(errors.values()))[0].root_distances
     centers = mean_by_distance(JointErrors(distances, distances), edges)

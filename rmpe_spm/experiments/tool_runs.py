@@ -28,12 +28,8 @@ TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 def find_coco_metric(cfg: Config) -> tuple[str, dict | None]:
     """Find the COCO metric among the test evaluators.
 
-    Args:
-        cfg (Config): The config.
-
-    Returns:
-        tuple: Its place, as an option names it, and its settings; an empty
-        text and None if there is none.
+    Returns its place, as an option names it, and its settings; an empty text
+    and None if there is none.
     """
     evaluators = cfg.get('test_evaluator') or []
     single = isinstance(evaluators, dict)
@@ -47,12 +43,7 @@ def find_coco_metric(cfg: Config) -> tuple[str, dict | None]:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A finished training.
-
-    Attributes:
-        checkpoint (Path): The last checkpoint.
-        seconds (float): How long it took, over all its attempts.
-    """
+    """A finished training: its last checkpoint, the time of all attempts."""
 
     checkpoint: Path
     seconds: float
@@ -102,9 +93,6 @@ def run_training(
         arguments (sequence): More of the tool's command line, for instance
             ``--no-validate``. Defaults to ().
 
-    Returns:
-        TrainingRun: The last checkpoint and the time.
-
     Raises:
         ConfigError: The config cannot be read.
         RunFailedError: The training failed.
@@ -141,20 +129,8 @@ def run_test(
 ) -> TestRun:
     """Evaluate by ``tools/test.py``, unless the folder has the result.
 
-    Args:
-        config (str | PathLike): The config.
-        checkpoint (str | PathLike): The trained weights.
-        work_dir (str | PathLike): The run's folder, for this run only; gets
-            ``test.log``.
-        cfg_options (mapping, optional): Settings that override the config,
-            by dotted key. Defaults to None.
-
-    Returns:
-        TestRun: The metrics, the results file and the time.
-
-    Raises:
-        ConfigError: The config cannot be read.
-        RunFailedError: The test failed.
+    Arguments and errors are those of :func:`run_training`; the log is
+    ``test.log``.
     """
     options = dict(cfg_options or {})
     inputs = find_inputs(config, {**options, 'load_from': str(checkpoint)})
@@ -184,9 +160,6 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
 
     ``kill``, ``timeout`` and schedulers end it as Ctrl-C does, and with it the
     runs that it has started.
-
-    Args:
-        main (callable): The tool's main function.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

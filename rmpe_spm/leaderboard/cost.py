@@ -21,14 +21,7 @@ _CUSTOM = 'PythonOp.'
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Number of a model's parameters, frozen ones too.
-
-    Args:
-        model (nn.Module): The model.
-
-    Returns:
-        int: The number.
-    """
+    """Number of a model's parameters, frozen ones too."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -40,37 +40,20 @@ FORMAT = 3
 
 # What an evaluation depends on.
 SETTINGS = (
-    'default_scope',
-    'custom_imports',
-    'custom_hooks',
-    'model',
-    'test_dataloader',
-    'test_evaluator',
-    'test_cfg',
-)
+    'default_scope', 'custom_imports', 'custom_hooks', 'model',
+    'test_dataloader', 'test_evaluator', 'test_cfg',
+)  # fmt: skip
 # What in them changes no result: how data are read, where training starts,
 # and where files are (their content counts).
 WITHOUT_EFFECT = (
-    'num_workers',
-    'persistent_workers',
-    'pin_memory',
-    'prefetch_factor',
-    'init_cfg',
-    'data_root',
-    'outfile_prefix',
-    'collect_device',
-)
+    'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor',
+    'init_cfg', 'data_root', 'outfile_prefix', 'collect_device',
+)  # fmt: skip
 # What decides which people are evaluated, the last six with MPII.
 DATA_ARGUMENTS = (
-    'indices',
-    'sample_interval',
-    'protocol',
-    'group_file',
-    'split',
-    'num_keypoints',
-    'min_people',
-    'headbox_file',
-)
+    'indices', 'sample_interval', 'protocol', 'group_file', 'split',
+    'num_keypoints', 'min_people', 'headbox_file',
+)  # fmt: skip
 # What decides which joints count as found, where COCO's OKS does not.
 METRIC_ARGUMENTS = ('thr', 'unannotated')
 
@@ -80,13 +63,7 @@ WITHOUT_BOXES = (SINGLE_STAGE, GROUPS)
 
 @dataclass(frozen=True)
 class Entry:
-    """One evaluation to be made.
-
-    Attributes:
-        model (ModelSpec): The model.
-        data_set (DataSetSpec, optional): None for the config's own.
-        box_source (BoxSource): The source of boxes.
-    """
+    """One evaluation to be made; without a data set on the config's own."""
 
     model: ModelSpec
     data_set: DataSetSpec | None
@@ -116,14 +93,7 @@ class PreparedEntry:
 
 
 def list_entries(spec: LeaderboardSpec) -> list[Entry]:
-    """Every model on every data set with every source of boxes.
-
-    Args:
-        spec (LeaderboardSpec): What a leaderboard is to hold.
-
-    Returns:
-        list[Entry]: The evaluations, in the order of the list.
-    """
+    """Every model on every data set with every source of boxes, in order."""
     places = [(each, each.box_sources) for each in spec.data_sets]
     places = places or [(None, spec.box_sources)]
     return [
@@ -145,9 +115,6 @@ def prepare(
             the command line, the last for all models; a model's own win.
         folder (Path): Where files of perturbed boxes are kept.
         write (bool): Whether to write these. Defaults to True.
-
-    Returns:
-        PreparedEntry: The config, without the keys.
 
     Raises:
         ConfigError: The config or a file of boxes is missing or of another
@@ -190,9 +157,6 @@ def identify(prepared: PreparedEntry) -> None:
     boxes, a learned pose NMS), of the checkpoint's content and of the
     versions of mmpose and this package. Images are not read for it.
 
-    Args:
-        prepared (PreparedEntry): Gets the keys.
-
     Raises:
         ConfigError: The checkpoint is missing.
     """
@@ -211,14 +175,7 @@ def identify(prepared: PreparedEntry) -> None:
 
 
 def is_single_stage(cfg: Config) -> bool:
-    """Tell whether a config's model needs no boxes of people.
-
-    Args:
-        cfg (Config): The config.
-
-    Returns:
-        bool: Whether the test's images, or groups of people, go in whole.
-    """
+    """Tell whether a test's images, or groups of people, go in whole."""
     dataset = cfg.test_dataloader.dataset
     return dataset.get('data_mode', 'topdown') == 'bottomup'
 

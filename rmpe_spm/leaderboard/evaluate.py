@@ -58,8 +58,8 @@ class Outcome:
         cached (bool): Whether the result was there already.
         postponed (float): When it ran last, if that ended the processes:
             :func:`retry` is to run it. 0 otherwise.
-        rank_by (str, optional): The metric that ranks on its data set.
-            Defaults to None: that of the whole list.
+        rank_by (str, optional): The metric that ranks on its data set; None:
+            that of the whole list.
         name (str): What it is called in messages.
     """
 
@@ -136,14 +136,8 @@ def retry(
     """Run the entries that ended the processes when they ran last.
 
     The one whose turn was longest ago is the first, so that one that always
-    ends them does not keep the others from their turn.
-
-    Args:
-        outcomes (sequence): Of :func:`evaluate_all`; changed in place.
-        say (callable): Told what is going on. Defaults to ``print``.
-
-    Returns:
-        bool: Whether there were any.
+    ends them does not keep the others from their turn. The outcomes are
+    changed in place; returns whether there were any.
     """
     channel = _open_side_channel()
     postponed = [outcome for outcome in outcomes if outcome.postponed]
@@ -166,12 +160,8 @@ def retry(
 def first_failure(failure: str) -> str:
     """Agree on why an entry failed.
 
-    Args:
-        failure (str): Why this process failed, empty if it did not.
-
-    Returns:
-        str: In all processes the first's reason, empty if none failed. Of
-        one that did not happen in all of them the process is named.
+    Returns the first's reason in all processes, empty if none failed. Of one
+    that did not happen in all of them the process is named.
     """
     found = all_gather_object(failure)
     for rank, reason in enumerate(found):
@@ -182,11 +172,7 @@ def first_failure(failure: str) -> str:
 
 
 def _open_side_channel() -> Any:
-    """Make a way to meet beside that of the models, in all processes.
-
-    One that failed may find the others within an operation of the models'
-    processes, which nothing else can be mixed with.
-    """
+    """Make a way to meet beside that of the models, which may be stuck."""
     if get_world_size() == 1:
         return None
     return distributed.new_group(backend='gloo')

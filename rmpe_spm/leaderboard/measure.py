@@ -74,14 +74,7 @@ class Record:
 
 
 def make_runner(prepared: PreparedEntry, folder: Path) -> Runner:
-    """Check an entry and build what runs it.
-
-    Args:
-        prepared (PreparedEntry): The entry.
-        folder (Path): Where its results and logs go.
-
-    Returns:
-        Runner: A runner with a :class:`.SpeedMeter`.
+    """Check an entry and build what runs it, with a :class:`.SpeedMeter`.
 
     Raises:
         ConfigError: The data or the model cannot be used, or the weights are
@@ -107,16 +100,7 @@ def make_runner(prepared: PreparedEntry, folder: Path) -> Runner:
 
 
 def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
-    """Test, and collect what a leaderboard shows.
-
-    Args:
-        prepared (PreparedEntry): The entry.
-        runner (Runner): Of :func:`make_runner`.
-        folder (Path): Where it writes to.
-
-    Returns:
-        Record: The record; only the first process's is complete.
-    """
+    """Test, and collect what to show; only the first process's is complete."""
     parameters = count_parameters(runner.model)
     metrics = _numbers(runner.test())
     meter = next(h for h in runner.hooks if isinstance(h, SpeedMeter))
@@ -157,15 +141,8 @@ def evaluated_poses(
 ) -> PoseSet | None:
     """The poses that the metrics were computed from, after the NMS.
 
-    Args:
-        prepared (PreparedEntry): The entry.
-        folder (Path): Where its results are.
-        num_keypoints (int): K.
-
-    Returns:
-        PoseSet | None: Poses and annotations; None where the entry is not
-        evaluated on a COCO file by a COCO metric, or on joints of another
-        skeleton than the annotations have.
+    None where the entry is not evaluated on a COCO file by a COCO metric, or
+    on joints of another skeleton than the annotations have.
     """
     _, evaluator = find_coco_metric(prepared.cfg)
     path = _annotation_file(prepared)
@@ -186,17 +163,10 @@ def evaluated_poses(
 def choose_images(
     annotations: Mapping[str, Any], number: int = NUM_PICTURES
 ) -> list[dict]:
-    """Choose images to draw, the same for every model.
+    """Choose images of COCO annotations to draw, the same for every model.
 
     They lie evenly spaced, by id, among those with the most that a picture
     can show: several annotated people, else one, else none.
-
-    Args:
-        annotations (mapping): Content of a COCO file.
-        number (int): How many. Defaults to 4.
-
-    Returns:
-        list[dict]: Entries of ``images``.
     """
     people = dict.fromkeys((image['id'] for image in annotations['images']), 0)
     for person in annotations['annotations']:

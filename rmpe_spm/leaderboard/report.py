@@ -75,17 +75,7 @@ def build_tables(
 def write_tables(
     tables: Sequence[Table], work_dir: Path, title: str, notes: ColumnNotes
 ) -> list[Path]:
-    """Write the tables as Markdown, CSV and HTML.
-
-    Args:
-        tables (sequence): The tables.
-        work_dir (Path): Gets ``leaderboard.md``, ``.csv`` and ``.html``.
-        title (str): The heading.
-        notes (sequence): Of :func:`column_notes`.
-
-    Returns:
-        list[Path]: The files.
-    """
+    """Write ``leaderboard.md``, ``.csv`` and ``.html``."""
     contents = {
         'md': to_markdown(tables, title, notes),
         'csv': to_csv(tables),
@@ -103,10 +93,10 @@ def add_statistics(
     folders: Sequence[Path],
     num_resamples: int = 1000,
 ) -> None:
-    """Add intervals and comparisons to a table.
+    """Add intervals and comparisons to a table, in place.
 
     Args:
-        table (Table): Changed in place.
+        table (Table): The table.
         poses (sequence): What each row's AP is computed from; None for a row
             that has none.
         folders (sequence): Where each row's resampled AP is kept.
@@ -134,13 +124,8 @@ def add_statistics(
 class ResampledRow:
     """The AP of a row on resamples of the images, computed once.
 
-    All rows are scored on the same resamples, those of one seed. What was
-    computed is kept in a file.
-
-    Args:
-        matches (PoseMatches | MpiiMatches): The row's poses and whom they
-            found.
-        folder (Path): Where the file is kept.
+    All rows are scored on the same resamples, those of :data:`SEED`. What was
+    computed from the ``matches`` is kept in a file in ``folder``.
     """
 
     def __init__(
@@ -152,15 +137,7 @@ class ResampledRow:
         self._values: np.ndarray | None = None
 
     def ap(self, counts: np.ndarray | None = None) -> np.ndarray:
-        """AP with every image counted so many times.
-
-        Args:
-            counts (np.ndarray, optional): Of each resample (B, I); always
-                those of :data:`SEED`. Defaults to None: every image once.
-
-        Returns:
-            np.ndarray: Shape (B,).
-        """
+        """AP (B,) with images counted ``counts`` (B, I) times, else once."""
         if counts is None:
             return self._matches.ap()
         if self._values is None or len(self._values) != len(counts):
@@ -177,13 +154,8 @@ def column_notes(
 ) -> list[tuple[str, str]]:
     """Define the columns that tables have.
 
-    Args:
-        tables (sequence): The tables.
-        num_resamples (int): Of the bootstrap.
-
-    Returns:
-        list[tuple[str, str]]: Name and text of each column; a paragraph that
-        is about no column has no name.
+    Returns name and text of each; a paragraph that is about no column has no
+    name.
     """
     notes = {
         'boxes': "where the people's boxes came from; every number of a row "

@@ -32,13 +32,12 @@ class BoxSource:
             ``'ground_truth'``, the annotated boxes; ``'detections'``, a
             file; ``'perturbed'``, boxes with errors of one size.
         file (str, optional): The detections, COCO results; also those whose
-            errors are amplified. Defaults to None.
+            errors are amplified.
         score_thr (float, optional): Detections with a lower score are left
-            out; None leaves it to the config. Defaults to None.
-        error (str, optional): Of perturbed boxes the kind of error. Defaults
-            to None.
-        size (float): Its size. Defaults to 0.0.
-        seed (int): The seed of its directions. Defaults to 0.
+            out; None leaves it to the config.
+        error (str, optional): Of perturbed boxes the kind of error.
+        size (float): Its size.
+        seed (int): The seed of its directions.
     """
 
     kind: str
@@ -63,13 +62,9 @@ GROUND_TRUTH_BOXES = (BoxSource('ground_truth'),)
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model to evaluate.
+    """A model to evaluate: its name in the tables, its files.
 
-    Attributes:
-        name (str): Its name in the tables.
-        config (str): The config file.
-        checkpoint (str): The trained weights.
-        cfg_options (dict): Settings that override the config, by dotted key.
+    ``cfg_options`` override the config, by dotted key.
     """
 
     name: str
@@ -89,8 +84,8 @@ class DataSetSpec:
         evaluator (dict): With a ``type`` it replaces the config's evaluator;
             without, these keys of it.
         box_sources (tuple): The sources of boxes on this data set.
-        rank_by (str, optional): The metric that ranks on it. Defaults to
-            None: that of the leaderboard.
+        rank_by (str, optional): The metric that ranks on it; None: that of
+            the leaderboard.
     """
 
     name: str
@@ -108,12 +103,10 @@ class LeaderboardSpec:
         models (tuple): The models.
         data_sets (tuple): The data sets; empty stands for each config's own.
         box_sources (tuple): The sources of boxes on the configs' own data.
-            Defaults to what each config uses.
-        title (str): Heading of the tables. Defaults to 'Leaderboard'.
-        work_dir (str, optional): Where results go. Defaults to None.
-        rank_by (str): The metric that ranks. Defaults to 'AP'.
-        pictures (bool): Whether the page shows example pictures. Defaults to
-            True.
+        title (str): Heading of the tables.
+        work_dir (str, optional): Where results go.
+        rank_by (str): The metric that ranks.
+        pictures (bool): Whether the page shows example pictures.
     """
 
     models: tuple[ModelSpec, ...]
@@ -127,12 +120,6 @@ class LeaderboardSpec:
 
 def read_spec(path: str | Path) -> LeaderboardSpec:
     """Read a YAML file; ``docs/leaderboard.md`` has its form.
-
-    Args:
-        path (str | Path): The file.
-
-    Returns:
-        LeaderboardSpec: What it lists.
 
     Raises:
         ConfigError: The file is missing, empty or no YAML, a key is unknown
@@ -185,14 +172,9 @@ def spec_of_pairs(
 ) -> LeaderboardSpec:
     """Describe a leaderboard of configs and checkpoints on a command line.
 
-    Args:
-        paths (sequence): Config, checkpoint, config, checkpoint...
-        box_sources (sequence, optional): Sources of boxes as
-            :func:`parse_box_source` reads them. None stands for what each
-            config uses.
-
-    Returns:
-        LeaderboardSpec: The models under the names of their configs.
+    ``paths`` are config, checkpoint, config, checkpoint...; the models have
+    the names of their configs. ``box_sources`` are read by
+    :func:`parse_box_source`; None stands for what each config uses.
 
     Raises:
         ConfigError: A config has no checkpoint, or a source is none.
@@ -226,9 +208,6 @@ def parse_box_source(source: str | Mapping[str, Any], where: str) -> BoxSource:
             score_thr=0.05)`` or ``dict(perturbed=KIND, size=SIZE, seed=SEED,
             detections=FILE)``.
         where (str): Its place, for messages.
-
-    Returns:
-        BoxSource: The source.
 
     Raises:
         ConfigError: It is none of these.

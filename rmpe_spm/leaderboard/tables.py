@@ -137,17 +137,10 @@ class Table:
 
 
 def make_table(data_set: str, rows: Sequence[Row], rank_by: str) -> Table:
-    """Rank rows.
+    """Rank rows by a metric of which more is better; their ranks are set.
 
-    Args:
-        data_set (str): The data set.
-        rows (sequence): Its rows; their ranks are set.
-        rank_by (str): The metric; larger is better. Rows that lack it are
-            ranked by none and come after the others, in their order, and
-            rows that failed come last.
-
-    Returns:
-        Table: The table, without comparisons.
+    Rows that lack it are ranked by none and come after the others, in their
+    order, and rows that failed come last.
     """
 
     def place(row: Row) -> tuple:
@@ -170,12 +163,8 @@ def make_table(data_set: str, rows: Sequence[Row], rank_by: str) -> Table:
 def short_metrics(metrics: dict[str, float]) -> dict[str, float]:
     """Metrics by the names that tables use.
 
-    Args:
-        metrics (dict): As mmpose's evaluators return them.
-
-    Returns:
-        dict: The same without the evaluator's prefix, where names stay
-        different, and with the common names of COCO's metrics.
+    mmpose's without the evaluator's prefix, where names stay different, and
+    with the common names of COCO's metrics.
     """
     bare = [name.rpartition('/')[2] for name in metrics]
     return {
@@ -187,14 +176,9 @@ def short_metrics(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def is_missing(value: float | None) -> bool:
-    """Tell whether a cell has no number to show.
+    """Tell whether a cell has no number to show: None, or NaN.
 
-    Args:
-        value (float, optional): The number.
-
-    Returns:
-        bool: Whether it is None or NaN, as MPII's are of joints that nobody
-        has annotated.
+    MPII's are NaN of joints that nobody has annotated.
     """
     return value is None or math.isnan(value)
 

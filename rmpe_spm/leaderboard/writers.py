@@ -20,16 +20,7 @@ ColumnNotes = Sequence[tuple[str, str]]
 def to_markdown(
     tables: Sequence[Table], title: str, notes: ColumnNotes
 ) -> str:
-    """Write tables as Markdown.
-
-    Args:
-        tables (sequence): The tables, one a data set.
-        title (str): The heading.
-        notes (sequence): What the columns are.
-
-    Returns:
-        str: The text.
-    """
+    """Write tables as Markdown."""
     parts = [f'# {title}\n']
     for table in tables:
         parts += [f'## {table.data_set}\n', _results(table)]
@@ -46,14 +37,7 @@ def to_markdown(
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """Write tables as CSV, every number in full.
-
-    Args:
-        tables (sequence): The tables, one a data set.
-
-    Returns:
-        str: One line a row of all data sets, after a line of names.
-    """
+    """Write all rows as CSV, a line each, every number in full."""
     lines = [
         _csv_line(table, place, row)
         for table in tables
@@ -70,13 +54,7 @@ def to_csv(tables: Sequence[Table]) -> str:
 def to_html(tables: Sequence[Table], title: str, notes: ColumnNotes) -> str:
     """Write tables as a page that sorts, compares rows and shows pictures.
 
-    Args:
-        tables (sequence): The tables, one a data set.
-        title (str): The heading.
-        notes (sequence): What the columns are.
-
-    Returns:
-        str: The page, which needs no other file and no network.
+    It needs no other file and no network.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),

@@ -136,7 +136,7 @@ def test_evaluators(tiny_stages):
     [
         (0, {'test_dataloader.dataset.bbox_file': ''}, 'bbox_file'),
         (1, {'model.parallel': None}, 'parallel branch'),
-        (1, {'model.type': 'TopdownPoseEstimator'}, 'TopdownPoseEstimator'),
+        (1, {'model.type': 'TopdownPoseEstimator'}, 'a ParallelSPPE with'),
         (0, {'train_dataloader.dataset.pipeline.1.type': 'X'}, 'PGPGTransf'),
         (1, {'train_dataloader.dataset.pipeline.5.type': 'X'}, 'CenterTarget'),
     ],
@@ -154,7 +154,7 @@ def test_other_refusals(tiny_stages):
     stage1, stage2 = tiny_stages
     with pytest.raises(ConfigError, match='does not exist'):
         read_stages(stage1, 'absent.py')
-    with pytest.raises(ConfigError, match='ParallelSPPE'):
+    with pytest.raises(ConfigError, match='needs GenerateCenterTarget'):
         read_stages(stage1, stage1)
     cfg = Config.fromfile(stage2)
     cfg.train_cfg = dict(by_epoch=False, max_iters=9)
