@@ -22,7 +22,7 @@ from mmpose.registry import DATASETS, TRANSFORMS
 import rmpe_spm  # noqa: F401
 from rmpe_spm.cli.arguments import read_config_file
 from rmpe_spm.cli.error_messages import report_user_errors
-from rmpe_spm.cli.preflight import check_data
+from rmpe_spm.cli.preflight import CheckedData
 from rmpe_spm.rmpe.parallel_sppe import ParallelSPPE
 from rmpe_spm.rmpe.spatial_transformer import transform_points
 from rmpe_spm.rmpe.theta import normalized_to_pixel_theta
@@ -139,7 +139,7 @@ def main(argv: list[str] | None = None) -> None:
         cfg = read_config_file(args.config)
         # boxes are made from the annotated ones
         cfg.val_dataloader.dataset.pop('bbox_file', None)
-        check_data(cfg, 'train')
+        CheckedData(cfg, 'train')
         model = init_model(cfg, args.checkpoint, args.device, cfg_options={})
     if not isinstance(model, ParallelSPPE):
         parser.error(f'{args.config}: the model is no ParallelSPPE')

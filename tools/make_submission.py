@@ -10,7 +10,7 @@ COCO's zip archive, or the JSON file of CrowdPose or OCHuman:
 import argparse
 
 from rmpe_spm.cli.error_messages import report_user_errors
-from rmpe_spm.coco.submission import SUBMISSION_FORMATS, make_submission
+from rmpe_spm.coco.results import SUBMISSION_FORMATS, make_submission
 
 
 def main(argv: list[str] | None = None) -> None:

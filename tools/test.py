@@ -1,8 +1,8 @@
 """Evaluate a checkpoint with mmengine's runner.
 
-Takes the arguments of mmpose's ``tools/test.py``. What can be checked
-beforehand is checked first; a set-up that cannot work ends with one message
-and exit code 2.
+Takes the arguments of mmpose's ``tools/test.py``. Data, skeletons and weights
+are checked first; a set-up that cannot work ends with one message and exit
+code 2.
 """
 
 import argparse
@@ -10,7 +10,6 @@ import sys
 
 from mmengine.config import Config
 from mmengine.fileio import dump
-from mmengine.runner import Runner
 
 from rmpe_spm.cli.arguments import (
     add_run_arguments,
@@ -21,7 +20,7 @@ from rmpe_spm.cli.arguments import (
     require_hook,
 )
 from rmpe_spm.cli.error_messages import report_user_errors
-from rmpe_spm.cli.preflight import check_data, check_model, check_weights
+from rmpe_spm.cli.preflight import build_runner
 from rmpe_spm.engine.hooks import BoxSourceHook
 from rmpe_spm.errors import ConfigError
 
@@ -98,12 +97,7 @@ def main(argv: list[str] | None = None) -> None:
         cfg = load_config(args)
         apply_args(cfg, args)
         join_cpu_processes(cfg)
-        num_keypoints, notes = check_data(cfg, 'test')
-        runner = Runner.from_cfg(cfg)
-        for note in notes:
-            runner.logger.warning(note)
-        check_model(runner.model, num_keypoints)
-        check_weights(runner.model, cfg.load_from)
+        runner = build_runner(cfg, 'test')
         runner.register_hook(BoxSourceHook())
         metrics = runner.test()
         if args.out and runner.rank == 0:

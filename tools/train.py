@@ -1,15 +1,14 @@
 """Train a model with mmengine's runner.
 
-Takes the arguments of mmpose's ``tools/train.py``. What can be checked
-beforehand (data, skeleton, input size, types) is checked before training
-starts; a set-up that cannot work ends with one message and exit code 2.
+Takes the arguments of mmpose's ``tools/train.py``. Data, skeletons, codecs and
+weights are checked before training starts; a set-up that cannot work ends
+with one message and exit code 2.
 """
 
 import argparse
 import sys
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from rmpe_spm.cli.arguments import (
     add_run_arguments,
@@ -19,12 +18,7 @@ from rmpe_spm.cli.arguments import (
     load_config,
 )
 from rmpe_spm.cli.error_messages import report_user_errors
-from rmpe_spm.cli.preflight import (
-    check_data,
-    check_initial_weights,
-    check_model,
-    check_training,
-)
+from rmpe_spm.cli.preflight import build_runner
 from rmpe_spm.engine.hooks import BoxSourceHook
 from rmpe_spm.errors import ConfigError
 
@@ -94,14 +88,7 @@ def main(argv: list[str] | None = None) -> None:
         cfg = load_config(args)
         apply_args(cfg, args)
         join_cpu_processes(cfg)
-        check_training(cfg)
-        num_keypoints, notes = check_data(cfg, 'train')
-        runner = Runner.from_cfg(cfg)
-        for note in notes:
-            runner.logger.warning(note)
-        check_model(runner.model, num_keypoints)
-        if cfg.get('load_from') and not cfg.get('resume'):
-            check_initial_weights(runner.model, cfg.load_from)
+        runner = build_runner(cfg, 'train')
         runner.register_hook(BoxSourceHook())
         runner.train()
 

@@ -1,15 +1,16 @@
-"""The arguments that the training and the test tool share."""
+"""The command line of the tools, and what it makes of a config."""
 
 import argparse
+import ast
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.registry import Registry
 
 from ..errors import ConfigError
 
@@ -24,18 +25,17 @@ class OptionAction(DictAction):
 
     @staticmethod
     def _parse_iterable(val: str) -> Any:
-        quote = val[:1]
-        quoted = len(val) > 1 and quote in '\'"' and val[-1] == quote
-        # not the quotes of two of a list's texts
-        quoted = quoted and not re.search(rf'{quote}\s*,\s*{quote}', val)
-        text = val[1:-1] if quoted else val
-        ends = text.strip()[:1], text.strip()[-1:]
-        is_list = ends in (('[', ']'), ('(', ')'))
-        kept = quoted or ',' not in text
-        if kept and not is_list and (' ' in text or ',' in text):
-            value = DictAction._parse_int_float_bool(text.strip())
-            return text if isinstance(value, str) else value
-        return DictAction._parse_iterable(val)
+        try:
+            value = ast.literal_eval(val)
+        except (ValueError, SyntaxError):
+            plain = ' ' in val and not set(val) & set(',[]()')
+            return val if plain else DictAction._parse_iterable(val)
+        if isinstance(value, str) and value.strip()[:1] in tuple('[('):
+            if value.strip()[-1] in '])':
+                return DictAction._parse_iterable(value)
+        elif isinstance(value, tuple) and not val.strip().startswith('('):
+            return list(value)
+        return value
 
 
 def as_arguments(options: Mapping[str, Any]) -> list[str]:
@@ -54,23 +54,44 @@ def as_arguments(options: Mapping[str, Any]) -> list[str]:
 
 
 def _as_text(key: str, value: Any) -> str:
-    if isinstance(value, list | tuple):
-        value = list(value)
-        forms = [str(value).replace(' ', '')]
-    else:
-        value = str(value) if isinstance(value, os.PathLike) else value
-        forms = [f'{value}', f"'{value}'", f'"{value}"']
-    for form in forms:
+    value = str(value) if isinstance(value, os.PathLike) else value
+    value = list(value) if isinstance(value, tuple) else value
+    for form in (f'{value}', repr(value)):
         try:
-            same = OptionAction._parse_iterable(form) == value
+            if OptionAction._parse_iterable(form) == value:
+                return form
         except (AssertionError, RecursionError):  # mmengine's, of brackets
             continue
-        if same:
-            return form
     raise ConfigError(
         f'{key}: {value!r} cannot be handed on as key=value: write it into '
         'the config'
     )
+
+
+def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of every tool that runs configs.
+
+    Args:
+        parser (argparse.ArgumentParser): Gets the arguments.
+    """
+    parser.add_argument('--work-dir', help='where logs and results go')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=OptionAction,
+        help='settings that override the config, as key=value: '
+        'model.backbone.depth=18 or key="[a,b]" or key=a,b; quotes are '
+        'needed around brackets, without blanks, and twice around a text '
+        'with a comma: "key=\'a, b\'"',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes',
+    )
+    # torch.distributed.launch gives the one with the dash
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,36 +119,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of every tool that runs configs.
-
-    Args:
-        parser (argparse.ArgumentParser): Gets the arguments.
-    """
-    parser.add_argument('--work-dir', help='where logs and results go')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionAction,
-        help='settings that override the config, as key=value: '
-        'model.backbone.depth=18 or key="[a,b]" or key=a,b; quotes are '
-        'needed around brackets, without blanks, and twice around a text '
-        'with a comma: "key=\'a, b\'"',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='what started the processes',
-    )
-    # torch.distributed.launch gives the one with the dash.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-
-
 def read_config_file(path: str | os.PathLike) -> Config:
-    """Read a config, whose ``data_root`` may lack its last slash.
-
-    An environment variable gives it, and paths go on after it.
+    """Read a config.
 
     Args:
         path (str | PathLike): The file.
@@ -141,17 +134,13 @@ def read_config_file(path: str | os.PathLike) -> Config:
     if not Path(path).is_file():
         raise ConfigError(f'the config {path} does not exist')
     try:
-        cfg = Config.fromfile(path)
+        return Config.fromfile(path)
     except (SyntaxError, KeyError, OSError, ImportError) as error:
-        # str() of a KeyError is quoted, args of an OSError are its parts.
+        # str() of a KeyError is quoted, args of an OSError are its parts
         text = error.args[0] if isinstance(error, KeyError) else error
         raise ConfigError(
             f'the config {path} cannot be read: {text}'
         ) from error
-    root = cfg.get('data_root')
-    if root and not root.endswith('/'):
-        _replace(cfg, _slash_change(root))
-    return cfg
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -190,15 +179,16 @@ def apply_drawing(cfg: Config, args: argparse.Namespace) -> None:
     Raises:
         ConfigError: The config has no hook that draws.
     """
-    if not args.show and args.show_dir is None:
-        return
-    hook = require_hook(cfg, 'visualization', 'PoseVisualizationHook')
-    hook.enable = True
-    hook.show = args.show
-    hook.out_dir = args.show_dir
-    hook.interval = args.interval
-    if args.show:
-        hook.wait_time = args.wait_time
+    if args.show or args.show_dir is not None:
+        hook = require_hook(cfg, 'visualization', 'PoseVisualizationHook')
+        hook.update(
+            enable=True,
+            show=args.show,
+            out_dir=args.show_dir,
+            interval=args.interval,
+        )
+        if args.show:
+            hook.wait_time = args.wait_time
 
 
 def require_hook(cfg: Config, name: str, kind: str) -> dict:
@@ -240,20 +230,35 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
     Raises:
         ConfigError: An option names a place that the config does not have.
     """
-    options = args.cfg_options or {}
+    options = dict(args.cfg_options or {})
     old, new = cfg.get('data_root'), options.get('data_root')
     if old and new:
         if old.endswith('/'):
-            new = new.rstrip('/') + '/'
-        _replace(cfg, _prefix_change(old, new))
+            new = options['data_root'] = new.rstrip('/') + '/'
+
+        def moved(node: Any) -> Any:
+            inside = isinstance(node, str) and node.startswith(old)
+            return new + node[len(old) :] if inside else node
+
+        _replace(cfg, moved)
     codec = {k: v for k, v in options.items() if k.split('.')[0] == 'codec'}
     try:
         if codec and isinstance(cfg.get('codec'), dict):
-            old_codec = deepcopy(cfg.codec)
+            old_codec = _without_scope(cfg.codec)
             cfg.merge_from_dict(codec)
-            _replace(cfg, _dict_change(old_codec, deepcopy(cfg.codec)))
-        # After that, so that an option may still change one place alone.
-        cfg.merge_from_dict({**options, **({'data_root': new} if new else {})})
+            new_codec = deepcopy(cfg.codec)
+
+            def changed(node: Any) -> Any:
+                if (
+                    isinstance(node, dict)
+                    and _without_scope(node) == old_codec
+                ):
+                    return deepcopy(new_codec)
+                return node
+
+            _replace(cfg, changed)
+        # after that, so that an option may still change one place alone
+        cfg.merge_from_dict(options)
     except (KeyError, TypeError, IndexError) as error:
         raise ConfigError(f'--cfg-options: {error.args[0]}') from error
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
@@ -263,76 +268,66 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
             loader['persistent_workers'] = False
 
 
-def _replace(cfg: Config, change: Callable[[Any], Any]) -> None:
+def _replace(node: Any, change: Callable[[Any], Any]) -> Any:
     """Put what ``change`` returns in the place of each part of a config.
 
-    Args:
-        cfg (Config): Changed in place.
-        change (callable): Gets every part, the outer before the inner, and
-            returns it or what takes its place, which is not searched.
+    It gets the outer parts before the inner ones; what takes the place of a
+    part is not searched.
     """
-
-    def replaced(node: Any) -> Any:
-        changed = change(node)
-        if changed is not node:
-            return changed
-        if isinstance(node, dict):
-            # In place, for the type of the dict and what hangs on it.
-            for key, value in node.items():
-                node[key] = replaced(value)
-        elif isinstance(node, list | tuple):
-            return type(node)(replaced(item) for item in node)
-        return node
-
-    for key in list(cfg):
-        cfg[key] = replaced(cfg[key])
-
-
-def _prefix_change(old: str, new: str) -> Callable[[Any], Any]:
-    """For :func:`_replace`: another prefix for strings that begin with one."""
-
-    def change(node: Any) -> Any:
-        if not (isinstance(node, str) and node.startswith(old)):
-            return node
-        rest = node[len(old) :]
-        return new + (rest.lstrip('/') if new.endswith('/') else rest)
-
-    return change
-
-
-def _slash_change(root: str) -> Callable[[Any], Any]:
-    """For :func:`_replace`: the slash that paths below ``root`` lack.
-
-    What is there as it is written, or goes on as a name beside the folder
-    does (``coco_detections``), is no path below it.
-    """
-
-    def change(node: Any) -> Any:
-        if not (isinstance(node, str) and node.startswith(root)):
-            return node
-        rest = node[len(root) :]
-        if rest and (not rest[0].isalnum() or Path(node).exists()):
-            return node
-        return f'{root}/{rest}'
-
-    return change
-
-
-def _dict_change(old: dict, new: dict) -> Callable[[Any], Any]:
-    """For :func:`_replace`: copies of one dict in the place of another's."""
-    known = _without_scope(old)
-
-    def change(node: Any) -> Any:
-        if isinstance(node, dict) and _without_scope(node) == known:
-            return deepcopy(new)
-        return node
-
-    return change
+    changed = change(node)
+    if changed is not node:
+        return changed
+    if isinstance(node, dict | Config):
+        # in place, for the type of the dict and what hangs on it
+        for key, value in list(node.items()):
+            node[key] = _replace(value, change)
+    elif isinstance(node, list | tuple):
+        return type(node)(_replace(item, change) for item in node)
+    return node
 
 
 def _without_scope(node: dict) -> dict:
     """Leave out what mmengine adds to dicts of another package's config."""
-    return {key: value for key, value in node.items() if key != '_scope_'}
+    return {
+        key: deepcopy(value) for key, value in node.items() if key != '_scope_'
+    }
+
+
+def config_parts(
+    node: object, where: str, *names: str
+) -> Iterator[tuple[str, Mapping]]:
+    """Find a part of a config and those under some names in it.
+
+    Args:
+        node (object): The part: a dict, or a list of some.
+        where (str): Its key.
+        *names (str): Where further ones are in one, such as ``'datasets'``.
+
+    Yields:
+        tuple[str, Mapping]: The key and the dict of each.
+    """
+    if isinstance(node, list | tuple):
+        for index, inner in enumerate(node):
+            yield from config_parts(inner, f'{where}.{index}', *names)
+    elif isinstance(node, Mapping):
+        yield where, node
+        for name in names:
+            yield from config_parts(node.get(name), f'{where}.{name}', *names)
+
+
+def is_a(kind: str | type, registry: Registry, base: type) -> bool:
+    """Whether a type in a config is a class, or one that is made of it.
+
+    Args:
+        kind (str | type): The type.
+        registry (Registry): Where it is found by its name.
+        base (type): The class.
+
+    Returns:
+        bool: Whether it is; False for a name that is not registered.
+    """
+    kind = registry.get(kind) if isinstance(kind, str) else kind
+    return isinstance(kind, type) and issubclass(kind, base)
 
 
 def join_cpu_processes(cfg: Config) -> None:

@@ -1,104 +1,371 @@
-"""Whether a run has the data that its config names, before it starts."""
+"""What is checked before a run, so that it does not fail after hours."""
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import torch
+import cv2
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
+from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
-from mmpose.datasets.datasets import MpiiDataset
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.datasets.transforms import LoadImage
 from mmpose.evaluation.metrics import CocoMetric
-from mmpose.registry import DATASETS, METRICS, OPTIMIZERS, TRANSFORMS
+from mmpose.registry import DATASETS, METRICS, OPTIMIZERS
 from torch import Tensor, nn
 
-from ..coco.validation import (
-    check_areas,
-    check_coco_annotations,
-    check_detections,
-    check_images,
-)
+from ..coco.annotations import KeypointAnnotations
+from ..coco.metric import PoseNMSCocoMetric
+from ..coco.results import read_detections
 from ..errors import ConfigError
-from ..mpii.readers import read_mpii
 from ..rmpe.parallel_branch import to_builtin_containers
 from ..rmpe.pgpg_model import torso_joints
 from ..rmpe.pgpg_model_file import load_proposal_model
 from ..rmpe.pgpg_transform import find_model
+from .arguments import config_parts, is_a
 
-# without these a test measures random numbers
-PARTS = ('backbone.', 'neck.', 'head.')
+_DATA_ADVICE = (
+    'Give the folder of the data with --cfg-options data_root=... (or the '
+    'environment variable that the config names), or give this key itself'
+)
 
-# without these it measures RMPE's SPPE alone
-TRANSFORMER = ('localizer.', 'sstn.')
+
+def build_runner(cfg: Config, mode: str) -> Runner:
+    """Check a config, and build its runner.
+
+    Args:
+        cfg (Config): The config, after the command line's changes. A test
+            has its checkpoint in ``load_from``.
+        mode (str): ``'train'`` or ``'test'``.
+
+    Returns:
+        Runner: A runner, whose metrics get the annotations that were read for
+        the checks. Its log says what training leaves out of the data.
+
+    Raises:
+        ConfigError: The data, the targets or the weights do not fit. The
+            message names the config key or the file, and what to do.
+    """
+    if mode == 'train':
+        _check_optimizer(cfg)
+        _check_targets(cfg)
+    data = CheckedData(cfg, mode)
+    runner = _Runner.from_cfg(cfg)
+    runner.annotations = data.annotations
+    for note in data.notes:
+        runner.logger.warning(note)
+    _check_keypoints(runner.model, data.num_keypoints)
+    loop = runner.val_loop if mode == 'train' else runner.test_loop
+    if loop is not None:
+        _check_images(loop.dataloader.dataset)
+    if mode == 'test':
+        check_weights(runner.model, cfg.load_from)
+    elif cfg.get('load_from') and not cfg.get('resume'):
+        _check_initial_weights(runner.model, cfg.load_from)
+    return runner
+
+
+class _Runner(Runner):
+    """mmengine's runner, whose metrics don't read annotations again."""
+
+    annotations: Mapping[str, KeypointAnnotations] = {}
+
+    def build_evaluator(self, evaluator: dict | list | Evaluator) -> Evaluator:
+        for _, metric in config_parts(evaluator, '', 'metrics'):
+            known = self.annotations.get(metric.get('ann_file'))
+            if known and is_a(metric['type'], METRICS, PoseNMSCocoMetric):
+                metric['ann_file'] = known
+        return super().build_evaluator(evaluator)
+
+
+class CheckedData:
+    """The annotations, detections and images that a config names, checked.
+
+    Each file is read once.
+
+    Args:
+        cfg (Config): The config, after the command line's changes.
+        mode (str): ``'train'`` or ``'test'``.
+
+    Attributes:
+        num_keypoints (int, optional): Keypoints of the skeleton that the
+            data sets of training (or of the test) share; None if they do not
+            tell.
+        notes (list[str]): What training leaves out or repairs, a line each.
+        annotations (dict[str, KeypointAnnotations]): What the files of the
+            evaluators hold, by path.
+
+    Raises:
+        ConfigError: Something is missing or malformed, has another skeleton,
+            or shows nobody to train on. The message names the config key,
+            the path and what to do.
+    """
+
+    def __init__(self, cfg: Config, mode: str) -> None:
+        self._files: dict[str, KeypointAnnotations] = {}
+        self.notes: list[str] = []
+        self.annotations: dict[str, KeypointAnnotations] = {}
+        part = 'val' if mode == 'train' else 'test'
+        key = f'{part}_evaluator'
+        metrics = dict(config_parts(cfg.get(key), key, 'metrics'))
+        # results for a server are compared with nothing
+        self._annotated = mode == 'train' or not (
+            metrics and all(m.get('format_only') for m in metrics.values())
+        )
+        counts = {}
+        for loader in dict.fromkeys([mode, part]):
+            for where, dataset in _datasets(cfg, loader):
+                count = self._check_dataset(where, dataset, loader == part)
+                # what is validated on may be a part of what is trained
+                if loader == mode and count is not None:
+                    counts[where] = count
+        if len(set(counts.values())) > 1:
+            raise ConfigError(
+                'the data sets have different skeletons: '
+                + ', '.join(f'{w} {n} keypoints' for w, n in counts.items())
+            )
+        self.num_keypoints = next(iter(counts.values()), None)
+        for where, metric in metrics.items():
+            with _blamed_on(f'{where}.ann_file'):
+                self._check_metric(metric)
+
+    def _read(self, path: str) -> KeypointAnnotations:
+        if path not in self._files:
+            self._files[path] = KeypointAnnotations.read(path)
+        return self._files[path]
+
+    def _check_metric(self, metric: Mapping) -> None:
+        """Check what the results are compared with."""
+        path = metric.get('ann_file')
+        if not path:
+            return
+        _require_file(path)
+        if not is_a(metric['type'], METRICS, CocoMetric):
+            return
+        annotations = self.annotations[path] = self._read(path)
+        if not metric.get('format_only'):
+            annotations.require('categories')
+            annotations.check_evaluation(
+                use_area=metric.get('use_area', True),
+                iou_type=metric.get('iou_type', 'keypoints'),
+            )
+
+    def _check_dataset(
+        self, where: str, dataset: Mapping, evaluated: bool
+    ) -> int | None:
+        """Check one data set; return the keypoints of its skeleton."""
+        # an unknown type is reported when it is built
+        if not is_a(dataset['type'], DATASETS, BaseCocoStyleDataset):
+            return None
+        kind = DATASETS.get(dataset['type'])
+        with _blamed_on(f'{where}.metainfo.from_file'):
+            skeleton = parse_pose_metainfo(
+                dict(dataset.get('metainfo') or kind.METAINFO)
+            )
+        names = list(skeleton['keypoint_id2name'].values())
+        root = Path(dataset.get('data_root') or '')
+        annotations = None
+        with _blamed_on(f'{where}.ann_file'):
+            path = str(root / dataset.get('ann_file', ''))
+            _require_file(path)
+            if all(
+                getattr(kind, name) is getattr(BaseCocoStyleDataset, name)
+                for name in ('_load_annotations', 'load_data_list')
+            ):
+                annotations = self._read(path)
+                annotations.check_dataset(names, self._annotated)
+                if not evaluated:
+                    notes = annotations.training_notes()
+                    self.notes += [n for n in notes if n not in self.notes]
+        if dataset.get('bbox_file'):
+            with _blamed_on(f'{where}.bbox_file'):
+                read_detections(dataset['bbox_file'], annotations)
+        with _blamed_on(f'{where}.data_prefix.img'):
+            images = root / (dataset.get('data_prefix') or {}).get('img', '')
+            if not images.is_dir():
+                raise FileNotFoundError(f'there is no folder {images}')
+        # data sets of several skeletons, MPII's, are told which to take
+        count = dataset.get('num_keypoints', skeleton.get('num_keypoints'))
+        for index, transform in enumerate(dataset.get('pipeline') or ()):
+            if transform['type'] == 'KeypointConverter':
+                count, names = transform['num_keypoints'], None
+            if transform['type'] == 'PGPGTransform' and names is not None:
+                with _blamed_on(f'{where}.pipeline.{index}.model'):
+                    _check_proposals(transform.get('model'), names)
+        return count
+
+
+def _check_images(dataset: BaseDataset) -> None:
+    """Check that the images that a test or validation reads are there."""
+    images = {}
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        images[info.get('img_path')] = info.get('img_id')
+    images.pop(None, None)
+    bad = [path for path in images if not cv2.haveImageReader(path)]
+    if bad:
+        state = 'is not an image' if Path(bad[0]).is_file() else 'is missing'
+        raise ConfigError(
+            f'image {bad[0]} (image id {images[bad[0]]}) {state}. This holds '
+            f'for {len(bad)} of the {len(images)} images that are evaluated: '
+            'restore them, or remove them from the annotation file'
+        )
+
+
+def _check_proposals(model: str | None, names: list[str]) -> None:
+    """Check that PGPG's file finds a torso where the data has it."""
+    if model is None:
+        return
+    fitted = load_proposal_model(find_model(model)).keypoint_names
+    if torso_joints(names) != torso_joints(fitted):
+        raise ConfigError(
+            f'{model} is fitted to people whose joints are '
+            f'{", ".join(fitted)}, but those of the data set are '
+            f'{", ".join(names)}: fit one for it with tools/fit_pgpg.py'
+        )
+
+
+@contextmanager
+def _blamed_on(key: str) -> Iterator[None]:
+    """Begin the message of an error with the config key."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ConfigError(f'{key}: {error}. {_DATA_ADVICE}') from None
+    except ValueError as error:
+        raise ConfigError(f'{key}: {error}') from None
+
+
+def _require_file(path: str) -> None:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'there is no file {path}')
+
+
+def _datasets(cfg: Config, part: str) -> Iterator[tuple[str, Mapping]]:
+    """Yield the data set of a loader and those within it, by key."""
+    key = f'{part}_dataloader'
+    loader = cfg.get(key) or {}
+    yield from config_parts(
+        loader.get('dataset'), f'{key}.dataset', 'dataset', 'datasets'
+    )
+
+
+def _check_optimizer(cfg: Config) -> None:
+    """Name an optimizer that is not registered, which mmengine does not."""
+    kind = (cfg.get('optim_wrapper') or {}).get('optimizer', {}).get('type')
+    if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
+        raise ConfigError(
+            f'optim_wrapper.optimizer.type: {kind} is not in the registry'
+        )
+
+
+def _check_targets(cfg: Config) -> None:
+    """Check that targets are made for the codec that reads predictions."""
+    parts = config_parts(cfg.get('model'), 'model', 'sppe', 'head', 'pose_cfg')
+    decoders = [(k, p['decoder']) for k, p in parts if p.get('decoder')]
+    decoder_key, decoder = decoders[0] if decoders else ('', {})
+    for where, dataset in _datasets(cfg, 'train'):
+        size_key, size = '', None
+        for index, transform in enumerate(dataset.get('pipeline') or ()):
+            key = f'{where}.pipeline.{index}'
+            if transform.get('input_size') is not None:
+                size_key, size = f'{key}.input_size', transform['input_size']
+            encoder = transform.get('encoder')
+            if not isinstance(encoder, Mapping):
+                continue  # no target, or several for heads of several codecs
+            others = {
+                name: (f'{decoder_key}.decoder.{name}', value)
+                for name, value in decoder.items()
+                if not name.startswith('decode_')
+            }
+            for name in encoder.keys() & others.keys():
+                made = f'{key}.encoder.{name}', encoder[name]
+                _require_equal(*made, *others[name])
+            if size is not None and 'input_size' in encoder:
+                made = f'{key}.encoder.input_size', encoder['input_size']
+                _require_equal(*made, size_key, size)
+
+
+def _require_equal(key: str, value: Any, other_key: str, other: Any) -> None:
+    """Refuse two different values that should be the same."""
+    if to_builtin_containers(value) != to_builtin_containers(other):
+        raise ConfigError(
+            f'{key}={value!r}, but {other_key}={other!r}: targets would be '
+            'made in one way and read in another way. Change both, or '
+            '`codec`, where both are copies of it'
+        )
+
+
+def _check_keypoints(model: nn.Module, num_keypoints: int | None) -> None:
+    """Check that a model predicts the keypoints that the data has."""
+    model = getattr(model, 'module', model)
+    head = model.head if getattr(model, 'with_head', False) else None
+    predicted = getattr(
+        head, 'num_keypoints', getattr(head, 'num_joints', None)
+    )
+    # heads that have nothing but keypoint channels
+    if type(head).__name__ in ('HeatmapHead', 'SimCCHead', 'RTMCCHead'):
+        # UDP's combined form has a heatmap and two offset maps a keypoint
+        kind = getattr(head.decoder, 'heatmap_type', None)
+        predicted = head.out_channels // (3 if kind == 'combined' else 1)
+    if None not in (predicted, num_keypoints) and predicted != num_keypoints:
+        raise ConfigError(
+            f"model.head predicts {predicted} keypoints, but the data's "
+            f'skeleton has {num_keypoints}: change the head, or the data set '
+            'type (or metainfo)'
+        )
 
 
 def check_weights(model: nn.Module, path: str) -> None:
-    """Load a checkpoint into a model, and refuse one of another model.
+    """Refuse a checkpoint of another model.
 
     The SPPE of RMPE's first stage may be tested with the config of the
-    second, which is told in the log.
+    second, which the log says.
 
     Args:
-        model (nn.Module): The model, which has the weights afterwards.
+        model (nn.Module): The model.
         path (str): The checkpoint, of any of mmengine's backends.
 
     Raises:
-        ConfigError: The file holds no weights, or lacks weights of the
-            model's backbone, neck or head, or has them in other shapes.
+        ConfigError: The file holds no weights, lacks some of the model's
+            backbone, neck or head, or has some in other shapes.
     """
-    model = getattr(model, 'module', model)
+    own = getattr(model, 'module', model).state_dict()
     state = _read_weights(path)
-    advice = 'is it of another model? Give the config that it was trained with'
-    try:
-        missing = model.load_state_dict(state, strict=False).missing_keys
-    except RuntimeError as error:
-        lines = str(error).splitlines()
+    bad = [k for k in own if k in state and state[k].shape != own[k].shape]
+    missing = [k for k in own if k not in state]
+    bad += [
+        key
+        for key in missing
+        # without these a test measures random numbers
+        if key.startswith(('backbone.', 'neck.', 'head.'))
+        and not key.endswith('num_batches_tracked')
+    ]
+    if bad:
         raise ConfigError(
-            f'checkpoint {path} does not fit the model, {advice}. '
-            f'{lines[min(1, len(lines) - 1)].strip()}'
-        ) from error
-    missing = [k for k in missing if not k.endswith('num_batches_tracked')]
-    if any(key.startswith(TRANSFORMER) for key in missing):
+            f'checkpoint {path}: {len(bad)} of the {len(own)} weights of the '
+            f'model are missing or have other shapes, {bad[0]} the first. Is '
+            'it of another model? Give the config that it was trained with'
+        )
+    if any(key.startswith(('localizer.', 'sstn.')) for key in missing):
         print_log(
-            f'{path} has no trained transformer (localizer, sstn): what is '
-            'measured is the SPPE behind one that does nothing yet',
+            f'{path} has no trained transformer (localizer, sstn): the SPPE '
+            'is measured behind one that does nothing yet',
             logger='current',
             level=logging.WARNING,
         )
-    missing = [key for key in missing if key.startswith(PARTS)]
-    if missing:
-        raise ConfigError(
-            f'checkpoint {path} lacks {len(missing)} of the '
-            f'{len(model.state_dict())} weights of the model, '
-            f'{missing[0]} the first: {advice}'
-        )
 
 
-def check_initial_weights(model: nn.Module, path: str) -> None:
-    """Refuse a checkpoint to start from of which a model can use nothing.
-
-    Parts may lack or have other shapes, as where a model for other keypoints
-    starts from it; those mmengine logs.
-
-    Args:
-        model (nn.Module): The model, which has the weights afterwards.
-        path (str): The checkpoint, of any of mmengine's backends.
-
-    Raises:
-        ConfigError: The file holds no weights, or none has the name of one
-            of the model's.
-    """
-    model = getattr(model, 'module', model)
+def _check_initial_weights(model: nn.Module, path: str) -> None:
+    """Refuse a checkpoint to start from of which a model can use nothing."""
+    own = getattr(model, 'module', model).state_dict()
     state = _read_weights(path)
-    try:
-        unknown = model.load_state_dict(state, strict=False).unexpected_keys
-    except RuntimeError:  # of equal names with other shapes
-        return
-    if len(unknown) == len(state):
+    if not own.keys() & state.keys():
         raise ConfigError(
             f'load_from={path!r}: none of its {len(state)} weights is one of '
             f'the model ({next(iter(state), "no weight")} the first): is it '
@@ -108,429 +375,13 @@ def check_initial_weights(model: nn.Module, path: str) -> None:
 
 
 def _read_weights(path: str) -> dict[str, Tensor]:
-    checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-    state = checkpoint
-    if isinstance(checkpoint, dict):
-        state = checkpoint.get('state_dict', checkpoint)
+    """The weights of a checkpoint by name, as a model has them."""
+    state = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+    if isinstance(state, dict):
+        state = state.get('state_dict', state)
     if not isinstance(state, dict):
         raise ConfigError(
             f'checkpoint {path} holds no weights by name, but a '
             f'{type(state).__name__}: give one that the runner has saved'
         )
     return {key.removeprefix('module.'): v for key, v in state.items()}
-
-
-@torch.no_grad()
-def check_model(model: nn.Module, num_keypoints: int | None) -> None:
-    """Check a built model against its codec and the data.
-
-    One image of zeros goes through the backbone and the head.
-
-    Args:
-        model (nn.Module): An mmpose estimator.
-        num_keypoints (int | None): Keypoints of the data, None if unknown.
-
-    Raises:
-        ConfigError: The backbone cannot take the codec's input size, the
-            head's maps or keypoints are not the codec's or the data's, or
-            RMPE's transformer does not take its localiser's features.
-    """
-    model = getattr(model, 'module', model)
-    head = model.head if getattr(model, 'with_head', False) else None
-    codec = getattr(head, 'decoder', None)
-    size = getattr(codec, 'input_size', None)
-    declared = _head_keypoints(head)
-    if None not in (declared, num_keypoints) and declared != num_keypoints:
-        raise ConfigError(
-            f"model.head predicts {declared} keypoints, but the data's "
-            f'skeleton has {num_keypoints}: change the head, or the dataset '
-            'type (or metainfo)'
-        )
-    if size is None or len(size) != 2:
-        return
-    w, h = map(int, size)
-    where = (
-        f'model.backbone ({type(model.backbone).__name__}) and the input '
-        f'size {w}x{h} (width x height) of the codec'
-    )
-    image = torch.zeros(1, 3, h, w, device=next(model.parameters()).device)
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        maps = head(model.extract_feat(image))
-        _check_localizer(model, image)
-    except ConfigError:
-        raise
-    except (NotImplementedError, TypeError, AttributeError):
-        return  # a model that does not predict from an image alone
-    except (RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f'{where} do not go together: {str(error).splitlines()[0]}. Most '
-            'backbones need a multiple of 32 (codec.input_size)'
-        ) from error
-    finally:
-        for module in training:
-            module.training = True
-    expected = getattr(codec, 'heatmap_size', None)
-    if expected is None:
-        return
-    expected = tuple(map(int, expected))
-    for got in _map_sizes(maps):
-        if got != expected:
-            raise ConfigError(
-                f'{where} give maps of {got[0]}x{got[1]} cells, but the '
-                f'codec expects heatmap_size={expected}: change it, or the '
-                "head's deconvolutions"
-            )
-
-
-def _check_localizer(model: nn.Module, image: Tensor) -> None:
-    """Check that RMPE's localiser and transformer fit, if it has them."""
-    if not hasattr(model, 'regress_theta'):
-        return
-    try:
-        model.regress_theta(image)
-    except RuntimeError as error:
-        raise ConfigError(
-            'model.localizer and model.sstn do not go together: '
-            f'{str(error).splitlines()[0]}. model.sstn.in_channels are those '
-            "of the localiser's last map"
-        ) from error
-
-
-def _head_keypoints(head: nn.Module | None) -> int | None:
-    """Return the keypoints that a head predicts, None if it does not tell."""
-    for name in ('num_keypoints', 'num_joints'):
-        if isinstance(getattr(head, name, None), int):
-            return getattr(head, name)
-    # Heads that have nothing but keypoint channels.
-    if type(head).__name__ not in ('HeatmapHead', 'SimCCHead', 'RTMCCHead'):
-        return None
-    # UDP's combined form has a heatmap and two offset maps a keypoint.
-    codec = getattr(head, 'decoder', None)
-    combined = getattr(codec, 'heatmap_type', None) == 'combined'
-    return head.out_channels // 3 if combined else head.out_channels
-
-
-def _map_sizes(outputs: object) -> Iterator[tuple[int, int]]:
-    """Yield the sizes (w, h) of the maps among a head's outputs."""
-    if isinstance(outputs, torch.Tensor):
-        if outputs.ndim == 4:
-            yield tuple(outputs.shape[:1:-1])
-    elif isinstance(outputs, list | tuple):
-        for output in outputs:
-            yield from _map_sizes(output)
-
-
-# where a model's config has the head that decodes
-_HEADS = ('sppe', 'head', 'pose_cfg')
-
-
-def check_training(cfg: Config) -> None:
-    """Check that targets are made for the codec that reads the predictions.
-
-    Args:
-        cfg (Config): The config, after the command line's changes.
-
-    Raises:
-        ConfigError: An encoder of the training pipeline differs from
-            ``decoder`` of the model's head, apart from how that decodes, or
-            from the size of the input that the pipeline makes. Names both
-            keys.
-        KeyError: The optimizer's type is not registered.
-    """
-    kind = (cfg.get('optim_wrapper') or {}).get('optimizer', {}).get('type')
-    if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
-        raise KeyError(f'{kind} is not in the {OPTIMIZERS.name} registry')
-    decoder_key, decoder = _find_decoder(cfg.get('model') or {}, 'model')
-    loader = cfg.get('train_dataloader') or {}
-    pipelines = _pipelines(
-        loader.get('dataset') or {}, 'train_dataloader.dataset'
-    )
-    for where, pipeline in pipelines:
-        size_key, size = None, None
-        for index, transform in enumerate(pipeline):
-            key = f'{where}.{index}'
-            if transform.get('input_size') is not None:
-                size_key, size = f'{key}.input_size', transform['input_size']
-            encoder = transform.get('encoder')
-            if not isinstance(encoder, Mapping):
-                continue  # no target, or several for heads of several codecs
-            key = f'{key}.encoder'
-            made = encoder.get('input_size')
-            if None not in (size, made) and to_builtin_containers(
-                size
-            ) != to_builtin_containers(made):
-                raise ConfigError(
-                    f'{size_key}={size}, but the target is made for '
-                    f'{key}.input_size={made}: make them equal'
-                )
-            if decoder is not None:
-                _check_codecs(key, encoder, decoder_key, decoder)
-
-
-def _check_codecs(
-    key: str, encoder: Mapping, decoder_key: str, decoder: Mapping
-) -> None:
-    for name in encoder.keys() & decoder.keys():
-        if name.startswith('decode_'):
-            continue
-        taught, used = (
-            to_builtin_containers(codec[name]) for codec in (encoder, decoder)
-        )
-        if taught != used:
-            raise ConfigError(
-                f'{key}.{name}={encoder[name]!r}, but '
-                f'{decoder_key}.{name}={decoder[name]!r}: what is trained '
-                'would be read in another way. Change both, or `codec`, '
-                'where both are copies of it'
-            )
-
-
-def _find_decoder(
-    model: Mapping, where: str
-) -> tuple[str | None, Mapping | None]:
-    for name in _HEADS:
-        inner = model.get(name)
-        if isinstance(inner, Mapping):
-            decoder = inner.get('decoder')
-            if isinstance(decoder, Mapping):
-                return f'{where}.{name}.decoder', decoder
-            found = _find_decoder(inner, f'{where}.{name}')
-            if found[1] is not None:
-                return found
-    return None, None
-
-
-def _pipelines(dataset: Mapping, where: str) -> Iterator[tuple[str, list]]:
-    """Yield the pipelines of a data set and of those within, with keys."""
-    if dataset.get('pipeline'):
-        yield f'{where}.pipeline', dataset['pipeline']
-    if 'dataset' in dataset:
-        yield from _pipelines(dataset['dataset'], f'{where}.dataset')
-    for index, inner in enumerate(dataset.get('datasets') or ()):
-        yield from _pipelines(inner, f'{where}.datasets.{index}')
-
-
-# Where each kind of run reads its data from.
-LOADERS = {
-    'train': ('train_dataloader', 'val_dataloader'),
-    'test': ('test_dataloader',),
-}
-EVALUATORS = {
-    'train': ('val_evaluator',),
-    'test': ('test_evaluator',),
-}
-
-
-def check_data(cfg: Config, mode: str) -> tuple[int | None, list[str]]:
-    """Check the annotation, detection and image paths of a config.
-
-    Args:
-        cfg (Config): The config, after the command line's changes.
-        mode (str): ``'train'`` or ``'test'``.
-
-    Returns:
-        tuple[int | None, list[str]]: Keypoints of the skeleton that the data
-        sets of training (or of the test) share, None if they do not tell;
-        and what training will leave out or repair, a line each.
-
-    Raises:
-        ConfigError: Something is missing or malformed. Names the config key,
-            the path and what to do.
-    """
-    counts, notes = {}, {}
-    evaluators = {key: _evaluators(cfg, key) for key in EVALUATORS[mode]}
-    annotated = mode == 'train' or not _writes_only(*evaluators.values())
-    for key in LOADERS[mode]:
-        loader = cfg.get(key)
-        if loader is None:
-            continue
-        for where, dataset in _datasets(loader['dataset'], f'{key}.dataset'):
-            evaluated = key != 'train_dataloader'
-            count = _check_dataset(where, dataset, notes, evaluated, annotated)
-            # What is validated on may be a part of what is trained.
-            if count is not None and key == LOADERS[mode][0]:
-                counts[where] = count
-    for key, metrics in evaluators.items():
-        for evaluator in metrics:
-            path = evaluator.get('ann_file')
-            if path and not Path(path).is_file():
-                raise ConfigError(
-                    f'{key}.ann_file: {path} does not exist. {_DATA_ADVICE}'
-                )
-            if path and _needs_areas(evaluator):
-                try:
-                    check_areas(Path(path))
-                except ConfigError as error:
-                    raise ConfigError(f'{key}.ann_file: {error}') from None
-    if len(set(counts.values())) > 1:
-        raise ConfigError(
-            'the data sets have different skeletons: '
-            + ', '.join(f'{w} {n} keypoints' for w, n in counts.items())
-        )
-    return next(iter(counts.values()), None), sum(notes.values(), [])
-
-
-def _evaluators(cfg: Config, key: str) -> list[dict]:
-    evaluators = cfg.get(key) or []
-    return [evaluators] if isinstance(evaluators, dict) else list(evaluators)
-
-
-def _writes_only(evaluators: list[dict]) -> bool:
-    """Whether results are written for a server and compared with nothing."""
-    return bool(evaluators) and all(e.get('format_only') for e in evaluators)
-
-
-def _needs_areas(evaluator: dict) -> bool:
-    """Whether the results are compared by OKS with annotated areas."""
-    kind = evaluator['type']
-    if isinstance(kind, str):
-        kind = METRICS.get(kind)
-    return (
-        isinstance(kind, type)
-        and issubclass(kind, CocoMetric)
-        and evaluator.get('use_area', True)
-        and not evaluator.get('format_only', False)
-        and evaluator.get('iou_type', 'keypoints') == 'keypoints'
-    )
-
-
-_DATA_ADVICE = (
-    'Give the folder of the data with --cfg-options data_root=... (or the '
-    'environment variable that the config names), or that key itself'
-)
-
-
-def _datasets(dataset: dict, where: str) -> Iterator[tuple[str, dict]]:
-    """Yield the plain data sets within wrappers, with their config keys."""
-    if 'datasets' in dataset:
-        for index, inner in enumerate(dataset['datasets']):
-            yield from _datasets(inner, f'{where}.datasets[{index}]')
-    elif 'dataset' in dataset:
-        yield from _datasets(dataset['dataset'], f'{where}.dataset')
-    else:
-        yield where, dataset
-
-
-def _check_dataset(
-    where: str,
-    dataset: dict,
-    notes: dict,
-    evaluated: bool,
-    annotated: bool,
-) -> int | None:
-    """Check one data set; return the keypoints of its skeleton.
-
-    Notes are added by file; a file that is there already was checked.
-    """
-    kind = dataset['type']
-    if isinstance(kind, str):
-        kind = DATASETS.get(kind)
-    # An unknown type is reported, with its like, when it is built.
-    if kind is None or not issubclass(kind, BaseCocoStyleDataset):
-        return None
-    root = Path(dataset.get('data_root') or '')
-    metainfo = dataset.get('metainfo') or kind.METAINFO
-    try:
-        skeleton = parse_pose_metainfo(dict(metainfo))
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f'{where}.metainfo.from_file: {error} Give the path of a '
-            'skeleton, e.g. configs/_base_/datasets/coco.py'
-        ) from None
-    # data sets of several skeletons, MPII's, are told which to take
-    count = dataset.get('num_keypoints', skeleton.get('num_keypoints'))
-    own_format = any(
-        getattr(kind, name) is not getattr(BaseCocoStyleDataset, name)
-        for name in ('_load_annotations', 'load_data_list')
-    )
-    annotations = root / dataset.get('ann_file', '')
-    if not annotations.is_file():
-        raise ConfigError(
-            f'{where}.ann_file: {annotations} does not exist. {_DATA_ADVICE}'
-        )
-    checked = annotations, count, evaluated
-    if not own_format and checked not in notes:
-        try:
-            found = check_coco_annotations(
-                annotations,
-                list(skeleton['keypoint_id2name'].values()),
-                evaluated,
-                annotated,
-            )
-        except ConfigError as error:
-            raise ConfigError(f'{where}.ann_file: {error}') from None
-        notes[checked] = found
-    if issubclass(kind, MpiiDataset) and annotations.suffix == '.json':
-        try:
-            read_mpii(annotations)
-        except ValueError as error:
-            raise ConfigError(f'{where}.ann_file: {error}') from None
-    boxes = dataset.get('bbox_file')
-    if boxes and not Path(boxes).is_file():
-        raise ConfigError(
-            f'{where}.bbox_file: {boxes} does not exist. {_DATA_ADVICE}'
-        )
-    if boxes and boxes not in notes:
-        try:
-            check_detections(Path(boxes), None if own_format else annotations)
-        except ConfigError as error:
-            raise ConfigError(f'{where}.bbox_file: {error}') from None
-        notes[boxes] = []
-    images = root / (dataset.get('data_prefix') or {}).get('img', '')
-    if not images.is_dir():
-        raise ConfigError(
-            f'{where}.data_prefix.img: the folder {images} does not exist. '
-            f'{_DATA_ADVICE}'
-        )
-    pipeline = dataset.get('pipeline') or ()
-    loaders = [t for t in pipeline if _loads_images(t['type'])]
-    part = dataset.get('indices') or dataset.get('sample_interval', 1) > 1
-    if evaluated and loaders and not own_format and not part:
-        backend = loaders[0].get('imdecode_backend', 'cv2')
-        try:
-            check_images(
-                annotations,
-                images,
-                Path(boxes) if boxes else None,
-                dataset.get('data_mode', 'topdown') == 'topdown',
-                backend != 'cv2',
-            )
-        except ConfigError as error:
-            raise ConfigError(f'{where}.data_prefix.img: {error}') from None
-    names = list(skeleton['keypoint_id2name'].values())
-    for index, transform in enumerate(pipeline):
-        if transform['type'] == 'KeypointConverter':
-            count, names = transform['num_keypoints'], None
-        if transform['type'] == 'PGPGTransform' and names is not None:
-            _check_proposals(f'{where}.pipeline[{index}]', transform, names)
-    return count
-
-
-def _loads_images(kind: str | type) -> bool:
-    """Whether a transform reads an image's file."""
-    if isinstance(kind, str):
-        kind = TRANSFORMS.get(kind)
-    return isinstance(kind, type) and issubclass(kind, LoadImage)
-
-
-def _check_proposals(where: str, transform: dict, names: list[str]) -> None:
-    """Check that PGPG's file finds a torso where the data has it.
-
-    Joints may have other names beside the torso's; their number is checked
-    when the transform meets a pose.
-    """
-    if transform.get('model') is None:
-        return
-    fitted = load_proposal_model(find_model(transform['model']))
-    try:
-        same = torso_joints(names) == torso_joints(fitted.keypoint_names)
-    except ValueError as error:
-        raise ConfigError(f'{where}: {error}') from None
-    if not same:
-        raise ConfigError(
-            f'{where}.model: {transform["model"]} is fitted to people whose '
-            f'joints are {", ".join(fitted.keypoint_names)}, the data set '
-            f'has {", ".join(names)}: fit one for it with tools/fit_pgpg.py'
-        )

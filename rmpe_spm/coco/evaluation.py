@@ -1,21 +1,17 @@
 """COCO's and CrowdPose's keypoint evaluation, by faster-coco-eval."""
 
+import os
 from collections.abc import Sequence
-from os import PathLike
 
 import numpy as np
 from faster_coco_eval import COCO
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 
+from ..files import read_json
 from ..oks import annotated_oks
-from .ground_truth import load_json, pairs_within
-from .keypoint_ap import MAX_POSES
-from .result_checks import (
-    check_annotations,
-    check_layout,
-    check_results,
-    check_scored,
-)
+from .annotations import KeypointAnnotations
+from .ground_truth import pairs_within
+from .results import MAX_POSES, check_results, check_scored, is_scored
 
 NAMES = (
     'AP', 'AP .5', 'AP .75', 'AP (M)', 'AP (L)',
@@ -29,16 +25,13 @@ CROWD_NAMES = (
 # crowd indices where CrowdPose's medium and hard images begin
 _MEDIUM, _HARD = 0.2, 0.8
 
-# places of OKS 0.5 and 0.75 among the thresholds
-_FIFTY, _SEVENTY_FIVE = 0, 5
-
 # pairs of poses and people compared at once
 _PAIRS = 1 << 14
 
 
 def evaluate_files(
-    ann_file: str | PathLike,
-    result_file: str | PathLike,
+    ann_file: str | os.PathLike,
+    result_file: str | os.PathLike,
     sigmas: Sequence[float],
     iou_type: str = 'keypoints',
     use_area: bool = True,
@@ -49,33 +42,32 @@ def evaluate_files(
         ann_file (str | PathLike): The annotations.
         result_file (str | PathLike): The results.
         sigmas (sequence): Shape (K,).
-        iou_type (str): As in :func:`evaluate_keypoints`. Defaults to
-            ``'keypoints'``.
-        use_area (bool): As in :func:`evaluate_keypoints`. Defaults to True.
+        iou_type (str): As in :func:`evaluate_keypoints`.
+        use_area (bool): As in :func:`evaluate_keypoints`.
 
     Returns:
         dict[str, float]: The numbers by name.
 
     Raises:
         FileNotFoundError: If a file doesn't exist.
-        ValueError: Names the first entry that can't be evaluated, or says
+        ConfigError: Names the first entry that can't be evaluated, or says
             that no pose has a joint of a positive score.
     """
-    annotations = load_json(ann_file)
-    check_annotations(
-        annotations, len(sigmas), use_area, iou_type, str(ann_file)
-    )
-    check_layout(annotations, ('categories',), str(ann_file))
-    results = load_json(result_file)
+    annotations = KeypointAnnotations.read(ann_file)
+    annotations.require('categories')
+    annotations.check_evaluation(len(sigmas), use_area, iou_type)
+    results = read_json(result_file)
     check_results(
         results,
         len(sigmas),
-        {image['id'] for image in annotations['images']},
-        {category['id'] for category in annotations['categories']},
+        {image['id'] for image in annotations.images},
+        {category['id'] for category in annotations.categories},
         str(result_file),
     )
     check_scored(results, str(result_file))
-    return evaluate_keypoints(annotations, results, sigmas, iou_type, use_area)
+    return evaluate_keypoints(
+        annotations.content, results, sigmas, iou_type, use_area
+    )
 
 
 def evaluate_keypoints(
@@ -87,8 +79,9 @@ def evaluate_keypoints(
 ) -> dict[str, float]:
     """AP and AR of keypoint results, equal to those of xtcocotools.
 
-    The data are not checked (:func:`check_annotations`,
-    :func:`check_results`) and not changed. As in xtcocotools, the 20 poses
+    The data are not changed, and not checked (see
+    :meth:`.KeypointAnnotations.check_evaluation`,
+    :func:`.check_results`). As in xtcocotools, the 20 poses
     of the highest score of each image and category count, poses without a
     joint of a positive score do not, and a number is -1 where nobody is
     annotated whom it could be about.
@@ -119,21 +112,19 @@ def evaluate_keypoints(
     people = _select(annotations['annotations'], images, categories)
     people = [_person(*each, crowd, use_area) for each in people]
     poses = _select(results, images, categories)
-    poses = [
-        _pose(*each) for each in poses if max(each[2]['keypoints'][2::3]) > 0
-    ]
+    poses = [_pose(*each) for each in poses if is_scored(each[2])]
     evaluator = _Evaluator(
         _dataset(people, images, categories),
         _dataset(poses, images, categories),
         _oks_by_image(people, poses, sigmas),
     )
-    precision, recall = evaluator.measure(range(len(images)))
-    stats = [_mean(precision), *_at_thresholds(precision)]
+    stats = []
+    for values in evaluator.measure(range(len(images))):
+        # at all thresholds, at OKS 0.5 and at 0.75
+        stats += [_mean(values), _mean(values[0]), _mean(values[5])]
+        if not crowd:
+            stats += [_mean(values, area) for area in (1, 2)]
     if not crowd:
-        stats += [_mean(precision, area) for area in (1, 2)]
-    stats += [_mean(recall), *_at_thresholds(recall)]
-    if not crowd:
-        stats += [_mean(recall, area) for area in (1, 2)]
         return dict(zip(NAMES, stats, strict=True))
     index = np.zeros(len(images))
     for image in annotations['images']:
@@ -297,12 +288,7 @@ def _oks_by_image(
 
 
 def _mean(values: np.ndarray, area: int = 0) -> float:
-    """Mean over all that is defined, -1 if nothing is."""
+    """Mean over all that is defined for an area, -1 if nothing is."""
     values = values[..., area, :]
     values = values[values > -1]
     return float(values.mean()) if len(values) else -1.0
-
-
-def _at_thresholds(values: np.ndarray) -> tuple[float, float]:
-    """Means at OKS 0.5 and 0.75."""
-    return _mean(values[_FIFTY]), _mean(values[_SEVENTY_FIVE])

@@ -1,18 +1,18 @@
-"""Poses and annotated people from COCO JSON files, image by image."""
+"""Poses and annotated people of COCO files, image by image."""
 
-import json
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os import PathLike
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ..errors import ConfigError
+from ..files import read_json
 from ..oks import annotated_oks
 from ..poses import bboxes_around
-from .result_checks import check_annotations, check_results, check_scored
+from .annotations import KeypointAnnotations
+from .results import check_results, check_scored, is_scored
 
 
 class NobodyToFind(ValueError):
@@ -144,19 +144,8 @@ class PoseSet:
 
     def subset(self, indices: Sequence[int]) -> 'PoseSet':
         """The images at these indices."""
-        return PoseSet(
-            *(
-                [values[index] for index in indices]
-                for values in (
-                    self.image_ids,
-                    self.truths,
-                    self.keypoints,
-                    self.keypoint_scores,
-                    self.bboxes_xyxy,
-                    self.scores,
-                )
-            )
-        )
+        columns = list(vars(self).values())[:-1]
+        return PoseSet(*([column[i] for i in indices] for column in columns))
 
     @property
     def num_poses(self) -> int:
@@ -165,8 +154,8 @@ class PoseSet:
 
 
 def read_pose_set(
-    ann_file: str | PathLike,
-    result_file: str | PathLike,
+    ann_file: str | os.PathLike,
+    result_file: str | os.PathLike,
     num_keypoints: int,
     use_area: bool = True,
     iou_type: str = 'keypoints',
@@ -177,30 +166,27 @@ def read_pose_set(
         ann_file (str | PathLike): The annotations.
         result_file (str | PathLike): The results.
         num_keypoints (int): K.
-        use_area (bool): As in :func:`make_pose_set`. Defaults to True.
-        iou_type (str): As in :func:`make_pose_set`. Defaults to
-            ``'keypoints'``.
+        use_area (bool): As in :func:`make_pose_set`.
+        iou_type (str): As in :func:`make_pose_set`.
 
     Returns:
         PoseSet: All images of the annotations, by ascending id.
 
     Raises:
         FileNotFoundError: If a file doesn't exist.
-        ValueError: If a file isn't of this format, or no pose is in an
+        ConfigError: If a file isn't of this format, or no pose is in an
             image of the annotations or has a joint of a positive score.
     """
-    annotations = load_json(ann_file)
-    check_annotations(
-        annotations, num_keypoints, use_area, iou_type, str(ann_file)
-    )
-    results = load_json(result_file)
+    annotations = KeypointAnnotations.read(ann_file)
+    annotations.check_evaluation(num_keypoints, use_area, iou_type)
+    results = read_json(result_file)
     check_results(results, num_keypoints, source=str(result_file))
     check_scored(results, str(result_file))
     poses = make_pose_set(
-        annotations, results, num_keypoints, use_area, iou_type
+        annotations.content, results, num_keypoints, use_area, iou_type
     )
     if poses.num_poses == 0 and poses.num_unlisted:
-        raise ValueError(
+        raise ConfigError(
             f'none of the results in {result_file} is for an image that '
             f'{ann_file} lists'
         )
@@ -233,16 +219,14 @@ def make_pose_set(
     Returns:
         PoseSet: All images of the annotations, by ascending id.
     """
-    people = defaultdict(list)
+    people, poses = defaultdict(list), defaultdict(list)
     for annotation in annotations['annotations']:
         people[annotation['image_id']].append(annotation)
-    image_ids = sorted({image['id'] for image in annotations['images']})
-    poses = defaultdict(list)
     for result in results:
-        if any(value > 0 for value in result['keypoints'][2::3]):
+        if is_scored(result):
             poses[result['image_id']].append(result)
-    listed = set(image_ids)
-    unlisted = sum(len(v) for k, v in poses.items() if k not in listed)
+    image_ids = sorted({image['id'] for image in annotations['images']})
+    unlisted = sum(len(poses[i]) for i in poses.keys() - set(image_ids))
     columns = [_poses_of(poses[i], num_keypoints) for i in image_ids]
     truths = [
         _truth_of(people[i], num_keypoints, use_area, iou_type)
@@ -250,28 +234,6 @@ def make_pose_set(
     ]
     columns = map(list, zip(*columns, strict=True))
     return PoseSet(image_ids, truths, *columns, num_unlisted=unlisted)
-
-
-def load_json(path: str | PathLike) -> Any:
-    """Read a JSON file.
-
-    Args:
-        path (str | PathLike): The file.
-
-    Returns:
-        Any: Its content.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no JSON.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'there is no file {path}')
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f'{path} is not a JSON file: {error}') from error
 
 
 def _poses_of(results: list[dict], num_keypoints: int) -> tuple:

@@ -7,10 +7,10 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from .ground_truth import FlatGroundTruth, PoseSet, pairs_within
+from .results import MAX_POSES
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
-MAX_POSES = 20
 
 # poses and people compared at once
 _PAIRS = 1 << 14

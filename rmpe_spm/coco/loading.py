@@ -1,4 +1,4 @@
-"""Repair of annotations that would poison a training run."""
+"""Images and annotations that would end or poison a training run."""
 
 import logging
 from typing import Any
@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from mmpose.datasets.transforms import LoadImage
 from mmpose.registry import TRANSFORMS
 
+from ..errors import ConfigError
 from ..poses import visibility_flags
 
 
@@ -18,8 +19,8 @@ class LoadImageOrSkip(LoadImage):
     """Load an image; in training, skip the sample if it cannot be read.
 
     An unreadable image is logged, once a file (and data worker), and the
-    dataset takes another sample in its place. In a dataset in test mode, and
-    outside datasets, it is an error: a skipped image would change the
+    data set takes another sample in its place. In a data set in test mode,
+    and outside data sets, it is an error: a skipped image would change the
     result. mmpose's ``Mosaic`` and ``YOLOXMixUp`` cannot skip one among their
     other images: keep ``LoadImage`` in their ``pre_transform``.
 
@@ -55,7 +56,7 @@ class LoadImageOrSkip(LoadImage):
             dict | None: The sample with its image, None to skip it.
 
         Raises:
-            ValueError: The image cannot be read and must not be skipped.
+            ConfigError: The image cannot be read and must not be skipped.
         """
         path = str(results.get('img_path'))
         try:
@@ -66,7 +67,7 @@ class LoadImageOrSkip(LoadImage):
         where = f'image {path} (image id {results.get("img_id")})'
         training = not getattr(results.get('dataset'), 'test_mode', True)
         if not training:
-            raise ValueError(
+            raise ConfigError(
                 f'{where} cannot be read: {reason}. Restore the file, or '
                 'remove the image from the annotation file'
             )
@@ -131,7 +132,7 @@ class SanitizeInstances(BaseTransform):
             dict | None: The repaired sample, None to skip it.
 
         Raises:
-            ValueError: The number of keypoints is not the dataset's, or at
+            ConfigError: The number of keypoints is not the dataset's, or at
                 test a box is not finite.
         """
         dataset = results.get('dataset')
@@ -161,7 +162,7 @@ class SanitizeInstances(BaseTransform):
                 self._report(results, index, f'has the box {box}: skipped')
                 return None
             elif not finite[index]:
-                raise ValueError(
+                raise ConfigError(
                     f'{_where(results, index)} has the box {box}, which is '
                     'not finite: correct or remove it'
                 )
@@ -180,7 +181,7 @@ class SanitizeInstances(BaseTransform):
         visible[~np.isfinite(visible)] = 0
         expected = len(results.get('flip_indices', ())) or keypoints.shape[1]
         if keypoints.shape[1] != expected:
-            raise ValueError(
+            raise ConfigError(
                 f'{_where(results, 0)} has {keypoints.shape[1]} keypoints, '
                 f"but the dataset's skeleton has {expected}: correct the "
                 'annotation, or give the metainfo that belongs to it'
@@ -212,16 +213,11 @@ class SanitizeInstances(BaseTransform):
                 f'{where} {what}', logger='current', level=logging.WARNING
             )
 
-    def __repr__(self) -> str:
-        """Name the transform, for the log of a pipeline."""
-        return f'{type(self).__name__}()'
-
 
 def _data_mode(dataset: Any) -> str:
-    """How a dataset gives its samples; several combined give them alike."""
-    parts = getattr(dataset, 'datasets', None)
-    if parts and not hasattr(dataset, 'data_mode'):
-        return _data_mode(parts[0])
+    """How a data set gives its samples; several combined give them alike."""
+    if not hasattr(dataset, 'data_mode') and getattr(dataset, 'datasets', ()):
+        return _data_mode(dataset.datasets[0])
     return getattr(dataset, 'data_mode', 'topdown')
 
 

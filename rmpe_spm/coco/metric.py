@@ -4,124 +4,21 @@ import copy
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from mmengine.fileio import dump, load, put_text
+from mmengine.fileio import dump, get_local_path, put_text
 from mmengine.logging import print_log
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS, TASK_UTILS
+from xtcocotools.coco import COCO
 
+from ..files import read_json
 from ..poses import bboxes_around, clean_scores
+from .annotations import IOU_TYPES, KeypointAnnotations
 from .evaluation import evaluate_keypoints
-from .result_checks import (
-    IOU_TYPES,
-    LISTS,
-    check_annotations,
-    check_layout,
-    check_results,
-    check_sample,
-    check_scored,
-    check_unique,
-)
-
-# b: box score, c: joint scores, thr: keypoint_score_thr of the metric
-SCORE_FORMULAS = {
-    'bbox': 'b',
-    'keypoint': 'mean(c)',
-    'bbox_keypoint': 'b * mean(c[c > thr])',
-    'bbox_rle': 'b + mean(c) + max(c)',
-}
-
-
-def person_score(
-    keypoint_scores: np.ndarray,
-    bbox_score: float,
-    score_mode: str,
-    keypoint_score_thr: float,
-) -> float:
-    """A person's score, by the formulas of mmpose's ``CocoMetric``.
-
-    Args:
-        keypoint_scores (np.ndarray): Scores c (K,) of the joints.
-        bbox_score (float): Score b of the box.
-        score_mode (str): One of :data:`SCORE_FORMULAS`.
-        keypoint_score_thr (float): Of ``'bbox_keypoint'``, whose mean is 0
-            where no joint has a higher score.
-
-    Returns:
-        float: The score.
-
-    Raises:
-        ValueError: If there is no such ``score_mode``.
-    """
-    if score_mode == 'bbox':
-        return bbox_score
-    if score_mode == 'keypoint':
-        return float(keypoint_scores.mean())
-    if score_mode == 'bbox_rle':
-        return float(
-            bbox_score + keypoint_scores.mean() + keypoint_scores.max()
-        )
-    if score_mode != 'bbox_keypoint':
-        raise ValueError(
-            f'score_mode must be one of {", ".join(SCORE_FORMULAS)}: '
-            f'{score_mode!r}'
-        )
-    good = keypoint_scores[keypoint_scores > keypoint_score_thr]
-    return float(bbox_score * good.mean()) if len(good) else 0.0
-
-
-def choose_nms(
-    nms: dict | None, nms_mode: str | None, nms_thr: float | None
-) -> dict | None:
-    """The NMS that a metric's arguments, ours or mmpose's, ask for.
-
-    Args:
-        nms (dict, optional): Config of an NMS of the registry.
-        nms_mode (str, optional): ``'oks_nms'``, ``'soft_oks_nms'`` or
-            ``'none'``, in its place.
-        nms_thr (float, optional): Of ``nms_mode``; None stands for 0.9.
-
-    Returns:
-        dict | None: The config, None for no NMS.
-
-    Raises:
-        ValueError: If both are given, or ``nms_mode`` is unknown, or
-            ``nms_thr`` comes without it.
-    """
-    if nms_mode is None:
-        if nms_thr is not None:
-            raise ValueError(
-                f'nms_thr={nms_thr} belongs to nms_mode: add '
-                "nms_mode='oks_nms', or choose the NMS by "
-                f"nms=dict(type='OKSNMS', thr={nms_thr})"
-            )
-        return nms
-    if nms is not None:
-        raise ValueError(
-            f'both nms={nms} and nms_mode={nms_mode!r} choose an NMS: leave '
-            'one of them out'
-        )
-    thr = 0.9 if nms_thr is None else nms_thr
-    found = dict(
-        oks_nms=dict(type='OKSNMS', thr=thr),
-        # mmpose's keeps 20 poses, and the scores as they were
-        soft_oks_nms=dict(
-            type='SoftOKSNMS',
-            sigma=thr,
-            min_score=-math.inf,
-            max_dets=20,
-            keep_scores=True,
-        ),
-        none=None,
-    )
-    if nms_mode not in found:
-        raise ValueError(
-            f'nms_mode must be one of {", ".join(found)}: {nms_mode!r}'
-        )
-    return found[nms_mode]
+from .results import check_results, check_scored
 
 
 @METRICS.register_module()
@@ -145,6 +42,9 @@ class PoseNMSCocoMetric(CocoMetric):
     - ``'bbox_rle'``: b + mean of c + max of c
 
     Args:
+        ann_file (str | KeypointAnnotations, optional): The annotations: a
+            file, or what was read from one. Defaults to None: those of the
+            samples, as in ``CocoMetric``.
         nms (dict, optional): Config of the NMS, for example
             ``dict(type='ParametricPoseNMS', preset='coco')``,
             ``dict(type='OKSNMS', thr=0.9)``, ``dict(type='SoftOKSNMS')`` or
@@ -164,54 +64,37 @@ class PoseNMSCocoMetric(CocoMetric):
 
     def __init__(
         self,
+        ann_file: str | KeypointAnnotations | None = None,
         nms: dict | None = None,
         nms_mode: str | None = None,
         nms_thr: float | None = None,
         **kwargs: Any,
     ) -> None:
-        nms = choose_nms(nms, nms_mode, nms_thr)
-        if kwargs.get('ann_file') is not None:
-            # before xtcocotools, which says nothing but the key
-            needed = LISTS[:1] if kwargs.get('format_only') else LISTS
-            path = kwargs['ann_file']
-            check_layout(_load(path), needed, str(path))
-        super().__init__(nms_mode='none', **kwargs)
+        nms = _choose_nms(nms, nms_mode, nms_thr)
+        # mmpose's would open the file twice
+        super().__init__(ann_file=None, nms_mode='none', **kwargs)
         if self.iou_type not in IOU_TYPES:
             raise ValueError(
                 f'iou_type must be one of {IOU_TYPES}: {self.iou_type!r}'
             )
         self.nms = None if nms is None else TASK_UTILS.build(nms)
         self.uses_own_sigmas = getattr(self.nms, 'sigmas', 0) is not None
-        if self.coco is not None and not self.format_only:
+        if ann_file is None:
+            return
+        annotations = ann_file
+        if not isinstance(annotations, KeypointAnnotations):
+            annotations = KeypointAnnotations.read(ann_file)
+        if not self.format_only:
             # before the model has seen all the images
-            self.check_annotations()
-
-    def check_annotations(self, num_keypoints: int | None = None) -> None:
-        """Check that the annotations can be evaluated.
-
-        Args:
-            num_keypoints (int, optional): K. Defaults to None: not checked.
-
-        Raises:
-            ValueError: Names the first entry that can't.
-        """
-        check_annotations(
-            self.coco.dataset,
-            num_keypoints,
-            self.use_area,
-            self.iou_type,
-            source=self.ann_file or 'the annotations',
-        )
+            annotations.require('categories')
+            annotations.check_evaluation(None, self.use_area, self.iou_type)
+        self.ann_file = annotations.source
+        self.coco = COCO(annotations.source, ann_data=annotations.content)
 
     def process(
         self, data_batch: Sequence[dict], data_samples: Sequence[dict]
     ) -> None:
-        """Take the predictions of a batch.
-
-        Args:
-            data_batch (Sequence[dict]): Not used.
-            data_samples (Sequence[dict]): The model's, with ``id``,
-                ``img_id`` and ``pred_instances``.
+        """Take the predictions of a batch, as ``CocoMetric`` does.
 
         Raises:
             ValueError: If an image's predictions have no joint scores, or
@@ -220,22 +103,16 @@ class PoseNMSCocoMetric(CocoMetric):
         needed = self.dataset_meta['num_keypoints']
         converted = (self.pred_converter or {}).get('num_keypoints')
         for sample in data_samples:
-            check_sample(sample, needed, converted)
+            _check_prediction(sample, needed, converted)
         super().process(data_batch, data_samples)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Compute the metrics from processed results.
-
-        Args:
-            results (list): What :meth:`process` has collected.
-
-        Returns:
-            dict[str, float]: The numbers by name.
+        """Compute the numbers by name from what :meth:`process` collected.
 
         Raises:
             ValueError: Names the first sample that came twice.
         """
-        check_unique([prediction for prediction, _ in results])
+        _check_unique([prediction for prediction, _ in results])
         annotations = self.coco
         if self.gt_converter is not None and annotations is not None:
             # CocoMetric converts in place, once more at each evaluation
@@ -257,10 +134,10 @@ class PoseNMSCocoMetric(CocoMetric):
                 ``.keypoints.json``.
 
         Raises:
-            ValueError: Names the first pose for an unknown image, or with a
+            ConfigError: Names the first pose for an unknown image, or with a
                 joint or score that is not finite.
         """
-        results = self.to_results(keypoints)
+        results = _as_results(keypoints)
         if not results:
             print_log(
                 'the model found no pose in any image: all scores will be 0',
@@ -278,46 +155,27 @@ class PoseNMSCocoMetric(CocoMetric):
             # an untrained model is no reason to end its training
             check_scored(results, 'the predictions', strict=False)
             if self.nms is not None:
-                results = self.to_results(self.suppress(keypoints))
+                results = _as_results(self.suppress(keypoints))
         put_text(
             dump(results, file_format='json'),
             f'{outfile_prefix}.keypoints.json',
         )
 
-    @staticmethod
-    def to_results(images: dict[int, list[dict]]) -> list[dict]:
-        """Instances as COCO has results.
-
-        Args:
-            images (dict): For every image id its instances, with
-                ``img_id``, ``category_id``, ``keypoints`` (K, 3), ``score``
-                and maybe ``bbox`` (x, y, w, h).
-
-        Returns:
-            list[dict]: The results, image after image.
-        """
-        results = []
-        for instances in images.values():
-            for instance in instances:
-                result = dict(
-                    image_id=instance['img_id'],
-                    category_id=_category(instance['category_id']),
-                    keypoints=instance['keypoints'].ravel().tolist(),
-                    score=float(instance['score']),
-                )
-                if 'bbox' in instance:
-                    result['bbox'] = instance['bbox'].tolist()
-                results.append(result)
-        return results
-
     def _do_python_keypoint_eval(
         self, outfile_prefix: str
     ) -> list[tuple[str, float]]:
         """Evaluate the results file: mmpose's hook for the evaluator."""
-        self.check_annotations(self.dataset_meta['num_keypoints'])
+        annotations = KeypointAnnotations(
+            self.coco.dataset, self.ann_file or 'the annotations'
+        )
+        annotations.check_evaluation(
+            self.dataset_meta['num_keypoints'], self.use_area, self.iou_type
+        )
+        with get_local_path(f'{outfile_prefix}.keypoints.json') as path:
+            results = read_json(path)
         numbers = evaluate_keypoints(
-            self.coco.dataset,
-            load(f'{outfile_prefix}.keypoints.json'),
+            annotations.content,
+            results,
             self.dataset_meta['sigmas'],
             self.iou_type,
             self.use_area,
@@ -346,55 +204,159 @@ class PoseNMSCocoMetric(CocoMetric):
             for field, name in (('scores', 'score'), ('areas', 'area')):
                 values = [float(each[name]) for each in instances]
                 fields[field].append(np.array(values))
-        results = self.nms.batch(**fields)
         kept = defaultdict(list)
         for (image, instances), result in zip(
-            images.items(), results, strict=True
+            images.items(), self.nms.batch(**fields), strict=True
         ):
-            for index, kpts, joint_scores, score in zip(
+            for index, points, joint_scores, score in zip(
                 result.keep.tolist(),
                 result.keypoints,
                 result.keypoint_scores,
                 result.scores.tolist(),
                 strict=True,
             ):
-                instance = dict(instances[index])
-                own = instance['keypoints']
-                if np.array_equal(kpts, own[:, :2]) and np.array_equal(
-                    joint_scores, clean_scores(own[:, 2])
-                ):
-                    # not merged: negative scores of joints stay
-                    joint_scores = np.where(
-                        np.isfinite(own[:, 2]), own[:, 2], joint_scores
-                    )
-                else:
-                    # a decay of the score stays, whatever the joints become
-                    merged = person_score(
-                        joint_scores,
-                        float(instance['bbox_score']),
-                        self.score_mode,
-                        self.keypoint_score_thr,
-                    )
-                    before = float(instance['score'])
-                    score = merged * (score / before if before else 1.0)
-                pose = np.concatenate([kpts, joint_scores[:, None]], 1)
                 kept[image].append(
-                    {
-                        **instance,
-                        'keypoints': pose,
-                        'keypoint_scores': joint_scores,
-                        'score': score,
-                    }
+                    self._kept(instances[index], points, joint_scores, score)
                 )
         return kept
 
+    def _kept(
+        self,
+        instance: dict,
+        points: np.ndarray,
+        joint_scores: np.ndarray,
+        score: float,
+    ) -> dict:
+        """An instance with the joints and scores that the NMS gave it."""
+        own = instance['keypoints']
+        if np.array_equal(points, own[:, :2]) and np.array_equal(
+            joint_scores, clean_scores(own[:, 2])
+        ):
+            # not merged: negative scores of joints stay
+            joint_scores = np.where(
+                np.isfinite(own[:, 2]), own[:, 2], joint_scores
+            )
+        else:
+            # a decay of the score stays, whatever the joints become
+            merged = _person_score(
+                joint_scores,
+                float(instance['bbox_score']),
+                self.score_mode,
+                self.keypoint_score_thr,
+            )
+            before = float(instance['score'])
+            score = merged * (score / before if before else 1.0)
+        return {
+            **instance,
+            'keypoints': np.concatenate([points, joint_scores[:, None]], 1),
+            'keypoint_scores': joint_scores,
+            'score': score,
+        }
 
-def _load(path: str) -> Any:
-    """The content of a JSON file, of any backend."""
-    try:
-        return load(path, file_format='json')
-    except ValueError as error:
-        raise ValueError(f'{path} is not a JSON file: {error}') from error
+
+def _choose_nms(
+    nms: dict | None, nms_mode: str | None, nms_thr: float | None
+) -> dict | None:
+    """The NMS that a metric's arguments, ours or mmpose's, ask for."""
+    if nms_mode is None:
+        if nms_thr is not None:
+            raise ValueError(
+                f'nms_thr={nms_thr} belongs to nms_mode: add '
+                "nms_mode='oks_nms', or choose the NMS by "
+                f"nms=dict(type='OKSNMS', thr={nms_thr})"
+            )
+        return nms
+    if nms is not None:
+        raise ValueError(
+            f'both nms={nms} and nms_mode={nms_mode!r} choose an NMS: leave '
+            'one of them out'
+        )
+    thr = 0.9 if nms_thr is None else nms_thr
+    known = dict(
+        oks_nms=dict(type='OKSNMS', thr=thr),
+        # mmpose's keeps 20 poses, and the scores as they were
+        soft_oks_nms=dict(
+            type='SoftOKSNMS',
+            sigma=thr,
+            min_score=-math.inf,
+            max_dets=20,
+            keep_scores=True,
+        ),
+        none=None,
+    )
+    if nms_mode not in known:
+        raise ValueError(
+            f'nms_mode must be one of {", ".join(known)}: {nms_mode!r}'
+        )
+    return known[nms_mode]
+
+
+def _person_score(
+    c: np.ndarray, b: float, score_mode: str, keypoint_score_thr: float
+) -> float:
+    """A person's score from those of the joints and the box, as mmpose's."""
+    if score_mode == 'bbox':
+        return b
+    if score_mode == 'keypoint':
+        return float(c.mean())
+    if score_mode == 'bbox_rle':
+        return float(b + c.mean() + c.max())
+    good = c[c > keypoint_score_thr]
+    return float(b * good.mean()) if len(good) else 0.0
+
+
+def _check_prediction(
+    sample: Mapping[str, Any], num_keypoints: int, converted: int | None
+) -> None:
+    """Refuse a sample's poses without joint scores, or of other joints."""
+    poses = sample.get('pred_instances', {})
+    if len(poses.get('keypoints', ())) == 0:
+        return
+    where = f'the predictions for image {sample["img_id"]} have'
+    if poses.get('keypoint_scores') is None:
+        raise ValueError(
+            f'{where} no keypoint_scores, without which they cannot be ranked'
+        )
+    joints = converted or poses['keypoints'].shape[1]
+    if joints != num_keypoints:
+        raise ValueError(
+            f'{where} {joints} joints, but the data set has {num_keypoints}: '
+            'convert them with pred_converter, or evaluate on the data set '
+            'that the model was trained for'
+        )
+
+
+def _check_unique(predictions: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse two predictions for a sample; mmpose would drop some."""
+    seen = set()
+    for each in predictions:
+        if len(each['keypoints']) == 0:
+            continue
+        name = each['id']
+        name = tuple(name) if isinstance(name, list) else name
+        if (each['img_id'], name) in seen:
+            raise ValueError(
+                f'image {each["img_id"]}: the predictions for the sample '
+                f'{each["id"]} came twice: every person (of a top-down '
+                'data set) or image needs an id of its own'
+            )
+        seen.add((each['img_id'], name))
+
+
+def _as_results(images: dict[int, list[dict]]) -> list[dict]:
+    """Instances as COCO has results, image after image."""
+    results = []
+    for instance in (each for image in images.values() for each in image):
+        result = dict(
+            image_id=instance['img_id'],
+            category_id=_category(instance['category_id']),
+            keypoints=instance['keypoints'].ravel().tolist(),
+            score=float(instance['score']),
+        )
+        if 'bbox' in instance:
+            result['bbox'] = instance['bbox'].tolist()
+        results.append(result)
+    return results
 
 
 def _category(given: Any) -> int:

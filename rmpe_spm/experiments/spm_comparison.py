@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..coco.annotations import KeypointAnnotations
 from ..coco.ground_truth import make_pose_set
 from ..coco.joint_errors import (
     JointErrors,
@@ -16,7 +17,6 @@ from ..coco.joint_errors import (
     keep_common,
     mean_by_distance,
 )
-from ..coco.result_checks import check_annotations
 from ..errors import ConfigError
 from ..files import read_json, write_atomically
 from ..markdown import markdown_table, over_seeds
@@ -65,10 +65,9 @@ def run_comparison(
         RunFailedError: A run failed.
     """
     ann_file = _common_annotations(configs, cfg_options or {})
-    annotations = read_json(ann_file)
-    check_annotations(annotations, source=ann_file)
-    names = _joint_names_of(annotations, ann_file)
-    check_annotations(annotations, len(names), source=ann_file)
+    annotations = KeypointAnnotations.read(ann_file)
+    names = _joint_names_of(annotations)
+    annotations.check_evaluation(len(names))
     results: dict[str, list[ComparedRun]] = {}
     report = work_dir / 'report.md'
     # Seed by seed, for a fair comparison early on.
@@ -87,7 +86,7 @@ def run_comparison(
             )
             # A model that finds nobody has a place in the report, too.
             found = read_json(test.results_file)
-            poses = make_pose_set(annotations, found, len(names))
+            poses = make_pose_set(annotations.content, found, len(names))
             results.setdefault(name, []).append(
                 ComparedRun(
                     test.metrics, joint_errors(poses), training.seconds
@@ -181,12 +180,14 @@ def draw_error_by_distance(
     return figure
 
 
-def _joint_names_of(annotations: dict, source: str) -> list[str]:
+def _joint_names_of(annotations: KeypointAnnotations) -> list[str]:
     """The joints' names that COCO annotations list."""
-    for category in annotations.get('categories', ()):
+    for category in annotations.categories:
         if category.get('keypoints'):
             return category['keypoints']
-    raise ConfigError(f'{source}: no category lists its keypoints by name')
+    raise ConfigError(
+        f'{annotations.source}: no category lists its keypoints by name'
+    )
 
 
 def _common_annotations(

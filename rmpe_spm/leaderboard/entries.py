@@ -19,7 +19,7 @@ from mmengine.registry import Registry
 from mmpose.registry import DATASETS, METRICS, TRANSFORMS
 
 from ..cli.arguments import apply_options, join_cpu_processes, load_config
-from ..coco.validation import check_detections
+from ..coco.results import read_detections
 from ..engine.hooks import GROUND_TRUTH, GROUPS, SINGLE_STAGE, detections_name
 from ..errors import ConfigError
 from ..experiments.box_errors import (
@@ -218,7 +218,7 @@ def apply_box_source(
     if source.kind == 'ground_truth':
         return GROUND_TRUTH
     if source.file is not None:
-        check_detections(Path(source.file))
+        read_detections(source.file)
     if source.score_thr is not None:
         dataset.filter_cfg = {
             **(dataset.get('filter_cfg') or {}),

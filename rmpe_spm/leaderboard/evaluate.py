@@ -27,7 +27,7 @@ from mmengine.dist import (
 from torch import distributed
 
 from ..cli.error_messages import explain
-from ..cli.preflight import check_data
+from ..cli.preflight import CheckedData
 from ..experiments.runs import RunFolder
 from ..experiments.tool_runs import RESULTS
 from .entries import (
@@ -279,7 +279,7 @@ def _evaluate(
     try:
         if channel is not None:
             # before the runners meet, which a missing file must not hinder
-            check_data(prepared.cfg, 'test')
+            CheckedData(prepared.cfg, 'test')
     except Exception as error:
         failure = _reason(error)
     failure = first_failure(failure)

@@ -16,7 +16,7 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from ..cli.preflight import check_data, check_model, check_weights
+from ..cli.preflight import build_runner
 from ..coco.ground_truth import PoseSet, make_pose_set
 from ..coco.joint_errors import joint_pck
 from ..engine.hooks import FuseConvBNHook, folded_norms
@@ -89,12 +89,7 @@ def make_runner(prepared: PreparedEntry, folder: Path) -> Runner:
     if evaluator is not None:
         prefix = folder / RESULTS.removesuffix('.keypoints.json')
         evaluator['outfile_prefix'] = str(prefix)
-    num_keypoints, notes = check_data(cfg, 'test')
-    runner = Runner.from_cfg(cfg)
-    for note in notes:
-        runner.logger.warning(note)
-    check_model(runner.model, num_keypoints)
-    check_weights(runner.model, cfg.load_from)
+    runner = build_runner(cfg, 'test')
     runner.register_hook(SpeedMeter())
     return runner
 

@@ -3,12 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmpe_spm.coco.ground_truth import ImageGroundTruth, PoseSet, read_pose_set
+from rmpe_spm.coco.ground_truth import ImageGroundTruth, PoseSet, make_pose_set
 from rmpe_spm.coco.joint_errors import (
     JointErrors,
     distance_edges,
     group_joints,
     joint_errors,
+    joint_pck,
     keep_common,
     match_by_other_joints,
     mean_by_distance,
@@ -209,13 +210,8 @@ def test_errors_by_distance():
         distance_edges(distances, 6)
 
 
-def test_the_truth_itself_has_no_errors(shared_dir):
-    folder = shared_dir / 'data' / 'coco_mini'
-    pose_set = read_pose_set(
-        folder / 'annotations' / 'person_keypoints_val2017.json',
-        folder / 'results' / 'yolo11n_pose_val2017.json',
-        17,
-    )
+def test_the_truth_itself_has_no_errors(coco_mini):
+    pose_set = make_pose_set(*coco_mini, 17)
     model = joint_errors(pose_set)
     for index, truth in enumerate(pose_set.truths):
         used = ~truth.ignored
@@ -228,3 +224,66 @@ def test_the_truth_itself_has_no_errors(shared_dir):
     # a good model finds most, with errors of a few percent of the person
     assert np.isfinite(model.errors).sum() > 0.5 * known.sum()
     assert np.nanmedian(model.errors) < 0.1
+
+
+# joints of a person of area 100 x 100
+PERSON = np.array([[0, 0], [100, 0], [100, 100], [0, 100], [50, 50.0]])
+
+
+def pck(*images, **options):
+    """Of images with poses and a truth each."""
+    return joint_pck(
+        make_set(
+            *(
+                (np.reshape(poses, (-1, 5, 2)), np.ones(len(poses)), truth)
+                for poses, truth in images
+            )
+        ),
+        **options,
+    )
+
+
+def person(labels=(2, 2, 2, 2, 2), area=1e4, crowd=False):
+    return make_truth([PERSON], [labels], [area], [crowd])
+
+
+def test_pck_is_within_a_part_of_the_persons_size():
+    """0.1 of sqrt(1e4) is 10 pixels."""
+    pose = PERSON.copy()
+    pose[:, 0] += (0, 9.9, 10, 10.1, -11)
+    image = [pose], person()
+    np.testing.assert_array_equal(pck(image), [1, 1, 1, 0, 0])
+    found = pck(image, threshold=0.05)
+    np.testing.assert_array_equal(found, [1, 0, 0, 0, 0])
+
+
+def test_people_that_are_missed_are_misses_of_pck():
+    two = make_truth([PERSON, PERSON + 1000], area=1e4)
+    found = pck(([PERSON], two), ([], person()))
+    np.testing.assert_allclose(found, 1 / 3)
+
+
+def test_false_poses_do_not_matter_to_pck():
+    found = pck(([PERSON, PERSON + 5000], person()))
+    np.testing.assert_array_equal(found, 1)
+
+
+@pytest.mark.parametrize(
+    'ignored',
+    [
+        person(crowd=True),
+        person(area=0.0),
+        person([0] * 5),
+        person([2, 2, 2, 0, 0]),  # too few to match
+    ],
+)
+def test_who_does_not_count_for_pck(ignored):
+    found = pck(([PERSON], person()), ([], ignored))
+    np.testing.assert_array_equal(found, 1)
+
+
+def test_pck_of_joints_without_label():
+    four = person([2, 2, 2, 2, 0])
+    found = pck(([PERSON], four), ([], person()))
+    np.testing.assert_array_equal(found, [0.5] * 4 + [0])
+    np.testing.assert_array_equal(pck(([PERSON], four)), [1] * 4 + [np.nan])

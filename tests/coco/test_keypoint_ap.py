@@ -1,28 +1,25 @@
-"""The fast AP beside xtcocotools'."""
+"""The fast AP of subsets and of resamples beside the evaluation's."""
 
-import json
 from collections import defaultdict
 
 import numpy as np
 import pytest
 
+from rmpe_spm.coco.evaluation import evaluate_keypoints
 from rmpe_spm.coco.ground_truth import (
     FlatGroundTruth,
     ImageGroundTruth,
-    read_pose_set,
+    make_pose_set,
 )
-from rmpe_spm.coco.keypoint_ap import KeypointAP
+from rmpe_spm.coco.keypoint_ap import KeypointAP, PoseMatches, match_poses
 from rmpe_spm.oks import COCO_SIGMAS
 
 SIGMAS = np.array(COCO_SIGMAS)
 
 
-def compare(reference, tmp_path, annotations, results, seed=0):
-    """Every subset has the reference's precision."""
-    ann_file, result_file = tmp_path / 'ann.json', tmp_path / 'res.json'
-    ann_file.write_text(json.dumps(annotations))
-    result_file.write_text(json.dumps(results))
-    poses = read_pose_set(ann_file, result_file, 17)
+def compare_subsets(reference, annotations, results):
+    """Every subset has xtcocotools' precision."""
+    poses = make_pose_set(annotations, results, 17)
     evaluation = KeypointAP(
         FlatGroundTruth(poses.truths),
         np.concatenate(poses.keypoints),
@@ -35,7 +32,7 @@ def compare(reference, tmp_path, annotations, results, seed=0):
         by_image[result['image_id']].append(result)
     ordered = [r for i in poses.image_ids for r in by_image[i]]
     assert len(ordered) == poses.num_poses
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     for share in (1.0, 0.7, 0.3):
         kept = rng.random(len(ordered)) < share
         _, expected = reference(
@@ -51,46 +48,31 @@ def compare(reference, tmp_path, annotations, results, seed=0):
 
 
 @pytest.mark.parametrize('seed', range(6))
-def test_equals_xtcocotools_on_crowds(
-    seed, crowded, reference_evaluation, tmp_path
-):
-    compare(reference_evaluation, tmp_path, *crowded(seed))
+def test_subsets_of_crowds(seed, crowded, reference_evaluation):
+    compare_subsets(reference_evaluation, *crowded(seed))
 
 
 @pytest.mark.parametrize(
-    'annotations,results',
+    'names',
     [
-        ('example_coco_val.json', 'example_coco_preds.json'),
-        ('coco_val_subset250.json', 'lightweight_openpose_results.json'),
+        ('example_coco_val', 'example_coco_preds'),
+        ('coco_val_subset250', 'lightweight_openpose_results'),
     ],
 )
-def test_equals_xtcocotools_on_real_results(
-    annotations, results, shared_dir, reference_evaluation, tmp_path
-):
-    folder = shared_dir / 'data' / 'evaluator_fixtures'
-    compare(
-        reference_evaluation,
-        tmp_path,
-        json.loads((folder / annotations).read_text()),
-        json.loads((folder / results).read_text()),
-    )
-
-
-def truth(keypoints, visible=2, crowd=False, area=100.0):
-    joints = np.c_[keypoints, np.full(len(keypoints), visible)]
-    return ImageGroundTruth(
-        joints[None], np.array([[0.0, 0, 10, 10]]), np.array([area]),
-        np.array([crowd]),
-    )  # fmt: skip
+def test_subsets_of_real_results(names, fixture_files, reference_evaluation):
+    compare_subsets(reference_evaluation, *fixture_files(*names))
 
 
 def test_ap_by_hand():
     """A hit, a duplicate of it and a false alarm before the second hit."""
     person = np.full((1, 2), 5.0)
-    poses = [person, person, person + 1e4, person]
+    truth = ImageGroundTruth(
+        np.array([[[5.0, 5.0, 2.0]]]), np.array([[0.0, 0, 10, 10]]),
+        np.array([100.0]), np.array([False]),
+    )  # fmt: skip
     evaluation = KeypointAP(
-        FlatGroundTruth([truth(person), truth(person)]),
-        np.stack(poses),
+        FlatGroundTruth([truth, truth]),
+        np.stack([person, person, person + 1e4, person]),
         np.array([0.9, 0.8, 0.7, 0.6]),
         np.array([3, 1]),
         np.array([0.1]),
@@ -100,3 +82,104 @@ def test_ap_by_hand():
     assert evaluation(np.array([1, 0, 0, 1], bool)) == pytest.approx(1)
     assert evaluation(np.array([0, 1, 0, 0], bool)) == pytest.approx(51 / 101)
     assert evaluation(np.zeros(4, bool)) == 0
+
+
+def copies(annotations, results, image_ids, counts):
+    """The data set with every image so many times, under new ids."""
+    new = dict(annotations, images=[], annotations=[])
+    new_results = []
+    for image, count in zip(image_ids, counts, strict=True):
+        for _ in range(count):
+            name = len(new['images'])
+            new['images'].append(dict(id=name))
+            for entry in annotations['annotations']:
+                if entry['image_id'] == image:
+                    number = len(new['annotations'])
+                    entry = dict(entry, image_id=name, id=number)
+                    new['annotations'].append(entry)
+            new_results += [
+                dict(result, image_id=name)
+                for result in results
+                if result['image_id'] == image
+            ]
+    return new, new_results
+
+
+def compare_resamples(annotations, results, resamples):
+    """AP of resampled images is that of data sets with their copies."""
+    matches = match_poses(make_pose_set(annotations, results, 17), SIGMAS)
+    images = len(annotations['images'])
+    assert matches.image_ids == tuple(
+        sorted(image['id'] for image in annotations['images'])
+    )
+    rng = np.random.default_rng(0)
+    counts = rng.multinomial(images, np.full(images, 1 / images), resamples)
+    found = matches.ap(counts)
+    for row, ap in zip(counts, found, strict=True):
+        expected = evaluate_keypoints(
+            *copies(annotations, results, matches.image_ids, row), SIGMAS
+        )
+        assert ap == pytest.approx(expected['AP'], abs=1e-12)
+    assert found.std() > 0.005
+    whole = evaluate_keypoints(annotations, results, SIGMAS)
+    assert matches.ap() == pytest.approx([whole['AP']], abs=1e-12)
+    # in parts, it is the same
+    np.testing.assert_array_equal(
+        found, np.concatenate([matches.ap(counts[:3]), matches.ap(counts[3:])])
+    )
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_resamples_of_crowds(crowded, seed):
+    annotations, results = crowded(seed)
+    rng = np.random.default_rng(seed)
+    for result in results:
+        result['score'] = float(rng.random())
+    compare_resamples(annotations, results, 12)
+
+
+def test_resamples_of_real_results(coco_mini):
+    compare_resamples(*coco_mini, 4)
+
+
+def test_huge_poses_count_as_in_coco(crowded):
+    annotations, results = crowded(2)
+    rng = np.random.default_rng(0)
+    for result in results:
+        result['score'] = float(rng.random())
+        result['bbox'] = [0, 0, 10, 10]
+        if rng.random() < 0.5:
+            result['bbox'] = [0, 0, 1e6, 1e6]
+    compare_resamples(annotations, results, 4)
+
+
+def test_many_parts(crowded, monkeypatch):
+    matches = match_poses(make_pose_set(*crowded(1), 17), SIGMAS)
+    counts = np.random.default_rng(0).integers(0, 3, (7, 12))
+    expected = matches.ap(counts)
+    monkeypatch.setattr('rmpe_spm.coco.keypoint_ap._CELLS', 1)
+    np.testing.assert_array_equal(matches.ap(counts), expected)
+
+
+def matches_of(people, image, positives):
+    """Matches that are the same at all thresholds."""
+    positives = np.repeat(np.array([positives], bool), 10, axis=0)
+    return PoseMatches(
+        image_ids=tuple(range(len(people))),
+        people=np.array(people),
+        image=np.array(image, int),
+        true_positives=positives,
+        false_positives=~positives,
+    )
+
+
+def test_resamples_by_hand():
+    """A hit, then a false alarm before the second hit."""
+    matches = matches_of([1, 1, 0], [0, 2, 1], [1, 0, 1])
+    counts = [[1, 1, 1], [1, 1, 0], [0, 2, 1], [3, 0, 5], [0, 1, 4], [0, 0, 3]]
+    expected = [(51 + 50 * 2 / 3) / 101, 1, 2 / 3, 1, 0.2, np.nan]
+    np.testing.assert_allclose(matches.ap(np.array(counts)), expected)
+
+
+def test_no_poses():
+    assert matches_of([2], [], []).ap().tolist() == [0]

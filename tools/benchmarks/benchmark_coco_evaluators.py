@@ -36,12 +36,13 @@ from mmpose.evaluation.metrics import CocoMetric
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
+from rmpe_spm.coco.annotations import KeypointAnnotations
 from rmpe_spm.coco.bootstrap import bootstrap_ap
 from rmpe_spm.coco.evaluation import evaluate_keypoints
 from rmpe_spm.coco.ground_truth import make_pose_set
 from rmpe_spm.coco.keypoint_ap import match_poses
 from rmpe_spm.coco.metric import PoseNMSCocoMetric
-from rmpe_spm.coco.result_checks import check_annotations, check_results
+from rmpe_spm.coco.results import check_results
 
 DATASETS = {
     'coco': ('keypoints', True),
@@ -163,7 +164,9 @@ def by_rmpe_spm(
     categories = {each['id'] for each in annotations['categories']}
 
     def evaluate(results: list[dict]) -> np.ndarray:
-        check_annotations(annotations, len(sigmas), use_area, iou_type)
+        KeypointAnnotations(annotations).check_evaluation(
+            len(sigmas), use_area, iou_type
+        )
         check_results(results, len(sigmas), images, categories)
         numbers = evaluate_keypoints(
             annotations, results, sigmas, iou_type, use_area

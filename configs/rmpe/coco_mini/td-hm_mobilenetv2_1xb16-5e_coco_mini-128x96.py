@@ -80,7 +80,7 @@ dataset_type = 'CocoDataset'
 data_mode = 'topdown'
 # the folder is given by the environment variable COCO_MINI or by
 # --cfg-options data_root=... on the command line
-data_root = '{{$COCO_MINI:data/coco_mini/}}'
+data_root = '{{$COCO_MINI:data/coco_mini}}/'
 
 # pipelines
 train_pipeline = [

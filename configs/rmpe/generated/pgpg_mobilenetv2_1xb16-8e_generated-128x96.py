@@ -21,7 +21,7 @@ default_hooks = dict(logger=dict(interval=20))
 
 # base dataset settings
 # the folder is given by the environment variable GENERATED
-data_root = '{{$GENERATED:data/generated/}}'
+data_root = '{{$GENERATED:data/generated}}/'
 
 # pipelines
 train_pipeline = [

@@ -110,7 +110,7 @@ dataset_type = 'CocoDataset'
 data_mode = 'bottomup'
 # the folder is given by the environment variable COCO_MINI or by
 # --cfg-options data_root=... on the command line
-data_root = '{{$COCO_MINI:data/coco_mini/}}'
+data_root = '{{$COCO_MINI:data/coco_mini}}/'
 
 # pipelines
 train_pipeline = [

@@ -19,7 +19,7 @@ largest_size = (640, 512)
 
 # base dataset settings
 # the folder is given by the environment variable GENERATED
-data_root = '{{$GENERATED:data/generated/}}'
+data_root = '{{$GENERATED:data/generated}}/'
 
 # pipelines
 train_pipeline = [

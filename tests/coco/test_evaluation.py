@@ -46,20 +46,15 @@ def equal(reference_evaluation, tmp_path):
     ],
 )
 @pytest.mark.parametrize('use_area', [True, False])
-def test_coco(equal, shared_dir, annotations, results, ap, use_area):
-    folder = shared_dir / 'data' / 'evaluator_fixtures'
-    annotations = json.loads((folder / f'{annotations}.json').read_text())
-    results = json.loads((folder / f'{results}.json').read_text())
-    found = equal(annotations, results, use_area=use_area)
+def test_coco(equal, fixture_files, annotations, results, ap, use_area):
+    found = equal(*fixture_files(annotations, results), use_area=use_area)
     assert (round(found['AP'], 6) == ap) is use_area
 
 
-def test_crowdpose(equal, shared_dir):
-    folder = shared_dir / 'data' / 'evaluator_fixtures'
-    annotations = json.loads(
-        (folder / 'example_crowdpose_val.json').read_text()
+def test_crowdpose(equal, fixture_files):
+    annotations, results = fixture_files(
+        'example_crowdpose_val', 'example_crowdpose_preds'
     )
-    results = json.loads((folder / 'example_crowdpose_preds.json').read_text())
     options = dict(iou_type='keypoints_crowd', use_area=False)
     found = equal(annotations, results, CROWD_SIGMAS, **options)
     assert round(found['AP'], 4) == 0.7877
@@ -159,34 +154,44 @@ def test_annotations_without_crowd_flag(crowded):
     assert evaluate_keypoints(annotations, results, SIGMAS) == expected
 
 
-def test_files(crowded, tmp_path):
+@pytest.mark.parametrize(
+    'spoil, said',
+    [
+        (
+            lambda _, results: [
+                result.update(keypoints=[1, 2, 0] * 17) for result in results
+            ],
+            'results.json: .*no pose is left',
+        ),
+        (
+            lambda _, results: results[3].update(image_id=99),
+            r'results.json: result 3 \(image 99',
+        ),
+        (
+            lambda _, results: results[3].update(category_id=2),
+            'results.json: result 3 .* of category 2',
+        ),
+        (lambda _, results: results.clear(), 'results.json: empty'),
+        (
+            lambda annotations, _: annotations.pop('categories'),
+            "ann.json .* no list 'categories'",
+        ),
+        (
+            lambda annotations, _: annotations['annotations'][1].update(id=1),
+            'ann.json: annotation 1 of image',
+        ),
+    ],
+)
+def test_files(crowded, tmp_path, spoil, said):
     annotations, results = crowded(1)
-    ann_file, result_file = tmp_path / 'ann.json', tmp_path / 'results.json'
+    files = tmp_path / 'ann.json', tmp_path / 'results.json'
 
     def evaluate():
-        ann_file.write_text(json.dumps(annotations))
-        result_file.write_text(json.dumps(results))
-        return evaluate_files(ann_file, result_file, SIGMAS)
+        for file, content in zip(files, (annotations, results), strict=True):
+            file.write_text(json.dumps(content))
+        return evaluate_files(*files, SIGMAS)
 
-    expected = evaluate_keypoints(annotations, results, SIGMAS)
-    assert evaluate() == expected
-    kept = [result['keypoints'][2::3] for result in results]
-    for result in results:
-        result['keypoints'][2::3] = [0] * 17
-    with pytest.raises(ValueError, match='results.json: .*no pose is left'):
-        evaluate()
-    for result, scores in zip(results, kept, strict=True):
-        result['keypoints'][2::3] = scores
-    results[3]['image_id'] = 99
-    with pytest.raises(ValueError, match=r'results.json: result 3 \(image 99'):
-        evaluate()
-    results = []
-    with pytest.raises(ValueError, match='results.json: empty'):
-        evaluate()
-    del annotations['categories']
-    with pytest.raises(ValueError, match=r"ann.json: .* no list 'categories'"):
-        evaluate()
-    annotations['categories'] = [dict(id=1)]
-    annotations['annotations'][1]['id'] = 1
-    with pytest.raises(ValueError, match=r'ann.json: annotation 1 of image'):
+    assert evaluate() == evaluate_keypoints(annotations, results, SIGMAS)
+    spoil(annotations, results)
+    with pytest.raises(ValueError, match=said):
         evaluate()

@@ -10,7 +10,8 @@ from mmengine.logging import MessageHub
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.metrics import CocoMetric
 
-from rmpe_spm.coco import result_checks as coco_checks
+from rmpe_spm.coco import results as results_module
+from rmpe_spm.coco.annotations import KeypointAnnotations
 from rmpe_spm.coco.metric import PoseNMSCocoMetric
 
 
@@ -23,23 +24,14 @@ def _own_message_hub(request):
     MessageHub.get_instance(request.node.nodeid)
 
 
-@pytest.fixture(scope='module')
-def example(shared_dir):
-    """Annotations and results of COCO's reference example."""
-    folder = shared_dir / 'data' / 'evaluator_fixtures'
-    results = json.loads((folder / 'example_coco_preds.json').read_text())
-    return str(folder / 'example_coco_val.json'), results
-
-
 @pytest.mark.parametrize('given', [True, False])
-def test_crowdpose_equals_mmpose(shared_dir, given):
+def test_crowdpose_equals_mmpose(fixture_files, given):
     """With the annotations in a file, or in the samples."""
-    folder = shared_dir / 'data' / 'evaluator_fixtures'
-    ann_file = folder / 'example_crowdpose_val.json'
-    annotations = json.loads(ann_file.read_text())
-    samples = samples_of(
-        json.loads((folder / 'example_crowdpose_preds.json').read_text())
+    ann_file = fixture_files.folder / 'example_crowdpose_val.json'
+    annotations, results = fixture_files(
+        'example_crowdpose_val', 'example_crowdpose_preds'
     )
+    samples = samples_of(results)
     for sample in samples:
         (image,) = [
             i for i in annotations['images'] if i['id'] == sample['img_id']
@@ -110,8 +102,7 @@ def test_converters_equal_mmpose_each_time(example):
 
 def test_annotations_from_the_samples(example):
     ann_file, results = example
-    with open(ann_file) as file:
-        annotations = json.load(file)
+    annotations = json.loads(Path(ann_file).read_text())
     samples = samples_of(results)
     for sample in samples:
         sample.update(
@@ -127,6 +118,15 @@ def test_annotations_from_the_samples(example):
     expected = evaluate(CocoMetric(nms_mode='none'), samples, meta)
     assert found == expected
     assert found['coco/AP'] > 0.4
+
+
+def test_annotations_that_were_read(example):
+    ann_file, results = example
+    annotations = KeypointAnnotations.read(ann_file)
+    metric = PoseNMSCocoMetric(ann_file=annotations)
+    assert metric.coco.dataset is annotations.content
+    expected = evaluate(PoseNMSCocoMetric(ann_file), samples_of(results))
+    assert evaluate(metric, samples_of(results)) == expected
 
 
 @pytest.mark.parametrize('nms', [None, dict(type='OKSNMS')])
@@ -147,7 +147,7 @@ def test_annotations_from_the_samples(example):
             lambda sample: sample['pred_instances']['bbox_scores'].put(
                 1, np.inf
             ),
-            r'result 1 \(image 785\) has the score inf',
+            r'result 1 \(image 785\) has no finite number as score: inf',
         ),
         (
             lambda sample: sample['pred_instances'].update(
@@ -174,58 +174,59 @@ def test_bad_predictions(example, spoil, message, nms):
         evaluate(metric, samples)
 
 
-def test_bad_annotations_are_found_before_the_test(example, tmp_path):
-    with open(example[0]) as file:
-        annotations = json.load(file)
-    path = tmp_path / 'annotations.json'
-    people = annotations['annotations']
-
-    def metric(**options):
-        path.write_text(json.dumps(annotations))
-        return PoseNMSCocoMetric(ann_file=str(path), **options)
-
-    people[3]['id'] = people[1]['id']
-    name = people[1]['id']
-    with pytest.raises(
-        ValueError, match=rf'{path}: annotation {name} of .* same id'
-    ):
-        metric()
-    people[3]['id'] = 1
-    del people[2]['area']
-    with pytest.raises(ValueError, match='has no area.*use_area=False'):
-        metric()
-    metric(use_area=False)
-    with pytest.raises(ValueError, match='has no crowdIndex'):
-        metric(use_area=False, iou_type='keypoints_crowd')
-
-
 @pytest.mark.parametrize(
-    'spoil,message',
+    'spoil, said',
     [
-        (lambda content: content.clear(), "there is no list 'images'"),
+        (lambda content: content.clear(), "no list 'images'"),
         (lambda content: content.pop('annotations'), "no list 'annotations'"),
         (lambda content: content.pop('categories'), "no list 'categories'"),
+        (lambda content: content['images'][1].pop('id'), 'image number 1 '),
         (
             lambda content: content['annotations'][2].pop('image_id'),
-            'annotation number 2 has no image_id',
+            'annotation number 2 .* no image_id',
         ),
         (
             lambda content: content['annotations'][2].pop('keypoints'),
-            "annotation .* of image .* no list of finite numbers 'keypoints'",
+            'annotation .* no list of finite numbers as keypoints',
         ),
-        (lambda content: content['images'][1].pop('id'), 'image number 1 has'),
+        (
+            lambda content: content['annotations'][2].pop('area'),
+            'annotation .* no number as area: None.*use_area=False',
+        ),
+        (
+            lambda content: content['annotations'][2].update(
+                id=content['annotations'][0]['id']
+            ),
+            'annotation .* has the id of annotation number 0',
+        ),
     ],
 )
-def test_malformed_annotation_files(example, tmp_path, spoil, message):
+def test_bad_annotations_are_found_before_the_test(
+    example, tmp_path, spoil, said
+):
     content = json.loads(Path(example[0]).read_text())
-    spoil(content)
     path = tmp_path / 'annotations.json'
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=f'^{path}: .*{message}'):
+    PoseNMSCocoMetric(str(path))
+    spoil(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f'^{path}[ :].*{said}'):
         PoseNMSCocoMetric(ann_file=str(path))
+
+
+def test_options_decide_what_is_needed(example, tmp_path):
+    content = json.loads(Path(example[0]).read_text())
+    del content['annotations'][2]['area']
+    path = tmp_path / 'annotations.json'
+    path.write_text(json.dumps(content))
+    PoseNMSCocoMetric(str(path), use_area=False)
+    with pytest.raises(ValueError, match='has no crowdIndex'):
+        PoseNMSCocoMetric(str(path), iou_type='keypoints_crowd')
     path.write_text('{')
     with pytest.raises(ValueError, match='annotations.json is not a JSON'):
-        PoseNMSCocoMetric(ann_file=str(path))
+        PoseNMSCocoMetric(str(path))
+    with pytest.raises(FileNotFoundError, match=r'absent\.json'):
+        PoseNMSCocoMetric(str(tmp_path / 'absent.json'))
 
 
 @pytest.mark.parametrize('bottom_up', [True, False])
@@ -240,11 +241,8 @@ def test_samples_that_come_twice(example, bottom_up):
 
 
 @pytest.mark.parametrize('score', [0.0, -1.0])
-def test_no_positive_score_is_warned_of(example, monkeypatch, score):
-    said = []
-    monkeypatch.setattr(
-        coco_checks, 'print_log', lambda text, *_, **__: said.append(text)
-    )
+def test_no_positive_score_is_warned_of(example, logged, score):
+    said = logged(results_module)
     ann_file, results = example
     samples = samples_of(results)
     for sample in samples:

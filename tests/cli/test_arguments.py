@@ -3,12 +3,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given as given_any
+from hypothesis import strategies as st
 from mmengine.config import Config
 
 from rmpe_spm.cli.arguments import (
+    OptionAction,
     add_run_arguments,
     apply_drawing,
     apply_options,
+    as_arguments,
     join_cpu_processes,
     load_config,
 )
@@ -47,20 +51,6 @@ def test_options_override(parse):
     assert cfg.model.stages == [3, 4]
 
 
-@pytest.mark.parametrize('given', ['/mnt/coco', '/mnt/coco/'])
-def test_data_root_of_the_environment(parse, monkeypatch, given):
-    """Paths of configs go on after a slash, which users may leave out."""
-    monkeypatch.setenv('SOMEWHERE', given)
-    args = parse()
-    Path(args.config).write_text(
-        "data_root = '{{$SOMEWHERE:data/coco/}}'\n"
-        "evaluator = dict(ann_file=data_root + 'b.json', other='/mnt/co')\n"
-    )
-    cfg = load_config(args)
-    assert cfg.data_root == '/mnt/coco/'
-    assert cfg.evaluator == dict(ann_file='/mnt/coco/b.json', other='/mnt/co')
-
-
 def test_no_workers_do_not_persist(parse):
     args = parse('--cfg-options', 'train_dataloader.num_workers=0')
     loader = 'dict(num_workers=2, persistent_workers=True)'
@@ -73,19 +63,27 @@ def test_no_workers_do_not_persist(parse):
     assert cfg.val_dataloader.persistent_workers is True
 
 
-def test_names_beside_a_data_root_without_slash(parse, tmp_path):
-    """They begin like the paths below it."""
-    beside = tmp_path / 'coco2.json'
-    beside.touch()
-    names = [f'{tmp_path}/coco_detections/a.json', str(beside)]
-    below = [f'{tmp_path}/coco/a.json', f'{tmp_path}/cocob.json']
+@pytest.mark.parametrize('given', ['/mnt/coco', '/mnt/coco/'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'rmpe/generated/pgpg_mobilenetv2_1xb16-8e_generated-128x96.py',
+        'spm/generated/spm_mobilenetv2_1xb8-12e_generated-320x256.py',
+        'spm/generated/dekr_mobilenetv2_1xb8-12e_generated-320x256.py',
+        'rmpe/coco_mini/td-hm_mobilenetv2_1xb16-5e_coco_mini-128x96.py',
+        'spm/coco_mini/spm_mobilenetv2_windows_1xb8-16e_coco_mini-256x256.py',
+    ],
+)
+def test_data_root_of_the_environment(
+    parse, repo_root, monkeypatch, name, given
+):
+    """Paths of configs go on after a slash, which users may leave out."""
+    for variable in ('GENERATED', 'COCO_MINI'):
+        monkeypatch.setenv(variable, given)
     args = parse()
-    Path(args.config).write_text(
-        f"data_root = '{tmp_path}/coco'\npaths = {names + below}\n"
-    )
-    cfg = load_config(args)
-    assert cfg.data_root == f'{tmp_path}/coco/'
-    assert cfg.paths == [*names, below[0], f'{tmp_path}/coco/b.json']
+    args.config = str(repo_root / 'configs' / name)
+    path = Path(load_config(args).val_evaluator.ann_file)
+    assert path.is_relative_to('/mnt/coco')
 
 
 @pytest.mark.parametrize('given', ['/mnt/coco', '/mnt/coco/'])
@@ -237,3 +235,84 @@ def test_processes_without_gpu_meet_through_gloo(monkeypatch):
     assert cfg.model_wrapper_cfg.device_ids is None
     assert cfg.model_wrapper_cfg.a == 1
     assert cfg.model_wrapper_cfg.broadcast_buffers is False
+
+
+def parse_options(*settings):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=OptionAction)
+    return parser.parse_args(['--cfg-options', *settings]).cfg_options
+
+
+@pytest.mark.parametrize(
+    'text, value',
+    [
+        ('3', 3),
+        ('1e-3', 0.001),
+        ('True', True),
+        ('None', None),
+        ('a,b', ['a', 'b']),
+        ('[(1,2),(3,4)]', [(1, 2), (3, 4)]),
+        ('"[3, 4]"', [3, 4]),
+        ("'plain'", 'plain'),
+        ('path=with=signs', 'path=with=signs'),
+        ("'a','b'", ['a', 'b']),
+        ('"a", "b"', ['a', 'b']),
+        (' 0.5', 0.5),
+        ('True ', True),
+        ('None ', None),
+        # unlike mmengine, which drops the blanks
+        ('my runs/a.pth', 'my runs/a.pth'),
+        ("'my runs, 2/a.pth'", 'my runs, 2/a.pth'),
+        ('"it\'s, here"', "it's, here"),
+    ],
+)
+def test_values(text, value):
+    assert parse_options(f'key={text}', 'other=1') == dict(key=value, other=1)
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        2,
+        -0.5,
+        False,
+        None,
+        'work_dirs/a',
+        '/home/me/my runs/epoch_8.pth',
+        '/home/me/a,b/results',
+        "it's",
+        "it's here, too",
+        '"it\'s", here',
+        '[a',
+        Path('my runs'),
+        ['a', 'b'],
+        ['a b', 'c, d'],
+        [1, [2, 3]],
+        [],
+        dict(type='SyncBN', momentum=0.1),
+        '3',
+    ],
+)
+def test_there_and_back(value):
+    known = str(value) if isinstance(value, Path) else value
+    assert parse_options(*as_arguments({'a.b': value})) == {'a.b': known}
+
+
+@given_any(st.text(st.sampled_from('ab ,=/.[]()\'"1'), min_size=1))
+def test_text_comes_back_or_is_refused(text):
+    try:
+        settings = as_arguments({'key': text})
+    except ConfigError as error:
+        assert 'key: ' in str(error)
+    else:
+        assert parse_options(*settings) == {'key': text}
+
+
+def test_a_path_without_quotes_always_comes_back():
+    for text in ('a b', ' a', 'a,b', 'a, b', '(a) b', 'a [1], b'):
+        assert parse_options(*as_arguments({'key': text})) == {'key': text}
+
+
+def test_what_cannot_be_handed_on_is_refused():
+    with pytest.raises(ConfigError, match=r'model\.norm: .*into the config'):
+        as_arguments({'model.norm': '[a]'})

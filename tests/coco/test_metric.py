@@ -9,7 +9,7 @@ from coco_samples import evaluate, samples_of
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 
-from rmpe_spm.coco import metric as pose_nms_coco_metric
+from rmpe_spm.coco import metric as module
 from rmpe_spm.coco.metric import PoseNMSCocoMetric
 
 
@@ -25,14 +25,6 @@ def written(tmp_path, samples, **options):
     )
     assert evaluate(metric, samples) == {}
     return json.loads((tmp_path / 'results.keypoints.json').read_text())
-
-
-@pytest.fixture(scope='module')
-def example(shared_dir):
-    """Annotations and results of COCO's reference example."""
-    folder = shared_dir / 'data' / 'evaluator_fixtures'
-    results = json.loads((folder / 'example_coco_preds.json').read_text())
-    return str(folder / 'example_coco_val.json'), results
 
 
 @pytest.mark.parametrize('bottom_up', [True, False])
@@ -90,14 +82,10 @@ def test_mmposes_names_of_nms(example, tmp_path, options):
     assert len(found[0][1]) < len(more) or options['nms_mode'] == 'none'
 
 
-def test_real_bottom_up_results(shared_dir):
-    folder = shared_dir / 'data' / 'evaluator_fixtures'
-    results = json.loads(
-        (folder / 'lightweight_openpose_results.json').read_text()
-    )
-    metric = PoseNMSCocoMetric(
-        ann_file=str(folder / 'coco_val_subset250.json'), score_mode='bbox'
-    )
+def test_real_bottom_up_results(fixture_files):
+    (results,) = fixture_files('lightweight_openpose_results')
+    ann_file = fixture_files.folder / 'coco_val_subset250.json'
+    metric = PoseNMSCocoMetric(ann_file=str(ann_file), score_mode='bbox')
     found = evaluate(metric, samples_of(results))
     assert found['coco/AP'] == pytest.approx(0.379, abs=5e-4)
     assert found['coco/AP .5'] == pytest.approx(0.593, abs=5e-4)
@@ -139,6 +127,14 @@ def test_merged_poses_and_scores_are_written(tmp_path):
         np.testing.assert_allclose(pose[:, 2], joint_scores)
         assert merged['score'] == pytest.approx(expected)
         assert merged['image_id'] == 7
+
+
+def test_a_merged_pose_without_good_joints_scores_nothing(tmp_path):
+    nms = dict(type='ParametricPoseNMS', preset='coco')
+    found = written(
+        tmp_path, samples_of(duplicates()), nms=nms, keypoint_score_thr=0.9
+    )
+    assert {result['score'] for result in found} == {0}
 
 
 @pytest.mark.parametrize('score_mode', ['keypoint', 'bbox_keypoint'])
@@ -223,13 +219,8 @@ def test_sigmas_are_the_data_sets_unless_given(example):
     assert metric.nms.sigmas == [1.0] * 17
 
 
-def test_no_poses_at_all(example, monkeypatch):
-    said = []
-    monkeypatch.setattr(
-        pose_nms_coco_metric,
-        'print_log',
-        lambda text, *_, **__: said.append(text),
-    )
+def test_no_poses_at_all(example, logged):
+    said = logged(module)
     ann_file, results = example
     samples = samples_of(results)
     for sample in samples:
@@ -243,13 +234,24 @@ def test_no_poses_at_all(example, monkeypatch):
     assert len(said) == 1 and 'found no pose in any image' in said[0]
 
 
+def test_mmposes_names_choose_ours():
+    def nms(**options):
+        return METRICS.build(dict(type='PoseNMSCocoMetric', **options)).nms
+
+    assert nms() is nms(nms_mode='none', nms_thr=0.5) is None
+    assert nms(nms_mode='oks_nms').thr == 0.9
+    assert nms(nms_mode='oks_nms', nms_thr=0.0).thr == 0
+    soft = nms(nms_mode='soft_oks_nms', nms_thr=0.4)
+    assert (soft.sigma, soft.max_dets, soft.keep_scores) == (0.4, 20, True)
+
+
 def test_built_by_name_and_wrong_arguments():
     metric = METRICS.build(dict(type='PoseNMSCocoMetric', nms=None))
     assert metric.nms is None and metric.nms_mode == 'none'
     with pytest.raises(ValueError, match='both nms=.*OKSNMS.* and nms_mode='):
         PoseNMSCocoMetric(nms=dict(type='OKSNMS'), nms_mode='none')
-    with pytest.raises(ValueError, match='nms_thr=0.5 belongs to nms_mode'):
-        PoseNMSCocoMetric(nms_thr=0.5)
+    with pytest.raises(ValueError, match='nms_thr=0.0 belongs to nms_mode'):
+        PoseNMSCocoMetric(nms_thr=0.0)
     with pytest.raises(ValueError, match='nms_mode must be one of .*soft'):
         PoseNMSCocoMetric(nms_mode='soft')
     with pytest.raises(ValueError, match='score_mode'):
