@@ -348,8 +348,8 @@ def check_weights(model: nn.Module, path: str) -> None:
     ]
     if bad:
         raise ConfigError(
-            f'checkpoint {path}: {len(bad)} of the {len(own)} weights of the '
-            f'model are missing or have other shapes, {bad[0]} the first. Is '
+            f'checkpoint {path} lacks {len(bad)} of the {len(own)} weights of '
+            f'the model, or has them in other shapes ({bad[0]} the first): is '
             'it of another model? Give the config that it was trained with'
         )
     if any(key.startswith(('localizer.', 'sstn.')) for key in missing):

@@ -134,13 +134,12 @@ def test_files_count_by_content(config, tmp_path):
     assert one == two != digest_settings(settings[0])
 
 
-def test_files_are_found_below_a_root_without_slash(
+def test_files_are_found_below_a_root_of_the_environment(
     config, tmp_path, monkeypatch
 ):
-    """As an environment variable may give it."""
     monkeypatch.setenv('SOMEWHERE', str(tmp_path))
     config.write_text(
-        "data_root = '{{$SOMEWHERE:data/}}'\n"
+        "data_root = '{{$SOMEWHERE:data}}/'\n"
         "evaluator = dict(ann_file=data_root + 'people.json')\n"
     )
     before = find_inputs(config, {})

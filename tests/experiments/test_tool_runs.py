@@ -75,7 +75,8 @@ def test_training_command(tools, config, weights, tmp_path):
     assert run.checkpoint == folder / 'epoch_1.pth'
     assert calls(folder) == [
         [config, '--work-dir', str(folder), '--amp', '--cfg-options']
-        + ['randomness.seed=3', 'lr=2', 'size=[4,5]', f'load_from={weights}']
+        + ['randomness.seed=3', 'lr=2', 'size=[4, 5]']
+        + [f'load_from={weights}']
     ]
 
 

@@ -48,7 +48,7 @@ def test_detections(tiny_config, detections, tmp_path):
     assert dataset.bbox_file == detections
     assert dataset.filter_cfg.bbox_score_thr == 0.5
     missing = BoxSource('detections', file='no.json')
-    with pytest.raises(ConfigError, match=r'no\.json does not exist'):
+    with pytest.raises(FileNotFoundError, match=r'no\.json'):
         apply_box_source(tiny_config, missing, tmp_path, True)
 
 

@@ -165,7 +165,7 @@ def test_boxes_of_nothing_are_evaluated(tool, files, tmp_path):
         (
             [],
             {'model.head.final_layer': dict(kernel_size=3, padding=1)},
-            'other shapes, head.final_layer.weight the first. Is it of an',
+            'other shapes (head.final_layer.weight the first): is it of an',
         ),
         (['--out', 'x.txt'], {}, 'must end in .json'),
         (['--badcase'], {}, 'default_hooks.badcase'),
