@@ -14,20 +14,16 @@ from mmengine.dataset import Compose
 from mmpose.registry import DATASETS, METRICS, MODELS
 
 ANNOTATIONS = 'annotations/person_keypoints_val2017.json'
+META = 'id img_id img_path ori_shape input_size input_center input_scale'
 
 
 @pytest.fixture(scope='module')
 def photographs(shared_dir):
-    """The samples of the test pipeline, without pixels."""
-    root = str(shared_dir / 'data' / 'coco_mini') + '/'
-    resize = dict(
-        type='BottomupResize', input_size=(256, 256), resize_mode='expand'
-    )
-    keys = 'id img_id img_path ori_shape input_size input_center input_scale'
+    """The data set and the samples of its test pipeline, without pixels."""
     dataset = DATASETS.build(
         dict(
             type='CocoDataset',
-            data_root=root,
+            data_root=str(shared_dir / 'data' / 'coco_mini'),
             data_mode='bottomup',
             ann_file=ANNOTATIONS,
             data_prefix=dict(img='val2017/'),
@@ -35,24 +31,23 @@ def photographs(shared_dir):
             pipeline=[],
         )
     )
-    pipeline = [
-        dict(type='LoadImage'),
-        resize,
-        dict(type='PackPoseInputs', meta_keys=keys.split()),
-    ]
-    load = Compose(pipeline)
-    return (
-        root,
-        dataset,
+    size = dict(input_size=(256, 256), resize_mode='expand')
+    load = Compose(
         [
-            load(dataset.get_data_info(i))['data_samples']
-            for i in range(len(dataset))
-        ],
+            dict(type='LoadImage'),
+            dict(type='BottomupResize', **size),
+            dict(type='PackPoseInputs', meta_keys=META.split()),
+        ]
     )
+    samples = [
+        load(dataset.get_data_info(i))['data_samples']
+        for i in range(len(dataset))
+    ]
+    return dataset, samples
 
 
 def oracle_ap(photographs, **options):
-    root, dataset, samples = photographs
+    dataset, samples = photographs
     codec = dict(
         type='HierarchicalSPRCodec',
         input_size=(256, 256),
@@ -60,31 +55,23 @@ def oracle_ap(photographs, **options):
         **options,
     )
     head = dict(type='SPMHead', in_channels=4, num_keypoints=17, decoder=codec)
+    backbone = dict(type='MobileNetV2', widen_factor=0.1)
     model = MODELS.build(
-        dict(
-            type='BottomupPoseEstimator',
-            backbone=dict(type='MobileNetV2', widen_factor=0.1),
-            head=head,
-        )
+        dict(type='BottomupPoseEstimator', backbone=backbone, head=head)
     )
+    scores = dict(score_mode='keypoint', nms_mode='none')
     metric = METRICS.build(
-        dict(
-            type='CocoMetric',
-            ann_file=root + ANNOTATIONS,
-            score_mode='keypoint',
-            nms_mode='none',
-        )
+        dict(type='CocoMetric', ann_file=dataset.ann_file, **scores)
     )
     metric.dataset_meta = dataset.metainfo
     codec = model.head.decoder
     for sample in samples:
-        meta = sample.metainfo
+        meta, people = sample.metainfo, sample.gt_instances
         size = np.array(meta['input_size'])
-        keypoints = sample.gt_instances.keypoints - meta['input_center']
+        keypoints = people.keypoints - meta['input_center']
         keypoints = keypoints / meta['input_scale'] * size + size / 2
         codec.heatmap_size = tuple(size // 4)
-        visible = sample.gt_instances.keypoints_visible
-        encoded = codec.encode(keypoints, visible)
+        encoded = codec.encode(keypoints, people.keypoints_visible)
         maps = tuple(
             torch.tensor(encoded[key])[None]
             for key in ('heatmaps', 'displacements')

@@ -3,16 +3,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spm_maps import perfect_maps
 from spm_maps import scattered_poses as make_poses
 
 from rmpe_spm.spm.codec import HierarchicalSPRCodec
-from rmpe_spm.spm.decoding import read_parent_located, read_poses
+from rmpe_spm.spm.decoding import read_poses
 from rmpe_spm.spm.kinematics import (
     NAMED_TREES,
     PoseRepresentation,
     build_kinematic_tree,
 )
-from rmpe_spm.spm.peaks import Snapping, snap_to_peaks
+from rmpe_spm.spm.peaks import Snapping
 
 SMALL = dict(input_size=(96, 80), heatmap_size=(24, 20), sigma=4, tau=3)
 TREES = [*NAMED_TREES, 'coco-flat', [-1], [1, 2, 3, -1]]
@@ -38,26 +39,6 @@ def test_parent_located_reads_a_chain_and_stays_on_the_map():
     torch.testing.assert_close(
         joints[0, 0], torch.tensor([[2.6, 3], [2, 12], [3, 7.5]])
     )
-
-
-def test_parent_located_reads_children_where_a_snapped_joint_is():
-    maps = torch.zeros(1, 6, 8, 8)
-    maps[0, :2, 2, 5] = torch.tensor([-2.0, 1.0])  # to (3, 3), a cell left
-    maps[0, 2:4, 3, 4] = torch.tensor([0.0, 2.0])  # its child, from the peak
-    maps[0, 4:, 5, 4] = torch.tensor([1.0, 0.5])
-    peaks = torch.full((1, 3, 1, 3), float('inf'))
-    peaks[0, 0, 0] = torch.tensor([4.25, 3.0, 1.0])
-    reach = torch.full((1, 1), 1.5)
-    levels = []
-
-    def snap(joints, level):
-        levels.append(tuple(level))
-        return snap_to_peaks(joints, peaks[:, list(level)], reach)
-
-    representation = PoseRepresentation(CHAIN, 1.0, 'parent')
-    joints = read_parent_located(maps, ROOT, representation, snap)
-    assert levels == [(0,), (1,), (2,)]
-    assert joints[0, 0].tolist() == [[4.25, 3], [4, 5], [5, 5.5]]
 
 
 def decode_from(codec, encoded, cell):
@@ -147,10 +128,9 @@ def test_peaks_give_back_all_persons():
     centers = np.mgrid[80:500:110, 80:500:110].reshape(2, -1).T[:, None]
     keypoints = make_poses(16, 17, (512, 512), 1, 40)
     keypoints += centers - keypoints.mean(axis=1, keepdims=True)
-    encoded = codec.encode(keypoints)
+    maps = perfect_maps(codec, [keypoints])
     decoded, (root_scores, keypoint_scores) = codec.decode(
-        torch.from_numpy(encoded['heatmaps']),
-        torch.from_numpy(encoded['displacements']),
+        *(m[0] for m in maps)
     )
     assert len(decoded) == 16
     distance = np.abs(decoded[:, None].numpy() - keypoints).max(axis=(2, 3))
@@ -165,11 +145,7 @@ def test_maps_of_another_size_decode_with_the_same_stride():
         (256, 192), (64, 48), sigma=3, tau=3, normalizer=codec.normalizer
     )
     keypoints = make_poses(1, 17, (256, 192), 5, 30)
-    encoded = large.encode(keypoints)
-    decoded, _ = codec.decode(
-        torch.from_numpy(encoded['heatmaps']),
-        torch.from_numpy(encoded['displacements']),
-    )
+    (decoded,), _ = codec.batch_decode(*perfect_maps(large, [keypoints]))
     np.testing.assert_allclose(decoded, keypoints, atol=1e-3)
 
 
@@ -177,24 +153,17 @@ def test_batch_equals_single_and_counts_differ():
     codec = HierarchicalSPRCodec(
         **SMALL, generate_keypoint_heatmaps=True, overlap='nearest'
     )
-    encoded = [
-        codec.encode(make_poses(n, 17, codec.input_size, n)) for n in range(4)
-    ]
-    heatmaps = torch.tensor(np.stack([e['heatmaps'] for e in encoded]))
-    displacements = torch.tensor(
-        np.stack([e['displacements'] for e in encoded])
-    )
-    keypoints, (root_scores, keypoint_scores) = codec.batch_decode(
-        heatmaps, displacements
-    )
+    people = [make_poses(n, 17, codec.input_size, n) for n in range(4)]
+    maps = perfect_maps(codec, people)
+    keypoints, scores = codec.batch_decode(*maps)
     counts = [len(k) for k in keypoints]
     assert counts[0] == 0 and len(set(counts)) > 1
-    for i in range(4):
-        single, (roots, scores) = codec.decode(heatmaps[i], displacements[i])
-        assert torch.equal(single, keypoints[i])
-        assert torch.equal(roots, root_scores[i])
-        assert torch.equal(scores, keypoint_scores[i])
     assert keypoints[0].shape == (0, 17, 2)
+    for i, own in enumerate(zip(*maps, strict=True)):
+        single, single_scores = codec.decode(*own)
+        assert torch.equal(single, keypoints[i])
+        for one, batch in zip(single_scores, scores, strict=True):
+            assert torch.equal(one, batch[i])
 
 
 def test_decode_options():
@@ -252,10 +221,8 @@ def test_snapping_a_parent_puts_its_child_right(location):
     )
     # root at cell (12, 13), joints at cells (8, 8), (16, 10) and (12, 21)
     pose = np.array([[[32.0, 32.0], [64.0, 40.0], [48.0, 84.0]]])
-    encoded = codec.encode(pose)
-    heatmaps = torch.from_numpy(encoded['heatmaps'])[None]
+    heatmaps, displacements = perfect_maps(codec, [pose])
     heatmaps[:, 1] = 0  # the child has no peak of its own
-    displacements = torch.from_numpy(encoded['displacements'])[None]
     displacements[:, 0] += 3 / codec.normalizer  # its parent: 3 cells right
     off = codec.decode_padded(heatmaps, displacements)
     snapped = codec.decode_padded(heatmaps, displacements, Snapping(0.1, 0.5))
@@ -273,12 +240,10 @@ def test_snapping_a_parent_puts_its_child_right(location):
 
 def test_decoding_stays_in_float32_under_autocast():
     codec = HierarchicalSPRCodec((512, 512), (128, 128))
-    encoded = codec.encode(make_poses(1, 17, (512, 512), 4, 100))
-    heatmaps = torch.tensor(encoded['heatmaps'])
-    displacements = torch.tensor(encoded['displacements'])
-    expected, _ = codec.decode(heatmaps, displacements)
+    maps = perfect_maps(codec, [make_poses(1, 17, (512, 512), 4, 100)])
+    (expected,), _ = codec.batch_decode(*maps)
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        decoded, _ = codec.decode(heatmaps, displacements)
+        (decoded,), _ = codec.batch_decode(*maps)
     assert torch.equal(decoded, expected)
 
 
@@ -310,17 +275,13 @@ def test_padded_decoding_exports(with_heatmaps, location):
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize('channel', ['heatmaps', 'displacements'])
+@pytest.mark.parametrize('channel', [0, 1])
 def test_output_that_is_not_finite_yields_no_pose(bad, channel):
     codec = HierarchicalSPRCodec(**SMALL)
-    encoded = codec.encode(make_poses(2, 17, codec.input_size))
-    maps = {
-        key: torch.tensor(encoded[key])[None].repeat(2, 1, 1, 1)
-        for key in ('heatmaps', 'displacements')
-    }
+    maps = perfect_maps(codec, [make_poses(2, 17, codec.input_size)] * 2)
     maps[channel][1, 0, 0, 0] = bad
     with pytest.warns(RuntimeWarning, match=r'images \[1\]'):
-        keypoints, (roots, _) = codec.batch_decode(**maps)
+        keypoints, _ = codec.batch_decode(*maps)
     assert len(keypoints[0]) > 0 and len(keypoints[1]) == 0
     assert torch.isfinite(keypoints[0]).all()
 

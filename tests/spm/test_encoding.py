@@ -5,14 +5,38 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmpose.registry import KEYPOINT_CODECS
+from spm_maps import perfect_maps
 from spm_maps import scattered_poses as make_poses
 
 from rmpe_spm.spm.codec import HierarchicalSPRCodec
 from rmpe_spm.spm.decoding import accumulate
-from rmpe_spm.spm.kinematics import NAMED_TREES
+from rmpe_spm.spm.displacements import People, displacement_maps
+from rmpe_spm.spm.heatmaps import Grid, instance_roots
+from rmpe_spm.spm.kinematics import (
+    NAMED_TREES,
+    PoseRepresentation,
+    build_kinematic_tree,
+)
 
 SMALL = dict(input_size=(96, 80), heatmap_size=(24, 20), sigma=4, tau=3)
 OFFSETS = dict(generate_keypoint_heatmaps=True, generate_keypoint_offsets=True)
+
+
+def assert_agrees_with_brute_force(codec, keypoints, visible):
+    encoded = codec.encode(keypoints, visible.astype(np.float32))
+    expected = brute_force_spr.encode(codec, keypoints, visible)
+    for key, value in expected.items():
+        assert encoded[key].shape == value.shape
+        assert encoded[key].dtype == np.float32
+        # displacements in cells are up to 20 with normalizer=None
+        atol = 1e-6 * max(1, np.abs(value).max(initial=0))
+        np.testing.assert_allclose(
+            encoded[key], value, rtol=1e-6, atol=atol, err_msg=key
+        )
+    return encoded
+
+
+PARENTS = dict(displacement_location='parent')
 
 
 @pytest.mark.parametrize(
@@ -26,13 +50,13 @@ OFFSETS = dict(generate_keypoint_heatmaps=True, generate_keypoint_offsets=True)
         dict(overlap='smaller', root_type='bbox_center'),
         dict(root_type='pelvis', missing_parent='ancestor'),
         dict(root_type=0, normalizer=None),
-        dict(displacement_location='parent', overlap='mean'),
-        dict(displacement_location='parent', overlap='nearest'),
-        dict(displacement_location='parent', overlap='smaller'),
-        dict(displacement_location='parent', missing_parent='ancestor'),
+        dict(PARENTS, overlap='mean'),
+        dict(PARENTS, overlap='nearest'),
+        dict(PARENTS, overlap='smaller'),
+        dict(PARENTS, missing_parent='ancestor'),
         dict(generate_keypoint_heatmaps=True, normalizer=7.5),
         OFFSETS,
-        dict(OFFSETS, overlap='nearest', displacement_location='parent'),
+        dict(OFFSETS, **PARENTS, overlap='nearest'),
     ],
     ids=str,
 )
@@ -43,28 +67,22 @@ def test_encode_agrees_with_brute_force(options):
         keypoints[1] += keypoints[0].mean(axis=0) - keypoints[1].mean(axis=0)
         visible = np.random.RandomState(seed).rand(5, 17) > 0.3
         visible[4] = seed == 0  # once a person with no labelled joint
-        encoded = codec.encode(keypoints, visible.astype(np.float32))
-        expected = brute_force_spr.encode(codec, keypoints, visible)
-        assert (expected['displacement_weights'] > 0).any()
-        for key, value in expected.items():
-            assert encoded[key].shape == value.shape
-            assert encoded[key].dtype == np.float32
-            np.testing.assert_allclose(
-                encoded[key], value, rtol=1e-6, atol=1e-6, err_msg=key
-            )
+        encoded = assert_agrees_with_brute_force(codec, keypoints, visible)
+        assert encoded['displacement_weights'].any()
 
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_encode_property(data):
     """Any tree, stride and options, anywhere, as from the definitions."""
-    kinematics = data.draw(
-        st.sampled_from([*NAMED_TREES, [-1], [1, 2, 3, -1], [2, -1, -1]])
-    )
+
+    def draw(*choices):
+        return data.draw(st.sampled_from(choices))
+
+    kinematics = draw(*NAMED_TREES, [-1], [1, 2, 3, -1], [2, -1, -1])
     named = isinstance(kinematics, str)
-    root_types = ['kpt_center', 'bbox_center', 0, *(['pelvis'] * named)]
-    unit = data.draw(st.sampled_from(['cells', 'input']))
-    stride = data.draw(st.sampled_from([(4, 4), (2, 2), (4, 2), (1, 3)]))
+    unit = draw('cells', 'input')
+    stride = draw((4, 4), (2, 2), (4, 2), (1, 3))
     scale = 1 if unit == 'cells' else max(stride)
     codec = HierarchicalSPRCodec(
         (12 * stride[0], 10 * stride[1]),
@@ -74,49 +92,19 @@ def test_encode_property(data):
         sigma=scale * data.draw(st.floats(0.5, 7)),
         tau=scale * data.draw(st.floats(0.75, 7)),
         keypoint_sigma=scale * data.draw(st.floats(0.5, 4)),
-        generate_keypoint_heatmaps=data.draw(st.booleans()),
-        root_type=data.draw(st.sampled_from(root_types)),
-        normalizer=data.draw(st.sampled_from(['diagonal', 3.5, None])),
-        overlap=data.draw(st.sampled_from(['mean', 'nearest', 'smaller'])),
-        displacement_location=data.draw(st.sampled_from(['root', 'parent'])),
-        missing_parent=data.draw(st.sampled_from(['skip', 'ancestor'])),
+        generate_keypoint_heatmaps=draw(False, True),
+        root_type=draw('kpt_center', 'bbox_center', 0, *['pelvis'] * named),
+        normalizer=draw('diagonal', 3.5, None),
+        overlap=draw('mean', 'nearest', 'smaller'),
+        displacement_location=draw('root', 'parent'),
+        missing_parent=draw('skip', 'ancestor'),
     )
     num_persons = data.draw(st.integers(0, 3))
     seed = data.draw(st.integers(0, 2**31 - 1))
-    keypoints = make_poses(
-        num_persons, codec.tree.num_joints, codec.input_size, seed
-    )
+    num_joints = codec.tree.num_joints
+    keypoints = make_poses(num_persons, num_joints, codec.input_size, seed)
     visible = np.random.RandomState(seed).rand(*keypoints.shape[:2]) > 0.3
-    encoded = codec.encode(keypoints, visible.astype(np.float32))
-    expected = brute_force_spr.encode(codec, keypoints, visible)
-    for key, value in expected.items():
-        assert encoded[key].dtype == np.float32
-        # displacements in cells are up to 20 with normalizer=None
-        atol = 1e-6 * max(1, np.abs(value).max(initial=0))
-        np.testing.assert_allclose(
-            encoded[key], value, rtol=1e-6, atol=atol, err_msg=key
-        )
-
-
-def test_a_pelvis_that_is_not_labelled_lies_between_the_hips():
-    codec = HierarchicalSPRCodec(
-        (64, 64), (16, 16), kinematics='mpii', root_type='pelvis'
-    )
-    names = codec.tree.joint_names
-    keypoints = np.full((1, 16, 2), 4.0)
-    keypoints[0, names.index('right_hip')] = 36, 40
-    keypoints[0, names.index('left_hip')] = 44, 48
-    keypoints[0, names.index('pelvis')] = 20, 24
-    visible = np.ones((1, 16))
-    for hidden, cell in (
-        ([], (5, 6)),
-        (['pelvis'], (10, 11)),
-        (['pelvis', 'left_hip'], None),
-    ):
-        visible[0, [names.index(name) for name in hidden]] = 0
-        root_map = codec.encode(keypoints, visible)['heatmaps'][0]
-        x, y = cell or np.rint(keypoints[visible > 0].mean(axis=0) / 4)
-        assert root_map.argmax() == y * 16 + x
+    assert_agrees_with_brute_force(codec, keypoints, visible)
 
 
 def test_hand_computed_person():
@@ -158,39 +146,14 @@ def test_window_sizes():
         assert weights.sum() == 2 * count, options
 
 
-def test_mean_counts_only_persons_with_the_joint():
-    codec = HierarchicalSPRCodec(
-        (64, 64), (16, 16), kinematics=[-1, -1], tau=7, normalizer=None
-    )
-    keypoints = np.zeros((2, 2, 2))
-    keypoints[:, 0] = [[24, 24], [32, 24]]
-    keypoints[:, 1] = [[40, 40], [60, 60]]
-    visible = np.array([[1, 1], [1, 0]])
-    codec_root = HierarchicalSPRCodec(
-        (64, 64),
-        (16, 16),
-        kinematics=[-1, -1],
-        tau=7,
-        normalizer=None,
-        root_type=0,
-    )
-    at = codec_root.encode(keypoints, visible)['displacements'][:, 6, 7]
-    # the first joint is the mean of -1 and 1, the second is one person's
-    np.testing.assert_allclose(at, [0, 0, 3, 4], atol=1e-6)
-    assert codec.encode(keypoints, visible)['heatmaps'].max() > 0.9
-
-
-def test_flat_is_the_star_tree():
+def test_joint_offsets_are_the_flat_displacements():
     flat = HierarchicalSPRCodec(**SMALL, kinematics='coco-flat')
-    star = HierarchicalSPRCodec(**SMALL, kinematics=[-1] * 17)
-    keypoints = make_poses(3, 17, flat.input_size)
-    one, two = flat.encode(keypoints), star.encode(keypoints)
-    for key in one:
-        np.testing.assert_array_equal(one[key], two[key])
-    # and joint offsets of any tree are the flat displacements
     tree = HierarchicalSPRCodec(**SMALL, generate_joint_offsets=True)
-    three = tree.encode(keypoints)
-    np.testing.assert_array_equal(three['joint_offsets'], one['displacements'])
+    keypoints = make_poses(3, 17, flat.input_size)
+    np.testing.assert_array_equal(
+        tree.encode(keypoints)['joint_offsets'],
+        flat.encode(keypoints)['displacements'],
+    )
 
 
 def test_joint_offsets_are_the_accumulated_displacements():
@@ -244,17 +207,16 @@ def test_registered_and_maps_the_mask():
 
 def test_no_people():
     codec = HierarchicalSPRCodec(
-        **SMALL, generate_keypoint_heatmaps=True, generate_joint_offsets=True
+        **SMALL, **OFFSETS, generate_joint_offsets=True
     )
-    encoded = codec.encode(np.zeros((0, 17, 2)), np.zeros((0, 17)))
+    nobody = np.zeros((0, 17, 2))
+    encoded = codec.encode(nobody, np.zeros((0, 17)))
     assert encoded['heatmaps'].shape == (18, 20, 24)
     for key in encoded:
         expected = 1 if key == 'heatmap_weights' else 0
         assert (encoded[key] == expected).all(), key
-    keypoints, (roots, scores) = codec.decode(
-        torch.tensor(encoded['heatmaps']),
-        torch.tensor(encoded['displacements']),
-    )
+    maps = perfect_maps(codec, [nobody])
+    (keypoints,), ((roots,), (scores,)) = codec.batch_decode(*maps)
     assert keypoints.shape == (0, 17, 2)
     assert roots.shape == (0,) and scores.shape == (0, 17)
 
@@ -263,14 +225,10 @@ def test_no_people():
 def test_two_people_on_the_same_root(overlap):
     codec = HierarchicalSPRCodec(**SMALL, overlap=overlap)
     keypoints = make_poses(2, 17, codec.input_size, 2, spread=15)
-    keypoints[1] = keypoints[0].mean(axis=0) + 1.5 * (
-        keypoints[0].mean(axis=0) - keypoints[0]
-    )
-    encoded = codec.encode(keypoints)
-    decoded, _ = codec.decode(
-        torch.tensor(encoded['heatmaps']),
-        torch.tensor(encoded['displacements']),
-    )
+    root = keypoints[0].mean(axis=0)
+    keypoints[1] = root + 1.5 * (root - keypoints[0])
+    heatmaps, displacements = perfect_maps(codec, [keypoints])
+    (decoded,), _ = codec.batch_decode(heatmaps, displacements)
     expected = keypoints.mean(axis=0) if overlap == 'mean' else keypoints[0]
     assert len(decoded) == 1
     np.testing.assert_allclose(decoded[0], expected, atol=1e-3)
@@ -278,39 +236,31 @@ def test_two_people_on_the_same_root(overlap):
 
 @pytest.mark.parametrize('joint', [0, 9])
 def test_one_joint_left(joint):
-    codec = HierarchicalSPRCodec(**SMALL)
-    visible = np.zeros((1, 17))
-    visible[0, joint] = 1
-    keypoints = make_poses(1, 17, codec.input_size)
-    encoded = codec.encode(keypoints, visible)
-    x, y = np.rint(keypoints[0, joint] / 4).astype(int)
-    assert np.unravel_index(encoded['heatmaps'][0].argmax(), (20, 24)) == (
-        y,
-        x,
-    )
+    visible = np.arange(17)[None] == joint
+    keypoints = make_poses(1, 17, SMALL['input_size'])
+
+    def encode(rule):
+        codec = HierarchicalSPRCodec(**SMALL, missing_parent=rule)
+        encoded = codec.encode(keypoints, visible)
+        drawn = encoded['displacement_weights'].any(axis=(1, 2))
+        return encoded['heatmaps'][0], np.flatnonzero(drawn).tolist()
+
+    root_map, drawn = encode('skip')
+    x, y = np.rint(keypoints[0, joint] / 4)
+    assert root_map.argmax() == y * 24 + x
     # a wrist without its elbow cannot be reached along the tree
-    covered = encoded['displacement_weights'].any(axis=(1, 2))
-    assert covered.sum() == (2 if joint == 0 else 0)
-    ancestor = HierarchicalSPRCodec(**SMALL, missing_parent='ancestor')
-    covered = ancestor.encode(keypoints, visible)['displacement_weights']
-    assert covered.any(axis=(1, 2)).nonzero()[0].tolist() == [
-        2 * joint,
-        2 * joint + 1,
-    ]
+    own = [2 * joint, 2 * joint + 1]
+    assert drawn == (own if joint == 0 else [])
+    assert encode('ancestor')[1] == own
 
 
 def test_roots_outside_the_map():
     codec = HierarchicalSPRCodec(**SMALL)
     keypoints = make_poses(3, 17, codec.input_size, 0, 5)
-    keypoints += np.array([[-6, 40], [1000, 40], [1e12, -1e12]])[
-        :, None
-    ] - keypoints.mean(axis=1, keepdims=True)
-    encoded = codec.encode(keypoints)
-    expected = brute_force_spr.encode(codec, keypoints, np.ones((3, 17)))
-    for key, value in expected.items():
-        np.testing.assert_allclose(
-            encoded[key], value, rtol=1e-6, atol=1e-6, err_msg=key
-        )
+    keypoints -= keypoints.mean(axis=1, keepdims=True)
+    keypoints += np.array([[[-6, 40]], [[1000, 40]], [[1e12, -1e12]]])
+    visible = np.ones((3, 17), bool)
+    encoded = assert_agrees_with_brute_force(codec, keypoints, visible)
     assert encoded['displacement_weights'].any()
 
 
@@ -323,7 +273,8 @@ def test_roots_outside_the_map():
         (dict(missing_parent='zero'), 'missing_parent'),
         (dict(root_type='centroid'), "unknown joint 'centroid'"),
         (dict(root_type=17), 'root_type=17'),
-        (dict(kinematics=[-1] * 3, root_type='pelvis'), 'joint_names'),
+        (dict(root_type=-1), 'root_type=-1'),
+        (dict(kinematics=[-1] * 3, root_type='pelvis'), "'mid_hip'.*names"),
         (dict(normalizer=0), 'normalizer'),
         (dict(normalizer='image'), 'normalizer'),
         (dict(sigma=0), 'sigma .* must be positive'),
@@ -354,3 +305,58 @@ def test_normalizers(normalizer, expected):
 def test_bad_shape():
     with pytest.raises(ValueError, match=r'\(N, 17, 2\)'):
         HierarchicalSPRCodec(**SMALL).encode(np.zeros((1, 14, 2)))
+
+
+@pytest.mark.parametrize(
+    ('root_type', 'expected'),
+    [
+        ('kpt_center', (4, 5)),
+        ('bbox_center', (5, 6)),
+        ('pelvis', (5, 9)),
+        ('nose', (2, 0)),
+        (11, (0, 6)),
+        ('left_wrist', (4, 5)),  # not labelled: the mean
+    ],
+)
+def test_root_types(root_type, expected):
+    keypoints = np.zeros((1, 17, 2))
+    joints = [0, 5, 11, 12]
+    keypoints[0, joints] = (2, 0), (4, 2), (0, 6), (10, 12)
+    keypoints[0, 9] = (1e9, np.nan)  # what an unlabelled joint may hold
+    labelled = np.isin(np.arange(17), joints)[None]
+    tree = build_kinematic_tree('coco')
+    roots = instance_roots(keypoints, labelled, root_type, tree)
+    np.testing.assert_allclose(roots, [expected])
+
+
+def test_peaks_are_cut_to_zero():
+    codec = HierarchicalSPRCodec((64, 64), (64, 64), [-1], sigma=1)
+    heatmap = codec.encode(np.zeros((1, 1, 2)))['heatmaps'][0]
+    assert heatmap[0, 0] == 1 and heatmap[0, 4] == np.float32(np.exp(-16))
+    assert not heatmap[5:].any() and not heatmap[:, 5:].any()
+
+
+def draw(overlap):
+    """Two persons of a chain of two joints, roots 4 cells apart."""
+    people = People(
+        np.array([[[4.0, 3.0], [4.0, 1.0]], [[8.0, 4.0], [9.0, 7.0]]]),
+        np.ones((2, 2), bool),
+        roots=np.array([[4.0, 5.0], [8.0, 5.0]]),
+        sizes=np.array([2.0, 1.0]),
+    )
+    chain = PoseRepresentation(build_kinematic_tree([-1, 0]), 2.0)
+    grid = Grid((14, 11), np.ones(2), 3.0)
+    return displacement_maps(people, chain, grid, overlap)
+
+
+def test_overlap_rules():
+    # (5, 5) lies 1 from the first root and 3 from the second
+    mean, _ = draw('mean')
+    np.testing.assert_allclose(mean[:, 5, 5] * 2, [1, -1.5, 0.5, 0.5])
+    nearest, _ = draw('nearest')
+    np.testing.assert_allclose(nearest[:, 5, 5] * 2, [-1, -2, 0, -2])
+    smaller, weights = draw('smaller')
+    np.testing.assert_allclose(smaller[:, 5, 5] * 2, [3, -1, 1, 3])
+    assert (weights[:, 5, 5] == 1).all()
+    # halfway, the first person stays
+    np.testing.assert_allclose(nearest[:, 5, 6] * 2, [-2, -2, 0, -2])

@@ -1,61 +1,19 @@
 import numpy as np
 import pytest
 import torch
-from spm_maps import FLIP, mirrored
 
-from rmpe_spm.spm.codec import HierarchicalSPRCodec
 from rmpe_spm.spm.decoding import PaddedPoses
 from rmpe_spm.spm.kinematics import PoseRepresentation, build_kinematic_tree
 from rmpe_spm.spm.map_merging import (
     merge_scale_poses,
     merge_scales,
     resample_maps,
-    unflip_displacements,
     unflip_heatmaps,
 )
 from rmpe_spm.spm.postprocessing import unpad_poses
 
 # the first joint's displacement starts from the cell, the second's doesn't
 CHAIN = build_kinematic_tree([-1, 0])
-
-
-def a_person(size):
-    rng = np.random.RandomState(0)
-    return (np.array(size) / 2 + rng.uniform(-40, 40, (1, 17, 2))).astype(
-        np.float32
-    )
-
-
-@pytest.mark.parametrize('size', [(32, 24), (64, 48)])
-@pytest.mark.parametrize(
-    'options',
-    [
-        dict(),
-        dict(kinematics='coco-flat'),
-        dict(displacement_location='parent', tau=9),
-        dict(normalizer=None),
-    ],
-    ids=str,
-)
-def test_unflipped_displacements_are_those_of_the_original(options, size):
-    """A network that is right on both images must agree with itself."""
-    codec = HierarchicalSPRCodec(
-        (128, 96), size, decode_max_instances=1, **(dict(tau=4) | options)
-    )
-    keypoints = a_person((128, 96))
-    width = codec.input_size[0]
-    encoded = codec.encode(mirrored(keypoints, width))
-    unflipped = unflip_displacements(
-        torch.tensor(encoded['displacements'])[None],
-        FLIP,
-        codec.representation,
-        codec.scale_factor[0],
-    )
-    root = torch.zeros(1, 1, size[1], size[0])
-    x, y = np.rint(keypoints.mean(axis=(0, 1)) / codec.scale_factor)
-    root[0, 0, int(y), int(x)] = 1
-    decoded, _ = codec.decode(root[0], unflipped[0])
-    np.testing.assert_allclose(decoded, keypoints, atol=2e-3)
 
 
 def test_unflipped_heatmaps():
@@ -109,13 +67,6 @@ def test_resampled_displacements_point_at_the_same_pose():
     )
     # cell (5, 2) shows what was at (7, 4)
     assert heatmap[0, 0, 2, 5].item() == pytest.approx(14 + 12)
-
-
-def test_resampling_by_nothing_changes_nothing():
-    maps = torch.rand(2, 3, 6, 7), torch.rand(2, 4, 6, 7)
-    representation = PoseRepresentation(CHAIN, 3.0)
-    same = resample_maps(maps, representation, ((1, 1), (0, 0)), (7, 6))
-    torch.testing.assert_close(same, maps)
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])

@@ -1,3 +1,5 @@
+"""Images in several sizes: transforms, estimator and what it predicts."""
+
 from copy import deepcopy
 
 import numpy as np
@@ -5,7 +7,7 @@ import pytest
 import torch
 from mmengine.dataset import Compose, pseudo_collate
 from mmpose.registry import MODELS, TRANSFORMS
-from spm_maps import FLIP, mirrored
+from spm_maps import FLIP, mirrored, perfect_maps
 
 CODEC = dict(
     type='HierarchicalSPRCodec',
@@ -13,49 +15,40 @@ CODEC = dict(
     heatmap_size=(32, 32),
     decode_max_instances=5,
 )
-META = (
-    'img_id',
-    'img_path',
-    'ori_shape',
-    'input_size',
-    'input_center',
-    'input_scale',
-    'flip_indices',
-)
+META = 'img_id img_path ori_shape input_size input_center input_scale'
 
 
 def make_pipeline(aug_scales, size_factor=16, resize_mode='expand'):
-    return Compose(
-        [
-            dict(
-                type='MultiscaleBottomupResize',
-                input_size=(128, 128),
-                size_factor=size_factor,
-                resize_mode=resize_mode,
-                aug_scales=aug_scales,
-            ),
-            dict(type='PackMultiscalePoseInputs', meta_keys=META),
-        ]
+    resize = dict(
+        type='MultiscaleBottomupResize',
+        input_size=(128, 128),
+        size_factor=size_factor,
+        resize_mode=resize_mode,
+        aug_scales=aug_scales,
     )
+    meta_keys = (*META.split(), 'flip_indices')
+    pack = dict(type='PackMultiscalePoseInputs', meta_keys=meta_keys)
+    return Compose([resize, pack])
 
 
-def make_model(**test_cfg):
+def make_model(multiscale_test=True, **test_cfg):
+    small = dict(channels=8)
+    backbone = dict(type='MobileNetV2', widen_factor=0.25, out_indices=(1,))
+    head = dict(
+        type='SPMHead',
+        in_channels=8,
+        num_keypoints=17,
+        heatmap_head=small,
+        displacement_head=small,
+        decoder=CODEC,
+    )
     return MODELS.build(
         dict(
             type='MultiscaleBottomupPoseEstimator',
             data_preprocessor=dict(type='PoseDataPreprocessor'),
-            backbone=dict(
-                type='MobileNetV2', widen_factor=0.25, out_indices=(1,)
-            ),
-            head=dict(
-                type='SPMHead',
-                in_channels=8,
-                num_keypoints=17,
-                heatmap_head=dict(channels=8),
-                displacement_head=dict(channels=8),
-                decoder=CODEC,
-            ),
-            test_cfg=dict(multiscale_test=True) | test_cfg,
+            backbone=backbone,
+            head=head,
+            test_cfg=dict(multiscale_test=multiscale_test, **test_cfg),
         )
     ).eval()
 
@@ -71,8 +64,14 @@ def an_image(shape=(120, 150)):
     )
 
 
-def see_perfectly(model, pose, aug_scales, pipeline, image=None):
-    """Let the network be right about one person at every scale."""
+def predict(model, *packed):
+    with torch.no_grad():
+        results = model.test_step(pseudo_collate(list(packed)))
+    return [result.pred_instances for result in results]
+
+
+def predict_perfectly(model, people, pipeline, image=None):
+    """Predict with a network that is right about people at every scale."""
     codec = model.head.decoder
     packed = pipeline(image or an_image())
     meta = packed['data_samples'].metainfo
@@ -80,21 +79,12 @@ def see_perfectly(model, pose, aug_scales, pipeline, image=None):
     scales = [meta['input_scale'], *meta['aug_input_scales']]
     replies = []
     for size, scale in zip(sizes, scales, strict=True):
-        in_input = (pose - meta['input_center']) / scale * size
+        in_input = (people - meta['input_center']) / scale * size
         in_input = in_input + np.array(size) / 2
-        images = [in_input]
+        codec.heatmap_size = tuple(side // 4 for side in size)
+        replies.append(perfect_maps(codec, [in_input]))
         if model.test_cfg.get('flip_test'):
-            images.append(mirrored(in_input, size[0]))
-        for joints in images:
-            codec.heatmap_size = tuple(side // 4 for side in size)
-            encoded = codec.encode(joints)
-            replies.append(
-                tuple(
-                    torch.tensor(encoded[key])[None]
-                    for key in ('heatmaps', 'displacements')
-                )
-            )
-    codec.heatmap_size = (32, 32)
+            replies.append(perfect_maps(codec, [mirrored(in_input, size[0])]))
     replies = iter(replies)
 
     def answer(feats):
@@ -103,45 +93,47 @@ def see_perfectly(model, pose, aug_scales, pipeline, image=None):
         return maps
 
     model.head.forward = answer
-    return packed
+    (found,) = predict(model, packed)
+    return found
+
+
+def people_at(seed, *places):
+    """People of 17 joints around (x, y), within a distance on each axis."""
+    rng = np.random.RandomState(seed)
+    return np.concatenate(
+        [
+            np.array([x, y]) + rng.uniform(-size, size, (1, 17, 2))
+            for x, y, size in places
+        ]
+    )
 
 
 @pytest.mark.parametrize('flip_test', [False, True])
 def test_scales_agree_about_a_person(flip_test):
     """Sizes of 128 x 160, 64 x 80 and 192 x 256: rounded up unevenly."""
-    aug_scales = [0.5, 1.5]
-    pipeline = make_pipeline(aug_scales, size_factor=64)
-    model = make_model(flip_test=flip_test)
-    rng = np.random.RandomState(1)
-    pose = np.array([75, 60]) + rng.uniform(-20, 20, (1, 17, 2))
-    packed = see_perfectly(model, pose, aug_scales, pipeline)
-    shapes = [tuple(image.shape[1:]) for image in packed['inputs']]
+    pipeline = make_pipeline([0.5, 1.5], size_factor=64)
+    shapes = [image.shape[1:] for image in pipeline(an_image())['inputs']]
     assert shapes == [(128, 192), (64, 128), (192, 256)]
-    data = pseudo_collate([packed])
-    with torch.no_grad():
-        pred = model.test_step(data)[0].pred_instances
-    np.testing.assert_allclose(pred.keypoints[:1], pose, atol=1e-2)
+    pose = people_at(1, (75, 60, 20))
+    found = predict_perfectly(
+        make_model(flip_test=flip_test), pose, pipeline
+    ).keypoints
+    np.testing.assert_allclose(found[:1], pose, atol=1e-2)
 
 
 @pytest.mark.parametrize('options', [{}, {'pose_size_range': (1, 1e3)}])
-@pytest.mark.parametrize('y,count', [(30, 1), (-45, 0), (105, 0)])
+@pytest.mark.parametrize(('y', 'count'), [(30, 1), (-45, 0), (105, 0)])
 def test_nobody_is_found_in_the_bars_of_any_size(options, y, count):
     """A picture of 60 x 150 has bars above and below in squares."""
-    aug_scales = [0.5, 1.5]
-    pipeline = make_pipeline(aug_scales, resize_mode='fit')
+    pipeline = make_pipeline([0.5, 1.5], resize_mode='fit')
     nms = dict(type='ParametricPoseNMS')
     model = make_model(**options, nms=nms if options else None)
     # a peak that ends within the bar, which is 5 cells wide in the smallest
     model.head.decoder.sigma = 1.5
-    spread = np.random.RandomState(1).uniform(-20, 20, (1, 17, 2))
-    pose = np.array([75, y]) + spread - spread.mean(axis=1, keepdims=True)
-    packed = see_perfectly(
-        model, pose, aug_scales, pipeline, image=an_image((60, 150))
-    )
-    with torch.no_grad():
-        (sample,) = model.test_step(pseudo_collate([packed]))
-    scores = sample.pred_instances.bbox_scores
-    assert (scores > 0.5).sum() == count
+    pose = people_at(1, (0, 0, 20))
+    pose += np.array([75, y]) - pose.mean(axis=1, keepdims=True)
+    found = predict_perfectly(model, pose, pipeline, an_image((60, 150)))
+    assert (found.bbox_scores > 0.5).sum() == count
 
 
 def test_runs_on_images_of_equal_size_in_a_batch():
@@ -150,9 +142,8 @@ def test_runs_on_images_of_equal_size_in_a_batch():
     data = pseudo_collate([pipeline(an_image()), pipeline(an_image())])
     with torch.no_grad():
         results = model.val_step(data)
-    first, second = (result.pred_instances for result in results)
-    assert first.keypoints.shape[1:] == (17, 2)
-    assert second.keypoints.shape[1:] == (17, 2)
+    for result in results:
+        assert result.pred_instances.keypoints.shape[1:] == (17, 2)
     for key in ('heatmaps', 'displacements'):
         one, two = (result.pred_fields.get(key) for result in results)
         torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-4)
@@ -161,100 +152,86 @@ def test_runs_on_images_of_equal_size_in_a_batch():
 def test_forward_is_called_with_all_scales():
     """Hooks of the module, as of whoever measures it, see the call."""
     model = make_model()
-    packed = pseudo_collate([make_pipeline([0.5])(an_image())])
     seen = []
     model.register_forward_hook(
         lambda module, args, kwargs, output: seen.append((kwargs, output)),
         with_kwargs=True,
     )
     with torch.no_grad():
-        results = model.test_step(packed)
+        packed = make_pipeline([0.5])(an_image())
+        results = model.test_step(pseudo_collate([packed]))
     ((kwargs, output),) = seen
     assert output is results
     assert [len(images) for images in kwargs['inputs']] == [1, 1]
-    sizes = [tuple(images.shape[-2:]) for images in kwargs['inputs']]
-    assert sizes[0] == tuple(2 * side for side in sizes[1])
+    large, small = (images.shape[-2:] for images in kwargs['inputs'])
+    assert tuple(large) == tuple(2 * side for side in small)
 
 
 def test_single_scale_is_the_parents():
-    model = make_model(multiscale_test=False)
-    pipeline = make_pipeline([0.5])
-    packed = pipeline(an_image())
+    packed = make_pipeline([0.5])(an_image())
     single = dict(
         inputs=[packed['inputs'][0]], data_samples=[packed['data_samples']]
     )
+    model = make_model(multiscale_test=False)
     with torch.no_grad():
         assert len(model.test_step(single)) == 1
     with pytest.raises(ValueError, match='in 2 scales'):
-        model.test_step(pseudo_collate([packed]))
-    model = make_model()
+        predict(model, packed)
     with pytest.raises(ValueError, match='MultiscaleBottomupResize'):
+        make_model().test_step(single)
+    model = make_model(multiscale_test=False, pose_size_range=(20, 60))
+    with pytest.raises(ValueError, match='multiscale_test=True'):
         model.test_step(single)
+
+
+RANGE = dict(pose_size_range=(20, 60))
+NMS = dict(nms_dist_thr=0.05)
 
 
 @pytest.mark.parametrize('flip_test', [False, True])
 def test_each_person_from_the_size_that_suits_it(flip_test):
     """Perfect maps at both sizes, so that each person would be there twice."""
+    model = make_model(flip_test=flip_test, **RANGE, **NMS)
+    people = people_at(2, (30, 40, 8), (95, 60, 45))
     pipeline = make_pipeline([0.5], size_factor=64)
-    model = make_model(
-        flip_test=flip_test, pose_size_range=(20, 60), nms_dist_thr=0.05
-    )
-    rng = np.random.RandomState(2)
-    small = np.array([30, 40]) + rng.uniform(-8, 8, (1, 17, 2))
-    large = np.array([95, 60]) + rng.uniform(-45, 45, (1, 17, 2))
-    people = np.concatenate((large, small))
-    packed = see_perfectly(model, people, [0.5], pipeline)
-    with torch.no_grad():
-        result = model.test_step(pseudo_collate([packed]))[0]
-    found = result.pred_instances.keypoints
+    found = predict_perfectly(model, people, pipeline).keypoints
     assert len(found) == 2
-    order = found[:, :, 0].mean(axis=1).argsort()[::-1]
+    order = found[:, :, 0].mean(axis=1).argsort()
     np.testing.assert_allclose(found[order], people, atol=1e-2)
 
 
 def test_who_suits_two_sizes_is_there_once():
     pipeline = make_pipeline([0.5], size_factor=64)
-    options = dict(pose_size_range=(20, 60))
-    model = make_model(**options, nms_dist_thr=0.05)
-    rng = np.random.RandomState(2)
-    pose = np.array([60, 60]) + rng.uniform(-25, 25, (1, 17, 2))
-    packed = see_perfectly(model, pose, [0.5], pipeline)
-    with torch.no_grad():
-        result = model.test_step(pseudo_collate([packed]))[0]
-    assert len(result.pred_instances.keypoints) == 1
-
-    model = make_model(**options)
-    packed = see_perfectly(model, pose, [0.5], pipeline)
+    pose = people_at(2, (60, 60, 25))
+    model = make_model(**RANGE, **NMS)
+    assert len(predict_perfectly(model, pose, pipeline)) == 1
     with pytest.raises(ValueError, match='nms_dist_thr'):
-        model.test_step(pseudo_collate([packed]))
+        predict_perfectly(make_model(**RANGE), pose, pipeline)
 
 
 def test_pictures_of_other_shapes_are_the_same_in_a_batch():
     pipeline = make_pipeline([0.5, 1.5], resize_mode='fit')
-    model = make_model(pose_size_range=(20, 60), nms_dist_thr=0.05)
+    model = make_model(**RANGE, **NMS)
     torch.manual_seed(0)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     images = [pipeline(an_image(shape)) for shape in ((120, 150), (150, 100))]
-    with torch.no_grad():
-        together = model.test_step(pseudo_collate(deepcopy(images)))
-        alone = [model.test_step(pseudo_collate([one]))[0] for one in images]
-    assert sum(len(one.pred_instances) for one in alone) > 2
+    together = predict(model, *deepcopy(images))
+    alone = [predict(model, one)[0] for one in images]
+    assert sum(map(len, alone)) > 2
     for one, other in zip(together, alone, strict=True):
-        one, other = one.pred_instances, other.pred_instances
         np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-2)
 
 
-@pytest.mark.parametrize('options', [{}, dict(pose_size_range=(20, 60))])
+@pytest.mark.parametrize('options', [{}, RANGE])
 def test_pictures_of_other_sizes_are_refused_in_a_batch(options):
     pipeline = make_pipeline([0.5, 1.5], size_factor=32)
-    model = make_model(nms_dist_thr=0.05, **options)
+    model = make_model(**NMS, **options)
     images = [pipeline(an_image(shape)) for shape in ((120, 150), (150, 100))]
     with pytest.raises(ValueError, match="resize_mode='fit'"):
-        model.test_step(pseudo_collate(images))
-    with torch.no_grad():
-        for one in images:
-            model.test_step(pseudo_collate([one]))
+        predict(model, *images)
+    for one in images:
+        predict(model, one)
 
 
 def test_maps_of_another_stride_are_refused():
@@ -262,17 +239,7 @@ def test_maps_of_another_stride_are_refused():
     model.head.decoder.scale_factor = model.head.decoder.scale_factor * 2
     packed = make_pipeline([0.5], resize_mode='fit')(an_image())
     with pytest.raises(ValueError, match='pixels a cell'):
-        model.test_step(pseudo_collate([packed]))
-
-
-def test_a_size_range_needs_several_sizes():
-    model = make_model(multiscale_test=False, pose_size_range=(20, 60))
-    packed = make_pipeline([0.5])(an_image())
-    single = dict(
-        inputs=[packed['inputs'][0]], data_samples=[packed['data_samples']]
-    )
-    with pytest.raises(ValueError, match='multiscale_test=True'):
-        model.test_step(single)
+        predict(model, packed)
 
 
 def test_regions_of_all_scales():
@@ -315,42 +282,34 @@ def test_one_scale():
     assert results['img'].shape == (64, 64, 3)
 
 
-def build_pack(**options):
-    return TRANSFORMS.build(dict(type='PackMultiscalePoseInputs', **options))
+def pack(results, **options):
+    kind = dict(type='PackMultiscalePoseInputs', **options)
+    return TRANSFORMS.build(kind)(results)
 
 
 def test_packs_every_scale():
     images = [
         np.full((8 * s, 10 * s, 3), s, dtype=np.uint8) for s in (2, 1, 3)
     ]
-    results = dict(
-        img=images,
-        img_id=5,
-        keypoints=np.zeros((1, 17, 2)),
+    scales = dict(
         aug_scales=[0.5, 1.5],
         aug_input_sizes=[(10, 8), (30, 24)],
         aug_input_scales=[np.ones(2), np.ones(2)],
     )
-    packed = build_pack()(results)
-    assert [tuple(i.shape) for i in packed['inputs']] == [
-        (3, 16, 20),
-        (3, 8, 10),
-        (3, 24, 30),
-    ]
+    keypoints = np.zeros((1, 17, 2))
+    results = dict(img=images, img_id=5, keypoints=keypoints, **scales)
+    packed = pack(results)
+    shapes = [tuple(image.shape) for image in packed['inputs']]
+    assert shapes == [(3, 16, 20), (3, 8, 10), (3, 24, 30)]
     assert [int(i.max()) for i in packed['inputs']] == [2, 1, 3]
     meta = packed['data_samples'].metainfo
     assert meta['aug_scales'] == [0.5, 1.5] and meta['img_id'] == 5
     assert meta['aug_input_sizes'] == [(10, 8), (30, 24)]
     assert 'keypoints' in packed['data_samples'].gt_instances
-    few = build_pack(meta_keys=('img_id',))(results)['data_samples'].metainfo
-    assert set(few) == {
-        'img_id',
-        'aug_scales',
-        'aug_input_sizes',
-        'aug_input_scales',
-    }
+    few = pack(results, meta_keys=('img_id',))['data_samples'].metainfo
+    assert set(few) == {'img_id', *scales}
 
 
 def test_one_size_only():
     with pytest.raises(ValueError, match='aug_scales'):
-        build_pack()(dict(img=np.zeros((4, 4, 3), dtype=np.uint8)))
+        pack(dict(img=np.zeros((4, 4, 3), dtype=np.uint8)))

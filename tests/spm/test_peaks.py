@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from rmpe_spm.spm.peaks import (
     find_joint_peaks,
     find_peaks,
-    sample_keypoint_scores,
     snap_to_peaks,
 )
 
@@ -67,18 +66,6 @@ def test_peaks_are_those_of_max_pooling(nms_kernel, size):
 def test_peaks_of_a_map_with_fewer_cells():
     scores, cells = find_peaks(torch.tensor([[[0.3]]]), 5, 30)
     assert scores.shape == (1, 1) and cells.tolist() == [[0]]
-
-
-def test_scores_of_many_images_and_joints():
-    heatmaps = torch.rand(2, 3, 6, 7)
-    keypoints = torch.tensor([[4.0, 1.0], [2.0, 5.0], [6.0, 0.0]])
-    scores = sample_keypoint_scores(heatmaps, keypoints.expand(2, 4, 3, 2))
-    assert scores.shape == (2, 4, 3)
-    for joint, (x, y) in enumerate(keypoints.int().tolist()):
-        torch.testing.assert_close(
-            scores[:, :, joint],
-            heatmaps[:, joint, y, x, None].expand(2, 4),
-        )
 
 
 @pytest.mark.parametrize(

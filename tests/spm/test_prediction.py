@@ -56,36 +56,13 @@ def test_nobody_is_found_in_the_padding_of_a_batch():
     assert preds[1].keypoints[..., 0].mean(axis=1).max() < 70
 
 
-def test_nobody_is_found_in_bars_beside_an_image():
-    head = make_head(codec=dict(sigma=1))
-    poses = [make_poses(3)] * 2
-    samples = make_samples(head.decoder, poses, ori_shape=SIZE[::-1])
-    # the second image has a bar of 40 pixels at either side
-    samples[1].set_metainfo(
-        dict(ori_shape=(SIZE[1], 48), input_center=np.array([24, 48.0]))
-    )
-    preds = answer(head, perfect_maps(head.decoder, poses)).predict(
-        None, samples
-    )
-    assert len(preds[0].keypoints) == 3
-    assert_same_people(preds[1], poses[1][1:2])
-
-
-def test_maps_of_another_stride_than_the_codecs():
-    head = make_head()
-    samples = make_samples(head.decoder, [make_poses(1)])
-    samples[0].set_metainfo(dict(batch_input_shape=(192, 256)))
-    maps = perfect_maps(head.decoder, [make_poses(1)])
-    with pytest.raises(ValueError, match=r'32x24 cells of images of 256x192'):
-        answer(head, maps).predict(None, samples)
-
-
 @pytest.mark.parametrize(
     'codec',
     [
         dict(),
         dict(kinematics='coco-flat'),
         dict(displacement_location='parent'),
+        dict(normalizer=None, heatmap_size=(64, 48), tau=4),
         dict(generate_keypoint_heatmaps=True),
         dict(generate_keypoint_heatmaps=True, generate_keypoint_offsets=True),
     ],

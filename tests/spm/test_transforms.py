@@ -64,20 +64,16 @@ def test_flags_beside_weights_are_understood():
     assert results['keypoints_visible'].shape == (2, 2, 2)
 
 
-def test_who_does_not_fit_is_made_smaller():
+@pytest.mark.parametrize('scale', [1, 0.5])
+def test_who_does_not_fit_is_made_smaller(scale):
+    """And varies in size too."""
+    draw = transform(padding=1.2, scale_factor=(scale, scale))
     # the second: 80 x 120 in a window of 64 x 48, padded by 1.2: 48 / 144
-    results = transform(padding=1.2)(sample(visible=(0, 1)))
-    low, high = results['keypoints'][1]
-    np.testing.assert_allclose(high - low, [80 / 3, 40], rtol=1e-5)
-    np.testing.assert_allclose((low + high) / 2, [32, 24], atol=1e-4)
-
-
-def test_who_does_not_fit_varies_in_size_too():
-    results = transform(padding=1.2, scale_factor=(0.5, 0.5))(
-        sample(visible=(0, 1))
+    low, high = draw(sample(visible=(0, 1)))['keypoints'][1]
+    np.testing.assert_allclose(
+        high - low, [scale * 80 / 3, scale * 40], rtol=1e-5
     )
-    low, high = results['keypoints'][1]
-    np.testing.assert_allclose(high - low, [80 / 6, 20], rtol=1e-5)
+    np.testing.assert_allclose((low + high) / 2, [32, 24], atol=1e-4)
 
 
 def test_shift_and_scale_stay_in_their_bounds():
