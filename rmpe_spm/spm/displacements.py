@@ -83,11 +83,8 @@ def displacement_maps(
         x0, y0, x1, y1, ...
     """
     tree, normalizer = representation.tree, representation.normalizer
-    keypoints, labelled, roots = (
-        people.keypoints,
-        people.labelled,
-        people.roots,
-    )
+    keypoints, labelled = people.keypoints, people.labelled
+    roots = people.roots[:, None]
     # fresh zeros cost nothing until they are written, zeros_like does
     shape = (2 * tree.num_joints, *grid.size[::-1])
     maps = (np.zeros(shape, np.float32), np.zeros(shape, np.float32))
@@ -100,13 +97,13 @@ def displacement_maps(
     drawn = labelled & (on_root | np.take_along_axis(labelled, anchors, 1))
     anchor_points = np.where(
         on_root[..., None],
-        roots[:, None],
+        roots,
         np.take_along_axis(keypoints, anchors[..., None], axis=1),
     )
     points = np.where(drawn[..., None], keypoints, 0.0)
     at_root = representation.location == 'root'
     if at_root:
-        windows = _windows(roots[:, None], people.valid[:, None], grid)
+        windows = _windows(roots, people.valid[:, None], grid)
     else:  # without the windows of joints that are not drawn
         around_parents = representation.location == 'parent'
         centers = anchor_points if around_parents else points

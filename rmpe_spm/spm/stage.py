@@ -69,6 +69,7 @@ class SPMStage(BaseModule):
         keypoint_heatmaps: bool,
         keypoint_offsets: bool,
         norm_cfg: Mapping,
+        *,
         feedback: bool = False,
         heatmap_head: Mapping[str, Any] | None = None,
         displacement_head: Mapping[str, Any] | None = None,

@@ -3,6 +3,8 @@
 mmpose's own stops where images of unequal size are stacked.
 """
 
+from typing import Any
+
 import numpy as np
 from mmpose.datasets.transforms import BottomupResize, PackPoseInputs
 from mmpose.datasets.transforms.formatting import image_to_tensor
@@ -52,18 +54,14 @@ class PackMultiscalePoseInputs(PackPoseInputs):
     first, which :class:`MultiscaleBottomupPoseEstimator` takes.
 
     Args:
-        meta_keys (Sequence[str], optional): As in :class:`PackPoseInputs`;
-            the keys that merging the scales needs are always added.
-            Defaults to ``None``: those of :class:`PackPoseInputs`.
-        pack_transformed (bool): As in :class:`PackPoseInputs`. Defaults to
-            ``False``.
+        **kwargs (Any): As in :class:`PackPoseInputs`; the ``meta_keys`` that
+            merging the scales needs are always added.
     """
 
     scale_keys = ('aug_scales', 'aug_input_sizes', 'aug_input_scales')
 
-    def __init__(self, meta_keys=None, pack_transformed=False):
-        options = {} if meta_keys is None else dict(meta_keys=meta_keys)
-        super().__init__(pack_transformed=pack_transformed, **options)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.meta_keys = (*self.meta_keys, *self.scale_keys)
 
     def transform(self, results: dict) -> dict:

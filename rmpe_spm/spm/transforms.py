@@ -1,4 +1,4 @@
-"""Windows on the people of a picture, to train bottom-up models on."""
+"""What bottom-up models are trained on: windows on people, masks of crowds."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -118,9 +118,9 @@ class BottomupInstanceAffine(BottomupRandomAffine):
     large as the window, the person that it is laid around is always of one
     range of sizes, as in `SNIP`_, and the test can read each person from a
     size of the picture that shows them so (``pose_size_range`` of
-    :class:`~rmpe_spm.SPMHead`). The window's centre is the
-    centre of the person's box, shifted at random. In a picture without
-    labelled people it lies anywhere.
+    :class:`~rmpe_spm.SPMHead`). The window's centre is the centre of the
+    person's box, shifted at random. In a picture without labelled people it
+    lies anywhere.
 
     ``RandomFlip`` comes before it; after it the window would have to be
     square. The mirroring is taken into ``warp_mat``, which then leads from

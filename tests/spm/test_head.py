@@ -31,7 +31,16 @@ def test_tower():
 
 def make_stage(feedback=False):
     small = dict(channels=6)
-    return SPMStage(8, 2, True, False, BN, feedback, small, small)
+    return SPMStage(
+        8,
+        2,
+        True,
+        False,
+        BN,
+        feedback=feedback,
+        heatmap_head=small,
+        displacement_head=small,
+    )
 
 
 def test_stage_and_its_initialisation():
