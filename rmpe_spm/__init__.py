@@ -51,6 +51,7 @@ from .pose_nms.parametric import ParametricPoseNMS
 from .pose_nms.rule import PoseNMSRule
 from .pose_nms.similarity import pose_similarity
 from .rmpe.center_target import GenerateCenterTarget
+from .rmpe.movenet_head import MoveNetHeatmapHead
 from .rmpe.parallel_sppe import ParallelSPPE
 from .rmpe.pgpg_transform import PGPGTransform
 from .rmpe.spatial_transformer import ThetaCornerLoss
@@ -90,6 +91,7 @@ __all__ = [
     'MapL1Loss',
     'MapL2Loss',
     'MoveNetFPN',
+    'MoveNetHeatmapHead',
     'MoveNetStage',
     'MpiiMultiPersonAP',
     'MpiiMultiPersonDataset',

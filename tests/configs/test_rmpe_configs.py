@@ -28,7 +28,14 @@ SKIPPED = {'LoadImage', 'LoadImageOrSkip'}
 SMALL = dict(
     input_size=(64, 64), heatmap_size=(16, 16), localizer_size=(32, 32)
 )
-FLEXIBLE = ('hrnet', 'res50', 'hourglass', 'mobilenetv2', 'resnet18')
+FLEXIBLE = (
+    'hrnet',
+    'res50',
+    'hourglass',
+    'mobilenetv2',
+    'resnet18',
+    'movenet',
+)
 
 
 def load(path):

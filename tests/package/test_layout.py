@@ -12,7 +12,7 @@ USES = {
     'coco': set(),
     'engine': set(),
     'mpii': set(),
-    'rmpe': set(),
+    'rmpe': {'backbones'},
     'spm': {'backbones'},
     'synthetic': set(),
 }
