@@ -8,7 +8,7 @@ from rmpe_spm import MoveNetHeatmapHead, MoveNetStage
 
 def test_it_starts_with_the_joint_heatmaps_of_a_checkpoint(tmp_path):
     torch.manual_seed(0)
-    stage = MoveNetStage(8, 18, 68, num_keypoints=17)
+    stage = MoveNetStage(8, 17, True, False)
     state = {
         f'head.stages.0.{name}': value
         for name, value in stage.state_dict().items()
