@@ -362,7 +362,7 @@ def check_weights(model: nn.Module, path: str) -> None:
 
 
 def _check_initial_weights(model: nn.Module, path: str) -> None:
-    """Refuse a checkpoint to start from of which a model can use nothing."""
+    """Refuse a checkpoint to start from that is of another backbone."""
     own = getattr(model, 'module', model).state_dict()
     state = _read_weights(path)
     if not own.keys() & state.keys():
@@ -372,6 +372,14 @@ def _check_initial_weights(model: nn.Module, path: str) -> None:
             'of another model? A backbone alone goes into '
             'model.backbone.init_cfg'
         )
+    for key in sorted(own.keys() & state.keys()):
+        shapes = [tuple(weights[key].shape) for weights in (state, own)]
+        if key.startswith('backbone.') and shapes[0] != shapes[1]:
+            raise ConfigError(
+                f'load_from={path!r}: its {key} has the shape {shapes[0]}, '
+                f"the model's {shapes[1]}: it is of a backbone of another "
+                'width or kind'
+            )
 
 
 def _read_weights(path: str) -> dict[str, Tensor]:

@@ -163,7 +163,7 @@ def test_weights_of_another_model(saved):
 
 
 def test_weights_to_start_from(tiny_config, saved):
-    """A part is enough, and so are other shapes: mmengine logs which."""
+    """A part is enough, and so is another head: mmengine logs which."""
 
     def start(state):
         tiny_config.experiment_name += '_'
@@ -174,6 +174,10 @@ def test_weights_to_start_from(tiny_config, saved):
     part = {k: v for k, v in weights.items() if k.startswith('head.')}
     start(dict(state_dict=part))
     start({key: value[:1] for key, value in part.items()})
+    kernel = 'backbone.conv1.conv.weight'
+    other = {kernel: weights[kernel][:1]}
+    with pytest.raises(ConfigError, match='of another width or kind'):
+        start(other)
     other = {f'encoder.{key}': value for key, value in weights.items()}
     with pytest.raises(
         ConfigError, match=rf'none of its {len(weights)} .*enc'
