@@ -74,8 +74,10 @@ def draw(model: ParallelSPPE, crop: dict, scale: int) -> np.ndarray:
     data = model.data_preprocessor(pseudo_collate([crop]), False)
     inputs, samples = data['inputs'], data['data_samples']
     # as model.predict does, for the outline and the keypoints to agree
-    mirrored = inputs.flip(-1) if model.test_cfg.get('flip_test') else None
-    theta = model.sstn.test_theta(model.regress_theta, inputs, mirrored)
+    views = [inputs]
+    if model.test_cfg.get('flip_test'):
+        views.append(inputs.flip(-1))
+    theta = model.sstn.test_theta(*map(model.regress_theta, views))
     warped = model.stn(inputs, theta)
     h, w = inputs.shape[-2:]
     corners = torch.tensor([[0, 0], [w - 1, 0], [w - 1, h - 1], [0, h - 1]])

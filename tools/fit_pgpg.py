@@ -1,8 +1,8 @@
-"""Fit the box errors of a person detector for PGPGTransform.
+"""Fit a proposal model to a person detector, for PGPGTransform.
 
-Clusters the annotated poses into atomic poses, matches the detections with
-the annotated boxes and fits, for each atomic pose, the offsets of the four
-sides (RMPE, section 3.3). Writes one JSON file, which PGPGTransform takes as
+Clusters the annotated poses into atoms (atomic poses), matches the detections
+with the annotated boxes and fits, for each atom, the offsets of the four sides
+(RMPE, section 3.3). Writes one JSON file, which PGPGTransform takes as
 ``model``, and a report with pictures:
 
     python tools/fit_pgpg.py ANNOTATIONS.json DETECTIONS.json \
@@ -11,19 +11,18 @@ sides (RMPE, section 3.3). Writes one JSON file, which PGPGTransform takes as
 
 import argparse
 import datetime
-import hashlib
-import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import sklearn
 
 import rmpe_spm
+from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.experiments.pgpg_report import write_report
-from rmpe_spm.rmpe.pgpg_fitting import fit_proposal_model
+from rmpe_spm.files import digest_file, read_json
+from rmpe_spm.rmpe.pgpg_fitting import FitSettings, fit_proposal_model
 from rmpe_spm.rmpe.pgpg_matching import match_people
 from rmpe_spm.rmpe.pgpg_model_file import save_proposal_model
 
@@ -44,8 +43,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--num-atoms',
         type=int,
-        help='the number of atomic poses; without it, the one of the best '
-        'held-out likelihood of the offsets is chosen',
+        help='the number of atoms; without it, the one of the best held-out '
+        'likelihood of the offsets is chosen',
     )
     parser.add_argument(
         '--max-components',
@@ -57,7 +56,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--min-matches',
         type=int,
         default=60,
-        help='an atom with fewer matched people takes the global offsets',
+        help="an atom with fewer matched people takes everybody's offsets",
     )
     parser.add_argument(
         '--min-iou', type=float, default=0.5, help='the least IoU of a match'
@@ -72,19 +71,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def read_json(path: str) -> tuple[Any, dict[str, str]]:
-    """Read a file; give its content, its name and its hash."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'there is no file {path!r}')
-    data = Path(path).read_bytes()
-    try:
-        content = json.loads(data)
-    except ValueError as error:
-        raise ValueError(f'{path}: not a JSON file ({error})') from error
-    digest = hashlib.sha256(data).hexdigest()
-    return content, {'file': Path(path).name, 'sha256': digest}
-
-
 def read_skeleton(annotations: dict) -> list[tuple[int, int]]:
     """The pairs of joints that the annotations connect, counted from 0."""
     for category in annotations['categories']:
@@ -93,26 +79,35 @@ def read_skeleton(annotations: dict) -> list[tuple[int, int]]:
     return []
 
 
-def fit(args: argparse.Namespace, command: str) -> None:
-    annotations, annotation_file = read_json(args.annotations)
-    detections, detection_file = read_json(args.detections)
-    people = match_people(
-        annotations, detections, args.min_iou, args.score_thr
-    )
-    for key, value in people.counts.items():
-        print(f'{key.replace("_", " ")}: {value}')
-    model = fit_proposal_model(
-        people,
-        num_atoms=args.num_atoms,
-        max_components=args.max_components,
-        min_matches=args.min_matches,
-        seed=args.seed,
-        report=lambda line: print(line, flush=True),
-    )
+def main() -> None:
+    args = parse_args()
+    with report_user_errors('fit_pgpg.py'):
+        annotations, detections = map(
+            read_json, (args.annotations, args.detections)
+        )
+        people = match_people(
+            annotations, detections, args.min_iou, args.score_thr
+        )
+        for key, value in people.counts.items():
+            print(f'{key.replace("_", " ")}: {value}')
+        model = fit_proposal_model(
+            people,
+            FitSettings(
+                num_atoms=args.num_atoms,
+                max_components=args.max_components,
+                min_matches=args.min_matches,
+                seed=args.seed,
+            ),
+            report=lambda line: print(line, flush=True),
+        )
+    names = ('annotations', 'detections')
+    files = {name: Path(getattr(args, name)) for name in names}
     model.provenance = {
-        'annotations': annotation_file,
-        'detections': detection_file,
-        'command': command,
+        **{
+            name: {'file': path.name, 'sha256': digest_file(path, 64)}
+            for name, path in files.items()
+        },
+        'command': shlex.join(['python', 'tools/fit_pgpg.py', *sys.argv[1:]]),
         'date': datetime.datetime.now(datetime.timezone.utc)
         .date()
         .isoformat(),
@@ -125,21 +120,12 @@ def fit(args: argparse.Namespace, command: str) -> None:
         },
     }
     save_proposal_model(model, args.out)
-    print(f'{len(model.atoms)} atomic poses: {args.out}')
+    print(f'{len(model.atoms)} atoms: {args.out}')
     if args.report:
         page = write_report(
             model, people, args.report, read_skeleton(annotations)
         )
         print(f'report: {page}')
-
-
-def main() -> None:
-    args = parse_args()
-    command = shlex.join(['python', 'tools/fit_pgpg.py', *sys.argv[1:]])
-    try:
-        fit(args, command)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f'fit_pgpg: {error}')
 
 
 if __name__ == '__main__':

@@ -41,16 +41,10 @@ class GenerateCenterTarget(BaseTransform):
 
     Required Keys:
 
-        - clean_bbox
-        - keypoints
-        - keypoints_visible
-        - img_shape
-        - input_size
-        - input_center
-        - input_scale
-        - flip (optional)
-        - flip_direction (optional)
-        - bbox_rotation (optional)
+        - clean_bbox (:class:`PGPGTransform`)
+        - keypoints, keypoints_visible, img_shape
+        - input_size, input_center, input_scale (:class:`TopdownAffine`)
+        - flip, flip_direction, bbox_rotation (optional)
 
     Added Keys:
 
@@ -73,6 +67,18 @@ class GenerateCenterTarget(BaseTransform):
         multilevel (bool): As in :class:`GenerateTarget`. Defaults to False.
         use_dataset_keypoint_weights (bool): As in :class:`GenerateTarget`.
             Defaults to False.
+
+    Example:
+        >>> train_pipeline = [
+        ...     dict(type='LoadImage'),
+        ...     dict(type='PGPGTransform', mode='global_gaussian'),
+        ...     dict(type='GetBBoxCenterScale'),
+        ...     dict(type='RandomFlip', direction='horizontal'),
+        ...     dict(type='TopdownAffine', input_size=(192, 256)),
+        ...     dict(type='GenerateTarget', encoder=codec),
+        ...     dict(type='GenerateCenterTarget', encoder=codec),
+        ...     dict(type='PackPoseInputs'),
+        ... ]
 
     .. _`RMPE`: https://arxiv.org/abs/1612.00137
     """
@@ -97,12 +103,6 @@ class GenerateCenterTarget(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Add the centre-located target.
 
-        Args:
-            results (dict): The result dict.
-
-        Returns:
-            dict: The result dict.
-
         Raises:
             KeyError: If the clean box, the crop or the main target is
                 missing.
@@ -119,10 +119,12 @@ class GenerateCenterTarget(BaseTransform):
                     f'adds: put {maker} before it in the pipeline (image '
                     f'{results.get("img_path")})'
                 )
-        matrix = self._center_warp(results)
-        theta = self._theta(matrix, results)
+        to_center = self._center_warp(results)
+        to_crop = self._warp(
+            results['input_center'], results['input_scale'], results
+        )
         keypoints = results['keypoints'].copy()
-        keypoints[..., :2] = cv2.transform(keypoints[..., :2], matrix)
+        keypoints[..., :2] = cv2.transform(keypoints[..., :2], to_center)
         encoded = self.generate.transform(
             {**results, 'transformed_keypoints': keypoints}
         )
@@ -139,7 +141,8 @@ class GenerateCenterTarget(BaseTransform):
             results[table] = {**old, **added}
         # labels that are packed together have one length
         levels = len(codecs) if self.generate.multilevel else 1
-        results[THETA] = theta.repeat(levels, axis=0)
+        theta = theta_between(to_center, to_crop, results['input_size'])
+        results[THETA] = theta[None].repeat(levels, axis=0)
         results['label_mapping_table'][THETA] = THETA
         return results
 
@@ -174,25 +177,25 @@ class GenerateCenterTarget(BaseTransform):
         make = get_udp_warp_matrix if self.use_udp else get_warp_matrix
         return make(center, scale, rotation, output_size=results['input_size'])
 
-    def _theta(self, center_warp: np.ndarray, results: dict) -> np.ndarray:
-        """Return the transform (1, 2, 3) from the centre frame to the crop."""
-        crop_warp = self._warp(
-            results['input_center'], results['input_scale'], results
-        )
-        to_crop = np.vstack((crop_warp, (0, 0, 1)))
-        to_center = np.vstack((center_warp, (0, 0, 1)))
-        w, h = results['input_size']
-        # pixel = (normalised + 1) / 2 * (w - 1)
-        x, y = (w - 1) / 2, (h - 1) / 2
-        to_pixels = np.array([[x, 0, x], [0, y, y], [0, 0, 1]])
-        theta = np.linalg.solve(
-            to_pixels, to_crop @ np.linalg.solve(to_center, to_pixels)
-        )
-        return theta[None, :2].astype(np.float32)
 
-    def __repr__(self) -> str:
-        """Return the transform's settings as a string."""
-        return (
-            f'{self.__class__.__name__}(encoder={self.generate.encoder_cfg}, '
-            f'padding={self.padding}, use_udp={self.use_udp})'
-        )
+def theta_between(
+    to_target: np.ndarray, to_source: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """Return the theta (2, 3) that leads from one crop to another.
+
+    Args:
+        to_target (np.ndarray): Matrix (2, 3) from the image to the pixels of
+            the crop that the STN is to give.
+        to_source (np.ndarray): Matrix (2, 3) to those of its input.
+        size (tuple[int, int]): Size ``(w, h)`` of both.
+    """
+    to_target, to_source = (
+        np.vstack((matrix, (0, 0, 1))) for matrix in (to_target, to_source)
+    )
+    # pixel = (normalised + 1) / 2 * (w - 1)
+    x, y = (size[0] - 1) / 2, (size[1] - 1) / 2
+    to_pixels = np.array([[x, 0, x], [0, y, y], [0, 0, 1]])
+    theta = np.linalg.solve(
+        to_pixels, to_source @ np.linalg.solve(to_target, to_pixels)
+    )
+    return theta[:2].astype(np.float32)

@@ -15,26 +15,8 @@ from mmpose.structures import PoseDataSample
 from mmpose.utils.typing import ConfigType, SampleList
 from torch import Tensor, nn
 
-from .sdtn import changed_forward, keypoint_head
-
-
-def to_builtin_containers(value: Any) -> Any:
-    """Give lists for tuples and dicts for mappings, at any depth.
-
-    Args:
-        value (Any): A setting of a config.
-
-    Returns:
-        Any: The same in plain containers; they share no container with it.
-    """
-    if isinstance(value, list | tuple):
-        return [to_builtin_containers(item) for item in value]
-    if isinstance(value, Mapping):
-        return {
-            key: to_builtin_containers(item) for key, item in value.items()
-        }
-    return value
-
+from .heads import head_on_outputs, keypoint_head
+from .sdtn import at_least_float32
 
 TARGET_PREFIX = 'center_'
 
@@ -52,9 +34,6 @@ class ParallelBranch:
             None: a copy of the model's SPPE, weights included.
         checkpoint (str, optional): The branch's weights. Defaults to None.
         loss_weight (float): Weight of its losses. Defaults to 1.
-
-    Raises:
-        ValueError: ``sppe`` is not a top-down model.
     """
 
     def __init__(
@@ -72,12 +51,9 @@ class ParallelBranch:
         self._resumed: dict[str, Tensor] = {}
 
     def make(self, model: nn.Module, device: torch.device) -> None:
-        """Make the twin, from a resumed run's weights if there are.
+        """Make the twin of a model's ``backbone``, ``neck`` and ``head``.
 
-        Args:
-            model (nn.Module): Whose ``backbone``, ``neck`` and ``head`` are
-                copied.
-            device (torch.device): Where the twin computes.
+        From a resumed run's weights, if there are.
         """
         if self.sppe is None:
             module = nn.Module()
@@ -112,33 +88,31 @@ class ParallelBranch:
         self.module = module.requires_grad_(False).to(device).eval()
         print_log(f'The parallel SPPE is {source}, frozen.', 'current')
 
+    def outputs(self, warped: Tensor) -> Any:
+        """Return what the twin sees in the STN's crops, in their frame.
+
+        The outputs of the head that predicts keypoints, in float32 at least:
+        its loss may go through numpy, which has no bfloat16.
+        """
+        feats = self.module.backbone(warped)
+        if 'neck' in self.module._modules:
+            feats = self.module.neck(feats)
+        # A visible joint stays visible however its person is centred.
+        return at_least_float32(keypoint_head(self.module.head).forward(feats))
+
     def loss(self, warped: Tensor, data_samples: SampleList) -> dict:
-        """Calculate the losses on the centre targets.
+        """Calculate the losses of the STN's crops on the centre targets.
 
-        Args:
-            warped (Tensor): Crops ``(B, 3, h, w)`` as the STN gives them.
-            data_samples (list[PoseDataSample]): With centre-located targets.
-
-        Returns:
-            dict: ``loss_center``, which is the head's ``loss_kpt``, and its
-            other losses alike.
+        ``loss_center`` is the head's ``loss_kpt``; its other losses alike.
 
         Raises:
-            KeyError: A sample has no centre-located target.
+            KeyError: If a sample has no centre-located target.
         """
-        module = self.module
-        samples = [center_sample(sample) for sample in data_samples]
-        feats = module.backbone(warped)
-        if 'neck' in module._modules:
-            feats = module.neck(feats)
-        # A visible joint stays visible however its person is centred.
-        head = keypoint_head(module.head)
-        # Under autocast, too, some heads compute accuracies that mmpose
-        # takes through numpy, which has no bfloat16.
-        with changed_forward(head, _to_float32):
-            losses = head.loss(
-                feats, samples, train_cfg=dict(compute_acc=False)
-            )
+        losses = head_on_outputs(keypoint_head(self.module.head)).loss(
+            self.outputs(warped),
+            [center_sample(sample) for sample in data_samples],
+            train_cfg=dict(compute_acc=False),
+        )
         named = {}
         for name, value in losses.items():
             if name.startswith('loss'):
@@ -147,11 +121,10 @@ class ParallelBranch:
         return named
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Take the twin's weights of a training checkpoint.
+        """Take the twin's weights of a training checkpoint, or none.
 
-        Args:
-            state (dict[str, Tensor]): Kept until the twin is made. Without
-                any a twin that is there stays as it is.
+        They are kept until the twin is made. Without any a twin that is
+        there stays as it is.
         """
         if self.module is None:
             self._resumed = state
@@ -171,25 +144,26 @@ def _fits(module: nn.Module, state: dict[str, Tensor]) -> bool:
     )
 
 
-def _to_float32(outputs: Any) -> Any:
-    if isinstance(outputs, Tensor):
-        return outputs.float()
-    return type(outputs)(map(_to_float32, outputs))
+def check_sppe(sppe: ConfigType, name: str) -> None:
+    """Refuse what is no config of mmpose's top-down model with a head."""
+    kind = sppe.get('type')
+    if isinstance(kind, str):
+        kind = MODELS.get(kind)
+    if kind is not TopdownPoseEstimator:
+        raise ValueError(
+            f"{name}: expected the config of a 'TopdownPoseEstimator' (the "
+            f'`model` of a top-down config), got type={sppe.get("type")!r}'
+        )
+    if sppe.get('head') is None:
+        raise ValueError(f'{name}: the model needs a `head`')
 
 
 def check_preprocessing(
     sppe: ConfigType | None, data_preprocessor: ConfigType | None
 ) -> None:
-    """Check that a branch of its own sees images as it was trained with.
+    """Refuse a branch of its own that was trained on other preprocessing.
 
     It looks at the crops that the main model's ``data_preprocessor`` made.
-
-    Args:
-        sppe (dict, optional): Config of the branch's model.
-        data_preprocessor (dict, optional): The main model's.
-
-    Raises:
-        ValueError: The branch's own normalises otherwise.
     """
     branch = (sppe or {}).get('data_preprocessor')
     if branch is None:
@@ -208,42 +182,23 @@ def check_preprocessing(
             )
 
 
-def check_sppe(sppe: ConfigType, name: str) -> None:
-    """Check that a config describes mmpose's top-down model.
-
-    Args:
-        sppe (dict): The config.
-        name (str): What the user calls it, for the message.
-
-    Raises:
-        ValueError: It does not, or has no head.
-    """
-    kind = sppe.get('type')
-    if isinstance(kind, str):
-        kind = MODELS.get(kind)
-    if kind is not TopdownPoseEstimator:
-        raise ValueError(
-            f"{name}: expected the config of a 'TopdownPoseEstimator' (the "
-            f'`model` of a top-down config), got type={sppe.get("type")!r}'
-        )
-    if sppe.get('head') is None:
-        raise ValueError(f'{name}: the model needs a `head`')
+def to_builtin_containers(value: Any) -> Any:
+    """Return lists for tuples and dicts for mappings, at any depth."""
+    if isinstance(value, list | tuple):
+        return [to_builtin_containers(item) for item in value]
+    if isinstance(value, Mapping):
+        return {k: to_builtin_containers(v) for k, v in value.items()}
+    return value
 
 
 # mmengine's data elements copy their meta information, which a compiler that
 # traces the loss cannot
 @torch.compiler.disable
 def center_sample(sample: PoseDataSample) -> PoseDataSample:
-    """Make a sample whose targets are the centre-located ones.
-
-    Args:
-        sample (PoseDataSample): With ``center_*`` beside its targets.
-
-    Returns:
-        PoseDataSample: The sample with these as its targets.
+    """Return a sample whose targets are its centre-located ones.
 
     Raises:
-        KeyError: It has none.
+        KeyError: If it has none.
     """
     center = PoseDataSample(metainfo=sample.metainfo)
     fields = type(sample.get('gt_fields', PixelData()))()

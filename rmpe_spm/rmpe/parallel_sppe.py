@@ -7,26 +7,21 @@ from typing import Any
 import torch.nn.functional as F
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import MODELS
-from mmpose.utils.typing import (
-    ConfigType,
-    OptConfigType,
-    OptMultiConfig,
-    OptSampleList,
-    SampleList,
-)
+from mmpose.utils.typing import OptSampleList, SampleList
 from torch import Tensor
 
-from .parallel_branch import ParallelBranch, check_preprocessing, check_sppe
-from .sdtn import (
-    CropFrame,
+from .heads import (
     check_sdtn_mode,
+    check_transform,
     forward_in_crop,
+    head_on_outputs,
     keypoint_head,
     predict_in_crop,
-    sdtn_on_forward,
 )
+from .parallel_branch import ParallelBranch, check_preprocessing, check_sppe
+from .sdtn import CropFrame
 from .spatial_transformer import warp
-from .sstn_head import SSTNHead, check_transform
+from .sstn_head import SSTNHead
 from .theta import mirror_theta
 
 BRANCH = 'parallel_sppe'
@@ -34,19 +29,24 @@ BRANCH = 'parallel_sppe'
 
 @MODELS.register_module()
 class ParallelSPPE(TopdownPoseEstimator):
-    """Regional pose estimation, `RMPE`_ by Fang et al (2017).
+    r"""Regional pose estimation, `RMPE`_ by Fang et al (2017).
 
-    Makes any top-down model robust to bad boxes. A localiser regresses a
+    Makes any top-down model robust to bad boxes. A localizer regresses a
     transform theta from the crop; the STN warps the crop by it, the
     single-person pose estimator (SPPE) predicts in the warped crop, and the
     SDTN brings the prediction back to the crop's frame, where the main loss
     is taken. In training a frozen twin of the SPPE looks at the same warped
     crop without an SDTN and is supervised by the pose in the frame of the
     clean box (:class:`GenerateCenterTarget`), so that its error can only be
-    lowered by a theta that centres the person.
+    lowered by a theta that centres the person:
+
+    .. math::
+        L = \ell(\mathrm{SDTN}_{\theta^{-1}}(f(I_\theta)), y_{crop})
+        + w\, \ell(\bar{f}(I_\theta), y_{clean}), \quad
+        I_\theta(x) = I(\theta x)
 
     The SPPE's ``backbone``, ``neck`` and ``head`` keep their names, so the
-    checkpoint of a plain model loads as it is, and parameter-wise optimiser
+    checkpoint of a plain model loads as it is, and parameter-wise optimizer
     settings that name them keep working.
 
     The parallel branch lives in training only. It is made at the first
@@ -57,72 +57,74 @@ class ParallelSPPE(TopdownPoseEstimator):
     A model that has not been trained in this process has no branch.
     ``tools/publish_rmpe.py`` writes checkpoints without it.
 
-    mmpose's ``init_model`` looks for ``model.backbone`` in the config unless
-    it is given options: ``init_model(config, checkpoint, cfg_options={})``.
-
-    Note:
-        - batch size: B
-        - keypoint number: K
-        - image size: [w, h]
-        - heatmap size: [W, H]
-
     Args:
         sppe (dict): Config of a :class:`TopdownPoseEstimator`. Its
             ``test_cfg``, ``train_cfg`` and ``data_preprocessor`` are used.
-        localizer (dict): Config of the localiser's backbone.
+        localizer (dict): Config of the localizer's backbone.
         sstn (dict): Config of an :class:`SSTNHead` without inner head.
         localizer_size (tuple[int, int], optional): Size ``(w, h)`` of the
-            reduced crop that the localiser sees. None means the crop
+            reduced crop that the localizer sees. None means the crop
             itself. Defaults to None.
-        localizer_from_backbone (bool): Whether the localiser, of the same
+        localizer_from_backbone (bool): Whether the localizer, of the same
             architecture as the backbone, starts from the backbone's weights
-            where a checkpoint without localiser is loaded (that of a plain
+            where a checkpoint without localizer is loaded (that of a plain
             model). Defaults to False.
-        parallel (dict, optional): The parallel branch; None means none.
-            Keys, all optional: ``sppe``, config of another top-down model
-            (by default a copy of the main one, weights included);
-            ``checkpoint``, its weights; ``loss_weight``, by default 1.
+        parallel (dict, optional): Arguments of :class:`ParallelBranch`, all
+            optional: ``sppe``, config of another top-down model (by default
+            a copy of the main one, weights included), ``checkpoint``, its
+            weights, and ``loss_weight``, by default 1. None means no branch.
             Defaults to None.
         train_cfg (dict, optional): Added to the SPPE's. Defaults to None.
         test_cfg (dict, optional): Added to the SPPE's. Its key ``sdtn`` is
             ``'coordinates'`` (theta applied to decoded keypoints, exact) or
             ``'heatmaps'`` (the paper's). Defaults to None.
-        data_preprocessor (dict, optional): Overrides the SPPE's. Defaults
-            to None.
-        init_cfg (dict, optional): Initialisation. Defaults to None.
-        metainfo (dict, optional): Overrides the data set's. Defaults to
-            None.
+        **overrides: Other settings of a :class:`TopdownPoseEstimator`, in
+            the place of the SPPE's.
+
+    Raises:
+        ValueError: If ``sppe``, ``sstn`` and ``parallel`` don't fit one
+            another.
+
+    Example:
+        >>> model = dict(
+        ...     type='ParallelSPPE',
+        ...     sppe=plain_model,  # the `model` of any top-down config
+        ...     localizer=dict(type='MobileNetV2', out_indices=(7,)),
+        ...     localizer_size=(96, 128),
+        ...     sstn=dict(
+        ...         type='SSTNHead', in_channels=1280, transform='scale_shift'
+        ...     ),
+        ...     parallel=dict(),
+        ... )
+
+    Note:
+        mmpose's ``init_model`` looks for ``model.backbone`` in the config
+        unless it is given options: ``init_model(config, checkpoint,
+        cfg_options={})``.
 
     .. _`RMPE`: https://arxiv.org/abs/1612.00137
     """
 
     def __init__(
         self,
-        sppe: ConfigType,
-        localizer: ConfigType,
-        sstn: ConfigType,
+        sppe: dict,
+        localizer: dict,
+        sstn: dict,
+        *,
         localizer_size: tuple[int, int] | None = None,
         localizer_from_backbone: bool = False,
-        parallel: OptConfigType = None,
-        train_cfg: OptConfigType = None,
-        test_cfg: OptConfigType = None,
-        data_preprocessor: OptConfigType = None,
-        init_cfg: OptMultiConfig = None,
-        metainfo: dict | None = None,
+        parallel: dict | None = None,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        **overrides: Any,
     ) -> None:
-        sppe = deepcopy(sppe)
         check_sppe(sppe, 'sppe')
+        sppe = {**deepcopy(sppe), **overrides}
         for key in ('type', '_scope_'):
             sppe.pop(key, None)
         for name, cfg in (('train_cfg', train_cfg), ('test_cfg', test_cfg)):
             sppe[name] = {**(sppe.get(name) or {}), **(cfg or {})}
         check_sdtn_mode(sppe['test_cfg'])
-        overrides = dict(
-            data_preprocessor=data_preprocessor,
-            init_cfg=init_cfg,
-            metainfo=metainfo,
-        )
-        sppe.update({k: v for k, v in overrides.items() if v is not None})
         super().__init__(**sppe)
         self.localizer = MODELS.build(localizer)
         self.sstn = MODELS.build(sstn)
@@ -142,7 +144,9 @@ class ParallelSPPE(TopdownPoseEstimator):
         check_preprocessing(
             (parallel or {}).get('sppe'), sppe.get('data_preprocessor')
         )
-        self.parallel = _make_branch(parallel)
+        self.parallel = (
+            None if parallel is None else ParallelBranch(**parallel)
+        )
         self._register_state_dict_hook(_add_branch)
         self._register_load_state_dict_pre_hook(self._take_parallel)
         if localizer_from_backbone:
@@ -154,14 +158,7 @@ class ParallelSPPE(TopdownPoseEstimator):
         return self.parallel is not None and self.parallel.module is not None
 
     def regress_theta(self, inputs: Tensor) -> Tensor:
-        """Regress theta from crops.
-
-        Args:
-            inputs (Tensor): Crops ``(B, 3, h, w)`` after preprocessing.
-
-        Returns:
-            Tensor: theta ``(B, 2, 3)`` as regressed.
-        """
+        """Regress theta ``(B, 2, 3)``, unguarded, from crops."""
         size = (inputs.shape[-1], inputs.shape[-2])
         if self.localizer_size is not None:
             width, height = self.localizer_size
@@ -169,15 +166,7 @@ class ParallelSPPE(TopdownPoseEstimator):
         return self.sstn.regress_theta(self.localizer(inputs), size)
 
     def stn(self, inputs: Tensor, theta: Tensor) -> Tensor:
-        """Warp crops; what lies outside them is black, as in the crops.
-
-        Args:
-            inputs (Tensor): Crops ``(B, 3, h, w)`` after preprocessing.
-            theta (Tensor): Transforms ``(B, 2, 3)``.
-
-        Returns:
-            Tensor: Warped crops ``(B, 3, h, w)``.
-        """
+        """Warp crops ``(B, 3, h, w)``; outside of them all is black."""
         preprocessor, fill = self.data_preprocessor, None
         if getattr(preprocessor, '_enable_normalize', False):
             fill = -(preprocessor.mean / preprocessor.std).flatten()
@@ -185,54 +174,49 @@ class ParallelSPPE(TopdownPoseEstimator):
         return warp(inputs, theta, fill)
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict:
-        """Calculate the main loss and that of the parallel branch.
-
-        Args:
-            inputs (Tensor): Crops ``(B, 3, h, w)``.
-            data_samples (list[PoseDataSample]): Their data samples, with
-                centre-located targets where there is a parallel branch.
+        """Calculate the losses of crops ``(B, 3, h, w)``.
 
         Returns:
             dict: The head's losses, ``loss_center`` (``loss_kpt`` of the
             parallel branch; its other losses alike), and ``loss_theta``
             where the SSTN has a ``theta_loss``.
+
+        Raises:
+            KeyError: If a sample lacks a target that
+                :class:`GenerateCenterTarget` adds.
         """
         if self.parallel is not None and not self.with_parallel:
             self.parallel.make(self, inputs.device)
         theta = self.sstn.guard(self.regress_theta(inputs))
         warped = self.stn(inputs, theta)
         feats = self.extract_feat(warped)
-        with sdtn_on_forward(self.head, [theta], self.frame):
-            losses = self.head.loss(
-                feats, data_samples, train_cfg=self.train_cfg
-            )
+        outputs = forward_in_crop(self.head, feats, theta, self.frame)
+        losses = head_on_outputs(self.head).loss(
+            outputs, data_samples, train_cfg=self.train_cfg
+        )
         if self.with_parallel:
             losses.update(self.parallel.loss(warped, data_samples))
         losses.update(self.sstn.loss_by_theta(theta, data_samples))
         return losses
 
     def predict(self, inputs: Tensor, data_samples: SampleList) -> SampleList:
-        """Predict keypoints in image coordinates.
-
-        Args:
-            inputs (Tensor): Crops ``(B, 3, h, w)``.
-            data_samples (list[PoseDataSample]): Their data samples.
-
-        Returns:
-            list[PoseDataSample]: The samples with ``pred_instances``.
-        """
+        """Predict keypoints of crops ``(B, 3, h, w)`` in image coordinates."""
+        views = [inputs]
         if self.test_cfg.get('flip_test', False):
-            flipped = inputs.flip(-1)
-            theta = self.sstn.test_theta(self.regress_theta, inputs, flipped)
-            feats = [
-                self.extract_feat(self.stn(inputs, theta)),
-                self.extract_feat(self.stn(flipped, mirror_theta(theta))),
-            ]
-        else:
-            theta = self.sstn.test_theta(self.regress_theta, inputs, None)
-            feats = self.extract_feat(self.stn(inputs, theta))
+            views.append(inputs.flip(-1))
+        theta = self.sstn.test_theta(*map(self.regress_theta, views))
+        thetas = theta, mirror_theta(theta)
+        feats = [
+            self.extract_feat(self.stn(x, t))
+            for x, t in zip(views, thetas, strict=False)
+        ]
         preds = predict_in_crop(
-            self.head, feats, data_samples, self.test_cfg, theta, self.frame
+            self.head,
+            feats if len(views) == 2 else feats[0],
+            data_samples,
+            self.test_cfg,
+            theta,
+            self.frame,
         )
         instances, fields = (
             preds if isinstance(preds, tuple) else (preds, None)
@@ -265,26 +249,13 @@ class ParallelSPPE(TopdownPoseEstimator):
             self.parallel.load(state)
 
     def _start_localizer(self, state_dict, prefix, *args) -> None:
-        """Give the localiser the weights of a plain model's backbone."""
+        """Give the localizer the weights of a plain model's backbone."""
         target, source = f'{prefix}localizer.', f'{prefix}backbone.'
         if any(key.startswith(target) for key in state_dict):
             return
         for key in list(state_dict):
             if key.startswith(source):
                 state_dict[target + key[len(source) :]] = state_dict[key]
-
-
-def _make_branch(parallel: OptConfigType) -> ParallelBranch | None:
-    """The parallel branch of a config, with its keys checked."""
-    if parallel is None:
-        return None
-    known = {'sppe', 'checkpoint', 'loss_weight'}
-    unknown = sorted(set(parallel) - known)
-    if unknown:
-        raise ValueError(
-            f'parallel: unknown keys {unknown}; expected {sorted(known)}'
-        )
-    return ParallelBranch(**parallel)
 
 
 def _add_branch(model: ParallelSPPE, state_dict: dict, prefix: str, _) -> None:

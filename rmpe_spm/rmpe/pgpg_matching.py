@@ -1,7 +1,7 @@
 """Match a detector's results with annotated people, for PGPG.
 
 The boxes of both are clipped to the image as mmpose's data sets clip them;
-:mod:`rmpe_spm.rmpe.pgpg_fitting` fits what differs between them.
+:mod:`.pgpg_fitting` fits the offsets between them.
 """
 
 from collections import defaultdict
@@ -16,20 +16,16 @@ from .proposals import bbox_offsets, is_usable_bbox
 
 @dataclass
 class MatchedPeople:
-    """Annotated people and the offsets of their detected boxes.
-
-    - N: people
-    - K: keypoints
+    """N annotated people and the offsets of their detected boxes.
 
     Args:
-        keypoint_names (list): The names of the joints
-        keypoints (np.ndarray): The keypoints (N, K, 2) in pixels
-        visible (np.ndarray): Which are annotated (N, K), bool
-        offsets (np.ndarray): The offsets of the matched detection's x0, y0,
-            x1, y1 over the annotated width or height (N, 4), NaN without a
-            match
+        keypoint_names (list): The names of the K joints.
+        keypoints (np.ndarray): The keypoints (N, K, 2) in pixels.
+        visible (np.ndarray): Which are annotated (N, K), bool.
+        offsets (np.ndarray): The offsets (N, 4) of the matched detection's
+            sides, NaN without a match.
         counts (dict): How many images, people and detections there were, and
-            why some were left out
+            why some were left out.
     """
 
     keypoint_names: list[str]
@@ -47,41 +43,33 @@ def match_people(
 ) -> MatchedPeople:
     """Match a detector's results with the people of COCO annotations.
 
-    Annotated and detected boxes are clipped to the image as mmpose's data
-    sets clip them. Crowd regions take no part. People without keypoints are
-    matched, so that their detections do not go to a neighbour, and left out
-    then.
-
-    - N: people
-    - K: keypoints
+    Crowd regions take no part. People without keypoints are matched, so
+    that their detections do not go to a neighbour, and left out then.
 
     Args:
-        annotations (dict): The content of a COCO keypoint annotation file
-        detections (list): The content of a COCO results file, boxes in xywh
-        min_iou (float): The smallest IoU of a match. Defaults to 0.5
+        annotations (dict): The content of a COCO keypoint annotation file.
+        detections (list): The content of a COCO results file, boxes in xywh.
+        min_iou (float): The smallest IoU of a match. Defaults to 0.5.
         score_thr (float): Detections with a lower score are left out.
-            Defaults to 0.1
+            Defaults to 0.1.
 
     Returns:
         MatchedPeople: The people with keypoints.
 
     Raises:
-        ValueError: Where a file has not the form of COCO's; the message
-            names the entry.
+        ValueError: If a file has not the form of COCO's; the message names
+            the entry.
     """
     category_id, names = _person_category(annotations)
     sizes = {
         image['id']: (image['width'], image['height'])
         for image in annotations['images']
     }
-    people = defaultdict(list)
+    people = {image_id: [] for image_id in sizes}
     for annotation in annotations['annotations']:
-        if (
-            annotation['category_id'] == category_id
-            and not annotation.get('iscrowd', 0)
-            and annotation['image_id'] in sizes
-        ):
-            people[annotation['image_id']].append(annotation)
+        is_person = annotation['category_id'] == category_id
+        if is_person and not annotation.get('iscrowd', 0):
+            people.get(annotation['image_id'], []).append(annotation)
     counts = dict(
         images=len(sizes),
         people=sum(map(len, people.values())),
@@ -94,10 +82,9 @@ def match_people(
         detections_with_unusable_boxes=0,
         matched_people=0,
     )
-    boxes, scores = _group_detections(
+    detected = _group_detections(
         detections, category_id, sizes, score_thr, counts
     )
-
     keypoints, visible, offsets = [], [], []
     for image_id, members in people.items():
         usable = []
@@ -106,10 +93,11 @@ def match_people(
             if is_usable_bbox(box, sizes[image_id]):
                 usable.append((person, box))
         counts['people_with_unusable_boxes'] += len(members) - len(usable)
+        boxes_and_scores = np.array(detected[image_id]).reshape(-1, 5)
         matches = match_detections(
             np.array([box for _, box in usable]).reshape(-1, 4),
-            np.array(boxes[image_id]).reshape(-1, 4),
-            np.array(scores[image_id]),
+            boxes_and_scores[:, :4],
+            boxes_and_scores[:, 4],
             min_iou,
         )
         for (person, box), match in zip(usable, matches, strict=True):
@@ -129,7 +117,7 @@ def match_people(
                 offsets.append((np.nan,) * 4)
             else:
                 counts['matched_people'] += 1
-                offsets.append(bbox_offsets(box, boxes[image_id][match]))
+                offsets.append(bbox_offsets(box, boxes_and_scores[match, :4]))
     return MatchedPeople(
         keypoint_names=names,
         keypoints=np.array(keypoints).reshape(-1, len(names), 2),
@@ -141,11 +129,8 @@ def match_people(
 
 def _person_category(annotations: Any) -> tuple[int, list[str]]:
     for key in ('images', 'annotations', 'categories'):
-        if not isinstance(annotations, dict) or key not in annotations:
-            raise ValueError(
-                f'the annotations have no {key!r}: they are not a COCO '
-                'keypoint annotation file'
-            )
+        if key not in annotations:
+            raise ValueError(f'the annotations have no {key!r}')
     for category in annotations['categories']:
         if category.get('keypoints'):
             return category['id'], category['keypoints']
@@ -160,13 +145,11 @@ def _group_detections(
     sizes: dict,
     score_thr: float,
     counts: dict[str, int],
-) -> tuple[dict, dict]:
-    """Boxes (xyxy, clipped) and scores of each image; counts the rest."""
+) -> dict[int, list]:
+    """Boxes (xyxy, clipped) and score of each image; counts the rest."""
     if not isinstance(detections, list):
-        raise ValueError(
-            'the detections are not a list: they are not a COCO results file'
-        )
-    boxes, scores = defaultdict(list), defaultdict(list)
+        raise ValueError('the detections are not a list')
+    grouped = defaultdict(list)
     for index, detection in enumerate(detections):
         try:
             image_id = detection['image_id']
@@ -186,24 +169,19 @@ def _group_detections(
         else:
             box = clip_to_image((x, y, w, h), sizes[image_id])
             if is_usable_bbox(box, sizes[image_id]):
-                boxes[image_id].append(box)
-                scores[image_id].append(score)
+                grouped[image_id].append((*box, score))
             else:
                 counts['detections_with_unusable_boxes'] += 1
-    return boxes, scores
+    return grouped
 
 
 def clip_to_image(
     bbox_xywh: Sequence[float], image_size: tuple[int, int]
 ) -> tuple[float, ...]:
-    """Clip a box of COCO's to its image as mmpose's data sets do.
+    """Clip a box in COCO's xywh as mmpose's data sets do, to xyxy.
 
-    Args:
-        bbox_xywh (Sequence): The box in pixels
-        image_size (tuple): The size (w, h) of the image in pixels
-
-    Returns:
-        tuple: The box as xyxy within ``[0, w - 1] x [0, h - 1]``; NaN stays.
+    It is then within ``[0, w - 1] x [0, h - 1]`` of an image of size
+    ``(w, h)``; NaN stays.
     """
     x, y, w, h = bbox_xywh
     limits = (image_size[0] - 1, image_size[1] - 1) * 2
@@ -225,18 +203,14 @@ def match_detections(
     best placed of several redundant boxes, which makes the detector look
     better than the boxes that it puts forward.
 
-    - N: annotated boxes
-    - M: detections
-
     Args:
-        bboxes_xyxy (np.ndarray): The annotated boxes (N, 4) in pixels
-        detections_xyxy (np.ndarray): The detections (M, 4) in pixels
-        scores (np.ndarray): The detections' scores (M,)
-        min_iou (float): The smallest IoU of a match. Defaults to 0.5
+        bboxes_xyxy (np.ndarray): The annotated boxes (N, 4) in pixels.
+        detections_xyxy (np.ndarray): The detections (M, 4) in pixels.
+        scores (np.ndarray): The detections' scores (M,).
+        min_iou (float): The smallest IoU of a match. Defaults to 0.5.
 
     Returns:
-        np.ndarray: The index of each annotated box's detection (N,), -1
-        without one.
+        np.ndarray: The index (N,) of each annotated box's detection, or -1.
     """
     matches = np.full(len(bboxes_xyxy), -1)
     if not len(bboxes_xyxy) or not len(detections_xyxy):
@@ -251,15 +225,7 @@ def match_detections(
 
 
 def pairwise_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union of every pair of two sets of boxes.
-
-    Args:
-        first (np.ndarray): Boxes (N, 4), xyxy in pixels, none empty
-        second (np.ndarray): Boxes (M, 4), likewise
-
-    Returns:
-        np.ndarray: The ratios (N, M).
-    """
+    """Return the IoU (N, M) of boxes (N, 4) and (M, 4), xyxy, none empty."""
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     inner = np.clip(high - low, 0, None).prod(axis=2)

@@ -1,12 +1,18 @@
-"""The fitted model of a detector's box errors.
+r"""The fitted model of PGPG: how a detector's boxes lie around which pose.
 
-Its file: :mod:`rmpe_spm.rmpe.pgpg_model_file`.
+The paper's :math:`P(\delta B | atom(P))` (section 3.3): an annotated pose
+is aligned by its torso and looked up among *atoms*, the atomic poses, and each
+atom has a distribution of the *offsets* of the four sides of a detected box
+from the annotated one. Boxes that are drawn from it are *proposals*
+(:mod:`.proposals`). Its file is :mod:`.pgpg_model_file`.
 """
 
 import bisect
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -18,18 +24,11 @@ MIN_TORSO_TO_EXTENT = 0.1
 def torso_joints(
     keypoint_names: list[str],
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Find the shoulders and the hips by the joints' names.
-
-    Args:
-        keypoint_names (list): The names in the data set's order, with
-            ``left_shoulder``, ``right_shoulder``, ``left_hip`` and
-            ``right_hip`` among them
-
-    Returns:
-        tuple: The indices of the shoulders and those of the hips.
+    """Find the indices of the shoulders and of the hips by the joints' names.
 
     Raises:
-        ValueError: Where one of the four is missing.
+        ValueError: If ``left_shoulder``, ``right_shoulder``, ``left_hip`` or
+            ``right_hip`` is missing.
     """
     indices = []
     for part in ('shoulder', 'hip'):
@@ -51,7 +50,7 @@ def align_pose(
     shoulders: tuple[int, ...],
     hips: tuple[int, ...],
 ) -> np.ndarray | None:
-    r"""Align a pose by its torso.
+    """Align a pose by its torso.
 
     .. math:: p'_k = (p_k - (s + h) / 2) / |s - h|
 
@@ -59,20 +58,18 @@ def align_pose(
     the visible hips; one of each is enough. The result does not change when
     the pose is moved or scaled.
 
-    - K: keypoints
-
     Args:
-        keypoints (np.ndarray): The keypoints (K, 2) in pixels
+        keypoints (np.ndarray): The keypoints (K, 2) in pixels.
         visible (np.ndarray): Which are annotated (K,), bool; their keypoints
-            are finite
-        shoulders (tuple): The indices of the shoulders
-        hips (tuple): The indices of the hips
+            are finite.
+        shoulders (tuple): The indices of the shoulders.
+        hips (tuple): The indices of the hips.
 
     Returns:
         np.ndarray | None: The pose (K, 2) in units of the torso's length, 0
-        where not visible. None where no shoulder or no hip is visible or
+        where not visible. None without a visible shoulder or hip, or where
         the torso is shorter than 0.1 of the longer side of the visible
-        joints' bounding box.
+        joints' extent.
     """
     # Plain floats: a training pipeline does this once a sample, and on 17
     # points arrays take four times as long.
@@ -102,14 +99,7 @@ def align_pose(
 
 
 class NearestAtom:
-    """Look up the atomic pose nearest to an aligned pose.
-
-    - K: keypoints
-    - A: atomic poses
-
-    Args:
-        atoms (np.ndarray): The atomic poses (A, K, 2), A at least 1
-    """
+    """Look up the atom nearest to an aligned pose, of atoms (A, K, 2)."""
 
     def __init__(self, atoms: np.ndarray) -> None:
         atoms = np.asarray(atoms, dtype=np.float64)
@@ -117,15 +107,10 @@ class NearestAtom:
         self._squares = np.square(atoms).sum(axis=2)
 
     def __call__(self, aligned: np.ndarray, visible: np.ndarray) -> int:
-        """Find the atom.
+        """Return the index of the atom nearest over the visible joints.
 
-        Args:
-            aligned (np.ndarray): An aligned pose (K, 2), 0 where not visible
-            visible (np.ndarray): Which joints count (K,), bool
-
-        Returns:
-            int: The index of the atom with the smallest sum of squared
-            distances over the visible joints, the first one of equals.
+        By the sum of squared distances to an aligned pose (K, 2), which is 0
+        where not visible (K,); the first one of equals.
         """
         # |p - a|^2 without |p|^2, which is the same for every atom.
         shown = visible.astype(np.float64)
@@ -133,47 +118,36 @@ class NearestAtom:
         return int(distances.argmin())
 
 
+def _check_numbers(values: Any, shape: tuple[int, ...]) -> None:
+    array = np.array(values, dtype=np.float64)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f'{values} are no finite numbers of shape {shape}')
+
+
 @dataclass
 class SideMixture:
-    """Mixture of Gaussians of one side's offsets.
+    """Mixture of C Gaussians of one side's offsets."""
 
-    - C: components
-
-    Args:
-        weights (list): The components' weights (C,), their sum is 1
-        means (list): Their means (C,)
-        stds (list): Their standard deviations (C,)
-    """
-
-    weights: list[float]
-    means: list[float]
-    stds: list[float]
+    weights: list[float]  # (C,), not negative, their sum is 1
+    means: list[float]  # (C,)
+    stds: list[float]  # (C,), positive
 
     def __post_init__(self) -> None:
+        for values in (self.weights, self.means, self.stds):
+            _check_numbers(values, (len(self.weights),))
+        if abs(sum(self.weights) - 1) > 1e-3:
+            raise ValueError(f'the sum of the weights {self.weights} is not 1')
+        if min(self.weights) < 0 or min(self.stds) <= 0:
+            raise ValueError(f'a weight or width of {self} is not positive')
         self._bounds = list(itertools.accumulate(self.weights))[:-1]
 
     def offset(self, uniform: float, normal: float) -> float:
-        """Turn two random numbers into an offset.
-
-        Args:
-            uniform (float): A number in [0, 1), which chooses the component
-            normal (float): A standard normal number
-
-        Returns:
-            float: The offset.
-        """
+        """Turn a number in [0, 1) and a standard normal one into an offset."""
         index = bisect.bisect_right(self._bounds, uniform)
         return self.means[index] + self.stds[index] * normal
 
     def density(self, offsets: np.ndarray) -> np.ndarray:
-        """The probability density at some offsets.
-
-        Args:
-            offsets (np.ndarray): The offsets, of any shape
-
-        Returns:
-            np.ndarray: The densities, of the same shape.
-        """
+        """Return the probability density at offsets of any shape."""
         z = (offsets[..., None] - np.array(self.means)) / np.array(self.stds)
         peaks = np.array(self.weights) / np.array(self.stds)
         return (peaks * np.exp(-(z**2) / 2)).sum(-1) / math.sqrt(2 * math.pi)
@@ -181,112 +155,80 @@ class SideMixture:
 
 @dataclass
 class OffsetModel:
-    """Distribution of the four side offsets of one group of people.
+    """Distribution of the four sides' offsets of one group of people.
 
-    The sides are independent of one another, as in the authors' code.
-
-    Args:
-        mean (list): Mean of the offsets of x0, y0, x1, y1 (4,)
-        std (list): Their standard deviations (4,)
-        mixtures (list): One mixture for each of them (4,)
+    The sides x0, y0, x1, y1 are independent of one another, as in the
+    authors' code: for each a Gaussian, and a mixture of Gaussians.
     """
 
     mean: list[float]
     std: list[float]
     mixtures: list[SideMixture]
 
-    def gaussian_offsets(self, normal: list[float]) -> list[float]:
-        """Offsets by one Gaussian a side.
+    def __post_init__(self) -> None:
+        _check_numbers(self.mean, (4,))
+        _check_numbers(self.std, (4,))
+        if len(self.mixtures) != 4:
+            raise ValueError(f'{len(self.mixtures)} mixtures of four sides')
 
-        Args:
-            normal (list): Four standard normal numbers
+    @classmethod
+    def gaussian(cls, mean: list[float], std: list[float]) -> 'OffsetModel':
+        """Make the model whose mixtures are the Gaussians themselves."""
+        sides = zip(mean, std, strict=True)
+        return cls(mean, std, [SideMixture([1.0], [m], [s]) for m, s in sides])
 
-        Returns:
-            list: The offsets (4,).
-        """
-        return [
-            mean + std * value
-            for mean, std, value in zip(
-                self.mean, self.std, normal, strict=True
-            )
-        ]
+    def gaussian_offsets(self, normal: Sequence[float]) -> list[float]:
+        """Turn four standard normal numbers into offsets, by the Gaussians."""
+        sides = zip(self.mean, self.std, normal, strict=True)
+        return [mean + std * value for mean, std, value in sides]
 
     def mixture_offsets(
-        self, uniform: list[float], normal: list[float]
+        self, uniform: Sequence[float], normal: Sequence[float]
     ) -> list[float]:
-        """Offsets by one mixture a side.
-
-        Args:
-            uniform (list): Four numbers in [0, 1), which choose components
-            normal (list): Four standard normal numbers
-
-        Returns:
-            list: The offsets (4,).
-        """
-        return [
-            mixture.offset(u, z)
-            for mixture, u, z in zip(
-                self.mixtures, uniform, normal, strict=True
-            )
-        ]
+        """Turn four numbers in [0, 1) and four normal ones into offsets."""
+        sides = zip(self.mixtures, uniform, normal, strict=True)
+        return [mixture.offset(u, z) for mixture, u, z in sides]
 
 
 @dataclass
 class PeopleGroup:
-    """People of one atomic pose, of none, or all of them.
-
-    Args:
-        num_people (int): How many annotated people are of the group
-        num_matches (int): How many of them a detection was matched with
-        offsets (OffsetModel | None): Their boxes' errors; None where they
-            are too few and the global ones stand in
-    """
+    """Annotated people of one atom, of none, or all of them."""
 
     num_people: int
-    num_matches: int
-    offsets: OffsetModel | None
+    num_matches: int  # of them with a detection
+    offsets: OffsetModel | None  # None: too few, and everybody's stand in
 
 
 @dataclass
 class ProposalModel:
-    """Atomic poses and the box errors of a detector for each of them.
+    """Atoms, and the offsets of a detector's boxes for each of them."""
 
-    - K: keypoints
-    - A: atomic poses
-
-    Args:
-        keypoint_names (list): The names of the joints
-        atoms (np.ndarray): The atomic poses (A, K, 2), torso-aligned
-        atom_groups (list): The groups of the atoms
-        no_torso (PeopleGroup): The group of the people without a torso
-        everybody (PeopleGroup): All people, with offsets
-        atom_selection (dict): How the number of atoms was chosen
-        provenance (dict): Where the model comes from
-    """
-
-    keypoint_names: list[str]
-    atoms: np.ndarray
-    atom_groups: list[PeopleGroup]
-    no_torso: PeopleGroup
-    everybody: PeopleGroup
-    atom_selection: dict = field(default_factory=dict)
+    keypoint_names: list[str]  # of the K joints
+    atoms: np.ndarray  # (A, K, 2), aligned by their torsos
+    atom_groups: list[PeopleGroup]  # the people of each atom
+    no_torso: PeopleGroup  # the people who have no atom
+    everybody: PeopleGroup  # all people, with offsets
+    atom_selection: dict = field(default_factory=dict)  # how A was chosen
     provenance: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._shoulders, self._hips = torso_joints(self.keypoint_names)
+        shape = (len(self.atom_groups), len(self.keypoint_names), 2)
+        _check_numbers(self.atoms, shape)
+        if not self.atom_groups:
+            raise ValueError('there is no atom')
+        if self.everybody.offsets is None:
+            raise ValueError('everybody has no offsets')
         self._nearest = NearestAtom(self.atoms)
 
     def atom_index(
         self, keypoints: np.ndarray, visible: np.ndarray
     ) -> int | None:
-        """Look up the atomic pose of an annotated one.
+        """Look up the atom of an annotated pose; None without a torso.
 
         Args:
-            keypoints (np.ndarray): The keypoints (K, 2) in pixels
-            visible (np.ndarray): Which are annotated (K,), bool
-
-        Returns:
-            int | None: The atom's index, None without a torso.
+            keypoints (np.ndarray): The keypoints (K, 2) in pixels.
+            visible (np.ndarray): Which are annotated (K,), bool.
         """
         # One product tells that all is well, a quarter of isfinite's time.
         if not math.isfinite(np.vdot(keypoints, keypoints)):
@@ -299,15 +241,10 @@ class ProposalModel:
     def offsets_of(
         self, keypoints: np.ndarray, visible: np.ndarray
     ) -> OffsetModel:
-        """The distribution of the box errors for an annotated pose.
+        """Return the offsets for a pose, as :meth:`atom_index` takes it.
 
-        Args:
-            keypoints (np.ndarray): The keypoints (K, 2) in pixels
-            visible (np.ndarray): Which are annotated (K,), bool
-
-        Returns:
-            OffsetModel: That of its atom or of the people without a torso,
-            the global one where that group has none.
+        Those of its atom or of the people without a torso, everybody's where
+        that group has none.
         """
         index = self.atom_index(keypoints, visible)
         group = self.no_torso if index is None else self.atom_groups[index]

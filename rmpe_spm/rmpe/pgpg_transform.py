@@ -1,4 +1,4 @@
-"""Pose-guided proposals: the boxes that a detector might have given."""
+"""PGPGTransform: the boxes that a detector might have given, in training."""
 
 import warnings
 from pathlib import Path
@@ -20,14 +20,11 @@ from .proposals import (
     patch_bbox,
 )
 
-# Mean and standard deviation of the offsets of x0, y0, x1, y1 over the
-# annotated width or height: an SSD detector's on MPII and COCO (2016), as
-# published with AlphaPose.
-GLOBAL_GAUSSIANS = (
-    (-0.0142, 0.1158),
-    (0.0043, 0.068),
-    (0.0154, 0.1337),
-    (-0.0013, 0.0711),
+# Everybody's offsets of x0, y0, x1, y1: an SSD detector's on MPII and COCO
+# (2016), as published with AlphaPose.
+GLOBAL_GAUSSIANS = OffsetModel.gaussian(
+    mean=[-0.0142, 0.0043, 0.0154, -0.0013],
+    std=[0.1158, 0.068, 0.1337, 0.0711],
 )
 
 # The share of random patches with which each mode was published.
@@ -44,16 +41,16 @@ JITTER_TRIES = 20
 
 @TRANSFORMS.register_module()
 class PGPGTransform(BaseTransform):
-    r"""Replace the annotated box by one that a person detector might give.
+    r"""Replace the annotated box by a proposal, as a detector might give it.
 
     The pose-guided proposals generator of RMPE_ (section 3.3). The offsets
-    of the four sides, in units of the annotated box's width or height, are
-    drawn by ``mode``:
+    of the four sides, in units of the annotated box's width or height
+    (:mod:`.proposals`), are drawn by ``mode``:
 
     - ``'gmm_atomic'``: the paper's: from the mixtures of Gaussians, one a
-      side, fitted for the atomic pose nearest to the annotated one
+      side, fitted for the atom (atomic pose) nearest to the annotated pose
     - ``'gaussian_atomic'``: the authors' released variant: from one Gaussian
-      a side of that atomic pose, and random patches
+      a side of that atom, and random patches
     - ``'global_gaussian'``: from one Gaussian a side for every pose with
       AlphaPose's published constants, and random patches
     - ``'jitter'``: the paper's baseline: uniform in ``+-jitter_range``,
@@ -73,17 +70,10 @@ class PGPGTransform(BaseTransform):
     finite, empty or outside the image is skipped (the data set then takes
     another one), with a warning for the first.
 
-    .. _RMPE: https://arxiv.org/abs/1612.00137
-
-    - N: instances, 1 in top-down training
-    - K: keypoints
-
     Required Keys:
 
-        - bbox (np.ndarray): (1, 4), xyxy in pixels
-        - img_shape (tuple): (h, w)
-        - keypoints (np.ndarray): (1, K, 2), in the atomic modes
-        - keypoints_visible (np.ndarray): (1, K), in the atomic modes
+        - bbox (1, 4), xyxy in pixels; img_shape (h, w)
+        - keypoints (1, K, 2), keypoints_visible (1, K), in the atomic modes
 
     Modified Keys:
 
@@ -92,34 +82,50 @@ class PGPGTransform(BaseTransform):
 
     Added Keys:
 
-        - clean_bbox (np.ndarray): (1, 4), float32, xyxy in pixels of the
-          image before any flip: the untouched box; for a random patch the
-          patch itself, where the authors disable the parallel branch
-        - proposal_kind (str): ``'gaussian'``, ``'patch'``, ``'jitter'``, or
+        - clean_bbox (1, 4), float32, xyxy in pixels of the image before any
+          flip: the untouched box; for a random patch the patch itself, where
+          the authors disable the parallel branch
+        - proposal_kind: ``'gaussian'``, ``'patch'``, ``'jitter'``, or
           ``'clean'`` where the box was left alone
 
     Args:
-        mode (str): How boxes are drawn. Defaults to 'gmm_atomic'
-        model (str | None): The file that ``tools/fit_pgpg.py`` fitted, for
-            the atomic modes only. A relative path is sought from the working
-            folder, then from the root of this checkout. Defaults to None
+        mode (str): How boxes are drawn. Defaults to 'gmm_atomic'.
+        model (str, optional): The file that ``tools/fit_pgpg.py`` fitted,
+            for the atomic modes only. A relative path is sought from the
+            working folder, then from the root of this checkout. Defaults to
+            None.
         prob (float): The probability that a box is changed at all. Defaults
-            to 1.0
-        patch_prob (float | None): The share of random patches among the
+            to 1.0.
+        patch_prob (float, optional): The share of random patches among the
             changed boxes. None is the mode's published one: 0.3 for
             'gaussian_atomic', 0.15 for 'global_gaussian', otherwise 0.
-            Defaults to None
+            Defaults to None.
         min_side (float): The smallest width and height in pixels. Defaults
-            to 5.0
-        jitter_range (float): The largest offset of 'jitter', in units of the
-            width or height. Defaults to 0.3
-        min_iou (float): The smallest IoU of 'jitter'. Defaults to 0.5
+            to 5.0.
+        jitter_range (float): The largest offset of 'jitter'. Defaults to
+            0.3.
+        min_iou (float): The smallest IoU of 'jitter'. Defaults to 0.5.
+
+    Raises:
+        ValueError: If an option is out of range, or ``model`` doesn't go
+            with ``mode``.
+
+    Example:
+        >>> np.random.seed(0)
+        >>> transform = PGPGTransform('global_gaussian')
+        >>> bbox = np.array([[10.0, 20, 110, 220]])
+        >>> results = transform(dict(bbox=bbox, img_shape=(480, 640)))
+        >>> results['proposal_kind'], results['bbox'].shape
+        ('gaussian', (1, 4))
+
+    .. _RMPE: https://arxiv.org/abs/1612.00137
     """
 
     def __init__(
         self,
         mode: str = 'gmm_atomic',
         model: str | None = None,
+        *,
         prob: float = 1.0,
         patch_prob: float | None = None,
         min_side: float = 5.0,
@@ -143,32 +149,27 @@ class PGPGTransform(BaseTransform):
                 f'PGPGTransform: mode={mode!r} uses no fitted file; drop '
                 f'model={model!r} or take one of {list(ATOMIC_MODES)}'
             )
-        if patch_prob is None:
-            patch_prob = PATCH_PROBS[mode]
-        for name, value in (
-            ('prob', prob),
-            ('patch_prob', patch_prob),
-            ('min_iou', min_iou),
-        ):
+        self.mode = mode
+        self.model = model
+        self.prob = prob
+        self.patch_prob = (
+            PATCH_PROBS[mode] if patch_prob is None else (patch_prob)
+        )
+        self.min_side = min_side
+        self.jitter_range = jitter_range
+        self.min_iou = min_iou
+        for name in ('prob', 'patch_prob', 'min_iou'):
+            value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(
                     f'PGPGTransform: {name}={value} is not in [0, 1]'
                 )
-        for name, value in (
-            ('min_side', min_side),
-            ('jitter_range', jitter_range),
-        ):
+        for name in ('min_side', 'jitter_range'):
+            value = getattr(self, name)
             if not value > 0:
                 raise ValueError(
                     f'PGPGTransform: {name}={value} is not positive'
                 )
-        self.mode = mode
-        self.model = model
-        self.prob = prob
-        self.patch_prob = patch_prob
-        self.min_side = min_side
-        self.jitter_range = jitter_range
-        self.min_iou = min_iou
         self._proposal_model = (
             None if model is None else load_proposal_model(find_model(model))
         )
@@ -177,15 +178,11 @@ class PGPGTransform(BaseTransform):
     def transform(self, results: dict) -> dict | None:
         """Change ``bbox`` and keep the clean one.
 
-        Args:
-            results (dict): The result dict of one instance
-
-        Returns:
-            dict | None: The result dict, None for an instance whose box is
-            not finite, empty or outside the image.
+        Returns None for an instance whose box is not finite, empty or
+        outside the image.
 
         Raises:
-            ValueError: Where there is not exactly one box, the sample is
+            ValueError: If there is not exactly one box, the sample is
                 mirrored already, or the number of keypoints is not that of
                 the fitted file.
         """
@@ -206,11 +203,11 @@ class PGPGTransform(BaseTransform):
         clean = tuple(bbox[0].tolist())
         image_size = results['img_shape'][1], results['img_shape'][0]
         if not is_usable_bbox(clean, image_size):
-            self._warn_unusable(clean, image_size, results)
+            self._warn_unusable(clean, results)
             return None
-        offsets = None
+        offsets = GLOBAL_GAUSSIANS
         if self._proposal_model is not None:
-            offsets = self._atom_offsets(results)
+            offsets = self._offsets_of_atom(results)
         proposal, kind = self._propose(clean, image_size, offsets)
         results['clean_bbox'] = bbox.astype(np.float32)
         if kind != 'clean':
@@ -223,7 +220,7 @@ class PGPGTransform(BaseTransform):
         results['proposal_kind'] = kind
         return results
 
-    def _atom_offsets(self, results: dict) -> OffsetModel:
+    def _offsets_of_atom(self, results: dict) -> OffsetModel:
         keypoints = results['keypoints'][0]
         num_expected = len(self._proposal_model.keypoint_names)
         if len(keypoints) != num_expected:
@@ -238,10 +235,7 @@ class PGPGTransform(BaseTransform):
 
     @cache_randomness
     def _propose(
-        self,
-        bbox_xyxy: Box,
-        image_size: tuple[int, int],
-        offsets: OffsetModel | None,
+        self, bbox_xyxy: Box, image_size: tuple[int, int], offsets: OffsetModel
     ) -> tuple[Box, str]:
         if self.prob < 1 and np.random.rand() >= self.prob:  # noqa: NPY002
             return bbox_xyxy, 'clean'
@@ -256,56 +250,34 @@ class PGPGTransform(BaseTransform):
         normal = np.random.standard_normal(4).tolist()  # noqa: NPY002
         if self.mode == 'gmm_atomic':
             uniform = np.random.rand(4).tolist()  # noqa: NPY002
-            deltas = offsets.mixture_offsets(uniform, normal)
-        elif self.mode == 'gaussian_atomic':
-            deltas = offsets.gaussian_offsets(normal)
+            drawn = offsets.mixture_offsets(uniform, normal)
         else:
-            deltas = [
-                mean + std * value
-                for (mean, std), value in zip(
-                    GLOBAL_GAUSSIANS, normal, strict=True
-                )
-            ]
-        moved = offset_bbox(bbox_xyxy, deltas)
+            drawn = offsets.gaussian_offsets(normal)
+        moved = offset_bbox(bbox_xyxy, drawn)
         return clip_bbox(moved, image_size, self.min_side), 'gaussian'
 
     def _jitter(self, bbox_xyxy: Box, image_size: tuple[int, int]) -> Box:
         in_image = clip_bbox(bbox_xyxy, image_size, self.min_side)
         for _ in range(JITTER_TRIES):
             uniform = np.random.rand(4).tolist()  # noqa: NPY002
-            deltas = [self.jitter_range * (2 * value - 1) for value in uniform]
+            drawn = [self.jitter_range * (2 * value - 1) for value in uniform]
             moved = clip_bbox(
-                offset_bbox(bbox_xyxy, deltas), image_size, self.min_side
+                offset_bbox(bbox_xyxy, drawn), image_size, self.min_side
             )
             if bbox_iou(moved, in_image) >= self.min_iou:
                 return moved
         return in_image
 
-    def _warn_unusable(
-        self, bbox_xyxy: Box, image_size: tuple[int, int], results: dict
-    ) -> None:
+    def _warn_unusable(self, bbox_xyxy: Box, results: dict) -> None:
         if self._warned:
             return
         self._warned = True
         warnings.warn(
             f'PGPGTransform: the box {bbox_xyxy} (xyxy) of annotation '
-            f'{results.get("id")} in image {results.get("img_id")} of size '
-            f'{image_size} is not finite, empty or outside the image. The '
-            'instance is skipped, and so are others like it without a word: '
-            'mend the annotations to use them.'
-        )
-
-    def __repr__(self) -> str:
-        """Print the arguments.
-
-        Returns:
-            str: The class and its arguments.
-        """
-        return (
-            f'{self.__class__.__name__}(mode={self.mode!r}, '
-            f'model={self.model!r}, prob={self.prob}, '
-            f'patch_prob={self.patch_prob}, min_side={self.min_side}, '
-            f'jitter_range={self.jitter_range}, min_iou={self.min_iou})'
+            f'{results.get("id")} in image {results.get("img_id")} of shape '
+            f'{results["img_shape"]} is not finite, empty or outside the '
+            'image. The instance is skipped, and so are others like it '
+            'without a word: mend the annotations to use them.'
         )
 
 

@@ -1,4 +1,13 @@
-"""Geometry of box proposals: offsets of the sides, patches, clipping.
+r"""The geometry of proposals: offsets of a box's sides, patches, clipping.
+
+A *proposal* is a box that takes the place of the annotated one in training.
+*Offsets* are how far its four sides lie from the annotated ones, in units of
+the annotated width and height, positive to the right and down (RMPE, section
+3.3):
+
+.. math::
+    x_0' = x_0 + d_0 w, \quad y_0' = y_0 + d_1 h, \quad
+    x_1' = x_1 + d_2 w, \quad y_1' = y_1 + d_3 h
 
 Convention: boxes are ``(x0, y0, x1, y1)`` in pixels of the image with
 ``x0 < x1`` and ``y0 < y1``. A box is inside an image of size ``(w, h)`` when
@@ -13,27 +22,13 @@ Box = tuple[float, float, float, float]
 
 
 def is_usable_bbox(bbox_xyxy: Box, image_size: tuple[int, int]) -> bool:
-    """Whether a box is finite, not empty and overlaps its image.
-
-    Args:
-        bbox_xyxy (tuple): The box in pixels
-        image_size (tuple): The size (w, h) of the image in pixels
-
-    Returns:
-        bool: False for a box from which no proposal can be made.
-    """
+    """Tell whether a box is finite, not empty and in its image (w, h)."""
     x0, y0, x1, y1 = bbox_xyxy
     w, h = image_size
     return (
         math.isfinite(x0 + y0 + x1 + y1)
-        and x0 < x1
-        and y0 < y1
-        and w > 1
-        and h > 1
-        and x0 < w - 1
-        and y0 < h - 1
-        and x1 > 0
-        and y1 > 0
+        and max(x0, 0) < min(x1, w - 1)
+        and max(y0, 0) < min(y1, h - 1)
     )
 
 
@@ -47,10 +42,10 @@ def clip_bbox(
     of that size at the place of the upper left corner.
 
     Args:
-        bbox_xyxy (tuple): Four finite numbers; the sides may have crossed
-        image_size (tuple): The size (w, h) of the image, each at least 2
+        bbox_xyxy (tuple): Four finite numbers; the sides may have crossed.
+        image_size (tuple): The size ``(w, h)`` of the image, each at least 2.
         min_side (float): The smallest width and height in pixels; where the
-            image is smaller, the image's own extent
+            image is smaller, the image's own extent.
 
     Returns:
         tuple: The box inside the image.
@@ -70,18 +65,11 @@ def _clip_interval(
 
 
 def offset_bbox(bbox_xyxy: Box, offsets: Box) -> Box:
-    """Move the sides of a box by offsets in units of its width and height.
+    """Move the sides of a box by offsets; it may become empty.
 
-    ``x0' = x0 + offsets[0] * w``, ``y0' = y0 + offsets[1] * h``, and so on:
-    section 3.3 of RMPE.
-
-    Args:
-        bbox_xyxy (tuple): The box in pixels
-        offsets (tuple): The offsets of x0, y0, x1, y1; positive is right or
-            down, 1 is the box's own width or height
-
-    Returns:
-        tuple: The moved box, which may be empty or outside the image.
+    Example:
+        >>> offset_bbox((10, 20, 50, 100), (-0.25, 0.125, 0.5, 0))
+        (0.0, 30.0, 70.0, 100)
     """
     x0, y0, x1, y1 = bbox_xyxy
     d0, d1, d2, d3 = offsets
@@ -90,15 +78,7 @@ def offset_bbox(bbox_xyxy: Box, offsets: Box) -> Box:
 
 
 def bbox_offsets(bbox_xyxy: Box, target_xyxy: Box) -> Box:
-    """The offsets with which :func:`offset_bbox` makes ``target_xyxy``.
-
-    Args:
-        bbox_xyxy (tuple): The annotated box in pixels, not empty
-        target_xyxy (tuple): The other box, for instance a detection
-
-    Returns:
-        tuple: The four offsets in units of the annotated width and height.
-    """
+    """Return the offsets with which :func:`offset_bbox` makes the target."""
     x0, y0, x1, y1 = bbox_xyxy
     w, h = x1 - x0, y1 - y0
     t0, t1, t2, t3 = target_xyxy
@@ -106,16 +86,10 @@ def bbox_offsets(bbox_xyxy: Box, target_xyxy: Box) -> Box:
 
 
 def patch_bbox(bbox_xyxy: Box, scale: float, place: tuple) -> Box:
-    """A part of a box with the box's own aspect ratio.
+    """Return a part of a box with the box's own aspect ratio.
 
-    Args:
-        bbox_xyxy (tuple): The box in pixels
-        scale (float): The part's width and height over the box's, in (0, 1]
-        place (tuple): Where in the room that is left, (x, y), each in
-            [0, 1]: (0, 0) is the upper left corner, (1, 1) the lower right
-
-    Returns:
-        tuple: The patch in pixels.
+    ``scale`` is its width and height over the box's, in (0, 1], ``place``
+    where it lies in the room that is left, ``(x, y)``, each in [0, 1].
     """
     x0, y0, x1, y1 = bbox_xyxy
     w, h = x1 - x0, y1 - y0
@@ -126,15 +100,7 @@ def patch_bbox(bbox_xyxy: Box, scale: float, place: tuple) -> Box:
 
 
 def bbox_iou(bbox_xyxy: Box, other_xyxy: Box) -> float:
-    """Intersection over union of two boxes that are not empty.
-
-    Args:
-        bbox_xyxy (tuple): A box in pixels
-        other_xyxy (tuple): The other box in pixels
-
-    Returns:
-        float: The ratio in [0, 1].
-    """
+    """Return the intersection over union of two boxes, none of them empty."""
     ax0, ay0, ax1, ay1 = bbox_xyxy
     bx0, by0, bx1, by1 = other_xyxy
     inner_w = min(ax1, bx1) - max(ax0, bx0)

@@ -4,7 +4,8 @@ A head that was given the STN's crop predicts in the STN's frame. Here its
 outputs are brought back to the crop's frame, whatever their form:
 
 - heatmaps ``(B, K, H, W)``, also in nested lists (stages, units): sampled at
-  gamma, as in RMPE; UDP's offset maps are turned with the linear part too;
+  gamma, as in RMPE (eq. 2); UDP's offset maps are turned with the linear
+  part too;
 - normalised coordinates ``(B, K, 2)``, or ``(B, K, 4)`` with RLE's sigmas:
   transformed exactly by theta; the sigmas are taken as those of the crop;
 - SimCC vectors, a pair of ``(B, K, L)``: sampled along each axis, exact for
@@ -12,65 +13,23 @@ outputs are brought back to the crop's frame, whatever their form:
 
 Convention:
     theta maps the STN's frame to the crop's, in normalised units
-    (:mod:`.spatial_transformer`). Cell ``u`` of a map lies at input pixel
-    ``u * w / W``, with UDP codecs at ``u * (w - 1) / (W - 1)``, with
-    MegviiHeatmap at ``(u + 0.5) * w / W``.
+    (:mod:`.theta`). Cell ``u`` of a map lies at input pixel ``u * w / W``,
+    with UDP codecs at ``u * (w - 1) / (W - 1)``, with MegviiHeatmap at
+    ``(u + 0.5) * w / W``.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.structures import InstanceData, PixelData
 from mmpose.codecs import MegviiHeatmap, UDPHeatmap
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..tensors import tensor_on_device_of
 from .spatial_transformer import transform_points, warp, warp_vectors
-from .theta import (
-    invert_theta,
-    mirror_theta,
-    normalized_to_pixel_theta,
-    theta_on_grid,
-)
-
-
-@contextmanager
-def changed_forward(
-    head: nn.Module, change: Callable[[Any], Any]
-) -> Iterator[None]:
-    """Make a head's ``forward`` return what a function makes of its outputs.
-
-    Inside the context the head's own ``loss`` and ``predict``, which call
-    ``forward`` and no hooks, see these outputs.
-
-    Args:
-        head (nn.Module): The head.
-        change (Callable): From the outputs of a call to what takes their
-            place.
-
-    Yields:
-        None: The context.
-    """
-    forward, shadowed = head.forward, head.__dict__.get('forward')
-    head.forward = lambda *args, **kwargs: change(forward(*args, **kwargs))
-    try:
-        yield
-    finally:
-        if shadowed is None:
-            head.__dict__.pop('forward', None)
-        else:
-            head.forward = shadowed
-
-
-SDTN_MODES = ('coordinates', 'heatmaps')
-
-# Theta was guarded by SSTNHead, with its own smallest determinant; the inverse
-# must not draw another line.
-_GUARDED = torch.finfo(torch.float32).tiny
+from .theta import invert_theta, normalized_to_pixel_theta, theta_on_grid
 
 
 @dataclass(frozen=True)
@@ -95,17 +54,10 @@ class CropFrame:
 
     @classmethod
     def of_decoder(cls, decoder: Any) -> 'CropFrame':
-        """Read the frame from a head's codec.
-
-        Args:
-            decoder (BaseKeypointCodec): The head's ``decoder``.
-
-        Returns:
-            CropFrame: The frame.
+        """Read the frame from a head's codec, its ``decoder``.
 
         Raises:
-            ValueError: If the head has no decoder, or one without an
-                ``input_size``.
+            ValueError: If there is no decoder, or it has no ``input_size``.
         """
         # of integral regression the codec of its coordinates has it
         codec = getattr(decoder, 'keypoint_codec', decoder)
@@ -139,41 +91,6 @@ class CropFrame:
         return theta_on_grid(theta, self.size, grid_size, cell_size, first)
 
 
-def keypoint_head(head: nn.Module) -> nn.Module:
-    """Return the head that predicts keypoints.
-
-    Args:
-        head (nn.Module): A head of mmpose.
-
-    Returns:
-        nn.Module: The head inside mmpose's ``VisPredictHead``, which adds
-        the joints' visibility to it; any other head itself.
-    """
-    return getattr(head, 'pose_head', head)
-
-
-def forward_in_crop(
-    head: nn.Module, feats: Any, theta: Tensor, frame: CropFrame
-) -> Any:
-    """Return a head's outputs from features of the STN's crop.
-
-    Args:
-        head (nn.Module): A head of mmpose.
-        feats (Any): Its features.
-        theta (Tensor): Transforms ``(B, 2, 3)``, invertible.
-        frame (CropFrame): The crop.
-
-    Returns:
-        Any: What ``head.forward`` returns, in the crop's frame; visibility
-        is the same in every frame.
-    """
-    outputs = head.forward(feats)
-    if keypoint_head(head) is head:
-        return sdtn_outputs(outputs, theta, frame)
-    keypoints, visibility = outputs
-    return sdtn_outputs(keypoints, theta, frame), visibility
-
-
 def sdtn_outputs(outputs: Any, theta: Tensor, frame: CropFrame) -> Any:
     """Bring the outputs of a head's ``forward`` back to the crop's frame.
 
@@ -190,7 +107,7 @@ def sdtn_outputs(outputs: Any, theta: Tensor, frame: CropFrame) -> Any:
         TypeError: If an output has none of the forms above.
     """
     if isinstance(outputs, Tensor):
-        outputs = _at_least_float32(outputs)
+        outputs = at_least_float32(outputs)
         if outputs.dim() == 4:
             return _sdtn_heatmaps(outputs, theta, frame)
         if outputs.dim() == 3 and outputs.shape[-1] in (2, 4):
@@ -207,18 +124,20 @@ def sdtn_outputs(outputs: Any, theta: Tensor, frame: CropFrame) -> Any:
         isinstance(o, Tensor) and o.dim() == 3 and o.shape[-1] > 4
         for o in outputs
     ):
-        return _sdtn_vectors(outputs, theta, frame)
+        return sdtn_vectors(outputs, theta, frame)
     return type(outputs)(sdtn_outputs(o, theta, frame) for o in outputs)
 
 
-def _at_least_float32(tensor: Tensor) -> Tensor:
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+def at_least_float32(outputs: Any) -> Any:
+    """Cast tensors, also in tuples and lists, to float32 or float64."""
+    if isinstance(outputs, Tensor):
+        return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+    return type(outputs)(map(at_least_float32, outputs))
 
 
 def _sdtn_heatmaps(heatmaps: Tensor, theta: Tensor, frame: CropFrame):
-    """Sample heatmaps ``(B, C, H, W)`` at gamma (RMPE, eq. 2)."""
-    gamma, _ = invert_theta(frame.theta_on(theta, heatmaps), _GUARDED)
-    heatmaps = warp(heatmaps, gamma)
+    """Sample heatmaps ``(B, C, H, W)`` at gamma."""
+    heatmaps = warp(heatmaps, invert_theta(frame.theta_on(theta, heatmaps)))
     if not frame.offsets:
         return heatmaps
     # Offsets are vectors in cells: turn and scale them as the map itself.
@@ -245,14 +164,12 @@ def _sdtn_coordinates(coords: Tensor, theta: Tensor, frame: CropFrame):
     return torch.cat((xy, coords[..., 2:]), -1)
 
 
-def _sdtn_vectors(vectors: Sequence[Tensor], theta: Tensor, frame: CropFrame):
+def sdtn_vectors(vectors: Sequence[Tensor], theta: Tensor, frame: CropFrame):
     """Sample a pair of SimCC vectors ``(B, K, L)`` along their axes."""
-    gamma, _ = invert_theta(
-        normalized_to_pixel_theta(theta, frame.size), _GUARDED
-    )
+    gamma = invert_theta(normalized_to_pixel_theta(theta, frame.size))
     out = []
     for axis, vector in enumerate(vectors):
-        vector = _at_least_float32(vector)
+        vector = at_least_float32(vector)
         bins_per_pixel = vector.shape[-1] / frame.size[axis]
         shift = gamma[:, axis, 2] * bins_per_pixel
         out.append(warp_vectors(vector, gamma[:, axis, axis], shift))
@@ -266,10 +183,10 @@ def sdtn_keypoints(
 
     Args:
         keypoints (np.ndarray): Keypoints ``(..., D)`` in input pixels as
-            mmpose's codecs decode them.
+            mmpose's codecs decode them; UDP's to ``w / (w - 1)`` times the
+            pixel.
         theta_px (np.ndarray): One transform ``(2, 3)`` in pixels.
-        frame (CropFrame): The crop. UDP codecs decode to ``w / (w - 1)``
-            times the pixel.
+        frame (CropFrame): The crop.
 
     Returns:
         np.ndarray: Keypoints of the same shape and dtype.
@@ -280,98 +197,3 @@ def sdtn_keypoints(
     xy = keypoints[..., :2] / scale
     out[..., :2] = (xy @ theta_px[:, :2].T + theta_px[:, 2]) * scale
     return out
-
-
-def sdtn_on_forward(
-    head: nn.Module, thetas: Sequence[Tensor], frame: CropFrame
-) -> AbstractContextManager[None]:
-    """Make a head's ``forward`` return outputs in the crop's frame.
-
-    Inside the context the head's own ``loss`` and ``predict`` see outputs
-    that went through the SDTN, so any head works without a change.
-
-    Args:
-        head (nn.Module): The head, or the one around it that predicts
-            visibility too.
-        thetas (Sequence[Tensor]): Transforms ``(B, 2, 3)`` of the first,
-            second, ... call of ``forward``; a flip test makes two.
-        frame (CropFrame): The crop.
-
-    Returns:
-        AbstractContextManager: The context.
-    """
-    remaining = iter(thetas)
-    return changed_forward(
-        keypoint_head(head),
-        lambda outputs: sdtn_outputs(outputs, next(remaining), frame),
-    )
-
-
-def predict_in_crop(
-    head: nn.Module,
-    feats: Any,
-    data_samples: list,
-    test_cfg: dict,
-    theta: Tensor,
-    frame: CropFrame,
-) -> list[InstanceData] | tuple[list[InstanceData], list[PixelData]]:
-    """Predict from features of the STN's crop, in the crop's frame.
-
-    With ``test_cfg['sdtn'] == 'coordinates'`` the head decodes in the STN's
-    frame and theta is applied to the keypoints: exact, and no second
-    resampling. With ``'heatmaps'`` the SDTN acts on the outputs, as in the
-    paper, before decoding.
-
-    Args:
-        head (nn.Module): A head of mmpose.
-        feats (Any): Its features, or the pair of them in a flip test.
-        data_samples (list): The batch's data samples.
-        test_cfg (dict): The head's ``test_cfg``, with the key ``sdtn``.
-        theta (Tensor): Transforms ``(B, 2, 3)``; in a flip test the
-            mirrored crop was warped by :func:`mirror_theta` of them.
-        frame (CropFrame): The crop.
-
-    Returns:
-        list[InstanceData] | tuple: What ``head.predict`` returns.
-    """
-    if test_cfg.get('sdtn', 'coordinates') == 'heatmaps':
-        thetas = [theta, mirror_theta(theta)]
-        with sdtn_on_forward(head, thetas, frame):
-            return head.predict(feats, data_samples, test_cfg=test_cfg)
-
-    preds = head.predict(feats, data_samples, test_cfg=test_cfg)
-    preds, fields = preds if isinstance(preds, tuple) else (preds, None)
-    theta_px = normalized_to_pixel_theta(theta, frame.size)
-    theta_px = theta_px.detach().cpu().numpy()
-    for index, pred in enumerate(preds):
-        pred.keypoints = sdtn_keypoints(pred.keypoints, theta_px[index], frame)
-        if 'keypoint_x_labels' in pred:  # SimCC's vectors, with the heatmaps
-            keys = ('keypoint_x_labels', 'keypoint_y_labels')
-            vectors = [torch.as_tensor(pred.get(key)) for key in keys]
-            one = theta[index : index + 1].detach().cpu()
-            moved = _sdtn_vectors(vectors, one, frame)
-            for key, vector in zip(keys, moved, strict=True):
-                pred.set_field(vector.numpy(), key)
-    if fields is None:
-        return preds
-    for index, field in enumerate(fields):
-        maps = field.heatmaps[None]
-        one = theta[index : index + 1]
-        field.heatmaps = _sdtn_heatmaps(maps, one, frame)[0]
-    return preds, fields
-
-
-def check_sdtn_mode(test_cfg: dict) -> None:
-    """Check ``test_cfg['sdtn']``.
-
-    Args:
-        test_cfg (dict): A model's ``test_cfg``.
-
-    Raises:
-        ValueError: If the mode is unknown.
-    """
-    mode = test_cfg.get('sdtn', 'coordinates')
-    if mode not in SDTN_MODES:
-        raise ValueError(
-            f'test_cfg: sdtn={mode!r} is unknown; choose one of {SDTN_MODES}'
-        )

@@ -1,4 +1,4 @@
-"""Points and maps under a transform, as pure functions.
+"""Points and maps under a transform, and a loss on the transform.
 
 Convention:
     That of :mod:`rmpe_spm.rmpe.theta`: a transform maps target to
@@ -17,15 +17,12 @@ from .theta import as_geometry
 
 
 def transform_points(theta: Tensor, points: Tensor) -> Tensor:
-    """Apply transforms to points in the units of theta.
-
-    Convention:
-        Points of the target frame become points of the source frame: of the
-        STN's crop, points of the crop that it was given.
+    """Apply transforms to points: of the STN's crop, to points of the crop.
 
     Args:
         theta (Tensor): Transforms ``(B, 2, 3)``.
-        points (Tensor): Points ``(B, ..., 2)``, coordinates ``(x, y)``.
+        points (Tensor): Points ``(B, ..., 2)``, coordinates ``(x, y)`` in
+            the units of theta.
 
     Returns:
         Tensor: Points ``(B, ..., 2)``.
@@ -39,15 +36,13 @@ def transform_points(theta: Tensor, points: Tensor) -> Tensor:
 def warp(images: Tensor, theta: Tensor, fill: Tensor | None = None) -> Tensor:
     """Sample images bilinearly at the transformed grid.
 
-    ``out(x_t) = images(theta x_t)``, ``align_corners=True``.
-
-    Convention:
-        theta maps target to source in the normalised units of the images.
-        Forward STN: pass theta. SDTN: pass gamma, its inverse.
+    ``out(x_t) = images(theta x_t)``: for the STN pass theta, for the SDTN
+    gamma, its inverse.
 
     Args:
         images (Tensor): Images or maps ``(B, C, H, W)``.
-        theta (Tensor): Transforms ``(B, 2, 3)``.
+        theta (Tensor): Transforms ``(B, 2, 3)`` in the normalised units of
+            the images.
         fill (Tensor, optional): Values ``(C,)`` outside the images; None
             means zero. Defaults to None.
 
@@ -64,32 +59,19 @@ def warp(images: Tensor, theta: Tensor, fill: Tensor | None = None) -> Tensor:
             fill = fill.to(values).reshape(1, -1, 1, 1)
             values = values - fill
         grid = F.affine_grid(theta, list(values.shape), align_corners=True)
-        values = F.grid_sample(
-            values,
-            grid,
-            mode='bilinear',
-            padding_mode='zeros',
-            align_corners=True,
-        )
+        values = F.grid_sample(values, grid, align_corners=True)
         if fill is not None:
             values = values + fill
     return values.to(dtype)
 
 
 def warp_vectors(vectors: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Sample 1-D distributions linearly at ``scale * bin + shift``.
+    """Sample vectors ``(B, K, L)`` linearly at ``scale * bin + shift``.
 
     The SDTN of one axis of a SimCC representation, exact for transforms
-    that do not mix the axes. Beyond the ends the last value goes on: the
-    vectors hold logits, for which zero would not mean "nothing here".
-
-    Args:
-        vectors (Tensor): Vectors ``(B, K, L)``.
-        scale (Tensor): Scale ``(B,)``.
-        shift (Tensor): Shift ``(B,)`` in bins.
-
-    Returns:
-        Tensor: Sampled vectors ``(B, K, L)`` in the vectors' dtype.
+    that do not mix the axes; scale and shift are ``(B,)``, in bins. Beyond
+    the ends the last value goes on: the vectors hold logits, for which zero
+    would not mean "nothing here".
     """
     values = as_geometry(vectors)
     scale, shift = as_geometry(scale), as_geometry(shift)
@@ -106,7 +88,7 @@ def warp_vectors(vectors: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 @MODELS.register_module()
 class ThetaCornerLoss(nn.Module):
-    r"""Where two transforms put the corners of the frame, and how far apart.
+    r"""How far apart two transforms put the corners of the frame.
 
     .. math::
         L = \frac{1}{8B} \sum_{b} \sum_{c \in \{-1,1\}^2}
@@ -120,28 +102,23 @@ class ThetaCornerLoss(nn.Module):
         smooth (float): Below this distance along an axis, in units of half
             a side of the crop, the loss is quadratic. Defaults to 0.1.
         loss_weight (float): Factor of the loss. Defaults to 1.0.
+
+    Example:
+        >>> loss = ThetaCornerLoss()
+        >>> theta = torch.tensor([[[1.0, 0, 0.3], [0, 1.0, 0]]])
+        >>> loss(theta, torch.eye(2, 3)[None])
+        tensor(0.1250)
     """
 
     def __init__(self, smooth: float = 0.1, loss_weight: float = 1.0) -> None:
         super().__init__()
-        if smooth < 0:
-            raise ValueError(f'smooth must not be negative, got {smooth}')
         self.smooth = smooth
         self.loss_weight = loss_weight
 
     def forward(self, theta: Tensor, target: Tensor) -> Tensor:
-        """Compute the loss.
-
-        Args:
-            theta (Tensor): Transforms (B, 2, 3) in normalised units.
-            target (Tensor): The right ones, of the same shape.
-
-        Returns:
-            Tensor: The loss, a scalar.
-        """
-        corners = tensor_on_device_of(
-            [[-1, -1], [-1, 1], [1, -1], [1, 1]], theta
-        )
+        """Compare transforms ``(B, 2, 3)`` in normalised units; a scalar."""
+        corners = [[-1, -1], [-1, 1], [1, -1], [1, 1]]
+        corners = tensor_on_device_of(corners, theta)
         corners = corners.expand(len(theta), 4, 2)
         return self.loss_weight * F.smooth_l1_loss(
             transform_points(theta, corners),

@@ -1,21 +1,22 @@
-"""Transforms of the symmetric spatial transformer, as pure functions.
+r"""Transforms of the symmetric spatial transformer, as pure functions.
 
 Convention:
     A transform ``theta`` is a tensor ``(..., 2, 3)`` that acts on column
     vectors ``(x, y, 1)`` and maps **target to source**: target is the frame
     of the transformed crop, source the frame of the crop that the network
-    was given, ``x_s = theta x_t`` (RMPE, eq. 1). Warping an image samples it
-    there, ``I_t(x_t) = I_s(theta x_t)``, so the same ``theta`` carries
-    *points* from the transformed crop back to the crop.
+    was given (`RMPE`_, eq. 1):
+
+    .. math:: x^s = [\theta_1\ \theta_2]\, x^t + \theta_3
+
+    Warping an image samples it there, ``I_t(x_t) = I_s(theta x_t)``, so the
+    same ``theta`` carries *points* from the transformed crop back to the
+    crop.
 
     Coordinates are normalised with ``align_corners=True``: -1 is the centre
     of pixel 0 and +1 the centre of pixel ``w - 1``. Sizes are ``(w, h)``.
-    Pixels outside the source count as zero, or as ``fill``. All arithmetic
-    is in float32 at least, also under autocast.
+    All arithmetic is in float32 at least, also under autocast.
 
-.. _RMPE:
-    https://arxiv.org/abs/1612.00137
-.. _Spatial Transformer Networks: https://arxiv.org/abs/1506.02025
+.. _RMPE: https://arxiv.org/abs/1612.00137
 """
 
 import torch
@@ -23,7 +24,15 @@ from torch import Tensor
 
 from ..tensors import tensor_on_device_of
 
-NUM_PARAMS = {'affine': 6, 'similarity': 4, 'scale_shift': 3}
+# The parameters of the identity.
+IDENTITY = {
+    'affine': (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    'similarity': (1.0, 0.0, 0.0, 0.0),
+    'scale_shift': (1.0, 0.0, 0.0),
+}
+
+# The smallest determinant, in absolute value, that counts as invertible.
+MIN_DET = 1e-4
 
 
 def as_geometry(tensor: Tensor) -> Tensor:
@@ -32,34 +41,23 @@ def as_geometry(tensor: Tensor) -> Tensor:
 
 
 def identity_params(transform: str) -> Tensor:
-    """Return the parameters of the identity for a parameterisation.
-
-    Args:
-        transform (str): ``'affine'``, ``'similarity'`` or ``'scale_shift'``.
-
-    Returns:
-        Tensor: Parameters ``(P,)`` such that :func:`params_to_theta` gives
-        the identity.
+    """Return the parameters ``(P,)`` of the identity for a parameterisation.
 
     Raises:
-        ValueError: If the parameterisation is unknown.
+        ValueError: If ``transform`` is unknown.
     """
-    if transform not in NUM_PARAMS:
+    if transform not in IDENTITY:
         raise ValueError(
             f'unknown transform {transform!r}; choose one of '
-            f'{sorted(NUM_PARAMS)}'
+            f'{sorted(IDENTITY)}'
         )
-    params = torch.zeros(NUM_PARAMS[transform])
-    params[0] = 1.0
-    if transform == 'affine':
-        params[4] = 1.0
-    return params
+    return torch.tensor(IDENTITY[transform])
 
 
 def params_to_theta(
     params: Tensor, transform: str, size: tuple[int, int]
 ) -> Tensor:
-    """Build theta from the regressed parameters.
+    """Build theta ``(..., 2, 3)`` from regressed parameters ``(..., P)``.
 
     - ``'affine'``, 6 parameters: the rows of theta.
     - ``'similarity'``, 4 parameters ``(a, b, tx, ty)``: scale and rotation
@@ -70,26 +68,20 @@ def params_to_theta(
       axes. A crop of fixed aspect ratio differs from another crop of the
       same image with the same rotation by exactly such a transform.
 
-    Convention:
-        See the module: theta maps target to source, in normalised units.
-
     Args:
         params (Tensor): Parameters ``(..., P)``.
         transform (str): The parameterisation.
         size (tuple[int, int]): Size ``(w, h)`` of the crop in pixels.
 
     Returns:
-        Tensor: theta ``(..., 2, 3)``.
+        Tensor: theta ``(..., 2, 3)`` in normalised units.
 
-    Raises:
-        ValueError: If the number of parameters does not fit.
+    Example:
+        >>> params = torch.tensor([0.5, 0.2, 0.0])
+        >>> params_to_theta(params, 'scale_shift', (192, 256))
+        tensor([[0.5000, 0.0000, 0.2000],
+                [0.0000, 0.5000, 0.0000]])
     """
-    expected = identity_params(transform).numel()
-    if params.shape[-1] != expected:
-        raise ValueError(
-            f'transform {transform!r} takes {expected} parameters, got '
-            f'{params.shape[-1]}'
-        )
     params = as_geometry(params)
     if transform == 'affine':
         return params.unflatten(-1, (2, 3))
@@ -104,30 +96,19 @@ def params_to_theta(
     return torch.stack(rows, -1).unflatten(-1, (2, 3))
 
 
-def determinant(theta: Tensor) -> Tensor:
-    """Return the determinant ``(...)`` of the linear part of theta."""
-    theta = as_geometry(theta)
-    return (
-        theta[..., 0, 0] * theta[..., 1, 1]
-        - theta[..., 0, 1] * theta[..., 1, 0]
-    )
-
-
-def guard_theta(theta: Tensor, min_det: float = 1e-4) -> tuple[Tensor, Tensor]:
+def guard_theta(theta: Tensor) -> tuple[Tensor, Tensor]:
     """Replace transforms that cannot be inverted by the identity.
 
     Args:
         theta (Tensor): Transforms ``(..., 2, 3)``.
-        min_det (float): Smallest determinant, in absolute value, that
-            counts as invertible. Defaults to 1e-4.
 
     Returns:
-        tuple[Tensor, Tensor]: The transforms ``(..., 2, 3)``, finite and
-        invertible, and a mask ``(...)`` that is true where theta was kept.
-        No gradient flows where it was not.
+        tuple[Tensor, Tensor]: The transforms, finite and with a determinant
+        of at least 1e-4 in absolute value, and a mask ``(...)`` that is true
+        where theta was kept. No gradient flows where it was not.
     """
     theta = as_geometry(theta)
-    valid = (determinant(theta).abs() >= min_det) & theta.isfinite().all(
+    valid = (_determinant(theta).abs() >= MIN_DET) & theta.isfinite().all(
         -1
     ).all(-1)
     identity = torch.eye(2, 3, dtype=theta.dtype, device=theta.device)
@@ -136,47 +117,40 @@ def guard_theta(theta: Tensor, min_det: float = 1e-4) -> tuple[Tensor, Tensor]:
     return theta, valid
 
 
-def invert_theta(
-    theta: Tensor, min_det: float = 1e-4
-) -> tuple[Tensor, Tensor]:
-    """Invert theta in closed form (RMPE, eq. 3): the SDTN's gamma.
+def invert_theta(theta: Tensor) -> Tensor:
+    r"""Invert transforms ``(..., 2, 3)`` in closed form: the SDTN's gamma.
 
-    ``[g1 g2] = [th1 th2]^-1`` and ``g3 = -[g1 g2] th3``.
+    .. math::
+        [\gamma_1\ \gamma_2] = [\theta_1\ \theta_2]^{-1}, \quad
+        \gamma_3 = -[\gamma_1\ \gamma_2]\, \theta_3
 
-    Convention:
-        theta maps target to source, so gamma maps source to target.
+    (RMPE, eq. 3.) Gamma maps source to target. Theta must have passed
+    :func:`guard_theta`.
 
-    Args:
-        theta (Tensor): Transforms ``(..., 2, 3)``.
-        min_det (float): Smallest determinant, in absolute value, that
-            counts as invertible. Defaults to 1e-4.
-
-    Returns:
-        tuple[Tensor, Tensor]: gamma ``(..., 2, 3)``, the identity where
-        theta is degenerate, and a mask ``(...)`` that is true where it is
-        not.
+    Example:
+        >>> invert_theta(torch.tensor([[0.8, 0, 0.1], [0, 0.8, -0.2]]))
+        tensor([[ 1.2500, -0.0000, -0.1250],
+                [-0.0000,  1.2500,  0.2500]])
     """
-    theta, valid = guard_theta(theta, min_det)
+    theta = as_geometry(theta)
     (a, b, tx), (c, d, ty) = (row.unbind(-1) for row in theta.unbind(-2))
-    det = determinant(theta)
+    det = _determinant(theta)
     ia, ib, ic, id_ = d / det, -b / det, -c / det, a / det
     rows = (ia, ib, -(ia * tx + ib * ty), ic, id_, -(ic * tx + id_ * ty))
-    return torch.stack(rows, -1).unflatten(-1, (2, 3)), valid
+    return torch.stack(rows, -1).unflatten(-1, (2, 3))
+
+
+def _determinant(theta: Tensor) -> Tensor:
+    return (
+        theta[..., 0, 0] * theta[..., 1, 1]
+        - theta[..., 0, 1] * theta[..., 1, 0]
+    )
 
 
 def compose(outer: Tensor, inner: Tensor) -> Tensor:
-    """Compose two transforms: ``x -> outer(inner(x))``.
+    """Compose transforms of points: ``x -> outer(inner(x))``.
 
-    Convention:
-        Of points: inner acts first. Both are in the same units, and leading
-        dimensions broadcast.
-
-    Args:
-        outer (Tensor): Transform ``(..., 2, 3)``.
-        inner (Tensor): Transform ``(..., 2, 3)`` in the same units.
-
-    Returns:
-        Tensor: The composed transform ``(..., 2, 3)``.
+    Both are ``(..., 2, 3)`` in the same units; leading dimensions broadcast.
     """
     outer, inner = as_geometry(outer), as_geometry(inner)
     linear = outer[..., :2]
@@ -189,72 +163,23 @@ def compose(outer: Tensor, inner: Tensor) -> Tensor:
 def mirror_theta(theta: Tensor) -> Tensor:
     """Return the transform that does to mirrored crops what theta does.
 
-    With the mirror ``m: x -> -x`` this is ``m theta m``. Mirroring a crop
-    and warping it by the result equals warping and then mirroring.
-
-    Convention:
-        Normalised units, whose origin is the crop's centre.
-
-    Args:
-        theta (Tensor): Transforms ``(..., 2, 3)`` in normalised units.
-
-    Returns:
-        Tensor: Mirrored transforms ``(..., 2, 3)``.
+    With the mirror ``m: x -> -x`` of normalised units it is ``m theta m``:
+    mirroring a crop and warping it by the result equals warping and then
+    mirroring.
     """
     theta = as_geometry(theta)
-    signs = tensor_on_device_of([[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0]], theta)
-    return theta * signs
-
-
-def rescale_theta(
-    theta: Tensor,
-    old_scale: tuple[float, float],
-    old_offset: tuple[float, float],
-    new_scale: tuple[float, float],
-    new_offset: tuple[float, float],
-) -> Tensor:
-    """Express a transform in other units.
-
-    A point has the coordinate ``u`` in the old units and ``v`` in the new
-    ones where ``old_scale * u + old_offset = new_scale * v + new_offset``.
-
-    Args:
-        theta (Tensor): Transforms ``(..., 2, 3)`` in the old units.
-        old_scale (tuple[float, float]): Scale of x and y.
-        old_offset (tuple[float, float]): Offset of x and y.
-        new_scale (tuple[float, float]): Scale of x and y.
-        new_offset (tuple[float, float]): Offset of x and y.
-
-    Returns:
-        Tensor: The same transforms ``(..., 2, 3)`` in the new units.
-    """
-    theta = as_geometry(theta)
-    (ox, oy), (px, py) = old_scale, old_offset
-    (nx, ny), (qx, qy) = new_scale, new_offset
-    to_old = tensor_on_device_of(
-        [[nx / ox, 0, (qx - px) / ox], [0, ny / oy, (qy - py) / oy]], theta
-    )
-    to_new = tensor_on_device_of(
-        [[ox / nx, 0, (px - qx) / nx], [0, oy / ny, (py - qy) / ny]], theta
-    )
-    return compose(to_new, compose(theta, to_old))
+    signs = [[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0]]
+    return theta * tensor_on_device_of(signs, theta)
 
 
 def normalized_to_pixel_theta(theta: Tensor, size: tuple[int, int]) -> Tensor:
     """Express a transform of normalised units in pixels.
 
-    Convention:
-        ``align_corners=True``: pixel = (normalised + 1) / 2 * (w - 1).
-
-    Args:
-        theta (Tensor): Transforms ``(..., 2, 3)`` in normalised units.
-        size (tuple[int, int]): Size ``(w, h)`` of the frame in pixels.
-
-    Returns:
-        Tensor: Transforms ``(..., 2, 3)`` of points in pixels.
+    pixel = (normalised + 1) / 2 * (w - 1), and alike for y, in a frame of
+    ``size`` ``(w, h)``.
     """
     half = ((size[0] - 1) / 2, (size[1] - 1) / 2)
-    return rescale_theta(theta, half, half, (1.0, 1.0), (0.0, 0.0))
+    return _rescale(theta, (half, half), ((1.0, 1.0), (0.0, 0.0)))
 
 
 def theta_on_grid(
@@ -274,8 +199,7 @@ def theta_on_grid(
     With UDP's ``cell_size = (w - 1) / (W - 1)`` the result is theta itself.
 
     Args:
-        theta (Tensor): Transforms ``(..., 2, 3)`` in the crop's normalised
-            units.
+        theta (Tensor): Transforms ``(..., 2, 3)`` in the crop's units.
         size (tuple[int, int]): Size ``(w, h)`` of the crop in pixels.
         grid_size (tuple[int, int]): Size ``(W, H)`` of the map in cells,
             at least 2 each way.
@@ -291,4 +215,14 @@ def theta_on_grid(
         (n - 1) / 2 * c for n, c in zip(grid_size, cell_size, strict=True)
     )
     middle = tuple(h + o for h, o in zip(half_map, first_cell, strict=True))
-    return rescale_theta(theta, half, half, half_map, middle)
+    return _rescale(theta, (half, half), (half_map, middle))
+
+
+def _rescale(theta: Tensor, old: tuple, new: tuple) -> Tensor:
+    """Express theta in other units; both say (scale, offset) in pixels."""
+    theta = as_geometry(theta)
+    ((ox, oy), (px, py)), ((nx, ny), (qx, qy)) = old, new
+    to_old = [[nx / ox, 0, (qx - px) / ox], [0, ny / oy, (qy - py) / oy]]
+    to_new = [[ox / nx, 0, (px - qx) / nx], [0, oy / ny, (py - qy) / ny]]
+    inner = compose(theta, tensor_on_device_of(to_old, theta))
+    return compose(tensor_on_device_of(to_new, theta), inner)

@@ -53,7 +53,7 @@ def test_errors_say_what_to_do(tiny):
 
     with pytest.raises(ValueError, match="'TopdownPoseEstimator'"):
         build(sppe=dict(type='BottomupPoseEstimator'))
-    with pytest.raises(ValueError, match="unknown keys \\['weight'\\]"):
+    with pytest.raises(TypeError, match="argument 'weight'"):
         build(parallel=dict(weight=1))
     with pytest.raises(ValueError, match="sdtn='both' is unknown"):
         build(test_cfg=dict(sdtn='both'))

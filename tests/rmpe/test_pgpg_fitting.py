@@ -1,19 +1,23 @@
+"""Matching detections with people, and fitting what differs."""
+
 import numpy as np
 import pytest
+from pgpg_models import LYING, NAMES, SEEN, UPRIGHT
 
 from rmpe_spm.rmpe.pgpg_fitting import (
+    FitSettings,
     cluster_poses,
     fit_offsets,
     fit_proposal_model,
 )
-from rmpe_spm.rmpe.pgpg_matching import MatchedPeople
-from rmpe_spm.rmpe.pgpg_model_file import proposal_model_to_dict
-
-NAMES = ['head', 'left_shoulder', 'right_shoulder', 'left_hip', 'right_hip']
-UPRIGHT = np.array(
-    [[0, -0.8], [0.25, -0.5], [-0.25, -0.5], [0.2, 0.5], [-0.2, 0.5]]
+from rmpe_spm.rmpe.pgpg_matching import (
+    MatchedPeople,
+    match_detections,
+    match_people,
 )
-LYING = UPRIGHT[:, ::-1].copy()
+from rmpe_spm.rmpe.pgpg_model_file import proposal_model_to_dict
+from rmpe_spm.rmpe.proposals import bbox_iou
+
 BENT = UPRIGHT * [[-1, 1]] + [[0.9, 0.8], [0, 0], [0, 0], [0, 0], [0, 0]]
 POSES = np.stack([UPRIGHT, LYING, BENT])
 
@@ -107,9 +111,8 @@ def test_fit_offsets_of_equal_offsets_has_a_width():
 def test_fit_finds_atoms_and_their_offsets():
     people, kind = make_people()
     lines = []
-    model = fit_proposal_model(
-        people, candidates=(1, 2, 6), min_matches=30, report=lines.append
-    )
+    settings = FitSettings(candidates=(1, 2, 6), min_matches=30)
+    model = fit_proposal_model(people, settings, report=lines.append)
     scores = model.atom_selection['scores']
     assert list(scores) == ['0', '1', '2', '6']
     assert len(lines) == 4
@@ -119,7 +122,7 @@ def test_fit_finds_atoms_and_their_offsets():
     matched = ~np.isnan(people.offsets[:, 0])
     has_torso = np.arange(600) >= 60
     for number, pose in enumerate(POSES[:2]):
-        index = model.atom_index(pose * 50 + 100, np.ones(5, bool))
+        index = model.atom_index(pose * 50 + 100, SEEN)
         group = model.atom_groups[index]
         own = (kind == number) & has_torso
         np.testing.assert_allclose(model.atoms[index], pose, atol=0.03)
@@ -141,7 +144,8 @@ def test_the_score_is_that_of_held_out_people():
     people, _ = make_people()
     rng = np.random.default_rng(5)
     people.offsets[:] = rng.normal(0, 0.05, people.offsets.shape)
-    model = fit_proposal_model(people, candidates=(1, 8), min_matches=8)
+    settings = FitSettings(candidates=(1, 8), min_matches=8)
+    model = fit_proposal_model(people, settings)
     scores = model.atom_selection['scores']
     assert scores['8'] < scores['1']
     # The mean log-density of the distribution that they come from.
@@ -153,18 +157,16 @@ def test_too_few_matches_take_the_global_offsets():
     people, kind = make_people()
     people.offsets[(kind == 1)] = np.nan
     people.offsets[np.flatnonzero(kind == 1)[-20:]] = 0.1
-    model = fit_proposal_model(people, num_atoms=2, min_matches=30)
+    settings = FitSettings(num_atoms=2, min_matches=30)
+    model = fit_proposal_model(people, settings)
     assert model.atom_selection == {'criterion': 'given'}
     upright, lying = (
-        model.atom_groups[model.atom_index(pose, np.ones(5, bool))]
-        for pose in POSES[:2]
+        model.atom_groups[model.atom_index(pose, SEEN)] for pose in POSES[:2]
     )
     assert upright.offsets is not None
     assert lying.num_matches == 20
     assert lying.offsets is None
-    assert model.offsets_of(LYING, np.ones(5, bool)) is (
-        model.everybody.offsets
-    )
+    assert model.offsets_of(LYING, SEEN) is (model.everybody.offsets)
 
 
 def test_same_seed_same_model():
@@ -172,7 +174,8 @@ def test_same_seed_same_model():
     first, second, other = (
         proposal_model_to_dict(
             fit_proposal_model(
-                people, candidates=(2, 3), min_matches=20, seed=seed
+                people,
+                FitSettings(candidates=(2, 3), min_matches=20, seed=seed),
             )
         )
         for seed in (0, 0, 1)
@@ -181,23 +184,180 @@ def test_same_seed_same_model():
     assert first['atom_selection'] != other['atom_selection']
 
 
-def test_nobody_matched_is_an_error():
-    people, _ = make_people(num=50)
-    people.offsets[:] = np.nan
-    people.counts = {'detections_of_unlisted_images': 77}
-    with pytest.raises(ValueError, match=r'only 0 of 50.*unlisted_images.*77'):
-        fit_proposal_model(people, num_atoms=2)
-
-
-def test_nobody_with_a_torso_is_an_error():
+def test_people_that_cannot_be_fitted_are_told():
     people, _ = make_people(num=50)
     people.visible[:, 1:3] = False
     with pytest.raises(ValueError, match='shoulder and a hip'):
-        fit_proposal_model(people, num_atoms=2)
+        fit_proposal_model(people)
+    people.offsets[:] = np.nan
+    people.counts = {'detections_of_unlisted_images': 77}
+    with pytest.raises(ValueError, match=r'only 0 of 50.*unlisted_images.*77'):
+        fit_proposal_model(people)
 
 
-@pytest.mark.parametrize('num_atoms', [0, 46])
-def test_impossible_numbers_of_atoms_are_refused(num_atoms):
-    people, _ = make_people(num=50)
-    with pytest.raises(ValueError, match='45 poses have a torso'):
-        fit_proposal_model(people, num_atoms=num_atoms)
+CORNERS = NAMES[1:]
+
+
+def brute_force(bboxes, detections, scores, min_iou):
+    """One detection after the other, in plain loops."""
+    matches = [-1] * len(bboxes)
+    order = sorted(range(len(scores)), key=lambda index: -scores[index])
+    for index in order:
+        best, best_iou = None, min_iou
+        for number, box in enumerate(bboxes):
+            iou = bbox_iou(tuple(box), tuple(detections[index]))
+            if matches[number] < 0 and iou >= best_iou:
+                if best is not None and iou == best_iou:
+                    continue
+                best, best_iou = number, iou
+        if best is not None:
+            matches[best] = index
+    return matches
+
+
+@pytest.mark.parametrize('min_iou', [0.1, 0.5])
+def test_match_detections_equals_brute_force(min_iou):
+    rng = np.random.default_rng(0)
+    num_matches = 0
+    for _ in range(100):
+        num_people, num_detections = rng.integers(0, 6), rng.integers(0, 12)
+        corners = rng.uniform(0, 40, (num_people, 2))
+        sizes = rng.uniform(20, 40, (num_people, 2))
+        bboxes = np.hstack([corners, corners + sizes])
+        detections = rng.uniform(0, 40, (num_detections, 4))
+        detections[:, 2:] = detections[:, :2] + rng.uniform(
+            20, 40, (num_detections, 2)
+        )
+        scores = rng.random(num_detections)
+        matches = match_detections(bboxes, detections, scores, min_iou)
+        assert matches.tolist() == brute_force(
+            bboxes.tolist(), detections.tolist(), scores.tolist(), min_iou
+        )
+        num_matches += (matches >= 0).sum()
+    assert num_matches > 50
+
+
+def test_the_better_score_goes_first():
+    bboxes = np.array([[0, 0, 10, 10.0]])
+    detections = np.array([[0, 0, 10, 10.0], [0, 0, 10, 8]])
+    matches = match_detections(bboxes, detections, np.array([0.3, 0.9]))
+    assert matches.tolist() == [1]
+
+
+def make_annotations():
+    pose = [12, 12, 2, 18, 12, 1, 12, 20, 2, 0, 0, 0]
+    person = dict(category_id=5, iscrowd=0, keypoints=pose)
+    return dict(
+        images=[dict(id=1, width=101, height=61)],
+        categories=[
+            dict(id=2, name='dog'),
+            dict(id=5, name='person', keypoints=CORNERS),
+        ],
+        annotations=[
+            dict(person, id=10, image_id=1, bbox=[10, 10, 20, 40]),
+            # reaches beyond the image: clipped to [80, 10, 100, 50]
+            dict(person, id=11, image_id=1, bbox=[80, 10, 30, 40]),
+            dict(
+                person,
+                id=12,
+                image_id=1,
+                bbox=[40, 10, 10, 10],
+                keypoints=[0] * 12,
+            ),
+            dict(person, id=13, image_id=1, bbox=[60, 10, 0, 10]),
+            dict(person, id=14, image_id=1, bbox=[0, 0, 100, 60], iscrowd=1),
+            dict(person, id=15, image_id=1, bbox=[1, 1, 9, 9], category_id=2),
+        ],
+    )
+
+
+def make_detections():
+    entry = dict(image_id=1, category_id=5, score=0.9)
+    return [
+        dict(entry, bbox=[11, 8, 21, 44]),
+        dict(entry, bbox=[78, 10, 60, 38]),
+        dict(entry, bbox=[40, 10, 10, 10]),
+        dict(entry, bbox=[10, 10, 20, 40], score=0.05),
+        dict(entry, bbox=[10, 10, 20, 40], image_id=2),
+        dict(entry, bbox=[10, 10, 20, 40], category_id=2),
+        dict(entry, bbox=[10, 10, float('nan'), 40]),
+        dict(entry, bbox=[200, 10, 20, 40]),
+    ]
+
+
+def test_match_people_by_hand():
+    people = match_people(make_annotations(), make_detections())
+    assert people.keypoint_names == CORNERS
+    assert people.keypoints.shape == (2, 4, 2)
+    np.testing.assert_array_equal(
+        people.keypoints[0], [[12, 12], [18, 12], [12, 20], [0, 0]]
+    )
+    np.testing.assert_array_equal(people.visible, [[1, 1, 1, 0]] * 2)
+    np.testing.assert_allclose(
+        people.offsets,
+        [
+            [1 / 20, -2 / 40, 2 / 20, 2 / 40],
+            [-2 / 20, 0, 0, -2 / 40],
+        ],
+    )
+    assert people.counts == dict(
+        images=1,
+        people=4,
+        people_without_keypoints=1,
+        people_with_unusable_boxes=1,
+        detections=8,
+        detections_of_unlisted_images=1,
+        detections_of_other_categories=1,
+        detections_below_score=1,
+        detections_with_unusable_boxes=2,
+        matched_people=2,
+    )
+
+
+def test_unmatched_people_have_no_offsets():
+    people = match_people(make_annotations(), [])
+    assert np.isnan(people.offsets).all()
+    assert people.offsets.shape == (2, 4)
+    # A better IoU than the detection has is asked for.
+    people = match_people(make_annotations(), make_detections(), 0.8)
+    assert np.isnan(people.offsets[0]).all()
+    assert not np.isnan(people.offsets[1]).any()
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda content: content.pop('images'), "no 'images'"),
+        (lambda content: content.pop('annotations'), "no 'annotations'"),
+        (lambda content: content.pop('categories'), "no 'categories'"),
+        (
+            lambda content: content['categories'][1].pop('keypoints'),
+            "lists its 'keypoints'",
+        ),
+        (
+            lambda content: content['annotations'][0].update(
+                keypoints=[1] * 3
+            ),
+            'annotation 10 of image 1 has 3',
+        ),
+    ],
+)
+def test_other_annotations_are_refused(change, message):
+    annotations = make_annotations()
+    change(annotations)
+    with pytest.raises(ValueError, match=message):
+        match_people(annotations, [])
+
+
+@pytest.mark.parametrize(
+    ('detections', 'message'),
+    [
+        ({}, 'not a list'),
+        ([dict(image_id=1, score=1)], 'entry 0'),
+        ([dict(image_id=1, score=1, bbox=[1, 2, 3])], 'entry 0'),
+        ([dict(image_id=1, score='x', bbox=[1, 2, 3, 4])], 'entry 0'),
+    ],
+)
+def test_other_detections_are_refused(detections, message):
+    with pytest.raises(ValueError, match=message):
+        match_people(make_annotations(), detections)

@@ -8,12 +8,10 @@ from mmpose.codecs import (
     MegviiHeatmap,
     MSRAHeatmap,
 )
-from torch import nn
 
 from rmpe_spm.rmpe.sdtn import (
     CropFrame,
     sdtn_keypoints,
-    sdtn_on_forward,
     sdtn_outputs,
 )
 from rmpe_spm.rmpe.spatial_transformer import transform_points
@@ -118,8 +116,8 @@ def test_codecs_without_a_size_are_told():
         CropFrame.of_decoder(None)
 
 
-def test_a_theta_that_passed_a_lower_guard_is_inverted():
-    """What SSTNHead lets pass is not replaced by the identity here."""
+def test_what_was_guarded_is_inverted():
+    """No second threshold replaces theta by the identity here."""
     theta = torch.tensor([[[0.005, 0.0, 0.0], [0.0, 0.005, 0.0]]])
     frame = CropFrame(SIZE, udp=True)
     heatmap = torch.zeros(1, 1, 16, 12)
@@ -218,24 +216,3 @@ def test_keypoints_move_exactly(udp):
     out = sdtn_keypoints(keypoints, theta_px, CropFrame(SIZE, udp))
     np.testing.assert_allclose(out[0], moved(THETA).numpy() * scale, rtol=1e-5)
     np.testing.assert_allclose(keypoints[0], POINT.numpy() * scale, rtol=1e-6)
-
-
-def test_forward_is_restored():
-    head = nn.Identity()
-    coords = torch.rand(1, 2, 2)
-    expected = sdtn_outputs(coords, THETA, CropFrame(SIZE))
-    with sdtn_on_forward(head, [THETA, STRAIGHT], CropFrame(SIZE)):
-        assert torch.equal(head(coords), expected)
-        assert not torch.equal(head.forward(coords), expected)
-    assert torch.equal(head(coords), coords)
-    assert 'forward' not in vars(head)
-    with (
-        pytest.raises(ZeroDivisionError),
-        sdtn_on_forward(head, [THETA], CropFrame(SIZE)),
-    ):
-        raise ZeroDivisionError
-    assert torch.equal(head(coords), coords)
-    head.forward = lambda x: x + 1
-    with sdtn_on_forward(head, [THETA], CropFrame(SIZE)):
-        assert not torch.equal(head(coords), coords + 1)
-    assert torch.equal(head(coords), coords + 1)

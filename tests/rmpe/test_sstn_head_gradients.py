@@ -65,7 +65,6 @@ def an_sstn_head(kind, transform):
             in_channels=CHANNELS,
             transform=transform,
             pool_size=(2, 2),
-            hidden_channels=4,
             neck=neck,
             head=head,
         )

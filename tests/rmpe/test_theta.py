@@ -1,14 +1,21 @@
-"""Values, inverses and gradients of transforms."""
+"""Transforms, points and maps under them, and the loss on them."""
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.autograd import gradcheck
 
-from rmpe_spm.rmpe.spatial_transformer import transform_points, warp
+from rmpe_spm.rmpe.spatial_transformer import (
+    ThetaCornerLoss,
+    transform_points,
+    warp,
+    warp_vectors,
+)
 from rmpe_spm.rmpe.theta import (
     compose,
+    guard_theta,
     identity_params,
     invert_theta,
     mirror_theta,
@@ -20,20 +27,25 @@ from rmpe_spm.rmpe.theta import (
 EYE = torch.eye(2, 3)
 
 
-def test_inverse_of_the_reference_vector():
-    theta = torch.tensor([[0.8, 0.0, 0.1], [0.0, 0.8, -0.2]])
-    gamma, valid = invert_theta(theta)
-    expected = torch.tensor([[1.25, 0.0, -0.125], [0.0, 1.25, 0.25]])
-    torch.testing.assert_close(gamma, expected)
-    assert bool(valid)
+def scaled(scale_x, x, scale_y, y):
+    return torch.tensor([[[scale_x, 0, x], [0, scale_y, y]]])
 
 
-def test_inverse_of_a_shear_by_hand():
-    theta = torch.tensor([[1.0, 2.0, 3.0], [0.5, 2.0, -1.0]])
-    # [[1, 2], [.5, 2]]^-1 = [[2, -2], [-.5, 1]]; -g (3, -1) = (-8, 2.5)
-    gamma, _ = invert_theta(theta)
-    expected = torch.tensor([[2.0, -2.0, -8.0], [-0.5, 1.0, 2.5]])
-    torch.testing.assert_close(gamma, expected)
+@pytest.mark.parametrize(
+    ('theta', 'gamma'),
+    [
+        (
+            [[0.8, 0, 0.1], [0, 0.8, -0.2]],
+            [[1.25, 0, -0.125], [0, 1.25, 0.25]],
+        ),
+        # [[1, 2], [.5, 2]]^-1 = [[2, -2], [-.5, 1]]; -g (3, -1) = (-8, 2.5)
+        ([[1.0, 2, 3], [0.5, 2, -1]], [[2.0, -2, -8], [-0.5, 1, 2.5]]),
+    ],
+)
+def test_inverse_by_hand(theta, gamma):
+    torch.testing.assert_close(
+        invert_theta(torch.tensor(theta)), torch.tensor(gamma)
+    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -43,13 +55,11 @@ def test_inverse_of_a_shear_by_hand():
 )
 def test_there_and_back(noise, point):
     theta = EYE[None] + torch.tensor(noise).reshape(1, 2, 3)
-    gamma, valid = invert_theta(theta)
-    assert bool(valid.all())
+    gamma = invert_theta(theta)
     points = torch.tensor([[point]])
     back = transform_points(theta, transform_points(gamma, points))
     assert (back - points).abs().max() < 1e-5
-    identity = compose(theta, gamma)
-    assert (identity - EYE).abs().max() < 1e-5
+    assert (compose(theta, gamma) - EYE).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -63,10 +73,10 @@ def test_there_and_back(noise, point):
 def test_degenerate_theta_is_the_identity(bad):
     good = torch.tensor([[0.5, 0.0, 0.1], [0.0, 0.5, 0.0]])
     theta = torch.stack((torch.tensor(bad), good)).requires_grad_()
-    gamma, valid = invert_theta(theta)
+    guarded, valid = guard_theta(theta)
     assert valid.tolist() == [False, True]
-    torch.testing.assert_close(gamma[0], EYE)
-    gamma.sum().backward()
+    torch.testing.assert_close(guarded, torch.stack((EYE, good)))
+    invert_theta(guarded).sum().backward()
     assert theta.grad.isfinite().all()
     assert (theta.grad[0] == 0).all() and (theta.grad[1] != 0).any()
 
@@ -86,32 +96,28 @@ def test_params_to_theta_by_hand():
     )
 
 
-@pytest.mark.parametrize('transform', ['affine', 'similarity', 'scale_shift'])
-def test_identity_params(transform):
-    params = identity_params(transform)
-    theta = params_to_theta(params, transform, (48, 64))
-    torch.testing.assert_close(theta, EYE)
-
-
-def test_bad_params_raise():
+def test_identity_params():
+    for transform in ('affine', 'similarity', 'scale_shift'):
+        params = identity_params(transform)
+        theta = params_to_theta(params, transform, (48, 64))
+        torch.testing.assert_close(theta, EYE)
     with pytest.raises(ValueError, match='unknown transform'):
         identity_params('homography')
-    with pytest.raises(ValueError, match='takes 4 parameters, got 6'):
-        params_to_theta(torch.zeros(6), 'similarity', (4, 4))
 
 
 def test_pixels_follow_align_corners():
     # 5 pixels: the normalised shift of 0.5 is one pixel.
-    theta = torch.tensor([[[1.0, 0.0, 0.5], [0.0, 1.0, 0.0]]])
-    pixel = normalized_to_pixel_theta(theta, (5, 3))
-    torch.testing.assert_close(
-        pixel, torch.tensor([[[1.0, 0, 1], [0, 1.0, 0]]])
-    )
+    pixel = normalized_to_pixel_theta(scaled(1.0, 0.5, 1.0, 0.0), (5, 3))
+    torch.testing.assert_close(pixel, scaled(1.0, 1.0, 1.0, 0.0))
     # Halving about the centre, pixel 2: 0 -> 1, 4 -> 3.
-    theta = torch.tensor([[[0.5, 0.0, 0.0], [0.0, 0.5, 0.0]]])
-    pixel = normalized_to_pixel_theta(theta, (5, 5))
+    pixel = normalized_to_pixel_theta(scaled(0.5, 0.0, 0.5, 0.0), (5, 5))
     ends = transform_points(pixel, torch.tensor([[[0.0, 4.0]]]))
     torch.testing.assert_close(ends, torch.tensor([[[1.0, 3.0]]]))
+    # 48x64 pixels: half a unit is 11.75 and 15.75 pixels.
+    pixel = normalized_to_pixel_theta(scaled(0.8, 0.1, 0.8, -0.2), (48, 64))
+    torch.testing.assert_close(
+        pixel, scaled(0.8, 7.05, 0.8, 0.0), atol=1e-5, rtol=1e-5
+    )
 
 
 def test_theta_on_grid_agrees_with_pixels():
@@ -122,8 +128,7 @@ def test_theta_on_grid_agrees_with_pixels():
     cell = normalized_to_pixel_theta(on_grid, grid)
     u = torch.tensor([[[3.0, 7.0], [0.0, 11.0]]])
     torch.testing.assert_close(
-        transform_points(cell, u) * 4,
-        transform_points(pixel, u * 4),
+        transform_points(cell, u) * 4, transform_points(pixel, u * 4)
     )
     udp = theta_on_grid(theta, size, grid, (47 / 11, 63 / 15))
     torch.testing.assert_close(udp, theta)
@@ -138,21 +143,112 @@ def test_mirrored_theta_commutes_with_the_mirror():
     )
 
 
+def test_warp_values_by_hand():
+    image = torch.arange(5.0).repeat(3, 1)[None, None]
+    # Target pixel x samples source pixel x + 1; nothing right of the image.
+    theta = scaled(1.0, 0.5, 1.0, 0.0)
+    out = warp(image, theta)
+    torch.testing.assert_close(out[0, 0, 1], torch.tensor([1.0, 2, 3, 4, 0]))
+    filled = warp(image, theta, fill=torch.tensor([9.0]))
+    torch.testing.assert_close(
+        filled[0, 0, 1], torch.tensor([1.0, 2, 3, 4, 9])
+    )
+    # A quarter pixel is interpolated.
+    theta[..., 2] /= 4
+    out = warp(image, theta)
+    assert out[0, 0, 1, :4].tolist() == pytest.approx([0.25, 1.25, 2.25, 3.25])
+
+
+def test_warp_against_a_loop():
+    rng = np.random.default_rng(0)
+    image = rng.random((7, 6))
+    theta = np.array([[0.9, 0.2, 0.1], [-0.1, 1.1, -0.2]])
+    expected = np.zeros_like(image)
+    for row in range(7):
+        for col in range(6):
+            x, y = theta @ [col / 5 * 2 - 1, row / 6 * 2 - 1, 1]
+            x, y = (x + 1) / 2 * 5, (y + 1) / 2 * 6
+            for r in range(7):
+                for c in range(6):
+                    weight = max(0, 1 - abs(x - c)) * max(0, 1 - abs(y - r))
+                    expected[row, col] += weight * image[r, c]
+    out = warp(
+        torch.from_numpy(image)[None, None], torch.from_numpy(theta)[None]
+    )
+    np.testing.assert_allclose(out[0, 0], expected, atol=1e-9)
+    empty = warp(torch.zeros(0, 3, 4, 5), torch.zeros(0, 2, 3))
+    assert empty.shape == (0, 3, 4, 5)
+
+
+def test_warp_vectors_by_hand():
+    vectors = torch.tensor([[[0.0, 10.0, 20.0, 30.0]]])
+    out = warp_vectors(vectors, torch.tensor([1.0]), torch.tensor([0.5]))
+    assert out.tolist() == [[[5.0, 15.0, 25.0, 30.0]]]
+    out = warp_vectors(vectors, torch.tensor([2.0]), torch.tensor([-1.0]))
+    assert out.tolist() == [[[0.0, 10.0, 30.0, 30.0]]]
+
+
 def test_gradients():
     torch.manual_seed(0)
     theta = torch.eye(2, 3, dtype=torch.float64)[None].repeat(2, 1, 1)
     theta = (theta + torch.rand(2, 2, 3).double() * 0.2).requires_grad_()
-    check = torch.autograd.gradcheck
-    assert check(lambda t: invert_theta(t)[0], theta)
-    assert check(compose, (theta, theta.detach() * 2))
-    params = torch.rand(2, 4).double().requires_grad_()
-    assert check(lambda p: params_to_theta(p, 'similarity', (5, 9)), params)
+    params, points, image, vectors = (
+        torch.rand(*shape).double().requires_grad_()
+        for shape in ((2, 4), (2, 3, 2), (2, 2, 5, 4), (2, 3, 8))
+    )
+    assert gradcheck(invert_theta, theta)
+    assert gradcheck(compose, (theta, theta.detach() * 2))
+    assert gradcheck(
+        lambda p: params_to_theta(p, 'similarity', (5, 9)), params
+    )
+    assert gradcheck(transform_points, (theta, points))
+    assert gradcheck(warp, (image, theta))
+    assert gradcheck(
+        lambda v, t: warp_vectors(v, t[:, 0, 0], t[:, 0, 2]), (vectors, theta)
+    )
+    loss = ThetaCornerLoss()
+    target = torch.randn(2, 2, 3, dtype=torch.float64)
+    assert gradcheck(lambda t: loss(t, target), theta)
 
 
 def test_float32_under_autocast():
     theta = EYE[None] * 1.001
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        gamma, _ = invert_theta(theta)
+        gamma = invert_theta(theta)
         product = compose(theta.bfloat16(), theta)
+        # images keep their dtype
+        out = warp(torch.rand(1, 1, 4, 4).bfloat16(), EYE[None])
     assert gamma.dtype == product.dtype == torch.float32
     assert gamma[0, 0, 0].item() == pytest.approx(1 / 1.001, rel=1e-6)
+    assert out.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ('other', 'expected'),
+    [
+        # every corner 0.3 too far right, none too far down: (0.3 - 0.05) / 2
+        (scaled(1.0, 0.3, 1.0, 0.0), 0.125),
+        # ... and within the quadratic part: 0.06^2 / 0.2 / 2
+        (scaled(1.0, 0.06, 1.0, 0.0), 0.009),
+        # every corner 0.4 too far out, both ways
+        (scaled(1.4, 0.0, 1.4, 0.0), 0.35),
+        # the right corners lie 0.5 off in x, the left ones 0.1
+        (scaled(1.2, 0.3, 1.0, 0.0), (0.45 + 0.05) / 4),
+    ],
+)
+def test_corner_loss_by_hand(other, expected):
+    loss = ThetaCornerLoss(smooth=0.1)
+    assert loss(other, EYE[None]).item() == pytest.approx(expected, rel=1e-5)
+    assert loss(EYE[None], other).item() == pytest.approx(expected, rel=1e-5)
+    assert loss(other, other).item() == 0
+    # the mean over the batch, and its weight
+    loss = ThetaCornerLoss(smooth=0.1, loss_weight=4.0)
+    value = loss(torch.cat((other, EYE[None])), EYE.expand(2, 2, 3))
+    assert value.item() == pytest.approx(4 * expected / 2, rel=1e-5)
+
+
+def test_corner_loss_of_a_rotation():
+    turned = torch.tensor([[[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]]])
+    # every corner moves by 2 along one of the axes
+    loss = ThetaCornerLoss(smooth=0.0)(turned, EYE[None])
+    assert loss.item() == pytest.approx(1.0)

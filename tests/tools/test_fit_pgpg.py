@@ -4,13 +4,10 @@ import sys
 
 import numpy as np
 import pytest
+from pgpg_models import NAMES
+from pgpg_models import UPRIGHT as POSE
 
 from rmpe_spm.rmpe.pgpg_model_file import load_proposal_model
-
-NAMES = ['head', 'left_shoulder', 'right_shoulder', 'left_hip', 'right_hip']
-POSE = np.array(
-    [[0, -0.8], [0.25, -0.5], [-0.25, -0.5], [0.2, 0.5], [-0.2, 0.5]]
-)
 
 
 @pytest.fixture
@@ -93,9 +90,11 @@ def test_file_and_report(repo_root, files):
 def test_errors_are_one_line(repo_root, files):
     (files / 'none.json').write_text('[]')
     done = run(repo_root, files, 'people.json', 'none.json', '--out', 'a.json')
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith('fit_pgpg: only 0 of 120')
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(
+        'fit_pgpg.py: error: only 0 of 120'
+    )
     assert 'Traceback' not in done.stderr
     assert not (files / 'a.json').exists()
     done = run(repo_root, files, 'people.json', 'no.json', '--out', 'a.json')
-    assert "fit_pgpg: there is no file 'no.json'" in done.stderr
+    assert 'fit_pgpg.py: error: there is no file no.json' in done.stderr

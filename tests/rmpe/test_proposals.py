@@ -17,20 +17,16 @@ BOX = (10.0, 20.0, 50.0, 100.0)  # 40 wide, 80 high
 NUMBERS = st.floats(-500, 500)
 
 
-def test_offset_bbox_by_hand():
-    moved = offset_bbox(BOX, (-0.25, 0.125, 0.5, -0.05))
-    assert moved == pytest.approx((0, 30, 70, 96))
-
-
-def test_bbox_offsets_by_hand():
-    offsets = bbox_offsets(BOX, (0, 30, 70, 96))
-    assert offsets == pytest.approx((-0.25, 0.125, 0.5, -0.05))
+def test_offsets_by_hand():
+    offsets, moved = (-0.25, 0.125, 0.5, -0.05), (0, 30, 70, 96)
+    assert offset_bbox(BOX, offsets) == pytest.approx(moved)
+    assert bbox_offsets(BOX, moved) == pytest.approx(offsets)
 
 
 @given(st.tuples(*[st.floats(-2, 2)] * 4))
-def test_bbox_offsets_undo_offset_bbox(deltas):
-    assert bbox_offsets(BOX, offset_bbox(BOX, deltas)) == pytest.approx(
-        deltas, abs=1e-9
+def test_bbox_offsets_undo_offset_bbox(offsets):
+    assert bbox_offsets(BOX, offset_bbox(BOX, offsets)) == pytest.approx(
+        offsets, abs=1e-9
     )
 
 
@@ -82,29 +78,26 @@ def test_clip_bbox_is_inside_with_min_side(box, w, h, min_side):
 
 
 @pytest.mark.parametrize(
-    'box',
+    ('box', 'image_size', 'is_usable'),
     [
-        (math.nan, 20, 50, 100),
-        (10, 20, math.inf, 100),
-        (10, 20, 10, 100),
-        (10, 20, 50, 20),
-        (50, 20, 10, 100),
-        (200, 20, 240, 100),
-        (-30, 20, 0, 100),
-        (10, 150, 50, 170),
-        (10, -30, 50, -1),
+        ((math.nan, 20, 50, 100), (200, 150), False),
+        ((10, 20, math.inf, 100), (200, 150), False),
+        ((10, 20, 10, 100), (200, 150), False),
+        ((10, 20, 50, 20), (200, 150), False),
+        ((50, 20, 10, 100), (200, 150), False),
+        ((200, 20, 240, 100), (200, 150), False),
+        ((-30, 20, 0, 100), (200, 150), False),
+        ((10, 150, 50, 170), (200, 150), False),
+        ((10, -30, 50, -1), (200, 150), False),
+        (BOX, (1, 150), False),
+        (BOX, (200, 0), False),
+        (BOX, (200, 150), True),
+        ((-30, -30, 1, 1), (200, 150), True),
+        ((198, 148, 250, 250), (200, 150), True),
     ],
 )
-def test_is_usable_bbox_refuses(box):
-    assert not is_usable_bbox(box, (200, 150))
-
-
-def test_is_usable_bbox_accepts_what_touches_the_image():
-    assert is_usable_bbox(BOX, (200, 150))
-    assert is_usable_bbox((-30, -30, 1, 1), (200, 150))
-    assert is_usable_bbox((198, 148, 250, 250), (200, 150))
-    assert not is_usable_bbox(BOX, (1, 150))
-    assert not is_usable_bbox(BOX, (200, 0))
+def test_is_usable_bbox(box, image_size, is_usable):
+    assert is_usable_bbox(box, image_size) == is_usable
 
 
 @pytest.mark.parametrize(

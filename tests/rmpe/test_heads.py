@@ -1,4 +1,4 @@
-"""RMPE around mmpose's head that predicts visibility too."""
+"""mmpose's heads on outputs, and RMPE around a head of visibility."""
 
 from copy import deepcopy
 
@@ -7,24 +7,94 @@ import pytest
 import torch
 from mmpose.registry import MODELS
 
+from rmpe_spm.rmpe.heads import forward_in_crop, head_on_outputs
+from rmpe_spm.rmpe.sdtn import CropFrame, sdtn_outputs
+
 THETA = [[0.8, 0.0, 0.1], [0.0, 0.8, -0.2]]
-KINDS = ['heatmap', 'RegressionHead']
+STRAIGHT = torch.tensor([THETA, THETA])
 FIELDS = ('keypoints', 'keypoints_visible')
+SEEING = ['heatmap', 'RegressionHead']
 
 
-def seeing(tiny, kind='heatmap', **test_cfg):
-    """Config of a plain model with a head around its own."""
-    config = tiny.sppe(kind, **test_cfg)
+def seeing(tiny, kind='heatmap'):
+    """Config of a plain model with a head of visibility around its own."""
+    config = tiny.sppe(kind)
     config['head'] = dict(type='VisPredictHead', pose_cfg=config['head'])
     return config
 
 
-def build(config, tiny, seed=0):
-    """A model with weights that are seen in its outputs."""
-    torch.manual_seed(seed)
-    model = MODELS.build(config)
+def plain_model(tiny, kind, sees=False):
+    if not sees:
+        return tiny.plain(kind)
+    torch.manual_seed(0)
+    model = MODELS.build(seeing(tiny, kind))
     tiny.spread_weights(model)
     return model
+
+
+@pytest.mark.parametrize(
+    ('kind', 'sees'),
+    [
+        *((kind, False) for kind in ('heatmap', 'simcc', 'RLEHead')),
+        *((kind, True) for kind in SEEING),
+    ],
+)
+def test_a_head_on_outputs_does_what_the_head_does(tiny, kind, sees):
+    model = plain_model(tiny, kind, sees).eval()
+    head = model.head
+    inputs, samples = tiny.batch(kind)
+    with torch.no_grad():
+        # copied: heads reshape features and outputs in place
+        feats = [model.extract_feat(x) for x in (inputs, inputs.flip(-1))]
+        outputs = [head.forward(deepcopy(x)) for x in feats]
+        torch.testing.assert_close(
+            head_on_outputs(head).loss(deepcopy(outputs[0]), samples),
+            head.loss(deepcopy(feats[0]), samples),
+        )
+        for given, test_cfg in (
+            (0, dict(flip_test=False)),
+            (slice(None), dict(flip_test=True, shift_coords=False)),
+        ):
+            taken, expected = (
+                head_on_outputs(head).predict(
+                    deepcopy(outputs)[given], samples, test_cfg=test_cfg
+                ),
+                head.predict(
+                    deepcopy(feats)[given], samples, test_cfg=test_cfg
+                ),
+            )
+            if sees:
+                taken, expected = taken[0], expected[0]
+            for ours, theirs in zip(taken, expected, strict=True):
+                for key, value in theirs.items():
+                    np.testing.assert_array_equal(ours.get(key), value)
+    # the head is as it was, and shares its weights
+    assert 'forward' not in vars(head)
+    assert head_on_outputs(head).state_dict().keys() == (
+        head.state_dict().keys()
+    )
+    assert (
+        list(head_on_outputs(head).parameters())[0]
+        is (list(head.parameters())[0])
+    )
+
+
+@pytest.mark.parametrize('kind', ['heatmap', 'simcc', 'RegressionHead'])
+def test_the_loss_in_the_crop_is_that_of_outputs_moved_by_theta(tiny, kind):
+    """The head's own loss, with its forward replaced by hand."""
+    model = tiny.plain(kind).train()
+    inputs, samples = tiny.batch(kind)
+    frame = CropFrame(tiny.size)
+    feats = model.extract_feat(inputs)
+    outputs = sdtn_outputs(model.head.forward(feats), STRAIGHT, frame)
+    taken = head_on_outputs(model.head).loss(
+        forward_in_crop(model.head, feats, STRAIGHT, frame), samples
+    )
+    unmoved = model.head.loss(feats, samples)
+    model.head.forward = lambda _: outputs
+    expected = model.head.loss(feats, samples)
+    torch.testing.assert_close(taken, expected, rtol=0, atol=0)
+    assert abs(unmoved['loss_kpt'] - expected['loss_kpt']) > 1e-4
 
 
 def rmpe(tiny, plain, kind='heatmap', transform='affine', **kwargs):
@@ -43,11 +113,11 @@ def rmpe(tiny, plain, kind='heatmap', transform='affine', **kwargs):
     return model
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', SEEING)
 @pytest.mark.parametrize('sdtn', ['coordinates', 'heatmaps'])
 @pytest.mark.parametrize('flip_test', [False, True])
 def test_identity_equals_the_plain_model(tiny, kind, sdtn, flip_test):
-    plain = build(seeing(tiny, kind), tiny)
+    plain = plain_model(tiny, kind, True)
     model = rmpe(tiny, plain, kind, test_cfg=dict(sdtn=sdtn))
     plain.test_cfg['flip_test'] = model.test_cfg['flip_test'] = flip_test
     inputs, samples = tiny.batch(kind)
@@ -58,25 +128,28 @@ def test_identity_equals_the_plain_model(tiny, kind, sdtn, flip_test):
     assert np.ptp(visible) > 0.01
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', SEEING)
 def test_theta_moves_keypoints_and_not_visibility(tiny, kind):
-    plain = build(seeing(tiny, kind), tiny)
+    plain = plain_model(tiny, kind, True)
     model = rmpe(tiny, plain, kind)
     tiny.set_theta(model.sstn, THETA)
     inputs, samples = tiny.batch(kind)
-    warped = model.stn(inputs, torch.tensor([THETA, THETA]))
+    warped = model.stn(inputs, STRAIGHT)
     expected, expected_visible = tiny.predict(plain, warped, samples, *FIELDS)
     keypoints, visible = tiny.predict(model, inputs, samples, *FIELDS)
     np.testing.assert_allclose(
         keypoints, expected * 0.8 + np.array([7.05, 0.0]), atol=1e-2
     )
     np.testing.assert_allclose(visible, expected_visible, atol=1e-5)
+    with torch.no_grad():
+        visible = model._forward(inputs)[1]
+        torch.testing.assert_close(visible, plain.eval()._forward(warped)[1])
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', SEEING)
 def test_losses(tiny, kind):
     """The branch teaches by keypoints alone."""
-    plain = build(seeing(tiny, kind), tiny)
+    plain = plain_model(tiny, kind, True)
     model = rmpe(tiny, plain, kind, parallel=dict())
     inputs, samples = tiny.batch(kind)
     twin = deepcopy(plain).eval()
@@ -100,42 +173,19 @@ def test_losses(tiny, kind):
     assert (model.sstn.theta_fc.bias.grad != 0).all()
 
 
-def test_keypoints_are_those_of_the_inner_head_alone(tiny):
-    plain = build(seeing(tiny), tiny)
-    heatmaps = dict(sdtn='heatmaps')
-    model = rmpe(tiny, plain, test_cfg=heatmaps).eval()
-    alone = tiny.rmpe(test_cfg=heatmaps).eval()
-    tiny.set_theta(model.sstn, THETA)
-    tiny.set_theta(alone.sstn, THETA)
-    for part in ('backbone', 'head'):
-        source = getattr(plain, part)
-        source = getattr(source, 'pose_head', source)
-        getattr(alone, part).load_state_dict(source.state_dict())
-    inputs, samples = tiny.batch()
-    with torch.no_grad():
-        heatmaps, visible = model._forward(inputs)
-        torch.testing.assert_close(heatmaps, alone._forward(inputs))
-        warped = model.stn(inputs, torch.tensor([THETA, THETA]))
-        torch.testing.assert_close(visible, plain.eval()._forward(warped)[1])
-    np.testing.assert_allclose(
-        tiny.predict(model, inputs, samples, *FIELDS)[0],
-        tiny.predict(alone, inputs, samples, *FIELDS)[0],
-    )
-    losses = [m.train().loss(inputs, samples) for m in (model, alone)]
-    torch.testing.assert_close(*(each['loss_kpt'] for each in losses))
-
-
 def test_axes_that_would_be_mixed_are_refused(tiny):
-    plain = build(seeing(tiny, 'simcc'), tiny)
+    plain = plain_model(tiny, 'simcc', True)
     with pytest.raises(ValueError, match="transform='scale_shift'"):
         rmpe(tiny, plain, 'simcc')
     assert rmpe(tiny, plain, 'simcc', 'scale_shift')
 
 
-@pytest.mark.parametrize('kind', KINDS)
-def test_feature_level(tiny, kind):
-    plain = build(seeing(tiny, kind), tiny)
+@pytest.mark.parametrize('kind', SEEING)
+@pytest.mark.parametrize('sdtn', ['coordinates', 'heatmaps'])
+def test_feature_level(tiny, kind, sdtn):
+    plain = plain_model(tiny, kind, True)
     config = seeing(tiny, kind)
+    config['test_cfg']['sdtn'] = sdtn
     config['head'] = dict(
         type='SSTNHead',
         in_channels=8,
@@ -148,7 +198,7 @@ def test_feature_level(tiny, kind):
     tiny.set_theta(model.head, THETA)
     inputs, samples = tiny.batch(kind)
     keypoints, visible = tiny.predict(model, inputs, samples, *FIELDS)
-    # As the head alone does on its features.
+    # As the inner head alone does on its features.
     config['head']['head'] = config['head']['head']['pose_cfg']
     alone = MODELS.build(config)
     weights = model.state_dict()
@@ -160,5 +210,7 @@ def test_feature_level(tiny, kind):
     assert np.ptp(visible) > 0.01
     losses = model.train().loss(inputs, samples)
     assert set(losses) == {'loss_vis', 'acc_vis', 'loss_kpt', 'acc_pose'}
+    expected = alone.train().loss(inputs, samples)['loss_kpt']
+    torch.testing.assert_close(losses['loss_kpt'], expected)
     losses['loss_kpt'].backward()
     assert (model.head.theta_fc.bias.grad != 0).all()
