@@ -28,8 +28,9 @@ from .engine.mmcv_lite import import_mmcv_ops
 
 import_mmcv_ops()  # before anything imports mmpose's models
 
+from .backbones.lateral_sum import LateralSum
 from .backbones.movenet import MoveNetFPN, TFMobileNetV2
-from .backbones.stacked_hourglass import LateralSum, StackedHourglass
+from .backbones.stacked_hourglass import StackedHourglass
 from .coco.loading import LoadImageOrSkip, SanitizeInstances
 from .coco.metric import PoseNMSCocoMetric
 from .engine.checkpoint import load_from_http, load_from_local

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+Array = Union[np.ndarray, Tensor]
+
 
 def visibility_flags(keypoints_visible: np.ndarray) -> np.ndarray:
     """Read the flags of joints, with or without their weights.
@@ -20,9 +22,6 @@ def visibility_flags(keypoints_visible: np.ndarray) -> np.ndarray:
     if keypoints_visible.ndim == 2:
         return keypoints_visible
     return keypoints_visible[..., 0]
-
-
-Array = Union[np.ndarray, Tensor]
 
 
 def present_joints(keypoints: Array, keypoint_scores: Array) -> Array:
@@ -48,7 +47,7 @@ def present_joints(keypoints: Array, keypoint_scores: Array) -> Array:
 def bboxes_around(
     keypoints: np.ndarray, keypoint_scores: np.ndarray | None = None
 ) -> np.ndarray:
-    """Give the extents of the joints of poses.
+    """Return the extents of the joints of poses.
 
     Args:
         keypoints (np.ndarray): The keypoints (N, K, 2), K at least 1.
@@ -60,6 +59,10 @@ def bboxes_around(
     Returns:
         np.ndarray: Boxes (N, 4) in xyxy, in the unit and dtype of the
         keypoints.
+
+    Example:
+        >>> bboxes_around(np.array([[[3.0, 4], [1, 9], [2, 5]]]))
+        array([[1., 4., 3., 9.]])
     """
     # numpy is several times slower along an axis between two others
     joints = np.ascontiguousarray(keypoints.swapaxes(0, 1))

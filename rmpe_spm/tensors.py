@@ -1,4 +1,4 @@
-"""Constants on any device, and feature levels on one grid."""
+"""Numbers on any device, and feature levels on one grid."""
 
 import math
 from collections.abc import Sequence
@@ -41,27 +41,12 @@ def check_levels(sizes: Sequence[tuple[int, int]], owner: str) -> None:
 
 
 def upsample_level(coarse: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize a level to the size of a finer one, bilinearly.
-
-    Args:
-        coarse (Tensor): Features (B, C, h, w).
-        size (tuple[int, int]): (H, W) of the finer level.
-
-    Returns:
-        Tensor: Features (B, C, H, W).
-    """
+    """Resize a level (B, C, h, w) to a finer one's (H, W), bilinearly."""
     return F.interpolate(coarse, size=tuple(size), mode='bilinear')
 
 
 def add_levels(feats: Sequence[Tensor], owner: str) -> Tensor:
-    """Add levels, all resized to the first one's size.
-
-    Args:
-        feats (Sequence[Tensor]): Features (B, C, h, w), the finest first.
-        owner (str): Who asks, for the message.
-
-    Returns:
-        Tensor: Their sum (B, C, H, W).
+    """Add levels (B, C, h, w), all resized to the first one's size.
 
     Raises:
         ValueError: As :func:`check_levels`.
@@ -95,15 +80,7 @@ def tensor_on_device_of(
 
 
 def take_channels(values: Tensor, channels: Sequence[int]) -> Tensor:
-    """Choose channels by a list, without waiting for the device.
-
-    Args:
-        values (Tensor): Values (B, C, ...).
-        channels (Sequence[int]): The D channels wanted.
-
-    Returns:
-        Tensor: Values (B, D, ...).
-    """
+    """Choose D of C channels (B, C, ...) without waiting for the device."""
     return values.index_select(
         1, tensor_on_device_of(channels, values, torch.int64)
     )

@@ -1,94 +1,13 @@
 """Stacked hourglass in the form that SPM and its predecessors use."""
 
-from collections.abc import Sequence
-
 import torch.nn as nn
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule, build_activation_layer, build_norm_layer
+from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, ModuleList
 from mmpose.registry import MODELS
-from mmpose.utils.typing import ConfigType, OptConfigType, OptMultiConfig
 from torch import Tensor
 
-from ..tensors import check_levels, upsample_level
-
-
-@MODELS.register_module()
-class LateralSum(BaseModule):
-    r"""The top-down path of a feature pyramid, of which only the end is kept.
-
-    A 1x1 convolution at each level's own size, then, from the coarsest level
-    l = L to the finest, upsampling (bilinear) and addition, and one
-    normalisation and activation at the end:
-
-    .. math::
-        y_L = W_L x_L, \quad y_l = W_l x_l + \mathrm{up}(y_{l+1}), \quad
-        y = \mathrm{act}(\mathrm{norm}(y_1))
-
-    It takes the place of deconvolutions in front of a head on one map
-    (``HeatmapHead``): what the fine levels know about where a joint is need
-    not pass through the coarsest one. mmpose's ``FeatureMapProcessor`` with
-    ``concat`` and a 1x1 convolution of the head give the same function, but
-    run the convolution, and hold all channels, at the finest size.
-
-    Args:
-        in_channels (Sequence[int]): Channels of the levels, finest first.
-        out_channels (int): Channels of the map.
-        norm_cfg (dict, optional): Normalisation. Defaults to ``None``: batch
-            normalisation.
-        act_cfg (dict, optional): Activation. Defaults to ``None``: ReLU.
-        init_cfg (dict, optional): Initialisation. Defaults to ``None``:
-            PyTorch's.
-
-    Raises:
-        ValueError: If ``in_channels`` is empty, or features of another number
-            of levels or of sizes that don't divide one another come in.
-    """
-
-    def __init__(
-        self,
-        in_channels: Sequence[int],
-        out_channels: int,
-        norm_cfg: ConfigType | None = None,
-        act_cfg: ConfigType | None = None,
-        init_cfg: OptMultiConfig = None,
-    ) -> None:
-        super().__init__(init_cfg)
-        if not in_channels:
-            raise ValueError('LateralSum: in_channels names no level')
-        self.laterals = nn.ModuleList(
-            nn.Conv2d(channels, out_channels, 1) for channels in in_channels
-        )
-        norm_cfg = norm_cfg or dict(type='BN')
-        self.norm = build_norm_layer(dict(norm_cfg), out_channels)[1]
-        self.activation = build_activation_layer(
-            dict(act_cfg or dict(type='ReLU'))
-        )
-
-    def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor]:
-        """Merge the levels.
-
-        Args:
-            feats (Sequence[Tensor]): One map (B, C_l, H_l, W_l) a level, the
-                finest first.
-
-        Returns:
-            tuple[Tensor]: The one map (B, out_channels, H_1, W_1).
-        """
-        if len(feats) != len(self.laterals):
-            raise ValueError(
-                f'LateralSum: in_channels has {len(self.laterals)} levels, '
-                f'the backbone gives {len(feats)}: see its out_indices'
-            )
-        check_levels([feat.shape[-2:] for feat in feats], 'LateralSum')
-        levels = zip(self.laterals, feats, strict=True)
-        total = None
-        for lateral, feat in reversed(list(levels)):
-            level = lateral(feat)
-            if total is not None:
-                level = level + upsample_level(total, level.shape[-2:])
-            total = level
-        return (self.activation(self.norm(total)),)
+NORM = dict(type='BN')
 
 
 class PreActBottleneck(nn.Module):
@@ -96,14 +15,9 @@ class PreActBottleneck(nn.Module):
 
     1x1 to half the channels, 3x3, 1x1 back; the shortcut is the identity, or
     a 1x1 convolution where the channels change.
-
-    Args:
-        in_channels (int): Channels that come in.
-        out_channels (int): Channels that go out.
-        norm_cfg (dict): Normalisation.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, norm_cfg: dict):
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         middle = out_channels // 2
         layers = []
@@ -113,7 +27,7 @@ class PreActBottleneck(nn.Module):
             (middle, out_channels, 1),
         ):
             layers += [
-                build_norm_layer(norm_cfg, channels)[1],
+                nn.BatchNorm2d(channels),
                 nn.ReLU(inplace=True),
                 nn.Conv2d(
                     channels, wide, kernel_size, padding=kernel_size // 2
@@ -134,24 +48,16 @@ class PreActBottleneck(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """Down and up again, with a shortcut at every resolution.
+    """Down and up again ``depth`` times, with a shortcut at each size."""
 
-    Args:
-        depth (int): How many times the resolution is halved.
-        channels (int): Channels at every resolution.
-        norm_cfg (dict): Normalisation.
-    """
-
-    def __init__(self, depth: int, channels: int, norm_cfg: dict):
+    def __init__(self, depth: int, channels: int) -> None:
         super().__init__()
-        self.shortcut = PreActBottleneck(channels, channels, norm_cfg)
-        self.down = PreActBottleneck(channels, channels, norm_cfg)
+        self.shortcut = PreActBottleneck(channels, channels)
+        self.down = PreActBottleneck(channels, channels)
         self.inner = (
-            Hourglass(depth - 1, channels, norm_cfg)
-            if depth > 1
-            else nn.Identity()
+            Hourglass(depth - 1, channels) if depth > 1 else nn.Identity()
         )
-        self.up = PreActBottleneck(channels, channels, norm_cfg)
+        self.up = PreActBottleneck(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the hourglass to features (B, C, H, W)."""
@@ -184,11 +90,14 @@ class StackedHourglass(BaseModule):
         channels (int): Channels of the features. Defaults to 256.
         depth (int): How many times each hourglass halves the resolution.
             Defaults to 4.
-        in_channels (int): Channels of the input. Defaults to 3.
-        norm_cfg (dict, optional): Normalisation. Defaults to ``None``: batch
-            normalisation.
         init_cfg (dict, optional): Initialisation. Defaults to ``None``:
             Kaiming normal for convolutions.
+
+    Example:
+        >>> import torch
+        >>> backbone = StackedHourglass(num_stacks=2, channels=16)
+        >>> [tuple(f.shape) for f in backbone(torch.rand(1, 3, 64, 128))]
+        [(1, 16, 16, 32), (1, 16, 16, 32)]
 
     .. _Stacked Hourglass Networks for Human Pose Estimation:
         https://arxiv.org/abs/1603.06937
@@ -199,43 +108,33 @@ class StackedHourglass(BaseModule):
         num_stacks: int = 8,
         channels: int = 256,
         depth: int = 4,
-        in_channels: int = 3,
-        norm_cfg: OptConfigType = None,
-        init_cfg: OptConfigType = None,
-    ):
+        init_cfg: dict | list | None = None,
+    ) -> None:
         super().__init__(
             init_cfg
             or [
                 dict(type='Kaiming', layer='Conv2d'),
-                dict(type='Constant', layer=['_BatchNorm', 'GN'], val=1),
+                dict(type='Constant', layer='_BatchNorm', val=1),
             ]
         )
-        norm_cfg = norm_cfg or dict(type='BN')
         half, quarter = channels // 2, channels // 4
         self.divisor = 4 * 2**depth
         self.stem = nn.Sequential(
-            ConvModule(
-                in_channels,
-                quarter,
-                7,
-                stride=2,
-                padding=3,
-                norm_cfg=norm_cfg,
-            ),
-            PreActBottleneck(quarter, half, norm_cfg),
+            ConvModule(3, quarter, 7, stride=2, padding=3, norm_cfg=NORM),
+            PreActBottleneck(quarter, half),
             nn.MaxPool2d(2),
-            PreActBottleneck(half, half, norm_cfg),
-            PreActBottleneck(half, channels, norm_cfg),
+            PreActBottleneck(half, half),
+            PreActBottleneck(half, channels),
         )
         self.hourglasses = ModuleList(
-            Hourglass(depth, channels, norm_cfg) for _ in range(num_stacks)
+            Hourglass(depth, channels) for _ in range(num_stacks)
         )
         # the hourglass ends in a residual sum, so it is normalised first
         self.outputs = ModuleList(
             nn.Sequential(
-                build_norm_layer(norm_cfg, channels)[1],
+                nn.BatchNorm2d(channels),
                 nn.ReLU(inplace=True),
-                ConvModule(channels, channels, 1, norm_cfg=norm_cfg),
+                ConvModule(channels, channels, 1, norm_cfg=NORM),
             )
             for _ in range(num_stacks)
         )
@@ -244,13 +143,7 @@ class StackedHourglass(BaseModule):
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Extract the features of all stacks.
-
-        Args:
-            x (Tensor): Images (B, C, H, W).
-
-        Returns:
-            tuple[Tensor]: For each stack features (B, channels, H/4, W/4).
+        """Extract the features (B, channels, H/4, W/4) of all stacks.
 
         Raises:
             ValueError: If height or width is not a multiple of the divisor

@@ -63,7 +63,7 @@ def test_features_of_all_stacks():
 
 
 def test_residual_keeps_its_input():
-    block = PreActBottleneck(8, 8, dict(type='BN')).eval()
+    block = PreActBottleneck(8, 8).eval()
     x = torch.randn(1, 8, 5, 5)
     kept = x.clone()
     out = block(x)

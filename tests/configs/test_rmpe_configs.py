@@ -185,7 +185,7 @@ def test_config_is_short_and_complete(path):
 
 
 @pytest.mark.parametrize('name', ['res50', 'hrnet-w32', 'ViTPose-small'])
-def test_the_localiser_learns_slowly(name):
+def test_the_localizer_learns_slowly(name):
     cfg = load(f'configs/rmpe/coco/rmpe_{name}_8xb64-30e_coco-256x192.py')
     model = MODELS.build(cfg.model)
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer

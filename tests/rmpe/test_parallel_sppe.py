@@ -222,7 +222,7 @@ def test_the_localizer_starts_as_the_plain_backbone(tiny):
     # By copy: the two learn apart.
     weight = model.backbone.layers[0].weight
     assert weight.data_ptr() != model.localizer.layers[0].weight.data_ptr()
-    # A localiser in the checkpoint is kept, and without the option its own.
+    # A localizer in the checkpoint is kept, and without the option its own.
     trained = tiny.rmpe(seed=5).state_dict()
     model.load_state_dict(trained)
     assert_localizer(model, trained, 'localizer.')

@@ -1,16 +1,16 @@
-"""Compare localisers: how much of a box's error each can see, and its cost.
+"""Compare localizers: how much of a box's error each can see, and its cost.
 
-Cost: what each localiser adds to an HRNet-w32 at 256x192, one crop at a time,
+Cost: what each localizer adds to an HRNet-w32 at 256x192, one crop at a time,
 from the crop to theta, with the STN and the SDTN: parameters, operations and
 the least CPU time of one thread, in turns with the model itself.
 
-Teaching, with DATA_ROOT: each localiser learns, directly and alone, the theta
+Teaching, with DATA_ROOT: each localizer learns, directly and alone, the theta
 that leads from the crop of a proposal (PGPG) to the crop of the annotated box.
 Reported, on the validation images: the mean IoU of the annotated crop with the
 proposal's crop and with the crop after theta, the share of the IoU's loss that
 is won back, and by how much the sides of the crops are off on average, in
 percent of the annotated crop's. In ParallelSPPE theta is taught by the frozen
-SPPE instead; what a localiser cannot learn here it cannot learn there.
+SPPE instead; what a localizer cannot learn here it cannot learn there.
 
     python tools/benchmarks/benchmark_localizers.py [DATA_ROOT]
 """
@@ -131,7 +131,7 @@ def side_error(theta: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
 
 class Localizer(torch.nn.Module):
-    """A localiser and its SSTNHead."""
+    """A localizer and its SSTNHead."""
 
     def __init__(
         self, cfg: dict, channels: int, fraction: float, crop=SIZE
@@ -160,7 +160,7 @@ class Localizer(torch.nn.Module):
 
 
 class Added(torch.nn.Module):
-    """What RMPE adds to a model at test: localiser, STN and SDTN."""
+    """What RMPE adds to a model at test: localizer, STN and SDTN."""
 
     def __init__(self, localizer: Localizer, heatmap_size) -> None:
         super().__init__()
@@ -179,7 +179,7 @@ class Added(torch.nn.Module):
 
 @torch.no_grad()
 def report_cost(args: argparse.Namespace) -> None:
-    """Print what the localisers add to the model of benchmark_sstn."""
+    """Print what the localizers add to the model of benchmark_sstn."""
     cfg = Config.fromfile(CONFIG)
     size, maps = cfg.codec['input_size'], cfg.codec['heatmap_size']
     model = MODELS.build(without_init(cfg.model.to_dict())['sppe'])
@@ -208,7 +208,7 @@ def report_cost(args: argparse.Namespace) -> None:
 
 
 def train(model: Localizer, images, thetas, args) -> None:
-    """Teach a localiser the thetas."""
+    """Teach a localizer the thetas."""
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     steps = args.epochs * (len(images) // args.batch)
@@ -255,7 +255,7 @@ def main() -> None:
 
 
 def report_teaching(args: argparse.Namespace) -> None:
-    """Teach the localisers and print what they have learned."""
+    """Teach the localizers and print what they have learned."""
     np.random.seed(args.seed)  # noqa: NPY002 (PGPGTransform draws from it)
     images, thetas = load_crops(args, 'train', args.passes)
     val_images, val_thetas = load_crops(args, 'val', 3)

@@ -1,6 +1,6 @@
 """Measure what RMPE adds to a top-down model, side by side in one process.
 
-- test time: ParallelSPPE with each localiser over the plain model, backbone
+- test time: ParallelSPPE with each localizer over the plain model, backbone
   to head, without decoding, as one image or a batch;
 - training step: forward, backward and optimizer step with a parallel branch
   of the main SPPE's size, of half its depth and of half its width, over the
@@ -66,7 +66,7 @@ def without_init(node):
 
 
 def with_localizer(cfg: dict, name: str, fraction: float, size) -> dict:
-    """Return the RMPE model with another localiser."""
+    """Return the RMPE model with another localizer."""
     cfg = deepcopy(cfg)
     cfg['localizer'], cfg['sstn']['in_channels'] = LOCALIZERS[name]
     cfg['localizer_size'] = tuple(round(n * fraction) for n in size)
@@ -146,7 +146,7 @@ def report(title: str, seconds: dict, limits: dict) -> None:
 
 
 def test_time(model_cfg: dict, size, args: argparse.Namespace) -> None:
-    """Race the plain model and the localisers at test."""
+    """Race the plain model and the localizers at test."""
     plain = MODELS.build(model_cfg['sppe']).to(args.device).eval()
     models = {'plain': plain}
     for name in LOCALIZERS:
@@ -170,7 +170,7 @@ def test_time(model_cfg: dict, size, args: argparse.Namespace) -> None:
     )
     limits = dict.fromkeys(list(seconds)[1:], TEST_LIMIT)
     report(f'Test, batch {args.batch}, {size[0]}x{size[1]}', seconds, limits)
-    print('\nLocaliser parameters')
+    print('\nLocalizer parameters')
     for name, model in list(models.items())[1::2]:
         count = sum(p.numel() for p in model.localizer.parameters())
         print(f'{name:44s} {count / 1e6:9.2f} M')

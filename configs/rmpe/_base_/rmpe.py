@@ -21,7 +21,7 @@ rmpe = dict(
             transform='scale_shift',
             pool_size=(3, 4)),
         parallel=dict()),
-    # the localiser learns slowly beside an SPPE that is already trained
+    # the localizer learns slowly beside an SPPE that is already trained
     paramwise_cfg=dict(
         custom_keys=dict(
             localizer=dict(lr_mult=0.5), sstn=dict(lr_mult=0.1))),

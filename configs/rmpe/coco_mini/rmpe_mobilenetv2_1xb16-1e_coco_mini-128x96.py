@@ -11,7 +11,7 @@ model = dict(
     _delete_=True,
     type='ParallelSPPE',
     sppe=_base_.model,
-    # so few people teach a localiser little: it starts as the SPPE's backbone
+    # so few people teach a localizer little: it starts as the SPPE's backbone
     localizer=dict(type='MobileNetV2', out_indices=(6, ), frozen_stages=2),
     localizer_from_backbone=True,
     localizer_size=(48, 64),

@@ -5,7 +5,7 @@ load_from = 'work_dirs/pgpg_mobilenetv2_1xb16-8e_generated-128x96/epoch_8.pth'
 # runtime
 train_cfg = dict(max_epochs=1, val_interval=1)
 
-# optimizer: the localiser and theta start from nothing, the SPPE does not
+# optimizer: the localizer and theta start from nothing, the SPPE does not
 optim_wrapper = dict(
     optimizer=dict(lr=2e-4),
     paramwise_cfg=dict(custom_keys={'sstn': dict(lr_mult=0.2)}))
@@ -27,7 +27,7 @@ model = dict(
     _delete_=True,
     type='ParallelSPPE',
     sppe=_base_.model,
-    # in so few steps a localiser learns little: it starts as the SPPE's backbone
+    # in so few steps a localizer learns little: it starts as the SPPE's backbone
     localizer=dict(type='MobileNetV2', out_indices=(6, ), frozen_stages=2),
     localizer_from_backbone=True,
     localizer_size=(48, 64),

@@ -1,4 +1,4 @@
-# Stage 2 with a loss on theta itself, an addition to the paper: a localiser that is
+# Stage 2 with a loss on theta itself, an addition to the paper: a localizer that is
 # told where the person is follows the boxes after one epoch, one that learns it from
 # the poses alone does not (docs/results/rmpe.md).
 _base_ = ['./rmpe_mobilenetv2_1xb16-1e_generated-128x96.py']

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from rmpe_spm.poses import bboxes_around, present_joints
+from rmpe_spm.poses import bboxes_around, present_joints, visibility_flags
 
 
 def test_extents_by_hand():
@@ -53,3 +53,13 @@ def test_missing_joints_are_left_out():
         [[1, 4, 3, 9], [0, 0, 3, 9], [1, 4, 3, 9], [0, 4, 3, 7], [0, 0, 0, 0]],
     )
     assert bboxes_around(poses[:0], scores[:0]).shape == (0, 4)
+
+
+def test_flags_with_and_without_weights():
+    flags = np.array([[2.0, 0.0, 1.0]])
+    assert visibility_flags(flags) is flags
+    weighted = np.stack((flags, np.ones_like(flags)), axis=-1)
+    np.testing.assert_array_equal(visibility_flags(weighted), flags)
+    # a view, so that what is changed in the sample is seen
+    weighted[0, 1, 0] = 2
+    assert visibility_flags(weighted)[0, 1] == 2
