@@ -24,7 +24,7 @@ from rmpe_spm.experiments.pgpg_report import write_report
 from rmpe_spm.files import digest_file, read_json
 from rmpe_spm.rmpe.pgpg_fitting import FitSettings, fit_proposal_model
 from rmpe_spm.rmpe.pgpg_matching import match_people
-from rmpe_spm.rmpe.pgpg_model_file import save_proposal_model
+from rmpe_spm.rmpe.pgpg_model import save_proposal_model
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -23,9 +23,9 @@ from ..coco.annotations import KeypointAnnotations
 from ..coco.metric import PoseNMSCocoMetric
 from ..coco.results import read_detections
 from ..errors import ConfigError
+from ..rmpe.atoms import torso_joints
 from ..rmpe.parallel_branch import to_builtin_containers
-from ..rmpe.pgpg_model import torso_joints
-from ..rmpe.pgpg_model_file import load_proposal_model
+from ..rmpe.pgpg_model import load_proposal_model
 from ..rmpe.pgpg_transform import find_model
 from .arguments import config_parts, is_a
 

@@ -31,9 +31,8 @@ class GenerateCenterTarget(BaseTransform):
     :class:`ParallelSPPE`. It shows the same joints as the main target, in
     the crop that the clean box would have given: with the box's padding and
     the input's aspect ratio, and with the flip and the rotation of the
-    actual crop, since only the error of the box is to be removed. Where the
-    proposal is the clean box it equals the main target. Which joints count
-    as outside the frame, with weight 0, is the encoder's rule.
+    actual crop, since only the proposal's offsets are to be undone. Which
+    joints count as outside the frame, with weight 0, is the encoder's rule.
 
     A random patch has itself as clean box (:class:`PGPGTransform`), so its
     centre-located target asks for no change. A half-body crop has not, and
@@ -48,22 +47,19 @@ class GenerateCenterTarget(BaseTransform):
 
     Added Keys:
 
-        - The encoder's keys with the prefix ``center_``, e.g.
-          ``center_heatmaps`` and ``center_keypoint_weights``, packed under
-          the same names.
-        - ``center_theta`` (1, 2, 3), with ``multilevel`` repeated for each
-          level, float32: the transform that the STN is to find, from the
-          clean box's frame to the crop, in normalised units with
-          ``align_corners=True`` (:class:`SSTNHead`). Packed under the same
-          name; used by a ``theta_loss`` only.
+        - the encoder's with the prefix ``center_``, for example
+          ``center_heatmaps`` and ``center_keypoint_weights``
+        - ``center_theta`` (1, 2, 3), float32, repeated for each level of a
+          ``multilevel`` target: the transform that the STN is to find, from
+          the clean box's frame to the crop (:class:`SSTNHead`)
+
+    ``PackPoseInputs`` packs them under the same names.
 
     Args:
-        encoder (dict | list[dict]): The codec, as in :class:`GenerateTarget`.
-            Heatmaps must have the size of the main target's.
-        padding (float): Padding of the box, that of
-            :class:`GetBBoxCenterScale`. Defaults to 1.25.
-        use_udp (bool): Whether the crop is UDP's, as in
-            :class:`TopdownAffine`. Defaults to False.
+        encoder (dict | list[dict]): The codec of :class:`GenerateTarget`.
+        padding (float): That of :class:`GetBBoxCenterScale`. Defaults to
+            1.25.
+        use_udp (bool): As in :class:`TopdownAffine`. Defaults to False.
         multilevel (bool): As in :class:`GenerateTarget`. Defaults to False.
         use_dataset_keypoint_weights (bool): As in :class:`GenerateTarget`.
             Defaults to False.

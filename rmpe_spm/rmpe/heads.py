@@ -60,10 +60,6 @@ def forward_in_crop(
         feats (Any): Its features.
         theta (Tensor): Transforms ``(B, 2, 3)``, invertible.
         frame (CropFrame): The crop.
-
-    Returns:
-        Any: What ``head.forward`` returns, in the crop's frame; visibility
-        is the same in every frame.
     """
     inner = keypoint_head(head)
     if inner is head:
@@ -96,9 +92,6 @@ def predict_in_crop(
         theta (Tensor): Transforms ``(B, 2, 3)``; in a flip test the
             mirrored crop was warped by :func:`mirror_theta` of them.
         frame (CropFrame): The crop.
-
-    Returns:
-        list[InstanceData] | tuple: What ``head.predict`` returns.
     """
     if test_cfg.get('sdtn', 'coordinates') == 'heatmaps':
         if test_cfg.get('flip_test', False):

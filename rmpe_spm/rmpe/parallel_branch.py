@@ -12,7 +12,7 @@ from mmengine.structures import InstanceData, PixelData
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
-from mmpose.utils.typing import ConfigType, SampleList
+from mmpose.utils.typing import SampleList
 from torch import Tensor, nn
 
 from .heads import head_on_outputs, keypoint_head
@@ -38,7 +38,7 @@ class ParallelBranch:
 
     def __init__(
         self,
-        sppe: ConfigType | None = None,
+        sppe: dict | None = None,
         checkpoint: str | None = None,
         loss_weight: float = 1.0,
     ) -> None:
@@ -68,8 +68,8 @@ class ParallelBranch:
         loaded, self._resumed = self._resumed, {}
         if loaded and not _fits(module, loaded):
             _warn(
-                'the parallel SPPE of the loaded checkpoint is of another '
-                'model than the one of the config, which is made anew'
+                'the loaded checkpoint has the parallel SPPE of another '
+                "model: the config's is made anew"
             )
             loaded = {}
         if loaded:
@@ -80,10 +80,9 @@ class ParallelBranch:
             source = self.checkpoint
         elif self.sppe is not None:
             _warn(
-                "parallel['sppe'] without parallel['checkpoint'] starts from "
-                'what its init_cfg gives, and is frozen: a head that was '
-                'never trained teaches nothing. Give the checkpoint of a '
-                'trained model'
+                "parallel['sppe'] without parallel['checkpoint'] is frozen "
+                'as its init_cfg makes it: a head that was never trained '
+                'teaches nothing. Give the checkpoint of a trained model'
             )
         self.module = module.requires_grad_(False).to(device).eval()
         print_log(f'The parallel SPPE is {source}, frozen.', 'current')
@@ -144,7 +143,7 @@ def _fits(module: nn.Module, state: dict[str, Tensor]) -> bool:
     )
 
 
-def check_sppe(sppe: ConfigType, name: str) -> None:
+def check_sppe(sppe: dict, name: str) -> None:
     """Refuse what is no config of mmpose's top-down model with a head."""
     kind = sppe.get('type')
     if isinstance(kind, str):
@@ -158,21 +157,18 @@ def check_sppe(sppe: ConfigType, name: str) -> None:
         raise ValueError(f'{name}: the model needs a `head`')
 
 
-def check_preprocessing(
-    sppe: ConfigType | None, data_preprocessor: ConfigType | None
-) -> None:
+def check_preprocessing(sppe: dict, data_preprocessor: dict | None) -> None:
     """Refuse a branch of its own that was trained on other preprocessing.
 
     It looks at the crops that the main model's ``data_preprocessor`` made.
     """
-    branch = (sppe or {}).get('data_preprocessor')
+    branch = sppe.get('data_preprocessor')
     if branch is None:
         return
-    main = data_preprocessor or {}
     for key in ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr'):
         own, given = (
-            to_builtin_containers(cfg.get(key)) or None
-            for cfg in (branch, main)
+            to_builtin_containers(config.get(key)) or None
+            for config in (branch, data_preprocessor or {})
         )
         if own != given:
             raise ValueError(
@@ -201,13 +197,13 @@ def center_sample(sample: PoseDataSample) -> PoseDataSample:
         KeyError: If it has none.
     """
     center = PoseDataSample(metainfo=sample.metainfo)
-    fields = type(sample.get('gt_fields', PixelData()))()
-    labels = InstanceData()
+    given = sample.get('gt_fields', PixelData())
+    labels, fields = InstanceData(), type(given)()  # may be multilevel
     for source, target in (
-        (sample.get('gt_instance_labels'), labels),
-        (sample.get('gt_fields'), fields),
+        (sample.get('gt_instance_labels', labels), labels),
+        (given, fields),
     ):
-        for key in [] if source is None else source.keys():
+        for key in list(source.keys()):
             if key.startswith(TARGET_PREFIX):
                 target.set_field(source.get(key), key[len(TARGET_PREFIX) :])
     if not labels.keys():

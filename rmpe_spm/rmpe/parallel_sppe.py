@@ -10,14 +10,7 @@ from mmpose.registry import MODELS
 from mmpose.utils.typing import OptSampleList, SampleList
 from torch import Tensor
 
-from .heads import (
-    check_sdtn_mode,
-    check_transform,
-    forward_in_crop,
-    head_on_outputs,
-    keypoint_head,
-    predict_in_crop,
-)
+from . import heads
 from .parallel_branch import ParallelBranch, check_preprocessing, check_sppe
 from .sdtn import CropFrame
 from .spatial_transformer import warp
@@ -53,9 +46,8 @@ class ParallelSPPE(TopdownPoseEstimator):
     training step, when the pretrained weights have been loaded; it is never
     trained (no gradients, evaluation mode, statistics still) and none of the
     model's modules (:class:`ParallelBranch`), but part of training
-    checkpoints, so that training resumes with the same twin.
-    A model that has not been trained in this process has no branch.
-    ``tools/publish_rmpe.py`` writes checkpoints without it.
+    checkpoints, so that training resumes with the same twin
+    (``tools/publish_rmpe.py`` writes them without it).
 
     Args:
         sppe (dict): Config of a :class:`TopdownPoseEstimator`. Its
@@ -81,26 +73,19 @@ class ParallelSPPE(TopdownPoseEstimator):
         **overrides: Other settings of a :class:`TopdownPoseEstimator`, in
             the place of the SPPE's.
 
-    Raises:
-        ValueError: If ``sppe``, ``sstn`` and ``parallel`` don't fit one
-            another.
-
     Example:
+        >>> sstn = dict(type='SSTNHead', in_channels=1280, pool_size=(3, 4))
         >>> model = dict(
         ...     type='ParallelSPPE',
         ...     sppe=plain_model,  # the `model` of any top-down config
         ...     localizer=dict(type='MobileNetV2', out_indices=(7,)),
         ...     localizer_size=(96, 128),
-        ...     sstn=dict(
-        ...         type='SSTNHead', in_channels=1280, transform='scale_shift'
-        ...     ),
+        ...     sstn=dict(**sstn, transform='scale_shift'),
         ...     parallel=dict(),
         ... )
 
-    Note:
-        mmpose's ``init_model`` looks for ``model.backbone`` in the config
-        unless it is given options: ``init_model(config, checkpoint,
-        cfg_options={})``.
+    mmpose's ``init_model`` looks for ``model.backbone`` in the config unless
+    it is given options: ``init_model(config, checkpoint, cfg_options={})``.
 
     .. _`RMPE`: https://arxiv.org/abs/1612.00137
     """
@@ -124,29 +109,26 @@ class ParallelSPPE(TopdownPoseEstimator):
             sppe.pop(key, None)
         for name, cfg in (('train_cfg', train_cfg), ('test_cfg', test_cfg)):
             sppe[name] = {**(sppe.get(name) or {}), **(cfg or {})}
-        check_sdtn_mode(sppe['test_cfg'])
+        heads.check_sdtn_mode(sppe['test_cfg'])
         super().__init__(**sppe)
         self.localizer = MODELS.build(localizer)
         self.sstn = MODELS.build(sstn)
-        if self.sstn.head is not None:
+        head = heads.keypoint_head(self.head)
+        if self.sstn.head is not None or isinstance(head, SSTNHead):
             raise ValueError(
-                'sstn: at the image level SSTNHead takes no inner `head`; '
-                "the SPPE's own head is used"
+                'at the image level there is one transformer: neither takes '
+                'sstn=SSTNHead(...) an inner `head`, nor is the head of the '
+                'sppe an SSTNHead'
             )
-        if isinstance(keypoint_head(self.head), SSTNHead):
-            raise ValueError(
-                'sppe: its head is an SSTNHead, whose transformer would be a '
-                'second one: give the SPPE the head that is within it'
-            )
-        check_transform(self.head, self.sstn.transform)
+        heads.check_transform(head, self.sstn.transform)
         self.localizer_size = localizer_size
-        self.frame = CropFrame.of_decoder(keypoint_head(self.head).decoder)
-        check_preprocessing(
-            (parallel or {}).get('sppe'), sppe.get('data_preprocessor')
-        )
-        self.parallel = (
-            None if parallel is None else ParallelBranch(**parallel)
-        )
+        self.frame = CropFrame.of_decoder(head.decoder)
+        self.parallel = None
+        if parallel is not None:
+            self.parallel = ParallelBranch(**parallel)
+            check_preprocessing(
+                self.parallel.sppe or {}, sppe.get('data_preprocessor')
+            )
         self._register_state_dict_hook(_add_branch)
         self._register_load_state_dict_pre_hook(self._take_parallel)
         if localizer_from_backbone:
@@ -190,8 +172,8 @@ class ParallelSPPE(TopdownPoseEstimator):
         theta = self.sstn.guard(self.regress_theta(inputs))
         warped = self.stn(inputs, theta)
         feats = self.extract_feat(warped)
-        outputs = forward_in_crop(self.head, feats, theta, self.frame)
-        losses = head_on_outputs(self.head).loss(
+        outputs = heads.forward_in_crop(self.head, feats, theta, self.frame)
+        losses = heads.head_on_outputs(self.head).loss(
             outputs, data_samples, train_cfg=self.train_cfg
         )
         if self.with_parallel:
@@ -210,7 +192,7 @@ class ParallelSPPE(TopdownPoseEstimator):
             self.extract_feat(self.stn(x, t))
             for x, t in zip(views, thetas, strict=False)
         ]
-        preds = predict_in_crop(
+        preds = heads.predict_in_crop(
             self.head,
             feats if len(views) == 2 else feats[0],
             data_samples,
@@ -229,7 +211,7 @@ class ParallelSPPE(TopdownPoseEstimator):
         """Return the head's outputs in the crop's frame."""
         theta = self.sstn.guard(self.regress_theta(inputs), warn=False)
         feats = self.extract_feat(self.stn(inputs, theta))
-        return forward_in_crop(self.head, feats, theta, self.frame)
+        return heads.forward_in_crop(self.head, feats, theta, self.frame)
 
     def _apply(self, fn: Callable, recurse: bool = True) -> 'ParallelSPPE':
         """Move or cast the model, and the twin with it."""

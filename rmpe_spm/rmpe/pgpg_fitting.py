@@ -12,22 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from .atoms import align_pose, cluster_poses, look_up_atoms, torso_joints
 from .pgpg_matching import MatchedPeople
-from .pgpg_model import (
-    NearestAtom,
-    OffsetModel,
-    PeopleGroup,
-    ProposalModel,
-    SideMixture,
-    align_pose,
-    torso_joints,
-)
+from .pgpg_model import OffsetModel, PeopleGroup, ProposalModel, SideMixture
 
 # A hundredth of the box's side, squared. Sides that lie on the image's border
 # agree exactly; a mixture without this floor would spend its components on
 # them, and clipping to the image brings them back anyway.
 MIN_VARIANCE = 1e-4
-MAX_ROUNDS = 100
 MIN_MATCHES_IN_ALL = 10
 NUM_FOLDS = 5
 
@@ -109,7 +101,7 @@ def fit_proposal_model(
     def cluster(number: int) -> tuple[np.ndarray, np.ndarray]:
         atoms = cluster_poses(aligned, visible, number, settings.seed)
         labels = np.full(len(poses), NO_TORSO)
-        labels[has_torso] = _look_up(aligned, visible, atoms)
+        labels[has_torso] = look_up_atoms(aligned, visible, atoms)
         return atoms, labels
 
     selection: dict[str, Any] = {'criterion': 'given'}
@@ -147,66 +139,6 @@ def fit_proposal_model(
         no_torso=group(NO_TORSO),
         everybody=group(EVERYBODY),
         atom_selection=selection,
-    )
-
-
-def cluster_poses(
-    aligned: np.ndarray, visible: np.ndarray, num_atoms: int, seed: int
-) -> np.ndarray:
-    """Find the atoms: k-means over poses with missing joints.
-
-    scikit-learn's k-means on poses whose missing joints are the mean ones
-    gives the start. Then the missing joints are those of the pose's own
-    cluster, until no pose changes its cluster or a hundred rounds are over:
-    a pose belongs to the atom that is nearest over its visible joints, as at
-    the look-up in training, and an atom's joint is the mean over the poses
-    that show it.
-
-    Args:
-        aligned (np.ndarray): The aligned poses (N, K, 2), 0 where missing.
-        visible (np.ndarray): Which joints are annotated (N, K), bool.
-        num_atoms (int): A, at most N.
-        seed (int): The seed of k-means.
-
-    Returns:
-        np.ndarray: The atoms (A, K, 2), the most frequent first.
-    """
-    from sklearn.cluster import KMeans
-
-    mean = _joint_means(aligned, visible, np.zeros(aligned.shape[1:]))
-    filled = np.where(visible[..., None], aligned, mean)
-    kmeans = KMeans(num_atoms, n_init=4, random_state=seed)
-    labels = kmeans.fit_predict(filled.reshape(len(filled), -1))
-    for _ in range(MAX_ROUNDS):
-        atoms = np.stack(
-            [
-                _joint_means(aligned[own], visible[own], mean)
-                for own in (labels == index for index in range(num_atoms))
-            ]
-        )
-        new_labels = _look_up(aligned, visible, atoms)
-        if np.array_equal(labels, new_labels):
-            break
-        labels = new_labels
-    counts = np.bincount(labels, minlength=num_atoms)
-    return atoms[np.argsort(-counts, kind='stable')]
-
-
-def _joint_means(
-    aligned: np.ndarray, visible: np.ndarray, default: np.ndarray
-) -> np.ndarray:
-    counts = visible.sum(axis=0)[:, None]
-    return np.where(
-        counts > 0, aligned.sum(axis=0) / np.maximum(counts, 1), default
-    )
-
-
-def _look_up(
-    aligned: np.ndarray, visible: np.ndarray, atoms: np.ndarray
-) -> np.ndarray:
-    lookup = NearestAtom(atoms)
-    return np.array(
-        [lookup(p, v) for p, v in zip(aligned, visible, strict=True)], int
     )
 
 

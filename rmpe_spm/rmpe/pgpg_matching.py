@@ -4,7 +4,7 @@ The boxes of both are clipped to the image as mmpose's data sets clip them;
 :mod:`.pgpg_fitting` fits the offsets between them.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,23 +16,13 @@ from .proposals import bbox_offsets, is_usable_bbox
 
 @dataclass
 class MatchedPeople:
-    """N annotated people and the offsets of their detected boxes.
+    """N annotated people and the offsets of their detected boxes."""
 
-    Args:
-        keypoint_names (list): The names of the K joints.
-        keypoints (np.ndarray): The keypoints (N, K, 2) in pixels.
-        visible (np.ndarray): Which are annotated (N, K), bool.
-        offsets (np.ndarray): The offsets (N, 4) of the matched detection's
-            sides, NaN without a match.
-        counts (dict): How many images, people and detections there were, and
-            why some were left out.
-    """
-
-    keypoint_names: list[str]
-    keypoints: np.ndarray
-    visible: np.ndarray
-    offsets: np.ndarray
-    counts: dict[str, int] = field(default_factory=dict)
+    keypoint_names: list[str]  # of the K joints
+    keypoints: np.ndarray  # (N, K, 2), in pixels
+    visible: np.ndarray  # (N, K), bool: which are annotated
+    offsets: np.ndarray  # (N, 4), of the matched detection, else NaN
+    counts: dict[str, int] = field(default_factory=dict)  # and left out why
 
 
 def match_people(
@@ -70,16 +60,10 @@ def match_people(
         is_person = annotation['category_id'] == category_id
         if is_person and not annotation.get('iscrowd', 0):
             people.get(annotation['image_id'], []).append(annotation)
-    counts = dict(
+    counts = Counter(
         images=len(sizes),
         people=sum(map(len, people.values())),
-        people_without_keypoints=0,
-        people_with_unusable_boxes=0,
         detections=len(detections),
-        detections_of_unlisted_images=0,
-        detections_of_other_categories=0,
-        detections_below_score=0,
-        detections_with_unusable_boxes=0,
         matched_people=0,
     )
     detected = _group_detections(
@@ -92,7 +76,8 @@ def match_people(
             box = clip_to_image(person['bbox'], sizes[image_id])
             if is_usable_bbox(box, sizes[image_id]):
                 usable.append((person, box))
-        counts['people_with_unusable_boxes'] += len(members) - len(usable)
+            else:
+                counts['people_with_unusable_boxes'] += 1
         boxes_and_scores = np.array(detected[image_id]).reshape(-1, 5)
         matches = match_detections(
             np.array([box for _, box in usable]).reshape(-1, 4),
@@ -123,7 +108,7 @@ def match_people(
         keypoints=np.array(keypoints).reshape(-1, len(names), 2),
         visible=np.array(visible, dtype=bool).reshape(-1, len(names)),
         offsets=np.array(offsets).reshape(-1, 4),
-        counts=counts,
+        counts=dict(counts),
     )
 
 
@@ -144,7 +129,7 @@ def _group_detections(
     category_id: int,
     sizes: dict,
     score_thr: float,
-    counts: dict[str, int],
+    counts: Counter,
 ) -> dict[int, list]:
     """Boxes (xyxy, clipped) and score of each image; counts the rest."""
     if not isinstance(detections, list):
@@ -210,7 +195,7 @@ def match_detections(
         min_iou (float): The smallest IoU of a match. Defaults to 0.5.
 
     Returns:
-        np.ndarray: The index (N,) of each annotated box's detection, or -1.
+        np.ndarray: Each annotated box's detection (N,), -1 for none.
     """
     matches = np.full(len(bboxes_xyxy), -1)
     if not len(bboxes_xyxy) or not len(detections_xyxy):

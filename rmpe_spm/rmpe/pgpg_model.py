@@ -1,127 +1,40 @@
-r"""The fitted model of PGPG: how a detector's boxes lie around which pose.
+r"""The fitted model of PGPG and its file.
 
-The paper's :math:`P(\delta B | atom(P))` (section 3.3): an annotated pose
-is aligned by its torso and looked up among *atoms*, the atomic poses, and each
-atom has a distribution of the *offsets* of the four sides of a detected box
-from the annotated one. Boxes that are drawn from it are *proposals*
-(:mod:`.proposals`). Its file is :mod:`.pgpg_model_file`.
+The paper's :math:`P(\delta B | atom(P))` (section 3.3): an annotated pose is
+looked up among *atoms* (:mod:`.atoms`), and each atom has a distribution of
+the *offsets* of the four sides of a detected box from the annotated one.
+Boxes that are drawn from it are *proposals* (:mod:`.proposals`).
+
+The file is JSON (``tools/fit_pgpg.py`` writes it)::
+
+    format          'rmpe_spm.pgpg'
+    version         1
+    keypoint_names  names of the K joints, in the data set's order
+    atoms           [{pose, num_people, num_matches, offsets}]
+    no_torso        {num_people, num_matches, offsets}
+    global          {num_people, num_matches, offsets}: everybody
+    atom_selection  how the number of atoms was chosen
+    provenance      data, hashes, command, date, counts, versions
+
+with the fields of the classes below; a ``pose`` is (K, 2).
 """
 
 import bisect
 import itertools
+import json
 import math
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-# A torso seen from its end has hardly any length in the image; the pose
-# divided by it would be noise.
-MIN_TORSO_TO_EXTENT = 0.1
+from .atoms import NearestAtom, align_pose, torso_joints
 
-
-def torso_joints(
-    keypoint_names: list[str],
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Find the indices of the shoulders and of the hips by the joints' names.
-
-    Raises:
-        ValueError: If ``left_shoulder``, ``right_shoulder``, ``left_hip`` or
-            ``right_hip`` is missing.
-    """
-    indices = []
-    for part in ('shoulder', 'hip'):
-        names = [f'left_{part}', f'right_{part}']
-        missing = [name for name in names if name not in keypoint_names]
-        if missing:
-            raise ValueError(
-                f'The joints {list(keypoint_names)} have no {missing[0]!r}: '
-                'poses are aligned by their torso, which needs both '
-                'shoulders and both hips among the names.'
-            )
-        indices.append(tuple(keypoint_names.index(name) for name in names))
-    return indices[0], indices[1]
-
-
-def align_pose(
-    keypoints: np.ndarray,
-    visible: np.ndarray,
-    shoulders: tuple[int, ...],
-    hips: tuple[int, ...],
-) -> np.ndarray | None:
-    """Align a pose by its torso.
-
-    .. math:: p'_k = (p_k - (s + h) / 2) / |s - h|
-
-    with :math:`s` the mean of the visible shoulders and :math:`h` that of
-    the visible hips; one of each is enough. The result does not change when
-    the pose is moved or scaled.
-
-    Args:
-        keypoints (np.ndarray): The keypoints (K, 2) in pixels.
-        visible (np.ndarray): Which are annotated (K,), bool; their keypoints
-            are finite.
-        shoulders (tuple): The indices of the shoulders.
-        hips (tuple): The indices of the hips.
-
-    Returns:
-        np.ndarray | None: The pose (K, 2) in units of the torso's length, 0
-        where not visible. None without a visible shoulder or hip, or where
-        the torso is shorter than 0.1 of the longer side of the visible
-        joints' extent.
-    """
-    # Plain floats: a training pipeline does this once a sample, and on 17
-    # points arrays take four times as long.
-    points = keypoints.tolist()
-    shown = visible.tolist()
-    upper = [points[k] for k in shoulders if shown[k]]
-    lower = [points[k] for k in hips if shown[k]]
-    if not upper or not lower:
-        return None
-    upper_x = sum([x for x, _ in upper]) / len(upper)
-    upper_y = sum([y for _, y in upper]) / len(upper)
-    lower_x = sum([x for x, _ in lower]) / len(lower)
-    lower_y = sum([y for _, y in lower]) / len(lower)
-    length = math.hypot(upper_x - lower_x, upper_y - lower_y)
-    xs, ys = zip(*itertools.compress(points, shown), strict=True)
-    extent = max(max(xs) - min(xs), max(ys) - min(ys))
-    if length <= 0 or length < MIN_TORSO_TO_EXTENT * extent:
-        return None
-    middle_x, middle_y = (upper_x + lower_x) / 2, (upper_y + lower_y) / 2
-    flat = []
-    for (x, y), show in zip(points, shown, strict=True):
-        if show:
-            flat += (x - middle_x) / length, (y - middle_y) / length
-        else:
-            flat += 0.0, 0.0
-    return np.array(flat).reshape(-1, 2)
-
-
-class NearestAtom:
-    """Look up the atom nearest to an aligned pose, of atoms (A, K, 2)."""
-
-    def __init__(self, atoms: np.ndarray) -> None:
-        atoms = np.asarray(atoms, dtype=np.float64)
-        self._flat = 2 * atoms.reshape(len(atoms), -1)
-        self._squares = np.square(atoms).sum(axis=2)
-
-    def __call__(self, aligned: np.ndarray, visible: np.ndarray) -> int:
-        """Return the index of the atom nearest over the visible joints.
-
-        By the sum of squared distances to an aligned pose (K, 2), which is 0
-        where not visible (K,); the first one of equals.
-        """
-        # |p - a|^2 without |p|^2, which is the same for every atom.
-        shown = visible.astype(np.float64)
-        distances = self._squares @ shown - self._flat @ aligned.ravel()
-        return int(distances.argmin())
-
-
-def _check_numbers(values: Any, shape: tuple[int, ...]) -> None:
-    array = np.array(values, dtype=np.float64)
-    if array.shape != shape or not np.isfinite(array).all():
-        raise ValueError(f'{values} are no finite numbers of shape {shape}')
+FORMAT = 'rmpe_spm.pgpg'
+VERSION = 1
 
 
 @dataclass
@@ -249,3 +162,119 @@ class ProposalModel:
         index = self.atom_index(keypoints, visible)
         group = self.no_torso if index is None else self.atom_groups[index]
         return group.offsets or self.everybody.offsets
+
+
+def _check_numbers(values: Any, shape: tuple[int, ...]) -> None:
+    array = np.array(values, dtype=np.float64)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f'{values} are no finite numbers of shape {shape}')
+
+
+def save_proposal_model(model: ProposalModel, path: str | Path) -> None:
+    """Write the model's file; its folder is made."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(proposal_model_to_dict(model), indent=1)
+    # The innermost lists on one line each.
+    text = re.sub(
+        r'\[[^\[\]{}"]*\]',
+        lambda match: ' '.join(match.group().split()),
+        text,
+    )
+    path.write_text(text + '\n', encoding='utf-8')
+
+
+def load_proposal_model(path: str | Path) -> ProposalModel:
+    """Read and check a model's file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not a fitted model or is damaged; the
+            message names the file and the entry.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'There is no fitted PGPG model {str(path)!r}. Make one from '
+            "a detector's results with tools/fit_pgpg.py."
+        )
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        return proposal_model_from_dict(content)
+    except ValueError as error:
+        raise ValueError(
+            f'{path}: not a fitted PGPG model: {error}; write it anew with '
+            'tools/fit_pgpg.py'
+        ) from error
+
+
+def proposal_model_to_dict(model: ProposalModel) -> dict[str, Any]:
+    """Return the content of the model's file, for ``json.dump``."""
+    return {
+        'format': FORMAT,
+        'version': VERSION,
+        'keypoint_names': list(model.keypoint_names),
+        'atoms': [
+            _rounded({'pose': pose.tolist(), **asdict(group)})
+            for pose, group in zip(model.atoms, model.atom_groups, strict=True)
+        ],
+        'no_torso': _rounded(asdict(model.no_torso)),
+        'global': _rounded(asdict(model.everybody)),
+        'atom_selection': model.atom_selection,
+        'provenance': model.provenance,
+    }
+
+
+def _rounded(content: Any) -> Any:
+    """Round far below what is known of an offset: a tenth of the size."""
+    if isinstance(content, dict):
+        return {key: _rounded(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return list(map(_rounded, content))
+    return round(content, 7) if isinstance(content, float) else content
+
+
+def proposal_model_from_dict(content: dict[str, Any]) -> ProposalModel:
+    """Make the model from the content of its file.
+
+    Raises:
+        ValueError: If an entry is missing or wrong; the message names it.
+    """
+    if not isinstance(content, dict) or content.get('format') != FORMAT:
+        raise ValueError(f"'format' is not {FORMAT!r}")
+    if content.get('version') != VERSION:
+        raise ValueError(
+            f"'version' is {content.get('version')!r}, this package "
+            f'reads {VERSION}'
+        )
+    where = 'the file'
+    try:
+        groups, poses = [], []
+        for index, atom in enumerate(content['atoms']):
+            where = f"'atoms'[{index}]"
+            poses.append(np.array(atom['pose'], dtype=np.float64))
+            groups.append(_read_group(atom))
+        others = []
+        for where in ('no_torso', 'global'):
+            others.append(_read_group(content[where]))
+        where = 'the file'
+        return ProposalModel(
+            content['keypoint_names'],
+            np.stack(poses),
+            groups,
+            *others,
+            atom_selection=content.get('atom_selection', {}),
+            provenance=content.get('provenance', {}),
+        )
+    except KeyError as error:
+        raise ValueError(f'{where} has no entry {error}') from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{where}: {error}') from error
+
+
+def _read_group(content: dict[str, Any]) -> PeopleGroup:
+    offsets = content['offsets']
+    if offsets is not None:
+        mixtures = [SideMixture(**side) for side in offsets['mixtures']]
+        offsets = OffsetModel(offsets['mean'], offsets['std'], mixtures)
+    return PeopleGroup(content['num_people'], content['num_matches'], offsets)

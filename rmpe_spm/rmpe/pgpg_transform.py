@@ -9,8 +9,7 @@ from mmcv.transforms.utils import cache_randomness
 from mmpose.registry import TRANSFORMS
 
 from ..poses import visibility_flags
-from .pgpg_model import OffsetModel
-from .pgpg_model_file import load_proposal_model
+from .pgpg_model import OffsetModel, load_proposal_model
 from .proposals import (
     Box,
     bbox_iou,
@@ -58,9 +57,7 @@ class PGPGTransform(BaseTransform):
       ``min_iou``; after 20 draws the annotated box stays
 
     A random patch is a part of the annotated box with its aspect ratio and
-    0.7 to 1 of its size. ``'gaussian_atomic'`` applies offsets and patches to
-    the annotated box itself, where the authors' release applies them to the
-    box extended by 30%. The box is then moved into the image (``[0, w - 1]
+    0.7 to 1 of its size. The box is then moved into the image (``[0, w - 1]
     x [0, h - 1]``, as mmpose's data sets clip it) and given at least
     ``min_side`` pixels a side.
 
@@ -106,10 +103,6 @@ class PGPGTransform(BaseTransform):
             0.3.
         min_iou (float): The smallest IoU of 'jitter'. Defaults to 0.5.
 
-    Raises:
-        ValueError: If an option is out of range, or ``model`` doesn't go
-            with ``mode``.
-
     Example:
         >>> np.random.seed(0)
         >>> transform = PGPGTransform('global_gaussian')
@@ -152,9 +145,9 @@ class PGPGTransform(BaseTransform):
         self.mode = mode
         self.model = model
         self.prob = prob
-        self.patch_prob = (
-            PATCH_PROBS[mode] if patch_prob is None else (patch_prob)
-        )
+        if patch_prob is None:
+            patch_prob = PATCH_PROBS[mode]
+        self.patch_prob = patch_prob
         self.min_side = min_side
         self.jitter_range = jitter_range
         self.min_iou = min_iou

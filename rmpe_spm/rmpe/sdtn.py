@@ -43,8 +43,7 @@ class CropFrame:
         offsets (bool): Whether maps come in threes: score, x and y offset
             (UDP's ``'combined'`` heatmaps). Defaults to False.
         half_cell (bool): Whether a cell stands for its middle, as in
-            MegviiHeatmap: cell u for the pixel ``(u + 0.5) * w / W``.
-            Defaults to False.
+            MegviiHeatmap. Defaults to False.
     """
 
     size: tuple[int, int]
@@ -112,20 +111,18 @@ def sdtn_outputs(outputs: Any, theta: Tensor, frame: CropFrame) -> Any:
             return _sdtn_heatmaps(outputs, theta, frame)
         if outputs.dim() == 3 and outputs.shape[-1] in (2, 4):
             return _sdtn_coordinates(outputs, theta, frame)
-        raise TypeError(
-            'the SDTN takes heatmaps (B, K, H, W), coordinates (B, K, 2 or '
-            f'4) or a pair of SimCC vectors, got {tuple(outputs.shape)}'
-        )
-    if not isinstance(outputs, (tuple, list)):
-        raise TypeError(
-            f'the SDTN cannot transform outputs of {type(outputs).__name__}'
-        )
-    if len(outputs) == 2 and all(
-        isinstance(o, Tensor) and o.dim() == 3 and o.shape[-1] > 4
-        for o in outputs
-    ):
-        return sdtn_vectors(outputs, theta, frame)
-    return type(outputs)(sdtn_outputs(o, theta, frame) for o in outputs)
+    elif isinstance(outputs, (tuple, list)):
+        if len(outputs) == 2 and all(
+            isinstance(o, Tensor) and o.dim() == 3 and o.shape[-1] > 4
+            for o in outputs
+        ):
+            return sdtn_vectors(outputs, theta, frame)
+        return type(outputs)(sdtn_outputs(o, theta, frame) for o in outputs)
+    raise TypeError(
+        'the SDTN takes heatmaps (B, K, H, W), coordinates (B, K, 2 or 4) and '
+        'pairs of SimCC vectors, but the head gives a '
+        f'{type(outputs).__name__} {tuple(getattr(outputs, "shape", ()))}'
+    )
 
 
 def at_least_float32(outputs: Any) -> Any:
@@ -187,9 +184,6 @@ def sdtn_keypoints(
             pixel.
         theta_px (np.ndarray): One transform ``(2, 3)`` in pixels.
         frame (CropFrame): The crop.
-
-    Returns:
-        np.ndarray: Keypoints of the same shape and dtype.
     """
     size = np.asarray(frame.size, dtype=np.float64)
     scale = size / np.maximum(size - 1, 1) if frame.udp else np.ones(2)

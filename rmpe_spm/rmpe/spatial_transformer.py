@@ -19,13 +19,7 @@ from .theta import as_geometry
 def transform_points(theta: Tensor, points: Tensor) -> Tensor:
     """Apply transforms to points: of the STN's crop, to points of the crop.
 
-    Args:
-        theta (Tensor): Transforms ``(B, 2, 3)``.
-        points (Tensor): Points ``(B, ..., 2)``, coordinates ``(x, y)`` in
-            the units of theta.
-
-    Returns:
-        Tensor: Points ``(B, ..., 2)``.
+    ``theta`` is ``(B, 2, 3)``, ``points`` are ``(B, ..., 2)`` in its units.
     """
     theta, points = as_geometry(theta), as_geometry(points)
     shape = (theta.shape[0],) + (1,) * (points.dim() - 2) + (2, 3)
@@ -40,14 +34,12 @@ def warp(images: Tensor, theta: Tensor, fill: Tensor | None = None) -> Tensor:
     gamma, its inverse.
 
     Args:
-        images (Tensor): Images or maps ``(B, C, H, W)``.
+        images (Tensor): Images or maps ``(B, C, H, W)``; the result has
+            their size and dtype.
         theta (Tensor): Transforms ``(B, 2, 3)`` in the normalised units of
             the images.
         fill (Tensor, optional): Values ``(C,)`` outside the images; None
             means zero. Defaults to None.
-
-    Returns:
-        Tensor: Warped images ``(B, C, H, W)`` in the images' dtype.
     """
     dtype = images.dtype
     if images.shape[0] == 0:

@@ -9,14 +9,7 @@ from mmpose.registry import MODELS
 from mmpose.utils.typing import Predictions, SampleList
 from torch import Tensor, nn
 
-from .heads import (
-    check_sdtn_mode,
-    check_transform,
-    forward_in_crop,
-    head_on_outputs,
-    keypoint_head,
-    predict_in_crop,
-)
+from . import heads
 from .sdtn import CropFrame
 from .spatial_transformer import warp
 from .theta import (
@@ -42,11 +35,10 @@ class SSTNHead(BaseHead):
       feature maps, the inner head predicts from them, and the SDTN brings
       its outputs back. A plain model's checkpoint loads as it is.
 
-    Convention:
-        theta maps target (the STN's frame) to source (the crop), acts on
-        ``(x, y, 1)``, in normalised units with ``align_corners=True``. A
-        theta that cannot be inverted is replaced by the identity, with one
-        warning.
+    theta maps target (the STN's frame) to source (the crop), acts on
+    ``(x, y, 1)``, in normalised units with ``align_corners=True``
+    (:mod:`.theta`). One that cannot be inverted is replaced by the identity,
+    with one warning.
 
     Args:
         in_channels (int): Channels of the last feature map.
@@ -67,17 +59,12 @@ class SSTNHead(BaseHead):
             transform that the clean box asks for
             (:class:`GenerateCenterTarget`). It is not in the paper, which
             has theta learnt from the pose alone. Defaults to None.
-        init_cfg (dict, optional): Initialisation of the neck and the inner
-            head. Defaults to None.
+        init_cfg (dict, optional): Of neck and head. Defaults to None.
 
     Example:
-        Any top-down config at the feature level::
-
-            model = dict(head=dict(
-                _delete_=True,
-                type='SSTNHead',
-                in_channels=32,
-                head=_base_.model.head))
+        >>> head = dict(
+        ...     type='SSTNHead', in_channels=32, head=head_of_any_config
+        ... )
 
     .. _`RMPE`: https://arxiv.org/abs/1612.00137
     """
@@ -98,26 +85,23 @@ class SSTNHead(BaseHead):
         self.transform = transform
         self.pool_size = tuple(pool_size)
         self._warned = False
-        self.register_buffer(
-            'identity', identity_params(transform), persistent=False
-        )
         channels = in_channels * self.pool_size[0] * self.pool_size[1]
-        self.theta_fc = nn.Linear(channels, self.identity.numel())
+        num_params = identity_params(transform).numel()
+        self.theta_fc = nn.Linear(channels, num_params)
         self._init_identity()
-        self.neck = None if neck is None else MODELS.build(neck)
-        self.head = None if head is None else MODELS.build(head)
-        self.theta_loss = None
-        if theta_loss is not None:
-            self.theta_loss = MODELS.build(theta_loss)
+        self.neck, self.head, self.theta_loss = (
+            None if config is None else MODELS.build(config)
+            for config in (neck, head, theta_loss)
+        )
         if self.head is not None:
             self.frame = CropFrame.of_decoder(self.decoder)
-            check_transform(self.head, transform)
+            heads.check_transform(self.head, transform)
             self._register_load_state_dict_pre_hook(self._load_plain_head)
 
     @property
     def decoder(self) -> Any:
         """The inner head's codec, None without an inner head."""
-        return getattr(keypoint_head(self.head), 'decoder', None)
+        return getattr(heads.keypoint_head(self.head), 'decoder', None)
 
     def init_weights(self) -> None:
         """Initialise the layers; theta begins at the identity."""
@@ -127,7 +111,7 @@ class SSTNHead(BaseHead):
     def _init_identity(self) -> None:
         nn.init.zeros_(self.theta_fc.weight)
         with torch.no_grad():
-            self.theta_fc.bias.copy_(self.identity)
+            self.theta_fc.bias.copy_(identity_params(self.transform))
 
     def regress_theta(self, feats: Any, size: tuple[int, int]) -> Tensor:
         """Regress theta ``(B, 2, 3)``, in float32, from features.
@@ -177,8 +161,8 @@ class SSTNHead(BaseHead):
             labels = sample.gt_instance_labels
             if 'center_theta' not in labels:
                 raise KeyError(
-                    'SSTNHead: theta_loss needs center_theta, which the '
-                    f'sample of {sample.get("img_path")} has not: put '
+                    f'SSTNHead: the sample of {sample.get("img_path")} has '
+                    'no center_theta, which theta_loss needs: put '
                     'GenerateCenterTarget between GenerateTarget and '
                     'PackPoseInputs'
                 )
@@ -234,7 +218,7 @@ class SSTNHead(BaseHead):
         """Return the inner head's outputs for feature maps, after the SDTN."""
         theta = self.guard(self._regress(feats), warn=False)
         feats = self._stn(feats, theta)
-        return forward_in_crop(self.head, feats, theta, self.frame)
+        return heads.forward_in_crop(self.head, feats, theta, self.frame)
 
     def loss(
         self,
@@ -245,8 +229,8 @@ class SSTNHead(BaseHead):
         """Return the inner head's losses in the crop's frame, and on theta."""
         theta = self.guard(self._regress(feats))
         feats = self._stn(feats, theta)
-        outputs = forward_in_crop(self.head, feats, theta, self.frame)
-        losses = head_on_outputs(self.head).loss(
+        outputs = heads.forward_in_crop(self.head, feats, theta, self.frame)
+        losses = heads.head_on_outputs(self.head).loss(
             outputs, batch_data_samples, train_cfg=train_cfg or {}
         )
         return {**losses, **self.loss_by_theta(theta, batch_data_samples)}
@@ -263,7 +247,7 @@ class SSTNHead(BaseHead):
         :class:`ParallelSPPE`.
         """
         test_cfg = test_cfg or {}
-        check_sdtn_mode(test_cfg)
+        heads.check_sdtn_mode(test_cfg)
         if test_cfg.get('flip_test', False):
             theta = self.test_theta(*map(self._regress, feats))
             thetas = theta, mirror_theta(theta)
@@ -271,7 +255,7 @@ class SSTNHead(BaseHead):
         else:
             theta = self.test_theta(self._regress(feats))
             feats = self._stn(feats, theta)
-        return predict_in_crop(
+        return heads.predict_in_crop(
             self.head, feats, batch_data_samples, test_cfg, theta, self.frame
         )
 

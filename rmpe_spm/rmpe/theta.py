@@ -73,9 +73,6 @@ def params_to_theta(
         transform (str): The parameterisation.
         size (tuple[int, int]): Size ``(w, h)`` of the crop in pixels.
 
-    Returns:
-        Tensor: theta ``(..., 2, 3)`` in normalised units.
-
     Example:
         >>> params = torch.tensor([0.5, 0.2, 0.0])
         >>> params_to_theta(params, 'scale_shift', (192, 256))
@@ -99,13 +96,10 @@ def params_to_theta(
 def guard_theta(theta: Tensor) -> tuple[Tensor, Tensor]:
     """Replace transforms that cannot be inverted by the identity.
 
-    Args:
-        theta (Tensor): Transforms ``(..., 2, 3)``.
-
     Returns:
-        tuple[Tensor, Tensor]: The transforms, finite and with a determinant
-        of at least 1e-4 in absolute value, and a mask ``(...)`` that is true
-        where theta was kept. No gradient flows where it was not.
+        tuple[Tensor, Tensor]: The transforms ``(..., 2, 3)``, finite and with
+        a determinant of at least 1e-4 in absolute value, and a mask ``(...)``
+        that is true where theta was kept. No gradient flows where it was not.
     """
     theta = as_geometry(theta)
     valid = (_determinant(theta).abs() >= MIN_DET) & theta.isfinite().all(
@@ -206,9 +200,6 @@ def theta_on_grid(
         cell_size (tuple[float, float]): Pixels from one cell to the next.
         first_cell (tuple[float, float]): The pixel that cell 0 stands for.
             Defaults to (0, 0).
-
-    Returns:
-        Tensor: Transforms ``(..., 2, 3)`` in the map's normalised units.
     """
     half = ((size[0] - 1) / 2, (size[1] - 1) / 2)
     half_map = tuple(

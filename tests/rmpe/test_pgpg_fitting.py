@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from pgpg_models import LYING, NAMES, SEEN, UPRIGHT
 
+from rmpe_spm.rmpe.atoms import cluster_poses
 from rmpe_spm.rmpe.pgpg_fitting import (
     FitSettings,
-    cluster_poses,
     fit_offsets,
     fit_proposal_model,
 )
@@ -15,7 +15,7 @@ from rmpe_spm.rmpe.pgpg_matching import (
     match_detections,
     match_people,
 )
-from rmpe_spm.rmpe.pgpg_model_file import proposal_model_to_dict
+from rmpe_spm.rmpe.pgpg_model import proposal_model_to_dict
 from rmpe_spm.rmpe.proposals import bbox_iou
 
 BENT = UPRIGHT * [[-1, 1]] + [[0.9, 0.8], [0, 0], [0, 0], [0, 0], [0, 0]]

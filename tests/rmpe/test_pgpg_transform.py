@@ -9,7 +9,7 @@ from mmcv.transforms.utils import cache_random_params
 from mmpose.registry import TRANSFORMS
 from pgpg_models import LYING, UPRIGHT, proposal_model
 
-from rmpe_spm.rmpe.pgpg_model_file import save_proposal_model
+from rmpe_spm.rmpe.pgpg_model import save_proposal_model
 from rmpe_spm.rmpe.pgpg_transform import PGPGTransform
 from rmpe_spm.rmpe.proposals import bbox_iou, bbox_offsets
 

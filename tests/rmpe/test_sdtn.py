@@ -202,7 +202,7 @@ def test_float32_under_autocast():
 
 def test_unknown_outputs_raise():
     frame = CropFrame(SIZE)
-    with pytest.raises(TypeError, match=r'got \(1, 5\)'):
+    with pytest.raises(TypeError, match=r'Tensor \(1, 5\)'):
         sdtn_outputs(torch.rand(1, 5), THETA, frame)
     with pytest.raises(TypeError, match='dict'):
         sdtn_outputs({}, THETA, frame)

@@ -7,7 +7,7 @@ import pytest
 from pgpg_models import NAMES
 from pgpg_models import UPRIGHT as POSE
 
-from rmpe_spm.rmpe.pgpg_model_file import load_proposal_model
+from rmpe_spm.rmpe.pgpg_model import load_proposal_model
 
 
 @pytest.fixture
