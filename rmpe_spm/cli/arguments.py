@@ -69,11 +69,7 @@ def _as_text(key: str, value: Any) -> str:
 
 
 def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of every tool that runs configs.
-
-    Args:
-        parser (argparse.ArgumentParser): Gets the arguments.
-    """
+    """Add the arguments of every tool that runs configs."""
     parser.add_argument('--work-dir', help='where logs and results go')
     parser.add_argument(
         '--cfg-options',
@@ -95,11 +91,7 @@ def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of mmpose's tools that train and test share.
-
-    Args:
-        parser (argparse.ArgumentParser): Gets the arguments.
-    """
+    """Add the arguments of mmpose's tools that train and test share."""
     add_launch_arguments(parser)
     parser.add_argument('--show-dir', help='where drawn predictions go')
     parser.add_argument(
@@ -120,17 +112,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_config_file(path: str | os.PathLike) -> Config:
-    """Read a config.
-
-    Args:
-        path (str | PathLike): The file.
-
-    Returns:
-        Config: The config.
-
-    Raises:
-        ConfigError: The file is missing or cannot be read.
-    """
+    """Read a config; a ConfigError says why it cannot be read."""
     if not Path(path).is_file():
         raise ConfigError(f'the config {path} does not exist')
     try:
@@ -144,20 +126,17 @@ def read_config_file(path: str | os.PathLike) -> Config:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Read the config and apply the shared arguments to it.
+    """Read the config and apply the arguments that all tools share to it.
 
     The working directory is the command line's, else the config's, else
-    ``work_dirs/`` and the config's name.
+    ``work_dirs/`` and the config's name. ``--cfg-options`` are applied by
+    :func:`apply_options`, after the tool's own arguments.
 
     Args:
         args (argparse.Namespace): Parsed arguments, with ``config``.
 
     Returns:
-        Config: The config. ``--cfg-options`` are applied by
-        :func:`apply_options`, after the tool's own arguments.
-
-    Raises:
-        ConfigError: The file is missing or cannot be read.
+        Config: The config.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config_file(args.config)
@@ -170,15 +149,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def apply_drawing(cfg: Config, args: argparse.Namespace) -> None:
-    """Turn the drawing of predictions on where it is asked for.
-
-    Args:
-        cfg (Config): Changed in place.
-        args (argparse.Namespace): Parsed arguments.
-
-    Raises:
-        ConfigError: The config has no hook that draws.
-    """
+    """Turn the drawing of predictions on where it is asked for."""
     if args.show or args.show_dir is not None:
         hook = require_hook(cfg, 'visualization', 'PoseVisualizationHook')
         hook.update(
@@ -192,19 +163,7 @@ def apply_drawing(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def require_hook(cfg: Config, name: str, kind: str) -> dict:
-    """Return one of the config's default hooks.
-
-    Args:
-        cfg (Config): The config.
-        name (str): The hook's key.
-        kind (str): The type to suggest where it is missing.
-
-    Returns:
-        dict: The hook's settings.
-
-    Raises:
-        ConfigError: The config has no such hook.
-    """
+    """Return a config's default hook, or suggest one of a kind."""
     hooks = cfg.get('default_hooks') or {}
     if name not in hooks:
         raise ConfigError(
@@ -269,11 +228,7 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def _replace(node: Any, change: Callable[[Any], Any]) -> Any:
-    """Put what ``change`` returns in the place of each part of a config.
-
-    It gets the outer parts before the inner ones; what takes the place of a
-    part is not searched.
-    """
+    """Put what ``change`` returns in the place of a part, or of its parts."""
     changed = change(node)
     if changed is not node:
         return changed
@@ -296,16 +251,7 @@ def _without_scope(node: dict) -> dict:
 def config_parts(
     node: object, where: str, *names: str
 ) -> Iterator[tuple[str, Mapping]]:
-    """Find a part of a config and those under some names in it.
-
-    Args:
-        node (object): The part: a dict, or a list of some.
-        where (str): Its key.
-        *names (str): Where further ones are in one, such as ``'datasets'``.
-
-    Yields:
-        tuple[str, Mapping]: The key and the dict of each.
-    """
+    """Yield a part of a config and those under some names in it, by key."""
     if isinstance(node, list | tuple):
         for index, inner in enumerate(node):
             yield from config_parts(inner, f'{where}.{index}', *names)
@@ -316,16 +262,7 @@ def config_parts(
 
 
 def is_a(kind: str | type, registry: Registry, base: type) -> bool:
-    """Whether a type in a config is a class, or one that is made of it.
-
-    Args:
-        kind (str | type): The type.
-        registry (Registry): Where it is found by its name.
-        base (type): The class.
-
-    Returns:
-        bool: Whether it is; False for a name that is not registered.
-    """
+    """Whether a type in a config is registered, and of a class."""
     kind = registry.get(kind) if isinstance(kind, str) else kind
     return isinstance(kind, type) and issubclass(kind, base)
 

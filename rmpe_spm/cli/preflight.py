@@ -6,9 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 from mmengine.config import Config
-from mmengine.dataset import BaseDataset
 from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -20,6 +18,7 @@ from mmpose.registry import DATASETS, METRICS, OPTIMIZERS
 from torch import Tensor, nn
 
 from ..coco.annotations import KeypointAnnotations
+from ..coco.loading import check_images
 from ..coco.metric import PoseNMSCocoMetric
 from ..coco.results import read_detections
 from ..errors import ConfigError
@@ -62,7 +61,7 @@ def build_runner(cfg: Config, mode: str) -> Runner:
     _check_keypoints(runner.model, data.num_keypoints)
     loop = runner.val_loop if mode == 'train' else runner.test_loop
     if loop is not None:
-        _check_images(loop.dataloader.dataset)
+        check_images(loop.dataloader.dataset)
     if mode == 'test':
         check_weights(runner.model, cfg.load_from)
     elif cfg.get('load_from') and not cfg.get('resume'):
@@ -78,7 +77,7 @@ class _Runner(Runner):
     def build_evaluator(self, evaluator: dict | list | Evaluator) -> Evaluator:
         for _, metric in config_parts(evaluator, '', 'metrics'):
             known = self.annotations.get(metric.get('ann_file'))
-            if known and is_a(metric['type'], METRICS, PoseNMSCocoMetric):
+            if known and is_a(metric.get('type'), METRICS, PoseNMSCocoMetric):
                 metric['ann_file'] = known
         return super().build_evaluator(evaluator)
 
@@ -93,12 +92,11 @@ class CheckedData:
         mode (str): ``'train'`` or ``'test'``.
 
     Attributes:
-        num_keypoints (int, optional): Keypoints of the skeleton that the
-            data sets of training (or of the test) share; None if they do not
-            tell.
+        num_keypoints (int, optional): Of the skeleton that the data sets of
+            training (or of the test) share; None if they do not tell.
         notes (list[str]): What training leaves out or repairs, a line each.
-        annotations (dict[str, KeypointAnnotations]): What the files of the
-            evaluators hold, by path.
+        annotations (dict[str, KeypointAnnotations]): What results are
+            compared with, by its path.
 
     Raises:
         ConfigError: Something is missing or malformed, has another skeleton,
@@ -107,16 +105,10 @@ class CheckedData:
     """
 
     def __init__(self, cfg: Config, mode: str) -> None:
-        self._files: dict[str, KeypointAnnotations] = {}
         self.notes: list[str] = []
         self.annotations: dict[str, KeypointAnnotations] = {}
+        self._files: dict[str, KeypointAnnotations] = {}
         part = 'val' if mode == 'train' else 'test'
-        key = f'{part}_evaluator'
-        metrics = dict(config_parts(cfg.get(key), key, 'metrics'))
-        # results for a server are compared with nothing
-        self._annotated = mode == 'train' or not (
-            metrics and all(m.get('format_only') for m in metrics.values())
-        )
         counts = {}
         for loader in dict.fromkeys([mode, part]):
             for where, dataset in _datasets(cfg, loader):
@@ -130,7 +122,8 @@ class CheckedData:
                 + ', '.join(f'{w} {n} keypoints' for w, n in counts.items())
             )
         self.num_keypoints = next(iter(counts.values()), None)
-        for where, metric in metrics.items():
+        key = f'{part}_evaluator'
+        for where, metric in config_parts(cfg.get(key), key, 'metrics'):
             with _blamed_on(f'{where}.ann_file'):
                 self._check_metric(metric)
 
@@ -142,18 +135,14 @@ class CheckedData:
     def _check_metric(self, metric: Mapping) -> None:
         """Check what the results are compared with."""
         path = metric.get('ann_file')
-        if not path:
-            return
-        _require_file(path)
-        if not is_a(metric['type'], METRICS, CocoMetric):
-            return
-        annotations = self.annotations[path] = self._read(path)
-        if not metric.get('format_only'):
-            annotations.require('categories')
-            annotations.check_evaluation(
-                use_area=metric.get('use_area', True),
-                iou_type=metric.get('iou_type', 'keypoints'),
-            )
+        if path and is_a(metric.get('type'), METRICS, CocoMetric):
+            annotations = self.annotations[path] = self._read(path)
+            if not metric.get('format_only'):
+                annotations.require('categories')
+                annotations.check_evaluation(
+                    use_area=metric.get('use_area', True),
+                    iou_type=metric.get('iou_type', 'keypoints'),
+                )
 
     def _check_dataset(
         self, where: str, dataset: Mapping, evaluated: bool
@@ -172,13 +161,14 @@ class CheckedData:
         annotations = None
         with _blamed_on(f'{where}.ann_file'):
             path = str(root / dataset.get('ann_file', ''))
-            _require_file(path)
+            if not Path(path).is_file():
+                raise FileNotFoundError(f'there is no file {path}')
             if all(
                 getattr(kind, name) is getattr(BaseCocoStyleDataset, name)
                 for name in ('_load_annotations', 'load_data_list')
             ):
                 annotations = self._read(path)
-                annotations.check_dataset(names, self._annotated)
+                annotations.check_dataset(names)
                 if not evaluated:
                     notes = annotations.training_notes()
                     self.notes += [n for n in notes if n not in self.notes]
@@ -198,23 +188,6 @@ class CheckedData:
                 with _blamed_on(f'{where}.pipeline.{index}.model'):
                     _check_proposals(transform.get('model'), names)
         return count
-
-
-def _check_images(dataset: BaseDataset) -> None:
-    """Check that the images that a test or validation reads are there."""
-    images = {}
-    for index in range(len(dataset)):
-        info = dataset.get_data_info(index)
-        images[info.get('img_path')] = info.get('img_id')
-    images.pop(None, None)
-    bad = [path for path in images if not cv2.haveImageReader(path)]
-    if bad:
-        state = 'is not an image' if Path(bad[0]).is_file() else 'is missing'
-        raise ConfigError(
-            f'image {bad[0]} (image id {images[bad[0]]}) {state}. This holds '
-            f'for {len(bad)} of the {len(images)} images that are evaluated: '
-            'restore them, or remove them from the annotation file'
-        )
 
 
 def _check_proposals(model: str | None, names: list[str]) -> None:
@@ -241,18 +214,11 @@ def _blamed_on(key: str) -> Iterator[None]:
         raise ConfigError(f'{key}: {error}') from None
 
 
-def _require_file(path: str) -> None:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'there is no file {path}')
-
-
 def _datasets(cfg: Config, part: str) -> Iterator[tuple[str, Mapping]]:
-    """Yield the data set of a loader and those within it, by key."""
-    key = f'{part}_dataloader'
-    loader = cfg.get(key) or {}
-    yield from config_parts(
-        loader.get('dataset'), f'{key}.dataset', 'dataset', 'datasets'
-    )
+    """Find the data set of a loader and those within it, by key."""
+    dataset = (cfg.get(f'{part}_dataloader') or {}).get('dataset')
+    key = f'{part}_dataloader.dataset'
+    return config_parts(dataset, key, 'dataset', 'datasets')
 
 
 def _check_optimizer(cfg: Config) -> None:
@@ -267,28 +233,31 @@ def _check_optimizer(cfg: Config) -> None:
 def _check_targets(cfg: Config) -> None:
     """Check that targets are made for the codec that reads predictions."""
     parts = config_parts(cfg.get('model'), 'model', 'sppe', 'head', 'pose_cfg')
-    decoders = [(k, p['decoder']) for k, p in parts if p.get('decoder')]
-    decoder_key, decoder = decoders[0] if decoders else ('', {})
+    decoders = [
+        (where, part['decoder'])
+        for where, part in parts
+        if isinstance(part.get('decoder'), Mapping)
+    ]
+    where, decoder = decoders[0] if decoders else ('', {})
+    read = {
+        name: (f'{where}.decoder.{name}', value)
+        for name, value in decoder.items()
+        if not name.startswith('decode_')
+    }
     for where, dataset in _datasets(cfg, 'train'):
-        size_key, size = '', None
+        seen = {}
         for index, transform in enumerate(dataset.get('pipeline') or ()):
             key = f'{where}.pipeline.{index}'
-            if transform.get('input_size') is not None:
-                size_key, size = f'{key}.input_size', transform['input_size']
+            size = transform.get('input_size')
+            if size is not None:
+                seen = {'input_size': (f'{key}.input_size', size)}
             encoder = transform.get('encoder')
             if not isinstance(encoder, Mapping):
                 continue  # no target, or several for heads of several codecs
-            others = {
-                name: (f'{decoder_key}.decoder.{name}', value)
-                for name, value in decoder.items()
-                if not name.startswith('decode_')
-            }
-            for name in encoder.keys() & others.keys():
-                made = f'{key}.encoder.{name}', encoder[name]
-                _require_equal(*made, *others[name])
-            if size is not None and 'input_size' in encoder:
-                made = f'{key}.encoder.input_size', encoder['input_size']
-                _require_equal(*made, size_key, size)
+            for known in (seen, read):
+                for name in encoder.keys() & known.keys():
+                    made = f'{key}.encoder.{name}', encoder[name]
+                    _require_equal(*made, *known[name])
 
 
 def _require_equal(key: str, value: Any, other_key: str, other: Any) -> None:
@@ -324,16 +293,16 @@ def _check_keypoints(model: nn.Module, num_keypoints: int | None) -> None:
 def check_weights(model: nn.Module, path: str) -> None:
     """Refuse a checkpoint of another model.
 
-    The SPPE of RMPE's first stage may be tested with the config of the
-    second, which the log says.
+    It must have all weights of backbone, neck and head, and none in another
+    shape. RMPE's second stage may be tested with the weights of its first,
+    which the log says.
 
     Args:
         model (nn.Module): The model.
         path (str): The checkpoint, of any of mmengine's backends.
 
     Raises:
-        ConfigError: The file holds no weights, lacks some of the model's
-            backbone, neck or head, or has some in other shapes.
+        ConfigError: It does not fit, or holds no weights.
     """
     own = getattr(model, 'module', model).state_dict()
     state = _read_weights(path)

@@ -93,9 +93,7 @@ class KeypointAnnotations:
                     f'{key!r}'
                 )
 
-    def check_dataset(
-        self, joint_names: Sequence[str], annotated: bool = True
-    ) -> None:
+    def check_dataset(self, joint_names: Sequence[str]) -> None:
         """Check that mmpose's data sets can load the file.
 
         Coordinates may be NaN: training leaves such people out or hides the
@@ -104,14 +102,12 @@ class KeypointAnnotations:
         Args:
             joint_names (Sequence[str]): Keypoints of the data set's skeleton,
                 in order.
-            annotated (bool): Whether there must be annotations, which a list
-                of a test server's images lacks. Defaults to True.
 
         Raises:
             ConfigError: A part is missing, or people have another skeleton
                 or another order of joints. The message names the first.
         """
-        self.require('categories', *(['annotations'] if annotated else []))
+        self.require('categories')
         self._check_joint_order(joint_names)
         for image in self.images:
             problem = _problem_of_image(image)
@@ -214,6 +210,7 @@ class KeypointAnnotations:
         Raises:
             ConfigError: Nobody has a visible keypoint.
         """
+        self.require('annotations')
         people = self.people
         if not any(map(has_visible_keypoint, people)):
             raise ConfigError(
@@ -283,23 +280,22 @@ def _check_ids(entry: Any, names: Sequence[str], where: str) -> None:
         raise ConfigError(f'{where} is {entry!r}, not an object')
     for name in names:
         if not isinstance(entry.get(name), int | str):
+            if 'image_id' in entry and name != 'image_id':
+                where += f' (image {entry["image_id"]})'
             raise ConfigError(
-                f'{where} (image {entry.get("image_id")}) has no {name} that '
-                f'is a number: {entry.get(name)!r}'
+                f'{where} has the {name} {entry.get(name)!r}, not a number'
             )
 
 
 def _problem_of_image(image: dict) -> str:
     """What keeps mmpose's data sets from an image, empty if nothing."""
-    if not isinstance(image.get('file_name'), str):
-        return f'has no text as file_name: {image.get("file_name")!r}'
+    name = image.get('file_name')
+    if not isinstance(name, str):
+        return f'has the file_name {name!r}, which is not a text'
     for key in ('width', 'height'):
         value = image.get(key)
         if not is_number(value) or value <= 0:
-            return (
-                f'({image["file_name"]}) has no number of pixels as {key}: '
-                f'{value!r}'
-            )
+            return f'({name}) has the {key} {value!r}, not a number of pixels'
     return ''
 
 
@@ -319,7 +315,7 @@ def _problem_of_person(
             'this file'
         )
     if not are_numbers(box, finite) or len(box) != 4:
-        return f'has no 4 {kind} (x, y, width, height) as bbox: {box}'
+        return f'has the bbox {box}, not 4 {kind} (x, y, width, height)'
     return ''
 
 
@@ -336,7 +332,7 @@ def _problem_of_area(person: dict, use_area: bool) -> str:
     area = person.get('area')
     if not is_number(area):
         return (
-            f'has no number as area: {area}. Add it, or evaluate with '
+            f'has the area {area}, not a number: add it, or evaluate with '
             "use_area=False, which takes 0.53 of the box's (as for CrowdPose "
             'and AIC)'
         )

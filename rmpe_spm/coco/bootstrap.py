@@ -9,19 +9,14 @@ from .ground_truth import NobodyToFind
 
 
 class ResampledScore(Protocol):
-    """A score that any resample of the images has.
-
-    Attributes:
-        image_ids (tuple): The I images.
-    """
+    """A score that any resample of the images ``image_ids`` (I,) has."""
 
     image_ids: tuple
 
     def ap(self, counts: np.ndarray | None = None) -> np.ndarray:
         """Scores (B,) with the images counted ``counts`` (B, I) times.
 
-        NaN where a resample has none. Without counts, that of all images
-        once, (1,).
+        NaN where a resample has none; without counts that of all images, (1,).
         """
 
 
@@ -89,12 +84,8 @@ def bootstrap_ap(
     counts = resample_counts(len(score.image_ids), num_resamples, rng)
     values = _defined(score.ap(counts))
     low, high = _quantiles(values, level)
-    return BootstrapInterval(
-        value=float(score.ap()[0]),
-        mean=float(values.mean()),
-        low=low,
-        high=high,
-    )
+    value = float(score.ap()[0])
+    return BootstrapInterval(value, float(values.mean()), low, high)
 
 
 def paired_bootstrap(
@@ -126,15 +117,11 @@ def paired_bootstrap(
         NobodyToFind: If no resample has a score.
     """
     if score.image_ids != other.image_ids:
-        here, there = set(score.image_ids), set(other.image_ids)
-        names = sorted(here ^ there, key=str)
+        names = sorted({*score.image_ids} ^ {*other.image_ids}, key=str)
+        how = f': image {names[0]} is in one of them only' if names else ''
         raise ValueError(
-            'the two results are not of the same images'
-            + (
-                f': image {names[0]} is in one of them only'
-                if names
-                else ', in the same order'
-            )
+            'the two results are not of the same images in the same order'
+            f'{how}'
         )
     counts = resample_counts(len(score.image_ids), num_resamples, rng)
     values = _defined(score.ap(counts) - other.ap(counts))
@@ -151,16 +138,7 @@ def paired_bootstrap(
 def resample_counts(
     num_images: int, num_resamples: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """How often each image is in each resample.
-
-    Args:
-        num_images (int): Number I of images, and of draws with replacement.
-        num_resamples (int): Number B.
-        rng (np.random.Generator): Where they come from.
-
-    Returns:
-        np.ndarray: Shape (B, I), int; every row's sum is I.
-    """
+    """How often each of I images is in each of B resamples, (B, I), int."""
     share = np.full(num_images, 1 / num_images)
     return rng.multinomial(num_images, share, size=num_resamples)
 

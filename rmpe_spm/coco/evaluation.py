@@ -112,7 +112,7 @@ def evaluate_keypoints(
     people = _select(annotations['annotations'], images, categories)
     people = [_person(*each, crowd, use_area) for each in people]
     poses = _select(results, images, categories)
-    poses = [_pose(*each) for each in poses if is_scored(each[2])]
+    poses = [_pose(*each) for each in poses if is_scored(each[1])]
     evaluator = _Evaluator(
         _dataset(people, images, categories),
         _dataset(poses, images, categories),
@@ -126,19 +126,18 @@ def evaluate_keypoints(
             stats += [_mean(values, area) for area in (1, 2)]
     if not crowd:
         return dict(zip(NAMES, stats, strict=True))
-    index = np.zeros(len(images))
+    parts = [[], [], []]
     for image in annotations['images']:
-        index[images[image['id']]] = image['crowdIndex']
-    for part in (
-        index < _MEDIUM,
-        (index >= _MEDIUM) & (index < _HARD),
-        index >= _HARD,
-    ):
-        if part.any():
-            precision, _ = evaluator.measure(part.nonzero()[0].tolist())
-            stats.append(round(float(precision[..., 0, :].mean()), 4))
-        else:
-            stats.append(-1.0)
+        index = image['crowdIndex']
+        parts[(index >= _MEDIUM) + (index >= _HARD)].append(
+            images[image['id']]
+        )
+    for part in parts:
+        ap = -1.0
+        if part:
+            precision, _ = evaluator.measure(part)
+            ap = round(float(precision[..., 0, :].mean()), 4)
+        stats.append(ap)
     return dict(zip(CROWD_NAMES, stats, strict=True))
 
 
@@ -156,11 +155,11 @@ class _Evaluator(COCOeval_faster):
 
     def measure(self, images: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Precision (10, 101, C, 3, 1) and recall (10, C, 3, 1)."""
-        self.params.imgIds = list(images)
+        self.params.imgIds = sorted(set(images))
         self.evaluate()
         self.accumulate()
-        return tuple(
-            np.asarray(self.eval[name]) for name in ('precision', 'recall')
+        return np.asarray(self.eval['precision']), np.asarray(
+            self.eval['recall']
         )
 
 
@@ -173,46 +172,43 @@ def _places(entries: list[dict]) -> dict:
 def _select(entries: list[dict], images: dict, categories: dict) -> list:
     """The entries of listed images and categories, with their places."""
     return [
-        (categories[entry['category_id']], images[entry['image_id']], entry)
+        (
+            dict(
+                category_id=categories[entry['category_id']],
+                image_id=images[entry['image_id']],
+                keypoints=entry['keypoints'],
+            ),
+            entry,
+        )
         for entry in entries
         if entry['image_id'] in images and entry['category_id'] in categories
     ]
 
 
-def _person(
-    category: int, image: int, entry: dict, crowd: bool, use_area: bool
-) -> dict:
+def _person(found: dict, entry: dict, crowd: bool, use_area: bool) -> dict:
     """What the evaluation needs of an annotation."""
     width, height = entry['bbox'][2:]
     if crowd:
-        number = entry['num_keypoints']
+        number = int(entry['num_keypoints'])
     else:
         number = sum(value > 0 for value in entry['keypoints'][2::3])
     return dict(
-        category_id=category,
-        image_id=image,
-        keypoints=entry['keypoints'],
+        found,
         bbox=entry['bbox'],
         area=entry['area'] if use_area else width * height * 0.53,
         iscrowd=int(entry.get('iscrowd', 0)),
-        num_keypoints=int(number),
+        num_keypoints=number,
     )
 
 
-def _pose(category: int, image: int, entry: dict) -> dict:
+def _pose(found: dict, entry: dict) -> dict:
     """What the evaluation needs of a result."""
     if entry.get('bbox'):
         width, height = entry['bbox'][2:]
     else:
         x, y = entry['keypoints'][0::3], entry['keypoints'][1::3]
         width, height = max(x) - min(x), max(y) - min(y)
-    return dict(
-        category_id=category,
-        image_id=image,
-        keypoints=entry['keypoints'],
-        area=width * height,
-        score=float(entry['score']),
-    )
+    return dict(found, area=width * height, score=float(entry['score']))
 
 
 def _dataset(entries: list[dict], images: dict, categories: dict) -> COCO:
@@ -234,18 +230,13 @@ def _oks_by_image(
     """OKS (D, G) by category and image, best pose first."""
     if not people or not poses:
         return {}
-    num_keypoints = len(sigmas)
-
-    def group(entries: list[dict]) -> np.ndarray:
-        keys = ('category_id', 'image_id')
-        return np.array([[entry[key] for key in keys] for entry in entries])
 
     def joints(entries: list[dict], order: np.ndarray) -> np.ndarray:
         values = [entries[place]['keypoints'] for place in order]
-        return np.array(values, float).reshape(-1, num_keypoints, 3)
+        return np.array(values, float).reshape(-1, len(sigmas), 3)
 
     groups, places = np.unique(
-        np.concatenate([group(people), group(poses)]),
+        [(each['category_id'], each['image_id']) for each in people + poses],
         axis=0,
         return_inverse=True,
     )

@@ -43,14 +43,12 @@ def match_by_other_joints(
 ) -> np.ndarray:
     r"""Match poses with annotated people, for each joint by all the others.
 
-    A pose and a person are as far apart as the means of their joints, in
-    units of :math:`\sqrt{area}`. Best score first, each pose takes the
-    nearest person that is still free and in reach. For the error of joint j
-    the means leave j out, so that no error of j, however large, decides
-    whether it is counted. Matching by OKS would count joints only where they
-    are good, and make a method with large errors look better.
-
-    Only joints that are labelled count, on both sides.
+    A pose and a person are as far apart as the means of their joints that are
+    labelled, in units of :math:`\sqrt{area}`. Best score first, each pose
+    takes the nearest person that is still free and in reach. For the error of
+    joint j the means leave j out, so that no error of j, however large,
+    decides whether it is counted. Matching by OKS would count joints only
+    where they are good, and make a method with large errors look better.
 
     Args:
         keypoints (np.ndarray): Poses (N, K, 2) in pixels.
@@ -66,9 +64,6 @@ def match_by_other_joints(
     labelled = truth.keypoints[..., 2] > 0
     num_people, num_joints = labelled.shape
     others = labelled.sum(1, keepdims=True) - labelled
-    usable = (others >= MIN_OTHER_JOINTS) & (truth.areas > 0)[:, None]
-    usable &= ~truth.ignored[:, None]
-
     offsets = keypoints[:, None] - truth.keypoints[None, ..., :2]
     offsets = np.where(labelled[..., None], offsets, 0.0)
     without = offsets.sum(2, keepdims=True) - offsets
@@ -76,7 +71,7 @@ def match_by_other_joints(
     with np.errstate(divide='ignore', invalid='ignore'):
         distances /= others * np.sqrt(truth.areas)[:, None]
     # (N, G, K), infinite where there is nothing to match
-    in_reach = usable & (distances <= max_distance)
+    in_reach = _can_be_matched(truth) & (distances <= max_distance)
     distances = np.where(in_reach, distances, np.inf)
 
     matches = np.full((num_joints, num_people), -1)
@@ -89,6 +84,14 @@ def match_by_other_joints(
         taken = np.isfinite(free[joints, nearest])
         matches[joints[taken], nearest[taken]] = index
     return matches
+
+
+def _can_be_matched(truth: ImageGroundTruth) -> np.ndarray:
+    """People that have enough joints beside each one, (G, K)."""
+    labelled = truth.keypoints[..., 2] > 0
+    others = labelled.sum(1, keepdims=True) - labelled
+    usable = (truth.areas > 0) & ~truth.ignored
+    return (others >= MIN_OTHER_JOINTS) & usable[:, None]
 
 
 def joint_errors(pose_set: PoseSet, max_distance: float = 0.5) -> JointErrors:
@@ -166,8 +169,7 @@ def group_joints(names: Sequence[str]) -> dict[str, list[int]]:
         names (Sequence[str]): The joints' names.
 
     Returns:
-        dict: Names without ``left_`` and ``right_``, in order, to the
-        indices of the joints.
+        dict: Names without ``left_`` and ``right_`` to the joints' indices.
     """
     groups = {}
     for index, name in enumerate(names):
@@ -241,14 +243,12 @@ def joint_pck(pose_set: PoseSet, threshold: float = 0.1) -> np.ndarray:
         np.ndarray: Shape (K,), 0 to 1, NaN for a joint that nobody has.
     """
     errors = joint_errors(pose_set).errors
-    labelled = np.concatenate(
-        [truth.keypoints[..., 2] > 0 for truth in pose_set.truths]
+    counted = np.concatenate(
+        [
+            _can_be_matched(truth) & (truth.keypoints[..., 2] > 0)
+            for truth in pose_set.truths
+        ]
     )
-    others = labelled.sum(1, keepdims=True) - labelled
-    usable = np.concatenate(
-        [~truth.ignored & (truth.areas > 0) for truth in pose_set.truths]
-    )
-    counted = labelled & (others >= MIN_OTHER_JOINTS) & usable[:, None]
     with np.errstate(invalid='ignore'):
         found = counted & (errors <= threshold)
         return found.sum(0) / counted.sum(0)

@@ -12,8 +12,11 @@ from .results import MAX_POSES
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 
-# poses and people compared at once
-_PAIRS = 1 << 14
+# poses and people compared at once, and resamples times poses
+_PAIRS, _CELLS = 1 << 14, 1 << 21
+
+# COCO's largest area: larger poses that find nobody aren't counted
+_MAX_AREA = 1e5**2
 
 
 class KeypointAP:
@@ -67,8 +70,8 @@ class KeypointAP:
             shape=(num_nodes, num_nodes),
         )
         _, group = connected_components(links, directed=False)
-        people = np.bincount(group[num_poses:], minlength=group.max() + 1)
-        alone = people[group[pose]] == 1
+        rivals = np.bincount(group[num_poses:], minlength=group.max() + 1)
+        alone = rivals[group[pose]] == 1
         order = np.lexsort((pose[alone], person[alone]))
         self.simple = tuple(
             values[alone][order] for values in (pose, person, oks)
@@ -117,14 +120,7 @@ class KeypointAP:
         return float(self.precision(kept).mean())
 
     def precision(self, kept: np.ndarray | None = None) -> np.ndarray:
-        """Interpolated precision of a subset of the poses.
-
-        Args:
-            kept (np.ndarray, optional): As in :meth:`__call__`.
-
-        Returns:
-            np.ndarray: At 10 thresholds of OKS and 101 recalls, (10, 101).
-        """
+        """Interpolated precision at 10 thresholds of OKS and 101 recalls."""
         kept, matched, ignored = self.matches(kept)
         order = self.by_score[kept[self.by_score]]
         result = np.zeros((len(THRESHOLDS), len(RECALLS)))
@@ -150,10 +146,9 @@ class KeypointAP:
             kept (np.ndarray, optional): As in :meth:`__call__`.
 
         Returns:
-            tuple[np.ndarray]: For the poses in the order of ``by_image``:
-            whether each counts (T,), whether it has found somebody at the
-            10 thresholds of OKS (T, 10), and whether that was somebody to
-            ignore (T, 10).
+            tuple[np.ndarray]: For the poses in the order of ``by_image``,
+            whether each counts (T,), has found somebody at the 10 thresholds
+            of OKS (T, 10), and has found somebody to ignore (T, 10).
         """
         if kept is None:
             kept = np.ones(len(self.by_image), dtype=bool)
@@ -186,9 +181,9 @@ class KeypointAP:
         """Pose after pose takes the best person that is left to it."""
         if self.group_poses.size == 0:
             return
-        alive = kept[self.group_poses] & (self.group_poses >= 0)
-        order = np.argsort(~alive, axis=1, kind='stable')
-        counts = alive.sum(1)
+        active = kept[self.group_poses] & (self.group_poses >= 0)
+        order = np.argsort(~active, axis=1, kind='stable')
+        counts = active.sum(1)
         crowd = (self.people.crowd[self.group_people])[:, None]
         to_ignore = (self.people.ignored[self.group_people])[:, None]
         width = self.group_people.shape[1]
@@ -223,13 +218,6 @@ def _place_in_group(group: np.ndarray, value: np.ndarray) -> np.ndarray:
     place = np.empty(len(order), dtype=np.intp)
     place[order] = number - starts[np.cumsum(new_group) - 1]
     return place
-
-
-# COCO's largest area: larger poses that find nobody aren't counted
-_MAX_AREA = 1e5**2
-
-# resamples times poses at once
-_CELLS = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -270,11 +258,8 @@ class PoseMatches:
         if counts is None:
             counts = np.ones((1, len(self.people)), dtype=np.int64)
         step = max(1, _CELLS // max(1, len(self.image)))
-        parts = [
-            self._ap(counts[start : start + step])
-            for start in range(0, len(counts), step)
-        ]
-        return np.concatenate(parts)
+        starts = range(0, len(counts), step)
+        return np.concatenate([self._ap(counts[i : i + step]) for i in starts])
 
     def _ap(self, counts: np.ndarray) -> np.ndarray:
         """:meth:`ap` of a number of resamples at once."""

@@ -1,14 +1,17 @@
 """Images and annotations that would end or poison a training run."""
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmpose.datasets.transforms import LoadImage
 from mmpose.registry import TRANSFORMS
+from torch.utils.data import Dataset
 
 from ..errors import ConfigError
 from ..poses import visibility_flags
@@ -80,6 +83,44 @@ class LoadImageOrSkip(LoadImage):
                 level=logging.WARNING,
             )
         return None
+
+
+def check_images(dataset: Dataset) -> None:
+    """Check that the images that a data set reads are there.
+
+    That each is whole is not looked at: this takes a second for thousands.
+
+    Args:
+        dataset (Dataset): One of mmpose's, or a wrapper of some.
+
+    Raises:
+        ConfigError: Some are missing, or not images. The message names the
+            first.
+    """
+    images = {
+        info['img_path']: info.get('img_id')
+        for info in _data_infos(dataset)
+        if info.get('img_path') and 'img' not in info
+    }
+    bad = [path for path in images if not cv2.haveImageReader(path)]
+    if bad:
+        raise ConfigError(
+            f'{len(bad)} of the {len(images)} images to be evaluated are '
+            f'missing or not images, {bad[0]} (image id {images[bad[0]]}) the '
+            'first: restore them, or remove them from the annotation file'
+        )
+
+
+def _data_infos(dataset: Dataset) -> Iterator[dict]:
+    """Yield what a data set, or those within it, knows of each sample."""
+    inner = list(getattr(dataset, 'datasets', ()))
+    inner += [dataset.dataset] if hasattr(dataset, 'dataset') else []
+    for part in inner:
+        yield from _data_infos(part)
+    if not inner and isinstance(dataset, BaseDataset):
+        # mmpose's own would copy the skeleton for each
+        for index in range(len(dataset)):
+            yield BaseDataset.get_data_info(dataset, index)
 
 
 @TRANSFORMS.register_module()

@@ -8,9 +8,8 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Container
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.logging import print_log
 
@@ -103,10 +102,10 @@ def _problem_of_result(
             f'joint {place // 3}'
         )
     if not is_number(result.get('score')):
-        return f'has no finite number as score: {result.get("score")}'
+        return f'has the score {result.get("score")}, not a finite number'
     box = result.get('bbox')
     if box and (not are_numbers(box) or len(box) != 4):
-        return f'has no 4 finite numbers as bbox: {box}'
+        return f'has the bbox {box}, not 4 finite numbers'
     return ''
 
 
@@ -203,35 +202,25 @@ def _problem_of_detection(entry: Any) -> str:
     if entry['category_id'] != 1:
         return ''
     if not isinstance(entry.get('image_id'), int | str):
-        return f'has no number as image_id: {entry.get("image_id")!r}'
+        return f'has the image_id {entry.get("image_id")!r}, not a number'
     box = entry.get('bbox')
+    where = f'of image {entry["image_id"]}'
     if not are_numbers(box) or len(box) < 4:
         return (
-            f'of image {entry["image_id"]} has no 4 finite numbers (x, y, '
-            f'width, height) as bbox: {box}. Leave it out'
+            f'{where} has the bbox {box}, not 4 finite numbers: leave it out'
         )
     if not is_number(entry.get('score')):
-        return (
-            f'of image {entry["image_id"]} has no finite number as score: '
-            f'{entry.get("score")!r}. Leave it out'
-        )
+        score = entry.get('score')
+        return f'{where} has the score {score!r}, not a number: leave it out'
     return ''
 
 
-@dataclass(frozen=True)
-class SubmissionFormat:
-    """What a benchmark wants.
-
-    Attributes:
-        num_keypoints (int): K.
-        stem (str): The file's name, with a place for the ``algorithm``'s.
-        zipped (bool): Whether the JSON file goes into a zip archive of the
-            same name.
-    """
+class SubmissionFormat(NamedTuple):
+    """What a benchmark wants."""
 
     num_keypoints: int
-    stem: str
-    zipped: bool
+    stem: str  # the file's name, with a place for the ``algorithm``'s
+    zipped: bool  # whether the JSON file goes into an archive of its name
 
 
 SUBMISSION_FORMATS = {
@@ -246,21 +235,13 @@ SUBMISSION_FORMATS = {
 }
 
 
-@dataclass(frozen=True)
-class Submission:
-    """A file to upload.
-
-    Attributes:
-        path (Path): The file.
-        num_poses (int): Poses in it.
-        num_images (int): Images that they are in.
-        notes (list[str]): What is allowed, but seldom meant.
-    """
+class Submission(NamedTuple):
+    """A file to upload."""
 
     path: Path
     num_poses: int
-    num_images: int
-    notes: list[str]
+    num_images: int  # those that have poses
+    notes: list[str]  # what is allowed, but seldom meant
 
 
 def make_submission(

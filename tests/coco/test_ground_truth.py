@@ -125,7 +125,7 @@ def test_poses_and_people_by_image(read):
 def test_without_areas(read):
     person = {k: v for k, v in PERSON.items() if k not in ('area', 'iscrowd')}
     contents = images(5, people=[person]), [POSE]
-    with pytest.raises(ValueError, match='annotation 1 of .* number as area'):
+    with pytest.raises(ValueError, match='annotation 1 of .* area None'):
         read(*contents)
     known = read(*contents, use_area=False).truths[0]
     np.testing.assert_allclose(known.areas, 0.53 * 200)

@@ -1,11 +1,20 @@
+import json
+import shutil
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from mmengine.dataset import ConcatDataset, RepeatDataset
+from mmpose.registry import DATASETS
 
 from rmpe_spm.coco import loading
-from rmpe_spm.coco.loading import LoadImageOrSkip, SanitizeInstances
+from rmpe_spm.coco.loading import (
+    LoadImageOrSkip,
+    SanitizeInstances,
+    check_images,
+)
 from rmpe_spm.errors import ConfigError
 
 TRAINING = SimpleNamespace(test_mode=False, data_mode='topdown')
@@ -66,6 +75,63 @@ def test_elsewhere_it_is_an_error(unreadable, log, dataset):
     assert str(unreadable) in str(caught.value)
     assert 'Restore the file' in str(caught.value)
     assert not log
+
+
+@pytest.fixture
+def build(tiny_config, tiny_coco, tmp_path):
+    """Build data sets of images in a folder of which the third is missing."""
+    images = tmp_path / 'images'
+    shutil.copytree(tiny_coco / 'images', images)
+    (images / '000000000003.jpg').unlink()
+    settings = tiny_config.test_dataloader.dataset
+    settings.data_prefix.img = str(images)
+
+    def build(**changes):
+        return DATASETS.build(dict(settings, **changes))
+
+    build.missing = images / '000000000003.jpg'
+    return build
+
+
+def missing(number):
+    return pytest.raises(
+        ConfigError, match=rf'^1 of the {number} .*003\.jpg \(image id 3\)'
+    )
+
+
+def test_images_must_be_there(build, tiny_coco):
+    with missing(4):
+        check_images(build())
+    with missing(4):
+        check_images(ConcatDataset([build(indices=2), build()]))
+    with missing(4):
+        check_images(RepeatDataset(build(), 2))
+    build.missing.write_bytes(b'<html>')
+    with missing(4):
+        check_images(build())
+    shutil.copy(tiny_coco / 'images' / '000000000001.jpg', build.missing)
+    check_images(build())
+
+
+def test_only_images_that_are_read_must_be_there(build, tiny_coco, tmp_path):
+    check_images(build(indices=2))
+    check_images(build(sample_interval=2))
+    box = dict(category_id=1, bbox=[1, 1, 20, 20], score=0.5)
+    boxes = tmp_path / 'boxes.json'
+    for images in ((1, 2), (1, 3)):
+        boxes.write_text(json.dumps([dict(box, image_id=i) for i in images]))
+        with missing(2) if 3 in images else nullcontext():
+            check_images(build(bbox_file=str(boxes)))
+    # nobody in the image: read by bottom-up models alone
+    content = json.loads((tiny_coco / 'annotations.json').read_text())
+    for annotation in content['annotations']:
+        if annotation['image_id'] == 3:
+            annotation['keypoints'] = [0] * 51
+    path = tmp_path / 'nobody.json'
+    path.write_text(json.dumps(content))
+    check_images(build(ann_file=str(path)))
+    with missing(4):
+        check_images(build(ann_file=str(path), data_mode='bottomup'))
 
 
 def _sample(dataset=TRAINING, **changes):
