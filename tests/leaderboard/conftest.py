@@ -10,9 +10,15 @@ import pytest
 import torch
 from mmpose.models import build_pose_estimator
 
+from rmpe_spm.leaderboard.entries import Entry, identify, prepare
 from rmpe_spm.leaderboard.evaluate import evaluate_all
 from rmpe_spm.leaderboard.measure import Record
-from rmpe_spm.leaderboard.spec import DataSetSpec, spec_of_pairs
+from rmpe_spm.leaderboard.spec import (
+    CONFIG_BOXES,
+    DataSetSpec,
+    ModelSpec,
+    spec_of_pairs,
+)
 from rmpe_spm.leaderboard.tables import Row
 
 
@@ -97,6 +103,22 @@ def evaluate(run_args, tmp_path):
         return evaluate_all(spec, run_args, tmp_path / 'work', lambda _: None)
 
     return evaluate
+
+
+@pytest.fixture
+def identified(run_args, tmp_path):
+    """Prepare an entry of a config and a checkpoint, with its keys."""
+
+    def make(
+        config, checkpoint, data_set=None, source=CONFIG_BOXES[0], **options
+    ):
+        model = ModelSpec('model', config, checkpoint, options)
+        entry = Entry(model, data_set, source)
+        prepared = prepare(entry, run_args, tmp_path / 'boxes')
+        identify(prepared)
+        return prepared
+
+    return make
 
 
 @pytest.fixture

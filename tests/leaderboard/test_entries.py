@@ -7,34 +7,13 @@ import pytest
 import torch
 
 from rmpe_spm.errors import ConfigError
-from rmpe_spm.leaderboard.entries import (
-    Entry,
-    identify,
-    list_entries,
-    prepare,
-)
+from rmpe_spm.leaderboard.entries import list_entries
 from rmpe_spm.leaderboard.spec import (
     BoxSource,
     DataSetSpec,
     LeaderboardSpec,
     ModelSpec,
 )
-
-OWN = BoxSource('config')
-
-
-@pytest.fixture
-def identified(run_args, tmp_path):
-    """Prepare an entry of a config and a checkpoint, with its keys."""
-
-    def make(config, checkpoint, data_set=None, source=OWN, **options):
-        model = ModelSpec('model', config, checkpoint, options)
-        entry = Entry(model, data_set, source)
-        prepared = prepare(entry, run_args, tmp_path / 'boxes')
-        identify(prepared)
-        return prepared
-
-    return make
 
 
 def test_every_model_on_every_data_set_with_every_source():

@@ -1,0 +1,201 @@
+import base64
+import csv
+import io
+import json
+import math
+import re
+from html import unescape
+from html.parser import HTMLParser
+
+import pytest
+
+from rmpe_spm.coco.bootstrap import PairedDifference
+from rmpe_spm.leaderboard.tables import make_table
+from rmpe_spm.leaderboard.writers import to_csv, to_html, to_markdown
+
+NOTES = [('AP', 'what & why'), ('', 'A note.')]
+
+
+@pytest.fixture
+def tables(make_row, failed_row, tmp_path):
+    picture = tmp_path / '01.jpg'
+    picture.write_bytes(b'\xff\xd8jpeg')
+    best = make_row('<best>', 2 / 3, interval=(0.6, 0.75), pictures=[picture])
+    second = make_row('second', 0.5, boxes='detections "a".json')
+    table = make_table('val & test', [failed_row, second, best], 'AP')
+    table.comparisons[0, 1] = PairedDifference(1 / 6, 0.125, 0.25, 0.004)
+    other = make_row('alone', 0.25, data_set='other')
+    return [table, make_table('other', [other], 'AP')]
+
+
+def test_csv_has_every_number_in_full(tables):
+    lines = list(csv.DictReader(io.StringIO(to_csv(tables))))
+    best, second, broken, alone = lines
+    names = [line['model'] for line in lines]
+    assert names == ['<best>', 'second', 'broken', 'alone']
+    assert float(best['AP']) == 2 / 3
+    assert float(best['AP50']) == 2 / 3 + 0.1
+    assert (best['AP low'], best['AP high']) == ('0.6', '0.75')
+    assert best['less best, difference'] == ''
+    assert float(second['less best, difference']) == -1 / 6
+    assert float(second['less best, low']) == -0.25
+    assert second['less best, p_value'] == '0.004'
+    assert second['boxes'] == 'detections "a".json'
+    assert second['PCK@0.1 left_eye'] == '0.75'
+    assert (second['parameters'], second['gflops']) == ('1500000', '0.5')
+    assert broken['failure'] == 'no <checkpoint> | there'
+    assert broken['rank'] == broken['AP'] == broken['gflops'] == ''
+    assert alone['data_set'] == 'other' and alone['rank'] == '1'
+
+
+def test_markdown(tables):
+    text = to_markdown(tables, 'Title', NOTES)
+    lines = text.splitlines()
+    assert lines[0] == '# Title'
+    start = lines.index('## val & test')
+    assert lines[start + 2 : start + 7] == [
+        '| rank | model | boxes | AP | 95% | AP50 | AR '
+        '| AP less the best, p |',
+        '| --- | --- | --- | --- | --- | --- | --- | --- |',
+        '| 1 | <best> | ground truth | 0.667 | 0.600 to 0.750 | 0.767 '
+        '| 0.667 | best |',
+        '| 2 | second | detections "a".json | 0.500 | - | 0.600 | 0.500 '
+        '| -0.167 [-0.250, -0.125], p = 0.004 |',
+        '| - | broken | ground truth | failed: no <checkpoint> \\| there '
+        '|  |  |  |  |',
+    ]
+    assert '## other' in lines
+    assert lines[-3:] == ['- **AP**: what & why', '', 'A note.']
+    joints = lines.index('| model | boxes | nose | L eye |')
+    assert lines[joints - 2] == 'PCK@0.1 of each joint:'
+    assert lines[joints + 2] == '| <best> | ground truth | 0.25 | 0.75 |'
+    costs = (
+        '| second | detections "a".json | 1.50 | 0.500 '
+        "| one person's crop of 48x64 | 12.5 | 300 | CPU | 1 | 2026-11-24 "
+        '| `c.py` | `w.pth` (abababab) |'
+    )
+    assert costs in lines
+    # every table has as many cells in each line
+    for block in text.split('\n\n'):
+        rows = [line for line in block.splitlines() if line[:1] == '|']
+        assert len({row.replace('\\|', '').count('|') for row in rows}) <= 1
+    tables[0].comparisons[0, 1] = PairedDifference(0.1, 0.1, 0.2, 0.0005)
+    assert '0.100], p < 0.001 |' in to_markdown(tables, 'Title', [])
+
+
+def test_a_row_that_is_not_ranked_is_not_the_best(make_row):
+    tables = [make_table('val', [make_row()], 'PCK')]
+    text = to_markdown(tables, 'Title', [])
+    assert '| - | model | ground truth | - | - | 0.500 | 0.600 |' in text
+    assert '| best |' not in text
+
+
+class Page(HTMLParser):
+    """The tags of a page; complains where they do not close."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.stack, self.rows, self.tags, self.scripts = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.stack == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ('meta', 'img', 'input', 'br'):
+            self.stack.append(tag)
+        if tag == 'tr':
+            self.rows.append([])
+        if tag == 'script':
+            self.scripts.append('')
+        if tag in ('td', 'th'):
+            self.rows[-1].append('')
+
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data):
+        if self.stack and self.stack[-1] == 'script':
+            self.scripts[-1] += data
+        elif 'td' in self.stack or 'th' in self.stack:
+            self.rows[-1][-1] += data
+
+
+def test_page(tables):
+    text = to_html(tables, 'A </title>', NOTES)
+    page = Page(text)
+    head, best, second, broken, *_, alone = (row for row in page.rows if row)
+    assert head[:5] == ['rank', 'model', 'boxes', 'AP', 'AP50']
+    assert best[:3] == ['1', '<best>', 'ground truth']
+    assert best[3:6] == ['0.667', '0.767', '0.667']
+    assert second[1:3] == ['second', 'detections "a".json']
+    reason = 'failed: no <checkpoint> | there'
+    assert broken == ['-', 'broken', 'ground truth', reason]
+    assert alone == ['alone', 'ground truth', '0.25', '0.75']
+    cell = re.search(r'<td data-value="0\.6666[^\n]*?</td>', text)[0]
+    assert '<i style="width:66.67%">' in cell
+    assert '<b style="left:60.00%;width:15.00%">' in cell
+    assert '<dt>AP</dt><dd>what &amp; why</dd>' in text
+    assert '<p>A note.</p>' in text
+    # needs nothing else
+    assert not re.search(r'https?:|//\w+\.\w|@import|url\(', text)
+    for tag, attrs in page.tags:
+        assert tag not in ('link', 'iframe', 'object')
+        assert attrs.get('src', 'data:').startswith('data:')
+    (source,) = (a['src'] for tag, a in page.tags if tag == 'img')
+    content = base64.b64decode(source.partition('base64,')[2])
+    assert content == b'\xff\xd8jpeg'
+
+
+def test_pairs_to_compare(tables):
+    text = to_html(tables, 'T', [])
+    page = Page(text)
+    types = [a.get('type') for tag, a in page.tags if tag == 'script']
+    data = json.loads(page.scripts[types.index('application/json')])
+    assert data['metric'] == 'AP'
+    assert data['pairs'] == {'0,1': [1 / 6, 0.125, 0.25, 0.004]}
+    options = re.findall(r'<option value="\d+"( selected)?>([^<]+)', text)
+    first = '1. <best>, boxes: ground truth'
+    second = '2. second, boxes: detections "a".json'
+    assert [(unescape(label), bool(chosen)) for chosen, label in options] == [
+        (first, True),
+        (second, False),
+        (first, False),
+        (second, True),
+    ]
+
+
+def test_bars_of_percentages(make_row):
+    rows = [make_row('one', 62.5), make_row('two', 0.5)]
+    text = to_html([make_table('val', rows, 'AP')], 'T', [])
+    widths = re.findall(r'<i style="width:([^"]*)">', text)
+    assert widths == ['62.50%', '0.50%']
+
+
+def test_nan_is_a_missing_value(make_row):
+    """Its row is the first, where Python's max would keep it."""
+    nothing, good = make_row('nothing', math.nan), make_row('good', 62.5)
+    nothing.record.joints['nose'] = math.nan
+    table = make_table('val', [nothing, good], 'AP')
+    table.rows.reverse()
+    text = to_html([table], 'T', [])
+    assert re.findall(r'<i style="width:([^"]*)">', text) == ['62.50%']
+    assert 'nan' not in text
+    row, joints = (cells for cells in Page(text).rows if 'nothing' in cells)
+    assert row[3:6] == ['-', '-', '-']
+    assert joints[2:] == ['-', '0.75']
+    missing = '| - | nothing | ground truth | - | - | - | - |'
+    assert missing in to_markdown([table], 'T', [])
+    lines = {
+        line['model']: line
+        for line in csv.DictReader(io.StringIO(to_csv([table])))
+    }
+    assert (lines['good']['AP'], lines['nothing']['AP']) == ('62.5', '')
+
+
+def test_only_failures(failed_row):
+    tables = [make_table('val', [failed_row], 'AP')]
+    text = to_markdown(tables, 'Title', [])
+    assert 'failed: no <checkpoint>' in text and 'GFLOPs' not in text
+    assert 'broken' in to_csv(tables)
+    assert Page(to_html(tables, 'T', [])).rows[1][1] == 'broken'
