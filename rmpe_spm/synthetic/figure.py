@@ -112,7 +112,7 @@ def _colours(look: Appearance) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     )
 
 
-def _paint(parts, shade, look, pose, origin, scale, rng) -> np.ndarray:
+def _paint(parts, shade, look, pose, *, origin, scale, rng) -> np.ndarray:
     """Colours from labels, shading, the garments' patterns and folds."""
     height, width = parts.shape
     labels = cv2.merge([parts, parts, parts])
@@ -150,6 +150,7 @@ def draw_figure(
     origin: tuple[float, float],
     image_size: tuple[int, int],
     rng: np.random.Generator,
+    *,
     light: tuple[float, float] = (-0.5, -0.8),
 ) -> Figure | None:
     """Draw a person on an empty window.
@@ -191,7 +192,9 @@ def draw_figure(
     if blur > 1:
         shade = cv2.blur(shade, (min(blur, 7), min(blur, 7)))
     centre = (origin[0] - x1, origin[1] - y1)
-    image = _paint(parts, shade, look, pose, centre, stature, rng)
+    image = _paint(
+        parts, shade, look, pose, origin=centre, scale=stature, rng=rng
+    )
 
     points = np.concatenate([face_points(body, look), body.joints[_BODY]])
     factor = stature / (1 - perspective * points[:, 2])

@@ -96,6 +96,7 @@ def generate_dataset(
     num_val: int,
     seed: int = 0,
     size: tuple[int, int] = (640, 480),
+    *,
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:

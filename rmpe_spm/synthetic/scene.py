@@ -131,7 +131,7 @@ def compose_scene(
             (place.x, place.bottom - _PELVIS_HEIGHT * place.stature),
             size,
             rng,
-            light,
+            light=light,
         )
         if figure is None:
             continue
