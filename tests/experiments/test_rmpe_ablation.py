@@ -171,12 +171,6 @@ def test_other_evaluators_are_refused(tiny_stages):
             nms_evaluators(cfg)
 
 
-def test_options_reach_both_stages(tiny_stages):
-    options = {'train_cfg.max_epochs': 9}
-    for cfg in read_stages(*tiny_stages, options):
-        assert cfg.train_cfg.max_epochs == 9
-
-
 @pytest.fixture
 def runs(monkeypatch, tmp_path):
     """Replaces all runs by a note of their arguments."""

@@ -85,16 +85,16 @@ def test_amplified_detections(tiny_config, detections, tmp_path):
     assert label == 'detections found.json, errors x 2'
 
 
-def test_files_of_different_annotations_do_not_meet(tiny_config, tmp_path):
+def test_boxes_of_other_people_are_other_files(tiny_config, tmp_path):
     source = BoxSource('perturbed', error='scale', size=0.1)
     paths = set()
-    for folder in ('a', 'b'):
+    for settings in ({}, {'data_root': 'elsewhere'}, {'split': 'train'}):
         cfg = tiny_config.copy()
         dataset = cfg.test_dataloader.dataset
-        dataset.data_root = str(tmp_path / folder)
+        dataset.update(settings)
         apply_box_source(cfg, source, tmp_path, False)
         paths.add(dataset.bbox_file)
-    assert len(paths) == 2
+    assert len(paths) == 3
 
 
 def test_single_stage_has_no_boxes(tiny_config, tmp_path):

@@ -1,7 +1,6 @@
 import json
 import os
 import shutil
-from dataclasses import replace
 
 import pytest
 import torch
@@ -245,17 +244,6 @@ def test_retries_begin_with_the_oldest_and_run_equal_entries_once(
     first, _, last = (outcome.row for outcome in outcomes)
     assert first.record == last.record is not None
     assert first.failure == last.failure == ''
-
-
-def test_data_sets_of_other_people_have_other_boxes(
-    write_model, mpii, evaluate, tmp_path
-):
-    """The boxes of one are not written over those of another."""
-    model = write_model('m', **{'model.head.out_channels': 16})
-    spec = mpii(BoxSource('perturbed', error='shift', size=0.1))
-    few = replace(spec, dataset=dict(spec.dataset, split='train'))
-    evaluate(LeaderboardSpec((ModelSpec('m', *model),), (spec, few)))
-    assert len(list(tmp_path.glob('work/boxes/*.json'))) == 2
 
 
 @pytest.mark.parametrize(
