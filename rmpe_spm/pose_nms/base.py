@@ -271,7 +271,7 @@ def flatten_poses(
         if field is not None
     }
     _check_shapes(fields)
-    columns = {name: on_host(field) for name, field in fields.items()}
+    columns = {name: _on_host(field) for name, field in fields.items()}
     points = columns['keypoints']
     joint_scores = clean_scores(columns['keypoint_scores'])
     joint_scores[~np.isfinite(points).all(-1)] = 0
@@ -299,7 +299,7 @@ def flatten_poses(
     )
 
 
-def on_host(field: list[Array]) -> np.ndarray:
+def _on_host(field: list[Array]) -> np.ndarray:
     """Concatenate arrays or tensors to one float64 array on the host."""
     if isinstance(field[0], Tensor):
         values = torch.cat([image.detach() for image in field])
@@ -368,23 +368,17 @@ def split_images(
 
     integer = np.int64 if poses.device is None else torch.int64
     members = send(poses.indices[selection.members], integer)
-    keep = send(poses.indices[kept[order]], integer)
-    keypoints = send(selection.keypoints[order], poses.dtype)
-    joint_scores = send(selection.keypoint_scores[order], poses.scores_dtype)
-    scores = send(selection.scores[order], poses.scores_dtype)
     stops = selection.sizes.cumsum()
     parts = np.stack([stops - selection.sizes, stops], 1)[order].tolist()
-    clusters = [members[start:stop] for start, stop in parts]
-    results, stop = [], 0
-    for count in counts.tolist():
-        start, stop = stop, stop + count
-        results.append(
-            PoseNMSResult(
-                keep[start:stop],
-                clusters[start:stop],
-                keypoints[start:stop],
-                joint_scores[start:stop],
-                scores[start:stop],
-            )
-        )
-    return results
+    fields = (
+        send(poses.indices[kept[order]], integer),
+        [members[start:stop] for start, stop in parts],
+        send(selection.keypoints[order], poses.dtype),
+        send(selection.keypoint_scores[order], poses.scores_dtype),
+        send(selection.scores[order], poses.scores_dtype),
+    )
+    stops = counts.cumsum()
+    return [
+        PoseNMSResult(*(field[start:stop] for field in fields))
+        for start, stop in np.stack([stops - counts, stops], 1).tolist()
+    ]

@@ -40,25 +40,28 @@ def suppress_redundant_poses(
         ValueError: If there is no sample, one without predictions, or
             samples of more than one image.
     """
-    data_samples = list(data_samples)
-    _check_samples(data_samples)
-    merged = merge_data_samples(data_samples)
+    if len(data_samples) == 0:
+        raise ValueError('suppress_redundant_poses: there is no data sample')
+    for index, sample in enumerate(data_samples):
+        if 'pred_instances' not in sample:
+            raise ValueError(
+                f'suppress_redundant_poses: data sample {index} has no '
+                "pred_instances: give it a model's predictions"
+            )
+    paths = [sample.metainfo.get('img_path') for sample in data_samples]
+    for path in paths:
+        if path != paths[0]:
+            raise ValueError(
+                'suppress_redundant_poses takes the samples of one image, '
+                f'got those of {paths[0]} and {path}'
+            )
+    merged = merge_data_samples(list(data_samples))
     merged.pred_instances = best_poses(merged.pred_instances, nms)
     return merged
 
 
 def best_poses(poses: InstanceData, nms: BasePoseNMS | dict) -> InstanceData:
-    """Leave one pose a person among the instances of one image.
-
-    Args:
-        poses (InstanceData): ``keypoints`` and ``keypoint_scores`` in numpy,
-            in pixels, maybe ``bboxes`` and ``bbox_scores``.
-        nms (BasePoseNMS | dict): A pose NMS or its config.
-
-    Returns:
-        InstanceData: What :func:`suppress_redundant_poses` says of
-        ``pred_instances``.
-    """
+    """What :func:`suppress_redundant_poses` says of ``pred_instances``."""
     if isinstance(nms, dict):
         nms = TASK_UTILS.build(nms)
     boxes = poses.get('bboxes')
@@ -87,25 +90,6 @@ def best_poses(poses: InstanceData, nms: BasePoseNMS | dict) -> InstanceData:
         poses.keypoints_visible = poses.keypoint_scores
     poses.scores = kept.scores
     return poses
-
-
-def _check_samples(data_samples: list[PoseDataSample]) -> None:
-    """Check that there are predictions, all for one image."""
-    if not data_samples:
-        raise ValueError('suppress_redundant_poses: there is no data sample')
-    for index, sample in enumerate(data_samples):
-        if 'pred_instances' not in sample:
-            raise ValueError(
-                f'suppress_redundant_poses: data sample {index} has no '
-                "pred_instances: give it a model's predictions"
-            )
-    paths = [sample.metainfo.get('img_path') for sample in data_samples]
-    for path in paths[1:]:
-        if path != paths[0]:
-            raise ValueError(
-                'suppress_redundant_poses takes the samples of one image, '
-                f'got those of {paths[0]} and {path}'
-            )
 
 
 @INFERENCERS.register_module()

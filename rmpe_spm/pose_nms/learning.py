@@ -73,7 +73,7 @@ class PoseNMSProblem:
             self.poses.sizes,
             sigmas,
         )
-        self.similarity = self._similarity(rule)
+        self.similarity = PoseSimilarity(self.poses, rule)
         self.i, self.j = self._similar_pairs()
         self.squared, self.inside = self.similarity.compare(self.i, self.j)
         self.match = np.zeros(len(self.i), dtype=bool)
@@ -82,28 +82,16 @@ class PoseNMSProblem:
         self._k_sim = lru_cache(32)(self._k_sim)
         self._h_sim = lru_cache(32)(self._h_sim)
 
-    def _similarity(self, rule: PoseNMSRule) -> PoseSimilarity:
-        """The poses' similarity by a rule."""
-        poses = self.poses
-        return PoseSimilarity(
-            poses.keypoints, poses.keypoint_scores, poses.bboxes_xyxy, rule
-        )
-
     def _similar_pairs(self) -> np.ndarray:
         """All pairs that any parameters can make redundant, (2, P)."""
-        loosest = self._similarity(
-            replace(
-                self.rule,
-                sigma1=RANGES['sigma1'][0],
-                sigma2=RANGES['sigma2'][1],
-                lambda_=RANGES['lambda_'][1],
-                eta=RANGES['eta'][0],
-            )
-        )
+        loosest = dict(sigma1=0, sigma2=1, lambda_=1, eta=0)
+        loosest = {name: RANGES[name][end] for name, end in loosest.items()}
+        rule = replace(self.rule, **loosest)
+        similarity = PoseSimilarity(self.poses, rule)
         found, start = [np.zeros((2, 0), dtype=np.intp)], 0
         for size in self.poses.sizes.tolist():
             pairs = np.stack(np.triu_indices(size, 1)) + start
-            found.append(pairs[:, loosest.redundant(*pairs)])
+            found.append(pairs[:, similarity.redundant(*pairs)])
             start += size
         return np.concatenate(found, axis=1)
 

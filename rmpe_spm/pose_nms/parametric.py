@@ -78,10 +78,6 @@ class ParametricPoseNMS(BasePoseNMS):
         else:
             self.rule = replace(load_rule(learned_file), **parameters)
 
-    def __repr__(self) -> str:
-        """The rule that is used."""
-        return f'{type(self).__name__}({self.rule})'
-
     def confidence(self, poses: PoseBatch) -> np.ndarray:
         """The mean score of the joints, or the persons' scores."""
         if self.rule.rank_by == 'score':
@@ -90,12 +86,7 @@ class ParametricPoseNMS(BasePoseNMS):
 
     def select(self, poses: PoseBatch) -> Selection:
         """Apply the rule to all images at once."""
-        similarity = PoseSimilarity(
-            poses.keypoints,
-            poses.keypoint_scores,
-            poses.bboxes_xyxy,
-            self.rule,
-        )
+        similarity = PoseSimilarity(poses, self.rule)
         selection = select_greedily(
             poses,
             similarity.redundant,

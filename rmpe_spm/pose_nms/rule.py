@@ -103,26 +103,21 @@ class PoseNMSRule:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        for name in ('sigma1', 'sigma2', 'eta', 'alpha'):
-            self._check_number(name, positive=True)
-        for name in ('lambda_', 'score_thr'):
-            self._check_number(name)
-        for name in ('match_cap', 'merge_cap'):
-            self._check_number(name, positive=True, finite=False)
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f'{name} must be one of {choices}, but got '
-                    f'{getattr(self, name)!r}'
-                )
-        if self.match_fraction is not None:
-            self._check_number('match_fraction', positive=True)
-            if self.match_fraction > 1:
-                raise ValueError(
-                    'match_fraction is a part of the joints, at most 1, but '
-                    f'got {self.match_fraction}: divide a number of joints '
-                    'by how many a pose has'
-                )
+        for name, value in vars(self).items():
+            if name in _CHOICES:
+                if value not in _CHOICES[name]:
+                    raise ValueError(
+                        f'{name} must be one of {_CHOICES[name]}, but got '
+                        f'{value!r}'
+                    )
+            elif name != 'match_fraction' or value is not None:
+                _check_number(name, value)
+        if self.match_fraction is not None and self.match_fraction > 1:
+            raise ValueError(
+                'match_fraction is a part of the joints, at most 1, but got '
+                f'{self.match_fraction}: divide a number of joints by how '
+                'many a pose has'
+            )
         if self.eta > 1 + self.lambda_:
             raise ValueError(
                 f'eta is a threshold per joint and can be at most 1 + lambda_ '
@@ -131,18 +126,15 @@ class PoseNMSRule:
                 'joints by their number, for example 22.48 / 16 = 1.405'
             )
 
-    def _check_number(
-        self, name: str, positive: bool = False, finite: bool = True
-    ) -> None:
-        """Refuse what is no number or out of range."""
-        value = getattr(self, name)
-        good = isinstance(value, (int, float)) and not isinstance(value, bool)
-        good = good and (math.isfinite(value) or (not finite and value > 0))
-        if not good or value < 0 or (positive and value == 0):
-            kind = 'positive' if positive else 'non-negative'
-            raise ValueError(
-                f'{name} must be a {kind} number, but got {value!r}'
-            )
+
+def _check_number(name: str, value: Any) -> None:
+    """Refuse what is no number, or negative; 0 and infinity but for some."""
+    zero, infinite = name in ('lambda_', 'score_thr'), name.endswith('_cap')
+    good = isinstance(value, (int, float)) and not isinstance(value, bool)
+    good = good and (value > 0 or (zero and value == 0))
+    if not good or (math.isinf(value) and not infinite):
+        kind = 'non-negative' if zero else 'positive'
+        raise ValueError(f'{name} must be a {kind} number, but got {value!r}')
 
 
 _MPII = dict(

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from ..poses import clean_scores, present_joints
-from .base import Array, on_host
+from ..poses import present_joints
+from .base import Array, PoseBatch, flatten_poses
 from .rule import PoseNMSRule
 
 # the released code gives joints without a score this one, so that means
@@ -27,29 +27,21 @@ class PoseSimilarity:
     Joints are missing as :func:`~rmpe_spm.poses.present_joints` has it.
 
     Args:
-        keypoints (np.ndarray): Shape (N, K, 2), float64, in pixels.
-        scores (np.ndarray): Clean scores (N, K), float64.
-        bboxes_xyxy (np.ndarray): Boxes (N, 4) in pixels. Those that are
-            empty or not finite count as tiny.
+        poses (PoseBatch): The poses. Boxes that are empty or not finite
+            count as tiny.
         rule (PoseNMSRule): The parameters.
     """
 
-    def __init__(
-        self,
-        keypoints: np.ndarray,
-        scores: np.ndarray,
-        bboxes_xyxy: np.ndarray,
-        rule: PoseNMSRule,
-    ) -> None:
+    def __init__(self, poses: PoseBatch, rule: PoseNMSRule) -> None:
         self.rule = rule
-        self.keypoints = keypoints
-        self.scores = scores
-        present = present_joints(keypoints, scores)
-        self.x = np.where(present, keypoints[..., 0], np.nan)
-        self.y = np.where(present, keypoints[..., 1], np.nan)
+        self.keypoints = poses.keypoints
+        self.scores = poses.keypoint_scores
+        present = present_joints(self.keypoints, self.scores)
+        self.x = np.where(present, self.keypoints[..., 0], np.nan)
+        self.y = np.where(present, self.keypoints[..., 1], np.nan)
         self.num_joints = present.sum(1)
         self.softness = self.soften(rule.sigma1)
-        sides = bboxes_xyxy[:, 2:] - bboxes_xyxy[:, :2]
+        sides = poses.bboxes_xyxy[:, 2:] - poses.bboxes_xyxy[:, :2]
         sides = np.where(np.isfinite(sides), sides, 0.0) * rule.alpha
         self.half_sides = np.maximum(sides / 2, 1)
         self.reference = np.maximum(np.maximum(sides[:, 0], sides[:, 1]), 1)
@@ -121,14 +113,9 @@ class PoseSimilarity:
         return k_sim + rule.lambda_ * self.h_sim(squared, i, rule.sigma2)
 
     def redundant(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        """Whether the candidates j are redundant with their references i.
+        """Whether candidates j are redundant with their references i, (P,).
 
-        Args:
-            i (np.ndarray): Indices of the more confident poses, (P,).
-            j (np.ndarray): Indices of the others, (P,).
-
-        Returns:
-            np.ndarray: Booleans (P,): eq. 7, or the rule of matching joints.
+        By eq. 7, or by the rule of matching joints.
         """
         squared, inside = self.compare(i, j)
         number = self.num_joints[j]
@@ -234,13 +221,13 @@ def pose_similarity(
     Returns:
         np.ndarray | Tensor: Similarities (N,), float64.
     """
-    similarity = PoseSimilarity(
-        on_host([keypoints, other_keypoints]),
-        clean_scores(on_host([keypoint_scores, other_scores])),
-        on_host([bboxes_xyxy, bboxes_xyxy]),
-        rule,
+    poses = flatten_poses(
+        [keypoints, other_keypoints],
+        [keypoint_scores, other_scores],
+        [bboxes_xyxy, bboxes_xyxy],
     )
     number = len(keypoints)
+    similarity = PoseSimilarity(poses, rule)
     found = similarity(slice(None, number), slice(number, None))
     if isinstance(keypoints, np.ndarray):
         return found

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmpe_spm.pose_nms import greedy
+from rmpe_spm.pose_nms.base import flatten_poses
 from rmpe_spm.pose_nms.greedy import eliminate, group_clusters, pose_extents
 from rmpe_spm.pose_nms.rule import PRESETS, make_rule
 from rmpe_spm.pose_nms.similarity import PoseSimilarity
@@ -155,20 +156,11 @@ def looped(rule, kpts, scores, boxes, first=0):
     return suppressed_by
 
 
-def suppressed(rule, sizes, *arrays):
-    """The same by the package."""
-    similarity = PoseSimilarity(*arrays, rule)
-    extents = pose_extents(similarity.x, similarity.y)
-    return eliminate(
-        sizes, similarity.redundant, extents, similarity.reach
-    ).tolist()
-
-
-def crowd(seed, people, copies, num_joints, spread=300.0):
+def crowd(seed, people, copies, num_joints):
     """Groups of similar poses of many sizes, some joints missing."""
     rng = np.random.default_rng(seed)
     height = np.exp(rng.uniform(1, 5.5, people))
-    centre = rng.uniform(0, spread, (people, 1, 2))
+    centre = rng.uniform(0, 300, (people, 1, 2))
     pose = rng.uniform(-0.5, 0.5, (people, num_joints, 2))
     kpts = np.repeat(centre + pose * height[:, None, None], copies, 0)
     height = np.repeat(height, copies)
@@ -197,40 +189,32 @@ RULES = [make_rule(name) for name in PRESETS] + [
 
 
 @pytest.mark.parametrize('rule', RULES, ids=lambda rule: f'{rule.eta:.2f}')
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    people=st.integers(1, 6),
+    people=st.integers(1, 7),
     copies=st.integers(1, 4),
     num_joints=st.integers(1, 17),
+    first=st.integers(0, 28),
+    # of one pose, of four and of all
+    block=st.sampled_from([1, 1024, 1 << 13]),
 )
 def test_the_parametric_rule_equals_the_loops(
-    seed, people, copies, num_joints, rule
+    seed, people, copies, num_joints, first, block, rule
 ):
+    """In blocks of any size, for images that are kept apart."""
     arrays = crowd(seed, people, copies, num_joints)
-    expected = looped(rule, *arrays)
-    assert suppressed(rule, [len(arrays[0])], *arrays) == expected
-
-
-@pytest.mark.parametrize('rule', RULES[:4], ids=list(PRESETS))
-def test_blocks_change_nothing(rule, monkeypatch):
-    arrays = crowd(1, 60, 5, 17)
-    expected = looped(rule, *arrays)
-    assert len(set(expected)) < 250
-    for block in (1, 2000, 1 << 20):
-        monkeypatch.setattr(greedy, '_BLOCK', block)
-        assert suppressed(rule, [300], *arrays) == expected
-
-
-@pytest.mark.parametrize('block', [1, 1 << 13])
-def test_images_of_a_batch_are_apart(block, monkeypatch):
-    monkeypatch.setattr(greedy, '_BLOCK', block)
-    rule = make_rule('coco')
-    sizes = [0, 3, 1, 0, 12, 2, 40, 4, 0]
-    arrays = crowd(7, sum(sizes), 1, 5, spread=5.0)
-    expected, start = [], 0
-    for size in sizes:
-        part = slice(start, start + size)
-        expected += looped(rule, *(a[part] for a in arrays), start)
-        start += size
-    assert suppressed(rule, sizes, *arrays) == expected
+    number = people * copies
+    first = min(first, number)
+    expected = looped(rule, *(a[:first] for a in arrays))
+    expected += looped(rule, *(a[first:] for a in arrays), first)
+    poses = flatten_poses(*([array] for array in arrays))
+    similarity = PoseSimilarity(poses, rule)
+    extents = pose_extents(similarity.x, similarity.y)
+    sizes = [0, first, 0, number - first, 0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(greedy, '_BLOCK', block)
+        found = eliminate(
+            sizes, similarity.redundant, extents, similarity.reach
+        )
+    assert found.tolist() == expected

@@ -38,16 +38,6 @@ def same(result, expected):
         )
 
 
-presets = st.sampled_from([None, *PRESETS])
-problems = dict(
-    seed=st.integers(0, 2**32 - 1),
-    count=st.integers(1, 6),
-    copies=st.integers(1, 4),
-    num_joints=st.integers(1, 17),
-    preset=presets,
-)
-
-
 def test_two_people_by_hand():
     """Poses 0, 2 are one person, 1, 3 another; 2 and 1 are the best."""
     kpts = np.zeros((4, 2, 2))
@@ -129,11 +119,20 @@ def test_low_scores_can_be_dropped():
     assert result.keypoints.shape == (1, 4, 2)
 
 
-@settings(max_examples=40, deadline=None)
-@given(**problems)
-def test_clusters_part_the_input(seed, count, copies, num_joints, preset):
-    kpts, scores, boxes, box_scores = people(seed, count, copies, num_joints)
-    result = ParametricPoseNMS(preset)(kpts, scores, boxes, box_scores)
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(1, 6),
+    copies=st.integers(1, 4),
+    num_joints=st.integers(1, 17),
+    preset=st.sampled_from(list(PRESETS)),
+)
+def test_properties(seed, count, copies, num_joints, preset):
+    """Clusters part the input; neither its order nor a second time matter."""
+    arrays = people(seed, count, copies, num_joints)
+    nms = ParametricPoseNMS(preset)
+    result = nms(*arrays)
+    kpts, scores = arrays[:2]
     assert sorted(np.concatenate(result.clusters)) == list(range(len(kpts)))
     assert [cluster[0] for cluster in result.clusters] == result.keep.tolist()
     assert (np.diff(result.scores) <= 0).all()
@@ -144,31 +143,15 @@ def test_clusters_part_the_input(seed, count, copies, num_joints, preset):
     np.testing.assert_array_equal(
         result.keypoints[alone], kpts[result.keep[alone]]
     )
-
-
-@settings(max_examples=40, deadline=None)
-@given(**problems)
-def test_idempotent(seed, count, copies, num_joints, preset):
-    arrays = people(seed, count, copies, num_joints)
-    nms = ParametricPoseNMS(preset, merge=None)
-    keep = nms(*arrays).keep
-    again = nms(*(array[keep] for array in arrays))
-    assert again.keep.tolist() == list(range(len(keep)))
-
-
-@settings(max_examples=40, deadline=None)
-@given(**problems)
-def test_order_of_the_input_does_not_matter(
-    seed, count, copies, num_joints, preset
-):
-    arrays = people(seed, count, copies, num_joints)
-    nms = ParametricPoseNMS(preset)
-    result = nms(*arrays)
-    order = np.random.default_rng(seed).permutation(len(arrays[0]))
+    order = np.random.default_rng(seed).permutation(len(kpts))
     permuted = nms(*(array[order] for array in arrays))
     permuted.keep = order[permuted.keep]
     permuted.clusters = [order[cluster] for cluster in permuted.clusters]
     same(permuted, result)
+    nms = ParametricPoseNMS(preset, merge=None)
+    keep = nms(*arrays).keep
+    again = nms(*(array[keep] for array in arrays))
+    assert again.keep.tolist() == list(range(len(keep)))
 
 
 def test_equal_scores_keep_the_input_order():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from rmpe_spm.pose_nms.base import flatten_poses
 from rmpe_spm.pose_nms.rule import make_rule
 from rmpe_spm.pose_nms.similarity import PoseSimilarity, pose_similarity
 from rmpe_spm.poses import clean_scores
@@ -21,9 +22,13 @@ def shifted(num_joints, side, shift, score):
     return pose, scores, box, pose + [shift, 0.0], scores
 
 
+def similarity_of(kpts, scores, boxes, rule):
+    return PoseSimilarity(flatten_poses([kpts], [scores], [boxes]), rule)
+
+
 def is_redundant(kpts, scores, box, others, other_scores, rule):
     """Whether the other pose is redundant with the first."""
-    similarity = PoseSimilarity(
+    similarity = similarity_of(
         np.concatenate([kpts, others]),
         np.concatenate([scores, other_scores]),
         np.concatenate([box, box]),
@@ -145,7 +150,7 @@ def test_missing_joints_match_nothing_and_do_not_count():
     zero_scores[:, 8:] = 0
     whole = kpts, scores, box
     for missing in ((half, scores), (zero, zero_scores)):
-        assert PoseSimilarity(*missing, box, rule).num_joints.tolist() == [8]
+        assert similarity_of(*missing, box, rule).num_joints.tolist() == [8]
         assert is_redundant(*whole, *missing, rule)
         assert is_redundant(*missing, box, *missing, rule)
     none = kpts * np.nan, scores
@@ -160,7 +165,7 @@ def test_missing_joints_match_nothing_and_do_not_count():
 )
 def test_bad_and_tiny_boxes_reach_one_pixel(box):
     arrays = np.zeros((1, 3, 2)), np.ones((1, 3)), np.array([box])
-    similarity = PoseSimilarity(*arrays, make_rule('mpii'))
+    similarity = similarity_of(*arrays, make_rule('mpii'))
     assert similarity.reference.tolist() == [1.0]
     assert similarity.half_sides.tolist() == [[1.0, 1.0]]
 
@@ -209,7 +214,7 @@ def test_reach(preset, change, reach):
     boxes = np.array([[0.0, 0, 40, 80]])
     rule = make_rule(preset, **change)
     arrays = np.zeros((1, 1, 2)), np.ones((1, 1)), boxes
-    found = PoseSimilarity(*arrays, rule).reach
+    found = similarity_of(*arrays, rule).reach
     assert found == pytest.approx([reach], rel=2e-4)
 
 
@@ -258,7 +263,7 @@ def test_merging_equals_the_loops(merge, cap):
     boxes = np.tile([0.0, 0.0, 30.0, 60.0], (12, 1))
     members = rng.permutation(12)
     sizes = np.array([1, 5, 2, 1, 3])
-    similarity = PoseSimilarity(kpts, scores, boxes, rule)
+    similarity = similarity_of(kpts, scores, boxes, rule)
     merged, merged_scores = similarity.merge(members, sizes)
     changed = 0
     clusters = np.split(members, np.cumsum(sizes)[:-1])
@@ -277,6 +282,6 @@ def test_merging_equals_the_loops(merge, cap):
 def test_poses_alone_do_not_change():
     rule = make_rule('mpii')
     kpts, scores = np.full((2, 1, 2), 0.1), np.full((2, 1), 0.3)
-    similarity = PoseSimilarity(kpts, scores, np.zeros((2, 4)), rule)
+    similarity = similarity_of(kpts, scores, np.zeros((2, 4)), rule)
     merged, merged_scores = similarity.merge(np.array([1, 0]), np.ones(2, int))
     assert (merged == kpts).all() and (merged_scores == scores).all()
