@@ -62,7 +62,8 @@ def pose_oks(
     Returns:
         np.ndarray: Shape (N,), in [0, 1].
     """
-    squared = ((others - keypoints) ** 2).sum(-1)
+    offset = others - keypoints
+    squared = offset[..., 0] ** 2 + offset[..., 1] ** 2
     scale = (np.asarray(area) + other_areas) / 2 + np.spacing(1)
     exponent = squared / (scale[:, None] * (8 * sigmas**2))
     exponent[exponent != exponent] = np.inf

@@ -10,7 +10,7 @@ Extents = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 # Pairs of poses compared at once: few enough that their joints stay in a
 # core's cache, and that a crowd's best poses are gone through one by one.
-_BLOCK = 1 << 13
+_BLOCK = 1 << 14
 
 
 def pose_extents(x: np.ndarray, y: np.ndarray) -> Extents:

@@ -36,12 +36,12 @@ class OKSNMS(BasePoseNMS):
 
     def select(self, poses: PoseBatch) -> Selection:
         """Keep the best of poses with a high OKS."""
-        kpts, areas = poses.keypoints, poses.areas
+        kpts, areas, thr = poses.keypoints, poses.areas, self.thr
         sigmas = resolve_sigmas(self.sigmas, kpts.shape[1])
 
         def redundant(i: np.ndarray, j: np.ndarray) -> np.ndarray:
-            oks = pose_oks(kpts[i], kpts[j], areas[i], areas[j], sigmas)
-            return oks > self.thr
+            poses, others = kpts.take(i, axis=0), kpts.take(j, axis=0)
+            return pose_oks(poses, others, areas[i], areas[j], sigmas) > thr
 
         return select_greedily(poses, redundant)
 
@@ -165,7 +165,8 @@ class NearbyJointsNMS(BasePoseNMS):
         reach = self.dist_thr * diagonals
 
         def redundant(i: np.ndarray, j: np.ndarray) -> np.ndarray:
-            squared = (x[j] - x[i]) ** 2 + (y[j] - y[i]) ** 2
+            squared = (x.take(j, axis=0) - x.take(i, axis=0)) ** 2
+            squared += (y.take(j, axis=0) - y.take(i, axis=0)) ** 2
             return (squared < (reach[i] ** 2)[:, None]).sum(1) > limit
 
         # a little more, so that rounding leaves out no pair

@@ -12,8 +12,6 @@ from .rule import PoseNMSRule
 # weighted by the scores exist
 SCORE_FLOOR = 1e-5
 
-Indices = np.ndarray | slice
-
 
 class PoseSimilarity:
     """How much poses are alike, by a rule, and what becomes of those that are.
@@ -54,19 +52,20 @@ class PoseSimilarity:
         scores = np.where(self.scores > 0, self.scores, SCORE_FLOOR)
         return np.tanh(scores / sigma1)
 
-    def compare(self, i: Indices, j: Indices) -> tuple[np.ndarray, np.ndarray]:
+    def compare(self, i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distances of the joints of P pairs, and who lies in whose box.
 
         Args:
-            i (np.ndarray | slice): Indices of the references, (P,).
-            j (np.ndarray | slice): Indices of the candidates, (P,).
+            i (np.ndarray): np.ndarray of the references, (P,).
+            j (np.ndarray): np.ndarray of the candidates, (P,).
 
         Returns:
             tuple: The squared distances in pixels (P, K), infinite where a
             joint is missing, and whether the candidate's joint is in the
             matching box of the reference's, (P, K).
         """
-        dx, dy = self.x[j] - self.x[i], self.y[j] - self.y[i]
+        dx = self.x.take(j, axis=0) - self.x.take(i, axis=0)
+        dy = self.y.take(j, axis=0) - self.y.take(i, axis=0)
         squared = dx * dx + dy * dy
         squared[squared != squared] = np.inf
         if self.rule.box_shape == 'circle':
@@ -75,7 +74,7 @@ class PoseSimilarity:
         return squared, (abs(dx) <= half[:, 0]) & (abs(dy) <= half[:, 1])
 
     def h_sim(
-        self, squared: np.ndarray, i: Indices, sigma2: float
+        self, squared: np.ndarray, i: np.ndarray, sigma2: float
     ) -> np.ndarray:
         """H_Sim (P,) of squared distances (P, K) from references i (eq. 9)."""
         unit = self.unit[i][:, None]
@@ -86,7 +85,7 @@ class PoseSimilarity:
         return np.exp(exponent).sum(1)
 
     def matches(
-        self, squared: np.ndarray, i: Indices, j: Indices
+        self, squared: np.ndarray, i: np.ndarray, j: np.ndarray
     ) -> np.ndarray:
         """Whether enough of the candidates' joints match, (P,)."""
         limit = np.minimum(self.reference[i], self.rule.match_cap)[:, None]
@@ -95,7 +94,7 @@ class PoseSimilarity:
         needed = self.rule.match_fraction * self.num_joints[j] - 1e-9
         return number >= needed
 
-    def __call__(self, i: Indices, j: Indices) -> np.ndarray:
+    def __call__(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
         """The sum d(P_i, P_j) of eq. 10 for P pairs, (P,)."""
         squared, inside = self.compare(i, j)
         return self._similarity(squared, inside, i, j)
@@ -104,12 +103,13 @@ class PoseSimilarity:
         self,
         squared: np.ndarray,
         inside: np.ndarray,
-        i: Indices,
-        j: Indices,
+        i: np.ndarray,
+        j: np.ndarray,
     ) -> np.ndarray:
         """K_Sim + lambda H_Sim of pairs that are compared already."""
         rule = self.rule
-        k_sim = (inside * self.softness[i] * self.softness[j]).sum(1)
+        k_sim = inside * self.softness.take(i, axis=0)
+        k_sim = (k_sim * self.softness.take(j, axis=0)).sum(1)
         return k_sim + rule.lambda_ * self.h_sim(squared, i, rule.sigma2)
 
     def redundant(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
@@ -158,7 +158,7 @@ class PoseSimilarity:
         code, not in the paper. A pose alone in its cluster does not change.
 
         Args:
-            members (np.ndarray): Indices of the poses, cluster after cluster.
+            members (np.ndarray): np.ndarray of the poses, cluster after cluster.
             sizes (np.ndarray): Number of members of each of the C clusters;
                 a cluster's first member is its reference.
 
@@ -228,7 +228,7 @@ def pose_similarity(
     )
     number = len(keypoints)
     similarity = PoseSimilarity(poses, rule)
-    found = similarity(slice(None, number), slice(number, None))
+    found = similarity(np.arange(number), np.arange(number, 2 * number))
     if isinstance(keypoints, np.ndarray):
         return found
     return keypoints.detach().double().new_tensor(found)
