@@ -52,12 +52,14 @@ class PoseSimilarity:
         scores = np.where(self.scores > 0, self.scores, SCORE_FLOOR)
         return np.tanh(scores / sigma1)
 
-    def compare(self, i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def compare(
+        self, i: np.ndarray, j: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Distances of the joints of P pairs, and who lies in whose box.
 
         Args:
-            i (np.ndarray): np.ndarray of the references, (P,).
-            j (np.ndarray): np.ndarray of the candidates, (P,).
+            i (np.ndarray): Indices of the references, (P,).
+            j (np.ndarray): Indices of the candidates, (P,).
 
         Returns:
             tuple: The squared distances in pixels (P, K), infinite where a
@@ -158,7 +160,7 @@ class PoseSimilarity:
         code, not in the paper. A pose alone in its cluster does not change.
 
         Args:
-            members (np.ndarray): np.ndarray of the poses, cluster after cluster.
+            members (np.ndarray): Indices of the poses, cluster after cluster.
             sizes (np.ndarray): Number of members of each of the C clusters;
                 a cluster's first member is its reference.
 
