@@ -36,6 +36,7 @@ from .coco.metric import PoseNMSCocoMetric
 from .engine.checkpoint import load_from_http, load_from_local
 from .engine.hooks import BoxSourceHook, ChannelsLastHook, FuseConvBNHook
 from .engine.layer_decay import LayerDecayLrMultConstructor
+from .engine.safe_saving import FiniteLossHook, SafeCheckpointHook
 from .errors import (
     ConfigError,
     CorruptCheckpointError,
@@ -81,6 +82,7 @@ __all__ = [
     'ChannelsLastHook',
     'ConfigError',
     'CorruptCheckpointError',
+    'FiniteLossHook',
     'FuseConvBNHook',
     'GenerateCenterTarget',
     'GridSampleDEKRHead',
@@ -110,6 +112,7 @@ __all__ = [
     'RunFailedError',
     'SPMHead',
     'SSTNHead',
+    'SafeCheckpointHook',
     'SanitizeInstances',
     'SoftOKSNMS',
     'StackedHourglass',

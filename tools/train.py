@@ -7,6 +7,7 @@ with one message and exit code 2.
 
 import argparse
 import sys
+from contextlib import ExitStack
 
 from mmengine.config import Config
 
@@ -15,11 +16,14 @@ from rmpe_spm.cli.arguments import (
     apply_drawing,
     apply_options,
     join_cpu_processes,
+    launched_rank,
     load_config,
 )
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.cli.preflight import build_runner
+from rmpe_spm.engine.checkpoint import checkpoint_to_resume
 from rmpe_spm.engine.hooks import BoxSourceHook
+from rmpe_spm.engine.safe_saving import FiniteLossHook, lock_work_dir
 from rmpe_spm.errors import ConfigError
 
 
@@ -47,6 +51,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         action='store_true',
         help='scale the learning rate by the actual batch size over the '
         "config's",
+    )
+    parser.add_argument(
+        '--share-work-dir',
+        action='store_true',
+        help='train even if another training is at work in the folder',
     )
     add_run_arguments(parser)
     return parser.parse_args(argv)
@@ -84,12 +93,18 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Train as the command line says."""
     args = parse_args(argv)
-    with report_user_errors('train.py'):
+    with report_user_errors('train.py'), ExitStack() as held:
         cfg = load_config(args)
         apply_args(cfg, args)
+        if launched_rank(cfg.launcher) == 0 and not args.share_work_dir:
+            held.enter_context(lock_work_dir(cfg.work_dir))
+        if cfg.get('resume') and not cfg.get('load_from'):
+            checkpoint = checkpoint_to_resume(cfg.work_dir)
+            cfg.load_from = checkpoint and str(checkpoint)
         join_cpu_processes(cfg)
         runner = build_runner(cfg, 'train')
         runner.register_hook(BoxSourceHook())
+        runner.register_hook(FiniteLossHook())
         runner.train()
 
 

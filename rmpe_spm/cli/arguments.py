@@ -267,6 +267,21 @@ def is_a(kind: str | type, registry: Registry, base: type) -> bool:
     return isinstance(kind, type) and issubclass(kind, base)
 
 
+def launched_rank(launcher: str) -> int:
+    """The number that a launcher gave this process, before it joins others.
+
+    Args:
+        launcher (str): As ``--launcher`` names it.
+
+    Returns:
+        int: The number; 0 without a launcher.
+    """
+    names = dict(
+        pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK'
+    )
+    return int(os.environ.get(names.get(launcher, ''), 0))
+
+
 def join_cpu_processes(cfg: Config) -> None:
     """Join the processes of a launcher where there is no GPU.
 

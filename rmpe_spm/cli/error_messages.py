@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import mmengine.registry
-from mmengine.dist import get_rank
+from mmengine.dist import get_dist_info
 
 from ..errors import (
     ConfigError,
@@ -34,7 +34,8 @@ _FOLDERS = (
 def report_user_errors(prog: str) -> Iterator[None]:
     """End the program with one message where the set-up is wrong.
 
-    Its exit code is 2 then. Everything else keeps its traceback.
+    Its exit code is 2 then. Of several processes each tells its own, with its
+    rank. Everything else keeps its traceback.
 
     Args:
         prog (str): The program, named before the message.
@@ -48,8 +49,9 @@ def report_user_errors(prog: str) -> Iterator[None]:
         message = explain(error)
         if message is None:
             raise
-        if get_rank() == 0:
-            print(f'{prog}: error: {message}', file=sys.stderr)
+        rank, count = get_dist_info()
+        where = f' on rank {rank}' if count > 1 else ''
+        print(f'{prog}: error{where}: {message}', file=sys.stderr)
         sys.exit(2)
 
 

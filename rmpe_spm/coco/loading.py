@@ -16,6 +16,14 @@ from torch.utils.data import Dataset
 from ..errors import ConfigError
 from ..poses import visibility_flags
 
+# Other errors that have a number are the system's: too many open files, ...
+_OF_THE_FILE = (
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
+
 
 @TRANSFORMS.register_module()
 class LoadImageOrSkip(LoadImage):
@@ -60,13 +68,20 @@ class LoadImageOrSkip(LoadImage):
 
         Raises:
             ConfigError: The image cannot be read and must not be skipped.
+            OSError: The system's fault, not the image's, such as too many
+                open files.
         """
         path = str(results.get('img_path'))
         try:
             return super().transform(results)
         except (OSError, AssertionError, ValueError, cv2.error) as error:
             # mmpose wraps the error in one that only repeats the path.
-            reason = str(error.__context__ or error).strip()
+            cause = error.__context__ or error
+            if getattr(cause, 'errno', None) and not isinstance(
+                cause, _OF_THE_FILE
+            ):
+                raise cause from None
+            reason = str(cause).strip()
         where = f'image {path} (image id {results.get("img_id")})'
         training = not getattr(results.get('dataset'), 'test_mode', True)
         if not training:

@@ -11,7 +11,7 @@ import pickle
 import re
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -37,6 +37,9 @@ _METHODS = {
     HistoryBuffer: ('min', 'max', 'current', 'mean'),
     OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
 }
+
+# What torch wrote before its files were zip archives begins with this number.
+_LEGACY_START = 0x1950A86A20F9469CFC6C.to_bytes(10, 'little')
 
 
 def allow_training_state() -> None:
@@ -104,19 +107,23 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
         FileNotFoundError: There is no such file.
         UnsafeCheckpointError: It carries classes that are neither weights
             nor a training state of mmengine's runner.
-        CorruptCheckpointError: It cannot be read.
+        CorruptCheckpointError: It cannot be read, or its weights are NaN.
     """
     path = Path(filename).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
             f'checkpoint {path} does not exist. {_what_to_do(path)}'
         )
+    with path.open('rb') as file:
+        start = file.read(32)
+    if not start.startswith(b'PK') and _LEGACY_START not in start:
+        raise _corrupt(path, 'is not a file of weights, not opened')
     try:
-        return torch.load(path, map_location=map_location, weights_only=True)
+        state = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         names = _refused_names(path, str(error))
         if not names:
-            raise _corrupt(path, error) from error
+            raise _corrupt(path, 'is cut short or damaged') from error
         raise UnsafeCheckpointError(
             f'checkpoint {path} was refused: it carries {", ".join(names)}, '
             'which is neither a weight nor part of a training state, and '
@@ -133,7 +140,37 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
     ) as error:
         if 'map_location' in str(error):  # weights of a GPU that is not here
             raise
-        raise _corrupt(path, error) from error
+        raise _corrupt(path, 'is cut short or damaged') from error
+    bad = nan_weights(state)
+    if bad:
+        raise _corrupt(
+            path,
+            f'holds weights that are NaN, {len(bad)} of them, {bad[0]} the '
+            'first: the training that wrote it has diverged',
+        )
+    return state
+
+
+def nan_weights(state: Any) -> list[str]:
+    """Name the weights in which there is a NaN.
+
+    Args:
+        state: A checkpoint, or a model's weights by name.
+
+    Returns:
+        list[str]: Their names; empty for what holds no weights by name.
+    """
+    if isinstance(state, Mapping):
+        state = state.get('state_dict', state)
+    if not isinstance(state, Mapping):
+        return []
+    return [
+        name
+        for name, value in state.items()
+        if isinstance(value, torch.Tensor)
+        and value.is_floating_point()
+        and value.isnan().any()
+    ]
 
 
 def load_from_http(filename: str, map_location: Any = None) -> dict:
@@ -168,14 +205,78 @@ def last_checkpoint(work_dir: str | os.PathLike) -> Path | None:
 
     Returns:
         Path | None: The file that ``last_checkpoint`` names, which may be
-        missing; None where the folder has no such pointer.
+        missing; None where the folder has no such pointer, or one that is
+        blank or no text.
     """
     pointer = Path(work_dir) / 'last_checkpoint'
-    if not pointer.is_file():
+    try:
+        name = pointer.read_text(encoding='utf-8').strip()
+    except (FileNotFoundError, UnicodeDecodeError):
         return None
-    path = Path(pointer.read_text(encoding='utf-8').strip())
-    moved = pointer.with_name(path.name)
-    return moved if moved.is_file() else path
+    if not name.isprintable() or not Path(name).name:
+        return None
+    moved = pointer.with_name(Path(name).name)
+    return moved if moved.is_file() else Path(name)
+
+
+def newest_checkpoint(folder: str | os.PathLike) -> Path | None:
+    """Find the newest checkpoint of a folder that loads.
+
+    Those of ``save_best``, which hold no state of the optimizer, come after
+    all others.
+
+    Args:
+        folder (str | PathLike): The folder.
+
+    Returns:
+        Path | None: The file, None where none loads.
+    """
+    files = sorted(
+        Path(folder).glob('*.pth'),
+        key=lambda p: (not p.name.startswith('best_'), p.stat().st_mtime),
+    )
+    return next(filter(_loads, reversed(files)), None)
+
+
+def checkpoint_to_resume(work_dir: str | os.PathLike) -> Path | None:
+    """Find where ``--resume`` goes on.
+
+    Args:
+        work_dir (str | PathLike): The folder of the training.
+
+    Returns:
+        Path | None: What ``last_checkpoint`` names; None in a folder without
+        any checkpoint, where a training starts anew.
+
+    Raises:
+        CorruptCheckpointError: The pointer is missing beside checkpoints, or
+            names nothing.
+    """
+    path = last_checkpoint(work_dir)
+    folder = Path(work_dir)
+    pointer = folder / 'last_checkpoint'
+    if path is None and (pointer.exists() or any(folder.glob('*.pth'))):
+        state = (
+            'names no file (it is empty or damaged)'
+            if pointer.exists()
+            else 'is missing beside files of weights'
+        )
+        newest = newest_checkpoint(folder)
+        advice = f'resume with --resume {newest}, ' if newest else ''
+        raise CorruptCheckpointError(
+            f'{pointer} {state}: {advice}or leave --resume out to start anew '
+            'and overwrite what is there'
+        )
+    return path
+
+
+def _loads(path: Path) -> bool:
+    """Whether a file loads, with weights that are numbers."""
+    try:
+        state = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception:  # whatever is wrong with it
+        return False
+    return not nan_weights(state)
 
 
 def _refused_names(path: Path, message: str) -> list[str]:
@@ -196,11 +297,10 @@ def _refused_names(path: Path, message: str) -> list[str]:
     return sorted(names)
 
 
-def _corrupt(path: Path, error: Exception) -> CorruptCheckpointError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+def _corrupt(path: Path, what: str) -> CorruptCheckpointError:
     return CorruptCheckpointError(
-        f'checkpoint {path} ({path.stat().st_size} bytes) is truncated or '
-        f'no checkpoint: {reason}. {_what_to_do(path)}'
+        f'checkpoint {path} ({path.stat().st_size} bytes) {what}. '
+        f'{_what_to_do(path)}'
     )
 
 
@@ -209,19 +309,16 @@ def _what_to_do(path: Path) -> str:
     if path.name == 'mobilenet_v2.pth':
         return 'Write it with tools/prepare_backbone.py, or check the path'
     folder = path.parent
-    others = sorted(
-        (other for other in folder.glob('*.pth') if other != path),
-        key=lambda other: other.stat().st_mtime,
-    )
-    advice = 'Check the path'
+    newest = newest_checkpoint(folder)
     if last_checkpoint(folder) == path:
         pointer = folder / 'last_checkpoint'
-        advice = f'{pointer} names it: remove that file to start anew'
-        if others:
-            advice += f', or resume with --resume {others[-1]}'
-    elif others:
-        advice += f'; the newest other one there is {others[-1]}'
-    return advice
+        advice = f'{pointer} names it: leave --resume out to start anew'
+        return advice + (
+            f', or resume with --resume {newest}' if newest else ''
+        )
+    return 'Check the path' + (
+        f'; the newest one there that loads is {newest}' if newest else ''
+    )
 
 
 allow_training_state()

@@ -16,7 +16,11 @@ from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 
 from ..cli.arguments import as_arguments
-from ..engine.checkpoint import last_checkpoint, load_from_local
+from ..engine.checkpoint import (
+    last_checkpoint,
+    load_from_local,
+    newest_checkpoint,
+)
 from ..errors import CorruptCheckpointError, RunFailedError
 from ..files import read_json
 from .runs import RunFolder, find_inputs, read_config
@@ -114,8 +118,8 @@ def run_training(
         command += _option_arguments(options)
         with run.attempt(resumes=checkpoint is not None):
             log = _run_tool('train.py', command, run.folder / 'train.log')
-            checkpoint = last_checkpoint(run.folder)
-            if checkpoint is None or not checkpoint.is_file():
+            checkpoint = _readable_checkpoint(run.folder)
+            if checkpoint is None:
                 raise RunFailedError(f'{config} saved no checkpoint: {log}')
         outcome = run.finish([checkpoint.name])
     return TrainingRun(run.folder / outcome['files'][0], outcome['seconds'])
@@ -186,16 +190,16 @@ def _option_arguments(options: Mapping[str, Any]) -> list[str]:
 
 
 def _readable_checkpoint(work_dir: Path) -> Path | None:
-    """A checkpoint to go on from: the last, unless it was cut off."""
+    """The last checkpoint, or where that is lost the newest that loads."""
     checkpoint = last_checkpoint(work_dir)
-    if checkpoint is None or not checkpoint.is_file():
-        return None
-    try:
-        load_from_local(str(checkpoint), map_location='cpu')
-    except CorruptCheckpointError as error:
-        print(f'{error}\nTraining starts anew.', flush=True)
-        return None
-    return checkpoint
+    if checkpoint is not None and checkpoint.is_file():
+        try:
+            load_from_local(str(checkpoint), map_location='cpu')
+        except CorruptCheckpointError as error:
+            print(error, flush=True)
+        else:
+            return checkpoint
+    return newest_checkpoint(work_dir)
 
 
 def _run_tool(tool: str, arguments: list[str], log_file: Path) -> Path:

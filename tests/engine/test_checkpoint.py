@@ -15,6 +15,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from rmpe_spm.engine import checkpoint as module
 from rmpe_spm.engine.checkpoint import (
+    checkpoint_to_resume,
     last_checkpoint,
     load_from_http,
     load_from_local,
@@ -89,8 +90,13 @@ def test_plain_pickle_is_refused(tmp_path):
     path = tmp_path / 'plain.pkl'
     touched = tmp_path / 'touched'
     path.write_bytes(pickle.dumps(Hostile(f'touch {touched}'), protocol=2))
-    with pytest.raises((UnsafeCheckpointError, CorruptCheckpointError)):
+    newest = tmp_path / 'next.pth'
+    newest.write_bytes(path.read_bytes())
+    with pytest.raises(CorruptCheckpointError) as caught:
         load_from_local(str(path))
+    said = str(caught.value)
+    assert 'is not a file of weights, not opened' in said
+    assert 'weights_only' not in said and str(newest) not in said
     assert not touched.exists()
 
 
@@ -249,7 +255,9 @@ def test_last_checkpoint_names_a_missing_file(tiny_config, tmp_path):
     path = tmp_path / 'epoch_7.pth'
     (tmp_path / 'last_checkpoint').write_text(str(path))
     tiny_config.resume = True
-    with pytest.raises(FileNotFoundError, match='remove that file') as caught:
+    with pytest.raises(
+        FileNotFoundError, match='leave --resume out'
+    ) as caught:
         Runner.from_cfg(tiny_config).load_or_resume()
     assert str(path) in str(caught.value)
 
@@ -266,13 +274,51 @@ def test_the_last_checkpoint_is_found(tmp_path):
 
 @pytest.mark.parametrize(
     'content',
-    [b'', b'\x80', b'junk', b'not a checkpoint', b'PK\x03\x04', b'\0' * 64],
+    [b'', b'\x80', b'junk5', b'not a checkpoint', b'PK\x03\x04', b'\0' * 64],
 )
 def test_what_is_no_checkpoint_is_said_to_be_none(tmp_path, content):
     path = tmp_path / 'model.pth'
     path.write_bytes(content)
-    with pytest.raises(CorruptCheckpointError, match=f'{len(content)} bytes'):
+    what = 'is not a file of weights, not opened'
+    if content.startswith(b'PK'):
+        what = 'is cut short or damaged'
+    said = rf'\({len(content)} bytes\) {what}\. Check the path$'
+    with pytest.raises(CorruptCheckpointError, match=said):
         load_from_local(str(path))
+
+
+@pytest.mark.parametrize('key', ['state_dict', None])
+def test_weights_that_are_nan_are_refused(tmp_path, key):
+    weights = {'good': torch.ones(2), 'bad': torch.tensor([1.0, np.nan])}
+    weights['mask'] = torch.tensor([-np.inf])
+    path = tmp_path / 'epoch_2.pth'
+    torch.save({key: weights} if key else weights, path)
+    good = tmp_path / 'epoch_1.pth'
+    torch.save({'state_dict': {}}, good)
+    with pytest.raises(CorruptCheckpointError, match='1 of them, bad') as said:
+        load_from_local(str(path))
+    assert str(said.value).endswith(f'that loads is {good}')
+
+
+@pytest.mark.parametrize(
+    'pointer', [b'', b' \n', b'\0\1\2', b'\xff\xfe', None]
+)
+def test_a_lost_pointer_stops_a_resume(tmp_path, pointer):
+    assert checkpoint_to_resume(tmp_path) is None  # as in a new folder
+    for index, name in enumerate(['epoch_1', 'epoch_2', 'best_AP_epoch_2']):
+        torch.save({'state_dict': {}}, tmp_path / f'{name}.pth')
+        os.utime(tmp_path / f'{name}.pth', (index, index))
+    (tmp_path / 'epoch_3.pth').write_bytes(b'PK')
+    place = tmp_path / 'last_checkpoint'
+    if pointer is not None:
+        place.write_bytes(pointer)
+    with pytest.raises(CorruptCheckpointError) as caught:
+        checkpoint_to_resume(tmp_path)
+    said = str(caught.value)
+    assert said.startswith(str(place))
+    assert f'--resume {tmp_path / "epoch_2.pth"}, or leave --resume' in said
+    place.write_text(str(tmp_path / 'epoch_1.pth'))
+    assert checkpoint_to_resume(tmp_path) == tmp_path / 'epoch_1.pth'
 
 
 def test_how_to_get_the_weights_of_imagenet_is_told():

@@ -1,6 +1,7 @@
 # Stage 1: a trained SPPE is fine-tuned on the proposals of PGPG.
 _base_ = ['mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192.py', '../_base_/rmpe.py']
 custom_imports = dict(imports=['rmpe_spm'], allow_failed_imports=False)
+default_hooks = dict(checkpoint=dict(type='SafeCheckpointHook'))
 load_from = 'https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdown_heatmap/coco/td-hm_hrnet-w32_8xb64-210e_coco-256x192-81c58e40_20220909.pth'
 
 train_cfg = dict(max_epochs=30, val_interval=10)

@@ -1,6 +1,7 @@
 # Stage 1: a trained SPPE is fine-tuned on the proposals of PGPG.
 _base_ = ['mmpose::body_2d_keypoint/rtmpose/coco/rtmpose-s_8xb256-420e_coco-256x192.py', '../_base_/rmpe.py']
 custom_imports = dict(imports=['rmpe_spm'], allow_failed_imports=False)
+default_hooks = dict(checkpoint=dict(type='SafeCheckpointHook'))
 load_from = 'https://download.openmmlab.com/mmpose/v1/projects/rtmposev1/rtmpose-s_simcc-coco_pt-aic-coco_420e-256x192-8edcf0d7_20230127.pth'
 
 train_cfg = dict(max_epochs=30, val_interval=10)

@@ -25,7 +25,8 @@ param_scheduler = [
 
 # hooks
 default_hooks = dict(
-    checkpoint=dict(interval=1, max_keep_ckpts=1),
+    checkpoint=dict(
+        type='SafeCheckpointHook', interval=1, max_keep_ckpts=1),
     logger=dict(interval=50))
 custom_hooks = [
     dict(type='SyncBuffersHook'),

@@ -1,6 +1,7 @@
 # Stage 1: a trained SPPE is fine-tuned on the proposals of PGPG.
 _base_ = ['mmpose::body_2d_keypoint/topdown_heatmap/crowdpose/td-hm_res50_8xb64-210e_crowdpose-256x192.py', '../_base_/rmpe.py']
 custom_imports = dict(imports=['rmpe_spm'], allow_failed_imports=False)
+default_hooks = dict(checkpoint=dict(type='SafeCheckpointHook'))
 load_from = 'https://download.openmmlab.com/mmpose/top_down/resnet/res50_crowdpose_256x192-c6a526b6_20201227.pth'
 
 train_cfg = dict(max_epochs=30, val_interval=10)

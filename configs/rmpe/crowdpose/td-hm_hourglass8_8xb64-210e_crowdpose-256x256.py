@@ -1,6 +1,7 @@
 # The paper's SPPE: a stacked hourglass, trained as mmpose trains ResNet-50.
 _base_ = ['mmpose::body_2d_keypoint/topdown_heatmap/crowdpose/td-hm_res50_8xb64-210e_crowdpose-256x192.py']
 custom_imports = dict(imports=['rmpe_spm'], allow_failed_imports=False)
+default_hooks = dict(checkpoint=dict(type='SafeCheckpointHook'))
 
 codec = dict(type='MSRAHeatmap', input_size=(256, 256), heatmap_size=(64, 64), sigma=2)
 head = dict(_delete_=True, type='CPMHead', in_channels=256, out_channels=14, num_stages=8, deconv_out_channels=None, loss=dict(type='KeypointMSELoss', use_target_weight=True), decoder=codec)

@@ -1,6 +1,7 @@
 # Stage 1: a trained SPPE is fine-tuned on the proposals of PGPG.
 _base_ = ['mmpose::body_2d_keypoint/topdown_heatmap/mpii/td-hm_res50_8xb64-210e_mpii-256x256.py', '../_base_/rmpe.py']
 custom_imports = dict(imports=['rmpe_spm'], allow_failed_imports=False)
+default_hooks = dict(checkpoint=dict(type='SafeCheckpointHook'))
 load_from = 'https://download.openmmlab.com/mmpose/top_down/resnet/res50_mpii_256x256-418ffc88_20200812.pth'
 
 train_cfg = dict(max_epochs=30, val_interval=10)

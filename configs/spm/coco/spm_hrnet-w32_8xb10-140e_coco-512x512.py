@@ -13,7 +13,9 @@ param_scheduler = [
         by_epoch=True),
 ]
 auto_scale_lr = dict(base_batch_size=80)
-default_hooks = dict(checkpoint=dict(save_best='coco/AP', rule='greater'))
+default_hooks = dict(
+    checkpoint=dict(
+        type='SafeCheckpointHook', save_best='coco/AP', rule='greater'))
 
 # codec settings
 codec = dict(
