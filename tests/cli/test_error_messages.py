@@ -3,6 +3,7 @@ from mmengine.dataset import pseudo_collate
 from mmpose.registry import MODELS, TRANSFORMS
 from torch.utils.data import DataLoader, Dataset
 
+from rmpe_spm.cli import error_messages
 from rmpe_spm.cli.error_messages import explain, report_user_errors
 from rmpe_spm.coco.loading import LoadImageOrSkip
 from rmpe_spm.coco.results import read_detections
@@ -75,6 +76,15 @@ def test_other_errors_keep_their_traceback():
         assert explain(error) is None
     with pytest.raises(ZeroDivisionError), report_user_errors('tool'):
         1 / 0  # noqa: B018
+
+
+def test_every_process_tells_its_own(capsys, monkeypatch):
+    monkeypatch.setattr(error_messages, 'get_dist_info', lambda: (1, 2))
+    with pytest.raises(SystemExit), report_user_errors('tool.py'):
+        raise ConfigError('a bad picture')
+    assert capsys.readouterr().err == (
+        'tool.py: error on rank 1: a bad picture\n'
+    )
 
 
 def test_told_without_traceback(capsys):

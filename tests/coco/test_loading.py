@@ -1,4 +1,5 @@
 import json
+import resource
 import shutil
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -132,6 +133,20 @@ def test_only_images_that_are_read_must_be_there(build, tiny_coco, tmp_path):
     check_images(build(ann_file=str(path)))
     with missing(4):
         check_images(build(ann_file=str(path), data_mode='bottomup'))
+
+
+def test_the_systems_own_errors_end_the_training(tmp_path, log):
+    path = tmp_path / 'image.png'
+    cv2.imwrite(str(path), np.zeros((5, 7, 3), np.uint8))
+    sample = dict(img_path=str(path), img_id=7, dataset=TRAINING)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        with pytest.raises(OSError, match='Too many open files'):
+            LoadImageOrSkip()(sample)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert not log
 
 
 def _sample(dataset=TRAINING, **changes):

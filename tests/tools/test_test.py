@@ -157,6 +157,18 @@ def test_boxes_of_nothing_are_evaluated(tool, files, tmp_path):
     assert json.loads(out.read_text())['coco/AP'] == 0
 
 
+def test_weights_that_are_nan_are_refused(tool, files, capsys):
+    argv = files()
+    state = torch.load(argv[1], weights_only=True)
+    state['state_dict']['head.final_layer.bias'][3] = float('nan')
+    torch.save(state, argv[1])
+    with pytest.raises(SystemExit) as caught:
+        tool.main(argv)
+    assert caught.value.code == 2
+    said = 'NaN, 1 of them, head.final_layer.bias the first'
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     'argv, changes, said',
     [

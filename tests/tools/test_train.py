@@ -5,6 +5,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from rmpe_spm.engine.checkpoint import load_from_local
+from rmpe_spm.engine.safe_saving import lock_work_dir
+
 # A target for a skeleton that nobody knows.
 SKELETON = dict(
     type='GenerateTarget',
@@ -154,6 +157,53 @@ def test_weights_of_another_model_stop_at_once(
     message = _fails_plainly(capsys, train.main, argv)
     assert 'none of its 1 weights is one of the model' in message
     assert not list(tmp_path.glob('**/*.pth'))
+
+
+def test_a_lost_pointer_stops_a_resume(train, config_file, tmp_path, capsys):
+    path, good = config_file(), tmp_path / 'run' / 'epoch_1.pth'
+    good.parent.mkdir()
+    torch.save(dict(state_dict={}), good)
+    argv = [path, '--work-dir', str(good.parent), '--resume']
+    for pointer in (None, ''):
+        if pointer is not None:
+            (good.parent / 'last_checkpoint').write_text(pointer)
+        message = _fails_plainly(capsys, train.main, argv)
+        state = 'is missing' if pointer is None else 'names no file'
+        assert f'last_checkpoint {state}' in message
+        assert f'--resume {good}' in message
+
+
+def test_a_second_training_in_the_folder_stops(
+    train, config_file, tmp_path, capsys
+):
+    argv = [config_file(), '--no-validate']
+    with lock_work_dir(tmp_path):
+        message = _fails_plainly(capsys, train.main, argv)
+        assert 'another training is at work' in message
+        assert not list(tmp_path.glob('*.pth'))
+        train.main([*argv, '--share-work-dir'])
+    assert (tmp_path / 'epoch_1.pth').is_file()
+
+
+@pytest.mark.parametrize(
+    'interval', [dict(), dict(by_epoch=False, interval=1)]
+)
+def test_a_loss_that_is_not_finite_stops_before_a_save(
+    train, config_file, tmp_path, capsys, interval
+):
+    path = config_file(
+        **{
+            'optim_wrapper.optimizer': dict(type='SGD', lr=1e30),
+            'param_scheduler': None,
+            'default_hooks.checkpoint': interval,
+        }
+    )
+    message = _fails_plainly(capsys, train.main, [path, '--no-validate'])
+    assert 'not finite at step 2: loss_kpt=' in message
+    assert 'learning rate of 1e+30' in message
+    for saved in tmp_path.glob('*.pth'):
+        assert saved.name == 'iter_1.pth'
+        load_from_local(str(saved))
 
 
 def bottom_up(cfg):
