@@ -44,6 +44,8 @@ from .errors import (
     UnsafeCheckpointError,
 )
 from .experiments.fast_dekr import GridSampleDEKRHead
+from .inference.inferencer import PoseInferencer
+from .inference.results import PoseResult
 from .mpii.dataset import MpiiMultiPersonDataset
 from .mpii.metric import MpiiMultiPersonAP
 from .mpii.units import GroupAffine
@@ -106,9 +108,11 @@ __all__ = [
     'PackMultiscalePoseInputs',
     'ParallelSPPE',
     'ParametricPoseNMS',
+    'PoseInferencer',
     'PoseNMSCocoMetric',
     'PoseNMSInferencer',
     'PoseNMSRule',
+    'PoseResult',
     'RunFailedError',
     'SPMHead',
     'SSTNHead',

@@ -63,7 +63,8 @@ def suppress_redundant_poses(
 def best_poses(poses: InstanceData, nms: BasePoseNMS | dict) -> InstanceData:
     """What :func:`suppress_redundant_poses` says of ``pred_instances``."""
     if isinstance(nms, dict):
-        nms = TASK_UTILS.build(nms)
+        # whatever the default scope is, say mmdet's
+        nms = TASK_UTILS.build({'_scope_': 'mmpose', **nms})
     boxes = poses.get('bboxes')
     if boxes is None:
         boxes = bboxes_around(poses.keypoints[..., :2], poses.keypoint_scores)

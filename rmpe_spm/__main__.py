@@ -1,0 +1,7 @@
+"""``python -m rmpe_spm``: see ``rmpe_spm.inference.command_line``."""
+
+import sys
+
+from .inference.command_line import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""From pictures, videos and cameras to poses, files and overlays."""

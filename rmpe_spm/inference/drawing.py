@@ -1,0 +1,113 @@
+"""Poses drawn on pictures and videos."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.structures import InstanceData
+from mmpose.structures import PoseDataSample
+from mmpose.visualization import PoseLocalVisualizer
+
+from .inputs import Picture
+from .results import PoseResult
+
+JPEG_QUALITY = 90
+_DEFAULT_FPS = 25.0  # of a camera that doesn't say
+
+
+class PoseDrawer:
+    """Draw results with mmpose's visualizer.
+
+    Args:
+        metainfo (mapping): mmpose's data set metainfo: skeleton, colours.
+        kpt_thr (float): Joints with a lower score are not drawn. Defaults
+            to 0.3.
+    """
+
+    def __init__(
+        self, metainfo: Mapping[str, Any], kpt_thr: float = 0.3
+    ) -> None:
+        self._visualizer = PoseLocalVisualizer(radius=3, line_width=2)
+        self._visualizer.set_dataset_meta(dict(metainfo))
+        self._kpt_thr = kpt_thr
+
+    def draw(self, image: np.ndarray, result: PoseResult) -> np.ndarray:
+        """Draw the poses.
+
+        Args:
+            image (np.ndarray): The picture (H, W, 3), BGR; left as it is.
+            result (PoseResult): Its poses.
+
+        Returns:
+            np.ndarray: The picture with its poses, BGR.
+        """
+        sample = PoseDataSample()
+        sample.pred_instances = InstanceData(
+            keypoints=result.keypoints,
+            keypoint_scores=result.keypoint_scores,
+            keypoints_visible=result.keypoint_scores,
+        )
+        drawn = self._visualizer.add_datasample(
+            'result',
+            image[..., ::-1].copy(),
+            sample,
+            draw_gt=False,
+            draw_bbox=False,
+            kpt_thr=self._kpt_thr,
+        )
+        return np.ascontiguousarray(drawn[..., ::-1])
+
+
+class OverlayWriter:
+    """Write drawn pictures as JPEG files and drawn videos as MP4 files.
+
+    Args:
+        out_dir (str | Path): Their folder; made if missing.
+        drawer (PoseDrawer): Draws them.
+    """
+
+    def __init__(self, out_dir: str | Path, drawer: PoseDrawer) -> None:
+        self._out_dir, self._drawer = Path(out_dir), drawer
+        self._out_dir.mkdir(parents=True, exist_ok=True)
+        self._video: cv2.VideoWriter | None = None
+        self._video_name: str | None = None
+
+    def write(self, picture: Picture, result: PoseResult, name: str) -> None:
+        """Draw and write a picture, or add a frame to its video.
+
+        Args:
+            picture (Picture): The picture.
+            result (PoseResult): Its poses.
+            name (str): The name of the file, without a suffix.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        drawn = self._drawer.draw(picture.image, result)
+        if picture.frame is None:
+            path = self._out_dir / f'{name}.jpg'
+            quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+            if not cv2.imwrite(str(path), drawn, quality):
+                raise OSError(f'cannot write {path}: is the disk full?')
+            return
+        if self._video_name != name:
+            self.close()
+            path = self._out_dir / f'{name}.mp4'
+            self._video = cv2.VideoWriter(
+                str(path),
+                cv2.VideoWriter_fourcc(*'mp4v'),
+                picture.fps or _DEFAULT_FPS,
+                picture.size,
+            )
+            if not self._video.isOpened():
+                raise OSError(f'cannot write the video {path}')
+            self._video_name = name
+        self._video.write(drawn)
+
+    def close(self) -> None:
+        """End the video, which can be played only then."""
+        if self._video is not None:
+            self._video.release()
+        self._video = self._video_name = None

@@ -1,0 +1,165 @@
+"""``rmpe-spm``: what it writes, says and returns."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from rmpe_spm.inference.command_line import main
+
+from .conftest import random_image
+
+
+@pytest.fixture
+def predict(tmp_path, capfd):
+    def run(model, *arguments):
+        code = None
+        out_dir = tmp_path / 'out'
+        given = [
+            f'--config={model["config"]}',
+            f'--weights={model["weights"]}',
+        ]
+        try:
+            code = main(['predict', *map(str, arguments), *given,
+                         f'--out-dir={out_dir}', '--device=cpu'])  # fmt: skip
+        except SystemExit as error:
+            code = error.code
+        return code, out_dir, ''.join(capfd.readouterr())
+
+    return run
+
+
+def test_pictures(predict, bottomup, pictures, tmp_path):
+    (pictures / '0.jpg').write_bytes(b'')
+    code, out_dir, said = predict(bottomup, pictures, tmp_path / 'no.jpg')
+    assert code == 0
+    people = json.loads((out_dir / 'keypoints.json').read_text())
+    assert {person['image_id'] for person in people} == {1, 2, 3, 4, 5}
+    assert f'5 pictures, {len(people)} people' in said
+    assert '2 inputs could not be read' in said and 'picture/s' in said
+    for i in range(1, 6):
+        before = cv2.imread(str(pictures / f'{i}.png'))
+        after = cv2.imread(str(out_dir / 'visualizations' / f'{i}.jpg'))
+        assert after.shape == before.shape
+    assert np.abs(after.astype(int) - before).mean() > 1
+
+
+def test_a_video(predict, topdown, tmp_path, write_video):
+    write_video(tmp_path / 'a.avi', 7)
+    boxes = [
+        dict(image_id=0, category_id=1, bbox=[5, 5, 30, 40], score=0.9,
+             file_name='a.avi', frame=frame)
+        for frame in range(5)
+    ]  # fmt: skip
+    (tmp_path / 'boxes.json').write_text(json.dumps(boxes))
+    code, out_dir, _ = predict(
+        topdown, tmp_path / 'a.avi', '--format=mmpose',
+        f'--boxes={tmp_path / "boxes.json"}',
+        '--nms=ParametricPoseNMS,preset=coco')  # fmt: skip
+    assert code == 0
+    frames = json.loads((out_dir / 'predictions' / 'a.json').read_text())
+    assert [len(each['instances']) for each in frames] == [1] * 5 + [0] * 2
+    video = cv2.VideoCapture(str(out_dir / 'visualizations' / 'a.mp4'))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 7
+    assert video.get(cv2.CAP_PROP_FPS) == 10
+
+
+def test_scores_and_no_overlays(predict, bottomup, pictures):
+    code, out_dir, said = predict(
+        bottomup, pictures, '--score-thr=2', '--no-overlays'
+    )
+    assert code == 0 and '5 pictures, 0 people' in said
+    assert sorted(path.name for path in out_dir.iterdir()) == [
+        'keypoints.json'
+    ]
+
+
+def test_nothing_to_read_is_code_1(predict, bottomup, tmp_path):
+    code, _, said = predict(bottomup, tmp_path / 'no.jpg')
+    assert code == 1 and 'no such file' in said
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--boxes=none'], 'finds people by itself'),
+        (['--nms=None'], 'None is not in'),
+        (['--nms=OKSNMS,thr'], 'TYPE,KEY=VALUE'),
+        (['--nms=OKSNMS,threshold=1'], 'unexpected keyword'),
+        (['--batch-size=0'], 'batch_size'),
+        (['--model=spm'], 'either a model by name'),
+        (['--box-weights=a.pth'], 'belongs to --boxes'),
+    ],
+)
+def test_wrong_settings_are_code_2(
+    predict, bottomup, pictures, arguments, message
+):
+    code, _, said = predict(bottomup, pictures, *arguments)
+    assert code == 2 and message in said and 'Traceback' not in said
+
+
+def test_weights_and_folders_that_do_not_fit(
+    predict, bottomup, topdown, pictures, tmp_path
+):
+    code, _, said = predict(
+        dict(bottomup, weights=topdown['weights']), pictures
+    )
+    assert code == 2 and 'topdown.pth' in said
+    (tmp_path / 'out' / 'keypoints.json').mkdir(parents=True, exist_ok=True)
+    code, _, said = predict(bottomup, pictures)
+    assert code == 2 and 'cannot write to' in said
+    (tmp_path / 'file').write_text('')
+    code, _, said = predict(bottomup, pictures)
+    assert code == 2
+    code = main_code(['predict', 'a.jpg', '--model=spm',
+                      f'--out-dir={tmp_path / "file"}'])  # fmt: skip
+    assert code == 2
+
+
+def main_code(arguments):
+    with pytest.raises(SystemExit) as error:
+        main(arguments)
+    return error.value.code
+
+
+def test_models(capsys, monkeypatch):
+    monkeypatch.setattr('rmpe_spm.inference.command_line.MODELS', {})
+    assert main(['models']) == 0
+    assert 'no weights ship' in capsys.readouterr().out
+    shipped = dict(spm=dict(about='all people at once'))
+    monkeypatch.setattr('rmpe_spm.inference.command_line.MODELS', shipped)
+    assert main(['models']) == 0
+    assert 'spm          all people at once' in capsys.readouterr().out
+
+
+def test_ctrl_c_leaves_what_was_done(bottomup, tmp_path, repo_root):
+    folder, out_dir = tmp_path / 'many', tmp_path / 'out'
+    folder.mkdir()
+    for i in range(1, 401):
+        cv2.imwrite(str(folder / f'{i}.png'), random_image(i, (320, 240)))
+    process = subprocess.Popen(
+        [sys.executable, '-W', 'ignore', '-m', 'rmpe_spm', 'predict',
+         str(folder), f'--config={bottomup["config"]}',
+         f'--weights={bottomup["weights"]}', f'--out-dir={out_dir}'],
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, 'PYTHONPATH': str(repo_root)})  # fmt: skip
+    file = out_dir / 'visualizations' / '12.jpg'
+    for _ in range(1200):
+        if file.exists() or process.poll() is not None:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert 'stopped' in errors and 'Traceback' not in errors
+    people = json.loads((out_dir / 'keypoints.json').read_text())
+    done = {person['image_id'] for person in people}
+    drawn = list((out_dir / 'visualizations').iterdir())
+    assert 8 <= len(done) <= len(drawn) < 400
+    assert all(cv2.imread(str(path)) is not None for path in drawn)

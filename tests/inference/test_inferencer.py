@@ -1,0 +1,279 @@
+"""Poses are mmpose's own, whatever the batches and the inputs are."""
+
+import subprocess
+import sys
+from copy import deepcopy
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.registry import DefaultScope, init_default_scope
+from mmpose.apis import inference_bottomup, inference_topdown, init_model
+
+from rmpe_spm import ConfigError, ParametricPoseNMS, PoseInferencer
+from rmpe_spm.inference import models
+from rmpe_spm.inference.inputs import InputStream
+
+BOXES = np.float32([[10, 5, 40, 70], [10, 5, 40, 70], [30, 20, 90, 60]])
+
+
+def mmposes_model(kwargs):
+    return init_model(str(kwargs['config']), str(kwargs['weights']), 'cpu')
+
+
+def same_poses(result, expected):
+    """A result against mmpose's ``pred_instances``."""
+    assert result.keypoints.dtype == np.float32
+    np.testing.assert_allclose(
+        result.keypoints, expected.keypoints, rtol=1e-4, atol=1e-3
+    )
+    np.testing.assert_allclose(
+        result.keypoint_scores, expected.keypoint_scores, rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize('batch_size', [1, 2, 8])
+def test_topdown_equals_mmpose(topdown, pictures, batch_size):
+    paths = sorted(pictures.iterdir())
+    boxes = [BOXES[:2], BOXES[:0], BOXES, BOXES[2:], BOXES[1:]]
+    inferencer = PoseInferencer(**topdown, batch_size=batch_size)
+    results = list(inferencer(pictures, bboxes=boxes))
+    model = mmposes_model(topdown)
+    assert [result.path for result in results] == list(map(str, paths))
+    for path, given, result in zip(paths, boxes, results, strict=True):
+        np.testing.assert_array_equal(result.bboxes_xyxy, given)
+        assert len(result) == len(given)
+        if len(given):  # mmpose would take the whole picture
+            poses = inference_topdown(model, str(path), given)
+            for i, pose in enumerate(poses):
+                same_poses(result_of(result, i), pose.pred_instances)
+    assert results[1].keypoints.shape == (0, 17, 2)
+    assert results[0].size == (60, 90) and results[1].size == (96, 72)
+
+
+def result_of(result, index):
+    """The result of one person."""
+    return type(result)(
+        **{
+            **vars(result),
+            'keypoints': result.keypoints[index : index + 1],
+            'keypoint_scores': result.keypoint_scores[index : index + 1],
+        }
+    )
+
+
+@pytest.mark.parametrize('batch_size', [1, 2, 8])
+def test_bottomup_equals_mmpose(bottomup, pictures, batch_size):
+    inferencer = PoseInferencer(**bottomup, batch_size=batch_size)
+    results = list(inferencer(pictures))
+    model = mmposes_model(bottomup)
+    paths = sorted(pictures.iterdir())
+    assert sum(map(len, results)) > 5
+    for path, result in zip(paths, results, strict=True):
+        expected = inference_bottomup(model, str(path))[0].pred_instances
+        same_poses(result, expected)
+        np.testing.assert_allclose(
+            result.scores, expected.bbox_scores, rtol=1e-4
+        )
+        np.testing.assert_allclose(
+            result.bboxes_xyxy, expected.bboxes, rtol=1e-4, atol=1e-3
+        )
+
+
+def test_mmposes_dekr_goes_one_by_one(bottomup, pictures, tmp_path):
+    cfg = Config.fromfile(bottomup['config'])
+    codec = dict(
+        type='SPR',
+        input_size=(64, 64),
+        heatmap_size=(16, 16),
+        sigma=(2, 4),
+        generate_keypoint_heatmaps=True,
+    )
+    head = dict(
+        _delete_=True,
+        type='GridSampleDEKRHead',
+        in_channels=8,
+        num_keypoints=17,
+        num_heatmap_filters=4,
+        decoder=codec,
+    )
+    cfg.model.merge(dict(head=head))
+    inferencer = PoseInferencer(config=cfg, device='cpu', batch_size=4)
+    for path, result in zip(
+        sorted(pictures.iterdir()), inferencer(pictures), strict=True
+    ):
+        (expected,) = inference_bottomup(inferencer.model, str(path))
+        same_poses(result, expected.pred_instances)
+
+
+def test_a_person_scores_box_times_joints(topdown, pictures):
+    path = pictures / '1.png'
+    boxes = np.c_[BOXES, [0.5, 0.25, 1]]
+    (result,) = PoseInferencer(**topdown)(path, bboxes=boxes)
+    np.testing.assert_allclose(
+        result.scores,
+        [0.5, 0.25, 1] * result.keypoint_scores.mean(1),
+        rtol=1e-5,
+    )
+
+
+def test_a_config_object_is_not_changed(topdown, pictures):
+    cfg = Config.fromfile(topdown['config'])
+    before = deepcopy(cfg)
+    given = dict(topdown, config=cfg)
+    (result,) = PoseInferencer(**given)(pictures / '1.png', bboxes=BOXES)
+    assert cfg.to_dict() == before.to_dict() and len(result) == 3
+
+
+def test_results_come_as_they_are_taken(bottomup, pictures):
+    images = [cv2.imread(str(path)) for path in sorted(pictures.iterdir())]
+    taken = []
+
+    def camera():
+        while True:
+            taken.append(images[len(taken) % 2 * 2])
+            yield taken[-1]
+
+    results = PoseInferencer(**bottomup, batch_size=2)(camera())
+    assert not taken  # nothing is read before somebody asks
+    for _ in range(3):
+        next(results)
+    results.close()
+    assert len(taken) < 16
+
+
+def test_what_is_skipped_is_known(bottomup, pictures, topdown):
+    (pictures / '0.png').write_bytes(b'')
+    stream = InputStream([pictures / '0.png', pictures / '1.png'])
+    (result,) = PoseInferencer(**bottomup)(stream)
+    assert result.path.endswith('1.png') and len(stream.skipped) == 1
+    # boxes belong to the inputs, those that cannot be read too
+    (result,) = PoseInferencer(**topdown)(
+        [pictures / '0.png', pictures / '1.png'], bboxes=[BOXES[:1], BOXES]
+    )
+    assert len(result) == 3
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 300), (4000, 8)])
+def test_pictures_of_odd_sizes(bottomup, topdown, size):
+    image = np.full((size[1], size[0], 3), 90, np.uint8)
+    (result,) = PoseInferencer(**bottomup)(image)
+    assert result.size == size
+    boxes = [[0, 0, *size]]
+    (result,) = PoseInferencer(**topdown)(image, bboxes=boxes)
+    assert np.isfinite(result.keypoints).all() and len(result) == 1
+
+
+NMS = dict(type='ParametricPoseNMS', preset='mpii', rank_by='score')
+
+
+@pytest.mark.parametrize('scope', ['mmpose', 'mmdet', 'mmengine'])
+def test_pose_nms_by_a_dict_in_every_scope(topdown, pictures, scope):
+    path = pictures / '1.png'
+    (plain,) = PoseInferencer(**topdown)(path, bboxes=BOXES)
+    expected = ParametricPoseNMS('mpii', rank_by='score')(
+        plain.keypoints, plain.keypoint_scores, BOXES, np.ones(3)
+    )
+    assert len(expected) < 3
+    with DefaultScope.overwrite_default_scope(scope):
+        inferencer = PoseInferencer(**topdown, nms=NMS)
+        (result,) = inferencer(path, bboxes=BOXES)
+        assert DefaultScope.get_current_instance().scope_name == scope
+    np.testing.assert_allclose(result.keypoints, expected.keypoints, rtol=1e-5)
+    np.testing.assert_allclose(result.scores, expected.scores, rtol=1e-6)
+    np.testing.assert_array_equal(result.bboxes_xyxy, BOXES[expected.keep])
+    # nobody stays nobody
+    (result,) = inferencer(path, bboxes=[])
+    assert result.keypoints.shape == (0, 17, 2)
+
+
+def test_the_default_scope_may_change_between_results(bottomup, pictures):
+    expected = [r.keypoints for r in PoseInferencer(**bottomup)(pictures)]
+    found = []
+    try:
+        for result in PoseInferencer(**bottomup, batch_size=1)(pictures):
+            found.append(result.keypoints)
+            init_default_scope('mmdet')
+    finally:
+        init_default_scope('mmpose')
+    for left, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-3)
+
+
+def test_shipped_models_go_by_name(bottomup, topdown, pictures, monkeypatch):
+    nested = dict(boxes_from='spm', nms=NMS)
+    monkeypatch.setitem(models.MODELS, 'spm', dict(bottomup))
+    monkeypatch.setitem(models.MODELS, 'rmpe', dict(topdown, **nested))
+    (proposed,) = PoseInferencer('spm', device='cpu')(pictures / '1.png')
+    (result,) = PoseInferencer('rmpe', device='cpu')(pictures / '1.png')
+    assert 0 < len(result) <= len(proposed)
+    with pytest.raises(ConfigError, match="'smp'.*rmpe, spm"):
+        PoseInferencer('smp')
+    # any top-down model has the shipped one's people by default
+    (found,) = PoseInferencer(**topdown)(pictures / '1.png')
+    assert len(found) == len(proposed)
+
+
+def test_wrong_settings(topdown, bottomup, pictures, tmp_path):
+    path = pictures / '1.png'
+
+    def refused(pattern, bboxes=BOXES, **kwargs):
+        with pytest.raises(ConfigError, match=pattern):
+            list(PoseInferencer(**kwargs)(path, bboxes))
+
+    refused('either a model by name', **topdown, model='spm')
+    refused('either a model by name')
+    refused('batch_size', **topdown, batch_size=0)
+    refused('needs boxes', bboxes=None, **topdown)
+    refused('finds people by itself', **bottomup)
+    refused(
+        'finds people by itself', bboxes=None, **bottomup, boxes_from='a.json'
+    )
+    refused('does not exist', config=tmp_path / 'none.py')
+    refused('does not fit|lacks',
+            **dict(bottomup, config=topdown['config']))  # fmt: skip
+    refused('no model', bboxes=None, **topdown, boxes_from='none')
+    refused('does not exist', bboxes=None, **topdown, boxes_from='none.py')
+    refused('shape', bboxes=[[1, 2, 3]], **topdown)
+    with pytest.raises(ConfigError, match='boxes of 1 pictures'):
+        list(PoseInferencer(**topdown)(pictures, bboxes=BOXES))
+
+
+FRAMES = """
+import os, sys, cv2, numpy as np
+from rmpe_spm import PoseInferencer
+
+path, *models = sys.argv[1:]
+video = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'MJPG'), 25, (160, 120))
+for i in range(3000):
+    video.write(np.full((120, 160, 3), i % 250, np.uint8))
+video.release()
+
+def memory():
+    pages = int(open('/proc/self/statm').read().split()[1])
+    return pages * os.sysconf('SC_PAGE_SIZE') / 1e6
+
+for config, weights, boxes in zip(
+    models[::2], models[1::2], [None, [[[10, 10, 90, 110]]] * 3000]
+):
+    inferencer = PoseInferencer(config=config, weights=weights, device='cpu')
+    for result in inferencer(path, boxes):
+        if result.frame == 200:
+            before = memory()
+    print('grown:', result.frame, memory() - before)
+"""
+
+
+def test_memory_does_not_grow_with_a_video(topdown, bottomup, tmp_path):
+    models = [str(each[key]) for each in (bottomup, topdown)
+              for key in ('config', 'weights')]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, '-c', FRAMES, str(tmp_path / 'a.avi'), *models],
+        check=True, capture_output=True, text=True)  # fmt: skip
+    lines = [line.split() for line in done.stdout.splitlines()]
+    grown = [line for line in lines if line[0] == 'grown:']
+    assert len(grown) == 2
+    for _, last, growth in grown:
+        assert int(last) == 2999  # the last frames arrive
+        assert float(growth) < 50
