@@ -11,6 +11,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +113,8 @@ class RunFolder:
         """Record that the run is finished, with what came out of it.
 
         Args:
-            files (iterable): Names of files in the folder, without which the
-            run
-                does not count as finished. Defaults to ().
+            files (iterable): Names of files in the folder, without which
+                the run does not count as finished. Defaults to ().
             **values (Any): As JSON has it.
 
         Returns:
@@ -157,9 +157,8 @@ def read_config(
     """Read a config and apply options, by dotted key, as the tools do.
 
     Raises:
-        ConfigError: The file is missing or cannot be read, or an option names
-        a
-            place that the config does not have.
+        ConfigError: The file is missing or cannot be read, or an option
+            names a place that the config does not have.
     """
     cfg = read_config_file(config)
     apply_options(cfg, Namespace(cfg_options=dict(options)))
@@ -195,9 +194,10 @@ def digest_settings(settings: Any, ignored: Sequence[str] = ()) -> str:
         if isinstance(node, str):
             for path in (node, os.path.join(root, node)):
                 if os.path.isfile(path):
-                    return digest_file(path)
+                    return read_once(path)
         return node
 
+    read_once = cache(digest_file)
     content = contents(settings, '')
     return digest(json.dumps(content, sort_keys=True, default=repr))
 
