@@ -3,8 +3,15 @@
 import cv2
 import numpy as np
 
-from .appearance import random_colour, random_skin
-from .textures import PATTERNS, crop, noise_bank, octave_noise, pattern_mask
+from .appearance import (
+    PATTERNS,
+    crop,
+    noise_bank,
+    octave_noise,
+    pattern_mask,
+    random_colour,
+    random_skin,
+)
 
 _SHIFT = 4
 

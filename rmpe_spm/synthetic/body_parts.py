@@ -6,7 +6,7 @@ import numpy as np
 
 from .appearance import Appearance
 from .outline_builder import Outline, OutlineBuilder, Part
-from .skeleton import JOINT, Body3D
+from .poses import JOINT, Body3D
 
 # Directions on the head's ellipsoid: left, up, forward.
 _NOSE = (0.0, -0.14, 1.16)

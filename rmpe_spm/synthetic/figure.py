@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .appearance import Appearance
+from .appearance import Appearance, crop, noise_bank, pattern_mask
 from .body_parts import build_outlines, face_points, face_turned_away
 from .outline_builder import Part
-from .skeleton import JOINT, Pose, forward_kinematics
-from .textures import crop, noise_bank, pattern_mask
+from .poses import JOINT, Pose, forward_kinematics
 
 KEYPOINT_NAMES = (
     'nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear',

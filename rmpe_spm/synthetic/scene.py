@@ -6,11 +6,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .appearance import sample_appearance
+from .appearance import crop, grain_bank, sample_appearance
 from .background import draw_background, paint_obstacle, sample_obstacle
 from .figure import Figure, draw_figure
-from .pose_sampling import sample_pose
-from .textures import crop, grain_bank
+from .poses import sample_pose
 
 # How many people a picture shows, apart from a crowd.
 PEOPLE_COUNTS = {

@@ -9,8 +9,12 @@ from rmpe_spm.synthetic.body_parts import (
 )
 from rmpe_spm.synthetic.figure import KEYPOINT_NAMES, OWN_PARTS, draw_figure
 from rmpe_spm.synthetic.outline_builder import OutlineBuilder, Part
-from rmpe_spm.synthetic.pose_sampling import sample_pose
-from rmpe_spm.synthetic.skeleton import JOINT, Pose, forward_kinematics
+from rmpe_spm.synthetic.poses import (
+    JOINT,
+    Pose,
+    forward_kinematics,
+    sample_pose,
+)
 
 
 def builder(perspective=0.0, levels=1):

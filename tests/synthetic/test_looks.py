@@ -3,6 +3,13 @@ import numpy as np
 import pytest
 
 from rmpe_spm.synthetic.appearance import (
+    PATTERNS,
+    crop,
+    grain_bank,
+    noise_bank,
+    octave_noise,
+    pattern_bank,
+    pattern_mask,
     random_colour,
     random_skin,
     sample_appearance,
@@ -12,15 +19,6 @@ from rmpe_spm.synthetic.background import (
     draw_background,
     paint_obstacle,
     sample_obstacle,
-)
-from rmpe_spm.synthetic.textures import (
-    PATTERNS,
-    crop,
-    grain_bank,
-    noise_bank,
-    octave_noise,
-    pattern_bank,
-    pattern_mask,
 )
 
 

@@ -3,18 +3,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmpe_spm.synthetic.pose_sampling import (
+from rmpe_spm.synthetic.poses import (
     ACTIVITIES,
-    JOINT_LIMITS,
-    sample_pose,
-)
-from rmpe_spm.synthetic.skeleton import (
     JOINT,
+    JOINT_LIMITS,
     BodyProportions,
     Pose,
     forward_kinematics,
     limb_direction,
     rotation,
+    sample_pose,
 )
 
 
