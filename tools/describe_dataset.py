@@ -9,12 +9,14 @@ the visibility of their joints.
 """
 
 import argparse
-import json
-import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+
+from rmpe_spm.cli.error_messages import report_user_errors
+from rmpe_spm.coco.annotations import KeypointAnnotations
+from rmpe_spm.errors import ConfigError
 
 # COCO's bounds of small and medium, sqrt(area) in pixels
 SMALL, MEDIUM = 32, 96
@@ -23,11 +25,11 @@ COMMON_LENGTH = 640
 PERCENTILES = (10, 25, 50, 75, 90)
 
 
-def describe(annotations: dict) -> dict[str, float]:
+def describe(annotations: KeypointAnnotations) -> dict[str, float]:
     """Count what a data set shows.
 
     Args:
-        annotations: A COCO keypoint file's content.
+        annotations (KeypointAnnotations): Those of the data set.
 
     Returns:
         ``pictures``; ``people``; ``people a picture``; ``alone``, the share
@@ -39,22 +41,25 @@ def describe(annotations: dict) -> dict[str, float]:
         ``crowd regions``.
 
     Raises:
-        ValueError: If nobody is annotated.
+        ConfigError: Nobody is annotated, or the annotations are malformed.
     """
+    annotations.check_evaluation()
     people, crowds = [], 0
-    for annotation in annotations['annotations']:
+    for annotation in annotations.annotations:
         if annotation.get('iscrowd'):
             crowds += 1
         elif annotation.get('num_keypoints'):
             people.append(annotation)
     if not people:
-        raise ValueError('nobody with labelled joints is annotated')
+        raise ConfigError(
+            f'{annotations.source}: nobody with labelled joints is annotated'
+        )
     sizes = np.sqrt([person['area'] for person in people])
     flags = np.concatenate([person['keypoints'][2::3] for person in people])
-    pictures = len(annotations['images'])
+    pictures = len(annotations.images)
     lengths = {
         image['id']: max(image['width'], image['height'])
-        for image in annotations['images']
+        for image in annotations.images
     }
     ids = [person['image_id'] for person in people]
     common = sizes * COMMON_LENGTH / [lengths[number] for number in ids]
@@ -79,21 +84,16 @@ def describe(annotations: dict) -> dict[str, float]:
     }
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     """Print the description of a file."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('file', type=Path, help='annotations in COCO layout')
     args = parser.parse_args(argv)
-    try:
-        content = json.loads(args.file.read_text(encoding='utf-8'))
-        found = describe(content)
-    except (OSError, ValueError, KeyError) as error:
-        print(f'describe_dataset: {args.file}: {error}', file=sys.stderr)
-        return 2
+    with report_user_errors('describe_dataset.py'):
+        found = describe(KeypointAnnotations.read(args.file))
     for name, value in found.items():
         print(f'{name:18s} {value:.6g}')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

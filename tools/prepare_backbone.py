@@ -7,16 +7,17 @@ so nothing is downloaded here::
 """
 
 import argparse
-import sys
 from pathlib import Path
 
+from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.engine.pretrained import (
     find_mobilenet_v2_file,
     prepare_mobilenet_v2,
 )
 
 
-def parse_args(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Write the weights as the command line says."""
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -32,24 +33,16 @@ def parse_args(argv=None):
         default=Path('data/pretrained/mobilenet_v2.pth'),
         help='the checkpoint to write',
     )
-    return parser.parse_args(argv)
-
-
-def main(argv=None):
-    args = parse_args(argv)
-    try:
+    args = parser.parse_args(argv)
+    with report_user_errors('prepare_backbone.py'):
         weights = args.weights or find_mobilenet_v2_file()
         counts = prepare_mobilenet_v2(weights, args.out)
-    except (OSError, ValueError, KeyError) as error:
-        print(f'prepare_backbone: {error}', file=sys.stderr)
-        return 2
     print(
         f'MobileNetV2 (ImageNet): {counts["tensors"]} tensors, '
         f'{counts["parameters"] / 1e6:.2f} M parameters from {weights} '
         f'(SHA-256 as published) -> {args.out}'
     )
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

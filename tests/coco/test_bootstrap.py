@@ -1,4 +1,4 @@
-"""Intervals and tests by hand, and beside drawing image after image."""
+"""Intervals and tests by hand, and of scores whose intervals are known."""
 
 import numpy as np
 import pytest
@@ -8,10 +8,6 @@ from rmpe_spm.coco.bootstrap import (
     paired_bootstrap,
     resample_counts,
 )
-from rmpe_spm.coco.evaluation import evaluate_keypoints
-from rmpe_spm.coco.ground_truth import make_pose_set
-from rmpe_spm.coco.keypoint_ap import match_poses
-from rmpe_spm.oks import COCO_SIGMAS
 
 
 class MeanOf:
@@ -131,43 +127,3 @@ def test_resamples_without_people():
     assert found.mean == pytest.approx(0.6)
     with pytest.raises(ValueError, match='anybody to find'):
         bootstrap_ap(MeanOf([np.nan]), rng())
-
-
-def test_poses_drawn_image_by_image(crowded):
-    """The interval of evaluating every resample anew."""
-    annotations, results = crowded(5, images=8)
-    draws = np.random.default_rng(0)
-    for result in results:
-        result['score'] = float(draws.random())
-    matches = match_poses(make_pose_set(annotations, results, 17), COCO_SIGMAS)
-    values = []
-    for row in resample_counts(8, 40, rng()):
-        picked = np.repeat(np.arange(1, 9), row).tolist()
-        people, poses = [], []
-        for name, image in enumerate(picked):
-            for entries, new in (
-                (annotations['annotations'], people),
-                (results, poses),
-            ):
-                new += [
-                    dict(entry, image_id=name, id=len(new) + i)
-                    for i, entry in enumerate(entries)
-                    if entry['image_id'] == image
-                ]
-        values.append(
-            evaluate_keypoints(
-                dict(
-                    images=[dict(id=i) for i in range(8)],
-                    categories=annotations['categories'],
-                    annotations=people,
-                ),
-                poses,
-                COCO_SIGMAS,
-            )['AP']
-        )
-    found = bootstrap_ap(matches, rng(), 40)
-    assert found.mean == pytest.approx(np.mean(values), abs=1e-12)
-    assert (found.low, found.high) == pytest.approx(
-        tuple(np.quantile(values, [0.025, 0.975])), abs=1e-12
-    )
-    assert found.high - found.low > 0.02

@@ -4,15 +4,19 @@ import json
 
 import pytest
 
+from rmpe_spm.coco.annotations import KeypointAnnotations
+
 
 @pytest.fixture
 def tool(load_tool):
     return load_tool('describe_dataset')
 
 
-def person(area, flags, iscrowd=0, image_id=1):
+def person(name, area, flags, iscrowd=0, image_id=1):
     keypoints = [value for flag in flags for value in (1, 1, flag)]
     return dict(
+        id=name,
+        bbox=[0, 0, 1, 1],
         area=area,
         keypoints=keypoints,
         num_keypoints=sum(flag > 0 for flag in flags),
@@ -28,16 +32,16 @@ def test_people_sizes_and_visibility_are_counted(tool):
             for number, width in enumerate((640, 320, 1280, 640))
         ],
         annotations=[
-            person(10**2, [2, 2]),
-            person(32**2, [2, 1]),
-            person(40**2, [2, 1], image_id=2),
-            person(96**2, [2, 0], image_id=0),
-            person(97**2, [1, 0], image_id=0),
-            person(500**2, [0, 0]),
-            person(500**2, [2, 2], iscrowd=1),
+            person(1, 10**2, [2, 2]),
+            person(2, 32**2, [2, 1]),
+            person(3, 40**2, [2, 1], image_id=2),
+            person(4, 96**2, [2, 0], image_id=0),
+            person(5, 97**2, [1, 0], image_id=0),
+            person(6, 500**2, [0, 0]),
+            person(7, 500**2, [2, 2], iscrowd=1),
         ],
     )
-    found = tool.describe(annotations)
+    found = tool.describe(KeypointAnnotations(annotations))
     assert found['pictures'] == 4
     assert found['people'] == 5
     assert found['people a picture'] == 1.25
@@ -55,9 +59,11 @@ def test_people_sizes_and_visibility_are_counted(tool):
     assert found['crowd regions'] == 1
 
 
-def test_a_file_without_people_is_told(tool, tmp_path, capsys):
+def test_files_that_cannot_be_described(tool, tmp_path, capsys):
     path = tmp_path / 'empty.json'
     path.write_text(json.dumps(dict(images=[], annotations=[])))
-    assert tool.main([str(path)]) == 2
-    assert 'nobody' in capsys.readouterr().err
-    assert tool.main([str(tmp_path / 'none.json')]) == 2
+    for name, said in (('empty', 'nobody with'), ('none', 'no file')):
+        with pytest.raises(SystemExit):
+            tool.main([str(tmp_path / f'{name}.json')])
+        err = capsys.readouterr().err
+        assert said in err and f'{name}.json' in err

@@ -25,116 +25,83 @@ def run(repo_root, tmp_path):
     return run
 
 
-def test_dist_train(run, repo_root):
-    result = run('dist_train.sh', 'c.py', '4', '--work-dir', 'a b', PORT='7')
+TORCH = ['--launcher', 'pytorch']
+
+
+@pytest.mark.parametrize(
+    'tool, argv, passed_on',
+    [
+        (
+            'train',
+            ['c.py', '2', '--work-dir', 'a b'],
+            ['c.py', *TORCH, '--work-dir', 'a b'],
+        ),
+        ('test', ['c.py', 'w.pth', '2'], ['c.py', 'w.pth', *TORCH]),
+        ('leaderboard', ['2', 'c.py', 'a b'], ['c.py', 'a b', *TORCH]),
+    ],
+)
+def test_processes_of_torch(run, repo_root, tool, argv, passed_on):
+    result = run(f'dist_{tool}.sh', *argv, PORT='7', PYTHONPATH='/there')
     lines = result.stdout.splitlines()
     assert lines[:3] == ['python', '-m', 'torch.distributed.run']
-    assert {'--nproc_per_node=4', '--nnodes=1', '--master_port=7'} <= set(
-        lines
-    )
-    tool = str(repo_root / 'tools' / 'train.py')
-    at = lines.index(tool)
-    assert lines[at + 1 :] == [
-        'c.py',
-        '--launcher',
-        'pytorch',
-        '--work-dir',
-        'a b',
-        f'{repo_root}/tools/..',
-    ]
-
-
-def test_dist_test(run, repo_root):
-    result = run('dist_test.sh', 'c.py', 'w.pth', '2', PYTHONPATH='/there')
-    lines = result.stdout.splitlines()
-    assert '--nproc_per_node=2' in lines
-    at = lines.index(str(repo_root / 'tools' / 'test.py'))
-    assert lines[at + 1 : at + 5] == [
-        'c.py',
-        'w.pth',
-        '--launcher',
-        'pytorch',
-    ]
+    expected = {'--nproc_per_node=2', '--nnodes=1', '--master_port=7'}
+    assert expected <= set(lines)
+    at = lines.index(str(repo_root / 'tools' / f'{tool}.py'))
+    assert lines[at + 1 : -1] == passed_on
     assert lines[-1] == f'{repo_root}/tools/..:/there'
 
 
-def test_dist_leaderboard(run, repo_root):
-    result = run('dist_leaderboard.sh', '2', 'c.py', 'a b', '--rerun')
-    lines = result.stdout.splitlines()
-    assert '--nproc_per_node=2' in lines
-    at = lines.index(str(repo_root / 'tools' / 'leaderboard.py'))
-    assert lines[at + 1 : -1] == [
-        'c.py',
-        'a b',
-        '--rerun',
-        '--launcher',
-        'pytorch',
-    ]
-
-
-@pytest.mark.parametrize('tool', ['train', 'test'])
-def test_slurm(run, repo_root, tool):
+@pytest.mark.parametrize(
+    'tool, argv, passed_on',
+    [
+        (
+            'train',
+            ['c.py', 'work', '--amp'],
+            ['c.py', '--work-dir=work', '--launcher=slurm', '--amp'],
+        ),
+        (
+            'test',
+            ['c.py', 'w.pth', '--amp'],
+            ['c.py', 'w.pth', '--launcher=slurm', '--amp'],
+        ),
+        (
+            'leaderboard',
+            ['c.py', 'a b', '--rerun'],
+            ['c.py', 'a b', '--rerun', '--launcher=slurm'],
+        ),
+    ],
+)
+@pytest.mark.parametrize('gpus', ['4', None])
+def test_processes_of_slurm(run, repo_root, tool, argv, passed_on, gpus):
+    environ = {'GPUS_PER_NODE': gpus} if gpus else {}
     result = run(
         f'slurm_{tool}.sh',
-        *('part', 'job', 'c.py', 'fourth', '--amp'),
+        *('part', 'job', *argv),
         GPUS='16',
         SRUN_ARGS='--quotatype=spot  --nodes=2',
+        **environ,
     )
     lines = result.stdout.splitlines()
     assert lines[0] == 'srun'
     assert {
         '--partition=part',
         '--job-name=job',
-        '--gres=gpu:8',
+        f'--gres=gpu:{gpus or 8}',
         '--ntasks=16',
-        '--ntasks-per-node=8',
+        f'--ntasks-per-node={gpus or 8}',
         '--cpus-per-task=5',
         '--kill-on-bad-exit=1',
         '--quotatype=spot',
         '--nodes=2',
     } <= set(lines)
     at = lines.index(str(repo_root / 'tools' / f'{tool}.py'))
-    fourth = {'train': '--work-dir=fourth', 'test': 'fourth'}[tool]
-    assert lines[at + 1 : -1] == ['c.py', fourth, '--launcher=slurm', '--amp']
+    assert lines[at + 1 : -1] == passed_on
+    assert lines[-1] == f'{repo_root}/tools/..'
 
 
-def test_slurm_leaderboard(run, repo_root):
-    result = run(
-        'slurm_leaderboard.sh',
-        *('part', 'job', 'c.py', 'a b', '--rerun'),
-        GPUS='16',
-        GPUS_PER_NODE='4',
-        SRUN_ARGS='--quotatype=spot  --nodes=4',
-    )
-    lines = result.stdout.splitlines()
-    assert lines[0] == 'srun'
-    assert {
-        '--partition=part',
-        '--job-name=job',
-        '--gres=gpu:4',
-        '--ntasks=16',
-        '--ntasks-per-node=4',
-        '--cpus-per-task=5',
-        '--kill-on-bad-exit=1',
-        '--quotatype=spot',
-        '--nodes=4',
-    } <= set(lines)
-    at = lines.index(str(repo_root / 'tools' / 'leaderboard.py'))
-    assert lines[at + 1 : -1] == ['c.py', 'a b', '--rerun', '--launcher=slurm']
-
-
-@pytest.mark.parametrize(
-    'script',
-    [
-        'dist_train.sh',
-        'dist_test.sh',
-        'dist_leaderboard.sh',
-        'slurm_train.sh',
-        'slurm_test.sh',
-        'slurm_leaderboard.sh',
-    ],
-)
-def test_too_few_arguments(run, script):
-    result = run(script, 'one')
+@pytest.mark.parametrize('kind', ['dist', 'slurm'])
+@pytest.mark.parametrize('tool', ['train', 'test', 'leaderboard'])
+def test_too_few_arguments(run, kind, tool):
+    result = run(f'{kind}_{tool}.sh', 'one')
     assert result.returncode == 2
     assert result.stderr.startswith('usage: ')

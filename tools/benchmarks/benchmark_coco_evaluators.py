@@ -1,14 +1,13 @@
 #!/usr/bin/env python
 """Time the COCO evaluation beside xtcocotools, on the same results.
 
-Three evaluators take turns in one process on one core: xtcocotools, which
-mmpose uses, faster-coco-eval as it is, and rmpe_spm's use of it; the fastest
-run of each counts. The time is that from results in memory to the numbers,
-as a metric needs it after each epoch; the reference's index of the
-annotations is made before. Then the whole metrics, mmpose's ``CocoMetric``
-and ``PoseNMSCocoMetric``, from a model's predictions to the numbers. Prints
-the largest difference of any number, too, and the time of a bootstrap of AP
-over the images::
+xtcocotools, which mmpose uses, faster-coco-eval as it is, and rmpe_spm's use
+of it take turns in one process on one core; the fastest run of each counts.
+The time is that from results in memory to the numbers, as a metric needs it
+after each epoch. Then the whole metrics, mmpose's ``CocoMetric`` and
+``PoseNMSCocoMetric``, from a model's predictions to the numbers. Prints the
+largest difference of any number, too, and the time of a bootstrap of AP over
+the images::
 
     OMP_NUM_THREADS=1 python tools/benchmarks/benchmark_coco_evaluators.py \
         person_keypoints_val2017.json results.json --copies 1 10
@@ -51,25 +50,6 @@ DATASETS = {
 }
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n', maxsplit=1)[0]
-    )
-    parser.add_argument('annotations', type=Path)
-    parser.add_argument('results', type=Path, nargs='?')
-    parser.add_argument('--dataset', choices=DATASETS, default='coco')
-    parser.add_argument(
-        '--copies',
-        type=int,
-        nargs='+',
-        default=[1],
-        help='how often the images and all they have are taken',
-    )
-    parser.add_argument('--repeats', type=int, default=5)
-    parser.add_argument('--seed', type=int, default=0)
-    return parser.parse_args()
-
-
 def noisy_results(annotations: dict, rng: np.random.Generator) -> list[dict]:
     """Three poses of every annotated person, each with more noise."""
     results = []
@@ -90,90 +70,14 @@ def noisy_results(annotations: dict, rng: np.random.Generator) -> list[dict]:
     return results
 
 
-def repeat(
-    annotations: dict, results: list[dict], copies: int
-) -> tuple[dict, list[dict]]:
-    """The data set with all its images so many times."""
-    step = 1 + max(image['id'] for image in annotations['images'])
-    ids = 1 + max(person['id'] for person in annotations['annotations'])
-    images, people, poses = [], [], []
-    for number in range(copies):
-        for entry in annotations['images']:
-            images.append(dict(entry, id=entry['id'] + number * step))
-        for entries, new in (
-            (annotations['annotations'], people),
-            (results, poses),
-        ):
-            for entry in entries:
-                entry = dict(entry, image_id=entry['image_id'] + number * step)
-                if 'id' in entry:
-                    entry['id'] += number * ids
-                new.append(entry)
-    return dict(annotations, images=images, annotations=people), poses
-
-
-def by_xtcocotools(
-    annotations: dict, sigmas: np.ndarray, iou_type: str, use_area: bool
-) -> Callable[[list[dict]], np.ndarray]:
-    """What mmpose's CocoMetric does with results."""
-    folder = tempfile.TemporaryDirectory()
-    path = Path(folder.name) / 'annotations.json'
-    path.write_text(json.dumps(annotations))
-    truth = COCO(str(path))
-
-    def evaluate(results: list[dict]) -> np.ndarray:
-        found = truth.loadRes(str(folder.name), results)
-        evaluation = COCOeval(truth, found, iou_type, sigmas, use_area)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-        return evaluation.stats
-
-    return evaluate
-
-
-def by_faster_coco_eval(
-    annotations: dict, sigmas: np.ndarray, iou_type: str, use_area: bool
-) -> Callable[[list[dict]], np.ndarray]:
-    """The library as it is."""
-    folder = tempfile.TemporaryDirectory()
-    path = Path(folder.name) / 'annotations.json'
-    path.write_text(json.dumps(annotations))
-    truth = faster_coco_eval.COCO(str(path))
-
-    def evaluate(results: list[dict]) -> np.ndarray:
-        assert folder.name
-        evaluation = COCOeval_faster(
-            truth,
-            truth.loadRes(results),
-            iou_type,
-            kpt_oks_sigmas=sigmas,
-            use_area=use_area,
-        )
-        evaluation.run()
-        return np.array(evaluation.all_stats)
-
-    return evaluate
-
-
-def by_rmpe_spm(
-    annotations: dict, sigmas: np.ndarray, iou_type: str, use_area: bool
-) -> Callable[[list[dict]], np.ndarray]:
-    """What PoseNMSCocoMetric does with results, checks included."""
-    images = {image['id'] for image in annotations['images']}
-    categories = {each['id'] for each in annotations['categories']}
-
-    def evaluate(results: list[dict]) -> np.ndarray:
-        KeypointAnnotations(annotations).check_evaluation(
-            len(sigmas), use_area, iou_type
-        )
-        check_results(results, len(sigmas), images, categories)
-        numbers = evaluate_keypoints(
-            annotations, results, sigmas, iou_type, use_area
-        )
-        return np.array(list(numbers.values()))
-
-    return evaluate
+def repeat(entries: list[dict], copies: int, steps: dict) -> list[dict]:
+    """Entries again and again, with ids that grow by steps."""
+    return [
+        entry
+        | {k: entry[k] + i * step for k, step in steps.items() if k in entry}
+        for i in range(copies)
+        for entry in entries
+    ]
 
 
 def samples_of(results: list[dict], num_keypoints: int) -> list[dict]:
@@ -185,11 +89,10 @@ def samples_of(results: list[dict], num_keypoints: int) -> list[dict]:
     for image_id, persons in images.items():
         joints = np.array([person['keypoints'] for person in persons], float)
         joints = joints.reshape(len(persons), num_keypoints, 3)
-        scores = np.array([person['score'] for person in persons])
         poses = dict(
             keypoints=joints[..., :2],
             keypoint_scores=joints[..., 2],
-            bbox_scores=scores,
+            bbox_scores=np.array([person['score'] for person in persons]),
         )
         samples.append(
             dict(
@@ -202,99 +105,144 @@ def samples_of(results: list[dict], num_keypoints: int) -> list[dict]:
     return samples
 
 
-def time_metrics(
-    data: tuple[dict, list[dict]],
-    meta: dict,
-    iou_type: str,
-    use_area: bool,
-    repeats: int,
-) -> None:
-    """Print the time of the whole metrics."""
-    samples = samples_of(data[1], len(meta['sigmas']))
-    best, numbers = [np.inf, np.inf], [{}, {}]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / 'annotations.json'
-        path.write_text(json.dumps(data[0]))
-        options = dict(
-            ann_file=str(path), iou_type=iou_type, use_area=use_area
+def evaluators(
+    path: str, meta: dict, iou_type: str, use_area: bool
+) -> list[Callable]:
+    """What makes numbers of results; annotations are indexed before."""
+    annotations = json.loads(Path(path).read_text())
+    reference, library = COCO(path), faster_coco_eval.COCO(path)
+    sigmas = meta['sigmas']
+
+    def by_xtcocotools(results: list[dict]) -> np.ndarray:
+        found = reference.loadRes(path, results)
+        evaluation = COCOeval(reference, found, iou_type, sigmas, use_area)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        return evaluation.stats
+
+    def by_faster_coco_eval(results: list[dict]) -> np.ndarray:
+        evaluation = COCOeval_faster(
+            library,
+            library.loadRes(results),
+            iou_type,
+            kpt_oks_sigmas=sigmas,
+            use_area=use_area,
         )
-        for _ in range(repeats):
+        evaluation.run()
+        return np.array(evaluation.all_stats)
+
+    def by_rmpe_spm(results: list[dict]) -> np.ndarray:
+        known = KeypointAnnotations(annotations)
+        known.check_evaluation(len(sigmas), use_area, iou_type)
+        images = {image['id'] for image in known.images}
+        categories = {each['id'] for each in known.categories}
+        check_results(results, len(sigmas), images, categories)
+        numbers = evaluate_keypoints(
+            annotations, results, sigmas, iou_type, use_area
+        )
+        return np.array(list(numbers.values()))
+
+    return [by_xtcocotools, by_faster_coco_eval, by_rmpe_spm]
+
+
+def metrics(path: str, meta: dict, **options: object) -> list[Callable]:
+    """What makes numbers of predictions."""
+
+    def evaluate(metric: CocoMetric) -> Callable:
+        metric.dataset_meta = dict(meta)
+
+        def numbers(samples: list[dict]) -> np.ndarray:
+            metric.process({}, samples)
+            return np.array(list(metric.evaluate(len(samples)).values()))
+
+        return numbers
+
+    return [
+        evaluate(CocoMetric(path, nms_mode='none', **options)),
+        evaluate(PoseNMSCocoMetric(path, **options)),
+    ]
+
+
+def race(runners: list[Callable], content: object, repeats: int) -> str:
+    """Let them take turns on copies of the same; describe the best times."""
+    best, numbers = np.full(len(runners), np.inf), [None] * len(runners)
+    for _ in range(repeats):
+        for place, run in enumerate(runners):
+            own = copy.deepcopy(content)
+            start = time.perf_counter()
             with contextlib.redirect_stdout(io.StringIO()):
-                metrics = (
-                    CocoMetric(nms_mode='none', **options),
-                    PoseNMSCocoMetric(**options),
-                )
-                for place, metric in enumerate(metrics):
-                    metric.dataset_meta = dict(meta)
-                    start = time.perf_counter()
-                    metric.process({}, samples)
-                    numbers[place] = metric.evaluate(len(samples))
-                    seconds = time.perf_counter() - start
-                    best[place] = min(best[place], seconds)
-    difference = max(abs(numbers[0][k] - numbers[1][k]) for k in numbers[0])
-    print(
-        f'  CocoMetric {1000 * best[0]:.1f} ms, PoseNMSCocoMetric '
-        f'{1000 * best[1]:.1f} ms: {best[0] / best[1]:.1f}x, difference '
-        f'{difference:.1e}'
+                numbers[place] = run(own)
+            seconds = time.perf_counter() - start
+            best[place] = min(best[place], seconds)
+    differences = [np.abs(each - numbers[0]).max() for each in numbers[1:]]
+    return (
+        ' '.join(f'{1000 * seconds:9.1f}' for seconds in best)
+        + ' ms | '
+        + ' '.join(f'{best[0] / each:.1f}x' for each in best[1:])
+        + ' | '
+        + ' '.join(f'{each:.1e}' for each in differences)
     )
 
 
 def main() -> None:
     MMLogger.get_instance('benchmark', log_level='ERROR')
-    args = parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('annotations', type=Path)
+    parser.add_argument('results', type=Path, nargs='?')
+    parser.add_argument('--dataset', choices=DATASETS, default='coco')
+    parser.add_argument(
+        '--copies',
+        type=int,
+        nargs='+',
+        default=[1],
+        help='how often the images and all they have are taken',
+    )
+    parser.add_argument('--repeats', type=int, default=5)
+    parser.add_argument('--seed', type=int, default=0)
+    args = parser.parse_args()
     iou_type, use_area = DATASETS[args.dataset]
     config = f'configs/_base_/datasets/{args.dataset}.py'
     meta = parse_pose_metainfo(dict(from_file=config))
-    sigmas = meta['sigmas']
-    annotations = json.loads(args.annotations.read_text())
+    num_keypoints = len(meta['sigmas'])
+    content = json.loads(args.annotations.read_text())
     if args.results:
         results = json.loads(args.results.read_text())
     else:
-        results = noisy_results(annotations, np.random.default_rng(args.seed))
-    print(
-        f'{args.dataset}: ms for xtcocotools, faster-coco-eval, rmpe_spm; '
-        "how many times as fast as xtcocotools; the numbers' differences; "
-        'ms to match, and to bootstrap AP 1,000 times'
-    )
+        results = noisy_results(content, np.random.default_rng(args.seed))
+    step = {'image_id': 1 + max(image['id'] for image in content['images'])}
+    ids = {'id': 1 + max(each['id'] for each in content['annotations'])}
+    print('times | as fast as the first | differences of the numbers from it')
     for copies in args.copies:
-        data = repeat(annotations, results, copies)
-        with contextlib.redirect_stdout(io.StringIO()):
-            evaluators = [
-                make(data[0], sigmas, iou_type, use_area)
-                for make in (by_xtcocotools, by_faster_coco_eval, by_rmpe_spm)
-            ]
-        best = np.full(len(evaluators), np.inf)
-        numbers = [None] * len(evaluators)
-        for _ in range(args.repeats):
-            for place, evaluate in enumerate(evaluators):
-                fresh = copy.deepcopy(data[1])
-                with contextlib.redirect_stdout(io.StringIO()):
-                    start = time.perf_counter()
-                    numbers[place] = evaluate(fresh)
-                    seconds = time.perf_counter() - start
-                best[place] = min(best[place], seconds)
-        differences = [
-            np.abs(values - numbers[0]).max() for values in numbers[1:]
-        ]
+        images = repeat(content['images'], copies, {'id': step['image_id']})
+        people = repeat(content['annotations'], copies, step | ids)
+        poses = repeat(results, copies, step | ids)
+        data = dict(content, images=images, annotations=people)
+        print(f'{args.dataset}: {len(images)} images, {len(poses)} poses')
+        with tempfile.NamedTemporaryFile('w', suffix='.json') as file:
+            json.dump(data, file)
+            file.flush()
+            options = dict(iou_type=iou_type, use_area=use_area)
+            with contextlib.redirect_stdout(io.StringIO()):
+                runners = evaluators(file.name, meta, **options)
+                whole = metrics(file.name, meta, **options)
+        print('  xtcocotools, faster-coco-eval, rmpe_spm:')
+        print(f'    {race(runners, poses, args.repeats)}')
+        print('  CocoMetric, PoseNMSCocoMetric:')
+        samples = samples_of(poses, num_keypoints)
+        print(f'    {race(whole, samples, args.repeats)}')
         start = time.perf_counter()
         matches = match_poses(
-            make_pose_set(*data, len(sigmas), use_area, iou_type), sigmas
+            make_pose_set(data, poses, num_keypoints, use_area, iou_type),
+            meta['sigmas'],
         )
-        matched = time.perf_counter() - start
-        start = time.perf_counter()
+        matched = time.perf_counter()
         found = bootstrap_ap(matches, np.random.default_rng(args.seed))
-        drawn = time.perf_counter() - start
         print(
-            f'{len(data[0]["images"]):6} images {len(data[1]):7} poses | '
-            + ' '.join(f'{1000 * seconds:9.1f}' for seconds in best)
-            + ' | '
-            + ' '.join(f'{best[0] / each:5.1f}x' for each in best[1:])
-            + ' | '
-            + ' '.join(f'{each:.1e}' for each in differences)
-            + f' | {1000 * matched:7.1f} {1000 * drawn:7.1f} | AP '
-            f'{found.value:.4f} [{found.low:.4f}, {found.high:.4f}]'
+            f'  AP {found.value:.4f} [{found.low:.4f}, {found.high:.4f}]: '
+            f'{1000 * (matched - start):.1f} ms to match, '
+            f'{1000 * (time.perf_counter() - matched):.1f} ms to bootstrap'
         )
-        time_metrics(data, meta, iou_type, use_area, args.repeats)
 
 
 if __name__ == '__main__':
