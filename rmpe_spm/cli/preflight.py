@@ -35,7 +35,7 @@ _DATA_ADVICE = (
 
 
 def build_runner(cfg: Config, mode: str) -> Runner:
-    """Check a config, and build its runner.
+    """Check a config, build its runner, and log what training leaves out.
 
     Args:
         cfg (Config): The config, after the command line's changes. A test
@@ -43,8 +43,7 @@ def build_runner(cfg: Config, mode: str) -> Runner:
         mode (str): ``'train'`` or ``'test'``.
 
     Returns:
-        Runner: A runner, whose metrics get the annotations that were read for
-        the checks. Its log says what training leaves out of the data.
+        Runner: A runner, whose metrics get the annotations that were read.
 
     Raises:
         ConfigError: The data, the targets or the weights do not fit. The
@@ -100,8 +99,7 @@ class CheckedData:
 
     Raises:
         ConfigError: Something is missing or malformed, has another skeleton,
-            or shows nobody to train on. The message names the config key,
-            the path and what to do.
+            or shows nobody to train on. The message begins with the key.
     """
 
     def __init__(self, cfg: Config, mode: str) -> None:
@@ -216,9 +214,9 @@ def _blamed_on(key: str) -> Iterator[None]:
 
 def _datasets(cfg: Config, part: str) -> Iterator[tuple[str, Mapping]]:
     """Find the data set of a loader and those within it, by key."""
-    dataset = (cfg.get(f'{part}_dataloader') or {}).get('dataset')
-    key = f'{part}_dataloader.dataset'
-    return config_parts(dataset, key, 'dataset', 'datasets')
+    key = f'{part}_dataloader'
+    dataset = (cfg.get(key) or {}).get('dataset')
+    return config_parts(dataset, f'{key}.dataset', 'dataset', 'datasets')
 
 
 def _check_optimizer(cfg: Config) -> None:
@@ -226,7 +224,7 @@ def _check_optimizer(cfg: Config) -> None:
     kind = (cfg.get('optim_wrapper') or {}).get('optimizer', {}).get('type')
     if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
         raise ConfigError(
-            f'optim_wrapper.optimizer.type: {kind} is not in the registry'
+            f'optim_wrapper.optimizer: {kind} is not in mmengine'
         )
 
 
@@ -265,8 +263,8 @@ def _require_equal(key: str, value: Any, other_key: str, other: Any) -> None:
     if to_builtin_containers(value) != to_builtin_containers(other):
         raise ConfigError(
             f'{key}={value!r}, but {other_key}={other!r}: targets would be '
-            'made in one way and read in another way. Change both, or '
-            '`codec`, where both are copies of it'
+            'read in another way than they are made. Change both, or `codec`, '
+            'of which both may be copies'
         )
 
 
@@ -274,9 +272,8 @@ def _check_keypoints(model: nn.Module, num_keypoints: int | None) -> None:
     """Check that a model predicts the keypoints that the data has."""
     model = getattr(model, 'module', model)
     head = model.head if getattr(model, 'with_head', False) else None
-    predicted = getattr(
-        head, 'num_keypoints', getattr(head, 'num_joints', None)
-    )
+    joints = getattr(head, 'num_joints', None)
+    predicted = getattr(head, 'num_keypoints', joints)
     # heads that have nothing but keypoint channels
     if type(head).__name__ in ('HeatmapHead', 'SimCCHead', 'RTMCCHead'):
         # UDP's combined form has a heatmap and two offset maps a keypoint

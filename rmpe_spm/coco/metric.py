@@ -155,7 +155,7 @@ class PoseNMSCocoMetric(CocoMetric):
             # an untrained model is no reason to end its training
             check_scored(results, 'the predictions', strict=False)
             if self.nms is not None:
-                results = _as_results(self.suppress(keypoints))
+                results = _as_results(self._suppress(keypoints))
         put_text(
             dump(results, file_format='json'),
             f'{outfile_prefix}.keypoints.json',
@@ -182,17 +182,8 @@ class PoseNMSCocoMetric(CocoMetric):
         )
         return list(numbers.items())
 
-    def suppress(self, images: dict[int, list[dict]]) -> dict[int, list]:
-        """Apply the NMS to the instances of all images.
-
-        Args:
-            images (dict): For every image id its instances, with
-                ``keypoints`` (K, 3), ``bbox_score``, ``area``, ``score`` and
-                maybe ``bbox`` (x, y, w, h).
-
-        Returns:
-            dict: The same with the instances that are kept.
-        """
+    def _suppress(self, images: dict[int, list[dict]]) -> dict[int, list]:
+        """Apply the NMS to the instances of all images, by image id."""
         if not self.uses_own_sigmas:
             self.nms.sigmas = self.dataset_meta['sigmas']
         fields = defaultdict(list)
@@ -365,8 +356,8 @@ def _category(given: Any) -> int:
     if (given[1:] != given[:-1]).any():
         raise ValueError(
             f'PoseNMSCocoMetric: an image has people of the categories '
-            f'{np.unique(given).tolist()}, and which a pose is of is not '
-            "known: leave 'category_id' out of the meta_keys of PackPoseInputs"
+            f'{np.unique(given).tolist()}, so that of a pose is not known: '
+            "leave 'category_id' out of the meta_keys of PackPoseInputs"
         )
     return int(given[0]) if len(given) else 1
 

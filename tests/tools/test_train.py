@@ -111,7 +111,11 @@ def _fails_plainly(capsys, function, *args):
         (['--show-dir', 'x'], {}, 'default_hooks.visualization'),
         ([], {'train_dataloader.dataset.ann_file': 'no.json'}, 'no.json'),
         ([], {'model.head.out_channels': 14}, '14 keypoints'),
-        ([], {'model.head.decoder.heatmap_size': (6, 8)}, 'in another way'),
+        (
+            [],
+            {'model.head.decoder.heatmap_size': (6, 8)},
+            'read in another way',
+        ),
         ([], {'model.head.outt_channels': 4}, "argument 'outt_channels'"),
         ([], {'optim_wrapper.optimizer.type': 'AdamX'}, 'AdamX is not in'),
         (
