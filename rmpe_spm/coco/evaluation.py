@@ -112,7 +112,7 @@ def evaluate_keypoints(
     people = _select(annotations['annotations'], images, categories)
     people = [_person(*each, crowd, use_area) for each in people]
     poses = _select(results, images, categories)
-    poses = [_pose(*each) for each in poses if is_scored(each[1])]
+    poses = [_pose(*each) for each in poses if is_scored(each[0])]
     evaluator = _Evaluator(
         _dataset(people, images, categories),
         _dataset(poses, images, categories),
@@ -128,10 +128,8 @@ def evaluate_keypoints(
         return dict(zip(NAMES, stats, strict=True))
     parts = [[], [], []]
     for image in annotations['images']:
-        index = image['crowdIndex']
-        parts[(index >= _MEDIUM) + (index >= _HARD)].append(
-            images[image['id']]
-        )
+        part = sum(image['crowdIndex'] >= start for start in (_MEDIUM, _HARD))
+        parts[part].append(images[image['id']])
     for part in parts:
         ap = -1.0
         if part:
@@ -158,9 +156,7 @@ class _Evaluator(COCOeval_faster):
         self.params.imgIds = sorted(set(images))
         self.evaluate()
         self.accumulate()
-        return np.asarray(self.eval['precision']), np.asarray(
-            self.eval['recall']
-        )
+        return tuple(np.asarray(self.eval[n]) for n in ('precision', 'recall'))
 
 
 def _places(entries: list[dict]) -> dict:
@@ -170,22 +166,22 @@ def _places(entries: list[dict]) -> dict:
 
 
 def _select(entries: list[dict], images: dict, categories: dict) -> list:
-    """The entries of listed images and categories, with their places."""
+    """The entries of listed images and categories, and those with places."""
     return [
         (
+            entry,
             dict(
                 category_id=categories[entry['category_id']],
                 image_id=images[entry['image_id']],
                 keypoints=entry['keypoints'],
             ),
-            entry,
         )
         for entry in entries
         if entry['image_id'] in images and entry['category_id'] in categories
     ]
 
 
-def _person(found: dict, entry: dict, crowd: bool, use_area: bool) -> dict:
+def _person(entry: dict, placed: dict, crowd: bool, use_area: bool) -> dict:
     """What the evaluation needs of an annotation."""
     width, height = entry['bbox'][2:]
     if crowd:
@@ -193,7 +189,7 @@ def _person(found: dict, entry: dict, crowd: bool, use_area: bool) -> dict:
     else:
         number = sum(value > 0 for value in entry['keypoints'][2::3])
     return dict(
-        found,
+        placed,
         bbox=entry['bbox'],
         area=entry['area'] if use_area else width * height * 0.53,
         iscrowd=int(entry.get('iscrowd', 0)),
@@ -201,14 +197,14 @@ def _person(found: dict, entry: dict, crowd: bool, use_area: bool) -> dict:
     )
 
 
-def _pose(found: dict, entry: dict) -> dict:
+def _pose(entry: dict, placed: dict) -> dict:
     """What the evaluation needs of a result."""
     if entry.get('bbox'):
         width, height = entry['bbox'][2:]
     else:
         x, y = entry['keypoints'][0::3], entry['keypoints'][1::3]
         width, height = max(x) - min(x), max(y) - min(y)
-    return dict(found, area=width * height, score=float(entry['score']))
+    return dict(placed, area=width * height, score=float(entry['score']))
 
 
 def _dataset(entries: list[dict], images: dict, categories: dict) -> COCO:

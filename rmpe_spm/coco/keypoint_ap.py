@@ -76,12 +76,8 @@ class KeypointAP:
         self.simple = tuple(
             values[alone][order] for values in (pose, person, oks)
         )
-        first = np.ones(order.shape, dtype=bool)
-        first[1:] = np.diff(self.simple[1]) > 0
-        starts = first.nonzero()[0]
-        self.simple_starts = np.repeat(
-            starts, np.diff(np.append(starts, len(order)))
-        )
+        # the first pose of each one's person
+        self.simple_starts = np.searchsorted(self.simple[1], self.simple[1])
         self._pad_groups(
             pose[~alone], person[~alone], oks[~alone], group[pose[~alone]]
         )
@@ -207,17 +203,10 @@ class KeypointAP:
 
 def _place_in_group(group: np.ndarray, value: np.ndarray) -> np.ndarray:
     """Place of each value among the distinct values of its group."""
-    order = np.lexsort((value, group))
-    group, value = group[order], value[order]
-    new_group = np.ones(len(order), dtype=bool)
-    new_group[1:] = np.diff(group) > 0
-    new = new_group.copy()
-    new[1:] |= np.diff(value) > 0
-    number = np.cumsum(new)
-    starts = number[new_group]
-    place = np.empty(len(order), dtype=np.intp)
-    place[order] = number - starts[np.cumsum(new_group) - 1]
-    return place
+    size = int(value.max(initial=0)) + 1
+    keys, inverse = np.unique(group * size + value, return_inverse=True)
+    groups = keys // size
+    return (np.arange(len(keys)) - np.searchsorted(groups, groups))[inverse]
 
 
 @dataclass(frozen=True)

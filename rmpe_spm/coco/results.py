@@ -101,8 +101,10 @@ def _problem_of_result(
             f'has {joints[place]} as {("x", "y", "score")[place % 3]} of '
             f'joint {place // 3}'
         )
-    if not is_number(result.get('score')):
-        return f'has the score {result.get("score")}, not a finite number'
+    if 'score' not in result:
+        return 'has no score'
+    if not is_number(result['score']):
+        return f'has the score {result["score"]}, not a finite number'
     box = result.get('bbox')
     if box and (not are_numbers(box) or len(box) != 4):
         return f'has the bbox {box}, not 4 finite numbers'

@@ -38,7 +38,7 @@ def poses():
         (dict(image_id=None), r'\(image None\) has no image_id'),
         (dict(category_id=2), 'is of category 2'),
         (dict(category_id=None), 'has no category_id'),
-        (dict(score=None), 'has the score None, not a finite number'),
+        (dict(score=None), 'has no score'),
         (dict(score=NAN), 'has the score nan, not a finite number'),
         (dict(score=math.inf), 'has the score inf, not a finite number'),
         (dict(score='0.5'), 'has the score 0.5, not a finite number'),
