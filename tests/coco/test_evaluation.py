@@ -155,34 +155,15 @@ def test_annotations_without_crowd_flag(crowded):
 
 
 @pytest.mark.parametrize(
-    'spoil, said',
+    'changes, said',
     [
-        (
-            lambda _, results: [
-                result.update(keypoints=[1, 2, 0] * 17) for result in results
-            ],
-            'results.json: .*no pose is left',
-        ),
-        (
-            lambda _, results: results[3].update(image_id=99),
-            r'results.json: result 3 \(image 99',
-        ),
-        (
-            lambda _, results: results[3].update(category_id=2),
-            'results.json: result 3 .* of category 2',
-        ),
-        (lambda _, results: results.clear(), 'results.json: empty'),
-        (
-            lambda annotations, _: annotations.pop('categories'),
-            "ann.json .* no list 'categories'",
-        ),
-        (
-            lambda annotations, _: annotations['annotations'][1].update(id=1),
-            'ann.json: annotation 1 of image',
-        ),
+        (dict(keypoints=[1, 2, 0] * 17), 'results.json: .*no pose is left'),
+        (dict(image_id=99), r'results.json: result 0 \(image 99'),
+        (dict(category_id=2), 'results.json: result 0 .* of category 2'),
+        (None, "ann.json .* no list 'categories'"),
     ],
 )
-def test_files(crowded, tmp_path, spoil, said):
+def test_files(crowded, tmp_path, changes, said):
     annotations, results = crowded(1)
     files = tmp_path / 'ann.json', tmp_path / 'results.json'
 
@@ -192,6 +173,14 @@ def test_files(crowded, tmp_path, spoil, said):
         return evaluate_files(*files, SIGMAS)
 
     assert evaluate() == evaluate_keypoints(annotations, results, SIGMAS)
-    spoil(annotations, results)
+    if changes is None:
+        del annotations['categories']
+    for result in results:
+        result.update(changes or {})
     with pytest.raises(ValueError, match=said):
+        evaluate()
+    # the annotations are checked first
+    annotations['categories'] = [dict(id=1)]
+    annotations['annotations'][1]['id'] = 1
+    with pytest.raises(ValueError, match='ann.json: annotation 1 of image'):
         evaluate()

@@ -82,15 +82,6 @@ def test_mmposes_names_of_nms(example, tmp_path, options):
     assert len(found[0][1]) < len(more) or options['nms_mode'] == 'none'
 
 
-def test_real_bottom_up_results(fixture_files):
-    (results,) = fixture_files('lightweight_openpose_results')
-    ann_file = fixture_files.folder / 'coco_val_subset250.json'
-    metric = PoseNMSCocoMetric(ann_file=str(ann_file), score_mode='bbox')
-    found = evaluate(metric, samples_of(results))
-    assert found['coco/AP'] == pytest.approx(0.379, abs=5e-4)
-    assert found['coco/AP .5'] == pytest.approx(0.593, abs=5e-4)
-
-
 def duplicates():
     """Two poses of one person and one of another, 17 joints each."""
     base = np.stack(np.meshgrid(np.arange(17.0) * 10, [7.0]), -1)[0]

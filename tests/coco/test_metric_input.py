@@ -24,6 +24,23 @@ def _own_message_hub(request):
     MessageHub.get_instance(request.node.nodeid)
 
 
+def annotate(samples, annotations):
+    """Give samples what mmpose's data sets know of their images."""
+    images = {image['id']: image for image in annotations['images']}
+    for sample in samples:
+        image = images[sample['img_id']]
+        sample.update(
+            ori_shape=(image.get('height', 400), image.get('width', 600)),
+            crowd_index=image.get('crowdIndex'),
+            raw_ann_info=[
+                a
+                for a in annotations['annotations']
+                if a['image_id'] == image['id']
+            ],
+        )
+    return samples
+
+
 @pytest.mark.parametrize('given', [True, False])
 def test_crowdpose_equals_mmpose(fixture_files, given):
     """With the annotations in a file, or in the samples."""
@@ -31,20 +48,7 @@ def test_crowdpose_equals_mmpose(fixture_files, given):
     annotations, results = fixture_files(
         'example_crowdpose_val', 'example_crowdpose_preds'
     )
-    samples = samples_of(results)
-    for sample in samples:
-        (image,) = [
-            i for i in annotations['images'] if i['id'] == sample['img_id']
-        ]
-        sample.update(
-            ori_shape=(image['height'], image['width']),
-            crowd_index=image['crowdIndex'],
-            raw_ann_info=[
-                a
-                for a in annotations['annotations']
-                if a['image_id'] == image['id']
-            ],
-        )
+    samples = annotate(samples_of(results), annotations)
     meta = parse_pose_metainfo(
         dict(from_file='configs/_base_/datasets/crowdpose.py')
     )
@@ -103,16 +107,7 @@ def test_converters_equal_mmpose_each_time(example):
 def test_annotations_from_the_samples(example):
     ann_file, results = example
     annotations = json.loads(Path(ann_file).read_text())
-    samples = samples_of(results)
-    for sample in samples:
-        sample.update(
-            ori_shape=(400, 600),
-            raw_ann_info=[
-                a
-                for a in annotations['annotations']
-                if a['image_id'] == sample['img_id']
-            ],
-        )
+    samples = annotate(samples_of(results), annotations)
     meta = dict(META, CLASSES=annotations['categories'])
     found = evaluate(PoseNMSCocoMetric(), samples, meta)
     expected = evaluate(CocoMetric(nms_mode='none'), samples, meta)
@@ -131,84 +126,53 @@ def test_annotations_that_were_read(example):
 
 @pytest.mark.parametrize('nms', [None, dict(type='OKSNMS')])
 @pytest.mark.parametrize(
-    'spoil,message',
+    'changes, said',
     [
-        (
-            lambda sample: sample.update(img_id=99),
-            r'the predictions: result 0 \(image 99\) is for an image that',
-        ),
-        (
-            lambda sample: sample['pred_instances']['keypoints'].put(
-                3, np.nan
-            ),
-            r'result 0 \(image 785\) has nan as y of joint 1',
-        ),
-        (
-            lambda sample: sample['pred_instances']['bbox_scores'].put(
-                1, np.inf
-            ),
-            r'result 1 \(image 785\) has the score inf',
-        ),
-        (
-            lambda sample: sample['pred_instances'].update(
-                keypoint_scores=None
-            ),
-            'image 785 have no keypoint_scores',
-        ),
-        (
-            lambda sample: sample['pred_instances'].update(
-                keypoints=sample['pred_instances']['keypoints'][:, :14],
-                keypoint_scores=np.ones((1, 14)),
-            ),
-            'image 785 have 14 joints, but the data set has 17',
-        ),
+        (dict(img_id=99), r'the predictions: result 0 \(image 99\) is for an'),
+        (dict(keypoints=np.nan), r'0 \(image 785\) has nan as x of joint 0'),
+        (dict(bbox_scores=np.inf), r'0 \(image 785\) has the score inf'),
+        (dict(keypoint_scores=None), 'image 785 have no keypoint_scores'),
+        (dict(joints=14), 'image 785 have 14 joints, but the data set has 17'),
     ],
 )
-def test_bad_predictions(example, spoil, message, nms):
+def test_bad_predictions(example, changes, said, nms):
     ann_file, results = example
     samples = samples_of(results)
-    assert samples[0]['img_id'] == 785
-    spoil(samples[0])
+    sample, poses = samples[0], samples[0]['pred_instances']
+    assert sample['img_id'] == 785
+    for name, value in changes.items():
+        if name == 'img_id':
+            sample[name] = value
+        elif name == 'joints':
+            poses['keypoints'] = poses['keypoints'][:, :value]
+            poses['keypoint_scores'] = poses['keypoint_scores'][:, :value]
+        else:
+            poses[name] = value if value is None else poses[name] * value
     metric = PoseNMSCocoMetric(nms=nms, ann_file=ann_file, score_mode='bbox')
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=said):
         evaluate(metric, samples)
 
 
 @pytest.mark.parametrize(
-    'spoil, said',
+    'key, name, said',
     [
-        (lambda content: content.clear(), "no list 'images'"),
-        (lambda content: content.pop('annotations'), "no list 'annotations'"),
-        (lambda content: content.pop('categories'), "no list 'categories'"),
-        (lambda content: content['images'][1].pop('id'), 'image number 1 '),
-        (
-            lambda content: content['annotations'][2].pop('image_id'),
-            'annotation number 2 has the image_id None',
-        ),
-        (
-            lambda content: content['annotations'][2].pop('keypoints'),
-            'annotation .* no list of finite numbers as keypoints',
-        ),
-        (
-            lambda content: content['annotations'][2].pop('area'),
-            'annotation .* the area None, .*use_area=False',
-        ),
-        (
-            lambda content: content['annotations'][2].update(
-                id=content['annotations'][0]['id']
-            ),
-            'annotation .* has the id of annotation number 0',
-        ),
+        ('images', None, "no list 'images'"),
+        ('annotations', None, "no list 'annotations'"),
+        ('categories', None, "no list 'categories'"),
+        ('images', 'id', 'image number 2 '),
+        ('annotations', 'image_id', 'annotation number 2 has the image_id'),
+        ('annotations', 'keypoints', 'annotation .* as keypoints'),
+        ('annotations', 'area', 'annotation .* area None.*use_area=False'),
     ],
 )
 def test_bad_annotations_are_found_before_the_test(
-    example, tmp_path, spoil, said
+    example, tmp_path, key, name, said
 ):
     content = json.loads(Path(example[0]).read_text())
     path = tmp_path / 'annotations.json'
     path.write_text(json.dumps(content))
     PoseNMSCocoMetric(str(path))
-    spoil(content)
+    del (content[key][2] if name else content)[name or key]
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=f'^{path}[ :].*{said}'):
         PoseNMSCocoMetric(ann_file=str(path))
