@@ -88,7 +88,7 @@ def test_what_fails_is_a_row_and_the_others_go_on(
     reasons = [outcome.row.failure for outcome in outcomes]
     assert reasons[0] == 'the config no.py does not exist'
     assert reasons[1] == 'the checkpoint no.pth does not exist'
-    assert 'broken.pth (10 bytes) is truncated' in reasons[2]
+    assert 'broken.pth (10 bytes) is not a file of weights' in reasons[2]
     assert reasons[3] == ''
     assert 'foreign.pth lacks' in reasons[4]
     tables = build_tables(outcomes, 'AP', 50)
