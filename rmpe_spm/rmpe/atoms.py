@@ -24,18 +24,15 @@ def torso_joints(
         ValueError: If ``left_shoulder``, ``right_shoulder``, ``left_hip`` or
             ``right_hip`` is missing.
     """
-    indices = []
-    for part in ('shoulder', 'hip'):
-        names = [f'left_{part}', f'right_{part}']
-        missing = [name for name in names if name not in keypoint_names]
-        if missing:
-            raise ValueError(
-                f'The joints {list(keypoint_names)} have no {missing[0]!r}: '
-                'poses are aligned by their torso, which needs both '
-                'shoulders and both hips among the names.'
-            )
-        indices.append(tuple(keypoint_names.index(name) for name in names))
-    return indices[0], indices[1]
+    names = ('left_shoulder', 'right_shoulder', 'left_hip', 'right_hip')
+    missing = [name for name in names if name not in keypoint_names]
+    if missing:
+        raise ValueError(
+            f'the joints {list(keypoint_names)} have no {missing[0]!r}: poses '
+            'are aligned by both shoulders and both hips'
+        )
+    indices = tuple(map(keypoint_names.index, names))
+    return indices[:2], indices[2:]
 
 
 def align_pose(
@@ -44,7 +41,7 @@ def align_pose(
     shoulders: tuple[int, ...],
     hips: tuple[int, ...],
 ) -> np.ndarray | None:
-    """Align a pose by its torso.
+    """Align a pose (K, 2) by its torso.
 
     .. math:: p'_k = (p_k - (s + h) / 2) / |s - h|
 
@@ -60,10 +57,9 @@ def align_pose(
         hips (tuple): The indices of the hips.
 
     Returns:
-        np.ndarray | None: The pose (K, 2) in units of the torso's length, 0
-        where not visible. None without a visible shoulder or hip, or where
-        the torso is shorter than 0.1 of the longer side of the visible
-        joints' extent.
+        np.ndarray | None: The pose in units of the torso's length, 0 where
+        not visible. None without a visible shoulder or hip, or where the
+        torso is shorter than 0.1 of the longer side of the joints' extent.
     """
     # Plain floats: a training pipeline does this once a sample, and on 17
     # points arrays take four times as long.
@@ -115,20 +111,14 @@ class NearestAtom:
 def cluster_poses(
     aligned: np.ndarray, visible: np.ndarray, num_atoms: int, seed: int
 ) -> np.ndarray:
-    """Find A atoms (A, K, 2), the most frequent first.
+    """Find the atoms of aligned poses (N, K, 2), 0 where not visible (N, K).
 
     scikit-learn's k-means on poses whose missing joints are the mean ones
     gives the start. Then the missing joints are those of the pose's own
     cluster, until no pose changes its cluster or a hundred rounds are over:
     a pose belongs to the atom that is nearest over its visible joints, as at
     the look-up in training, and an atom's joint is the mean over the poses
-    that show it.
-
-    Args:
-        aligned (np.ndarray): The aligned poses (N, K, 2), 0 where missing.
-        visible (np.ndarray): Which joints are annotated (N, K), bool.
-        num_atoms (int): A, at most N.
-        seed (int): The seed of k-means.
+    that show it. The most frequent atom comes first.
     """
     from sklearn.cluster import KMeans
 

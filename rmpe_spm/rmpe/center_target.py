@@ -31,19 +31,15 @@ class GenerateCenterTarget(BaseTransform):
     :class:`ParallelSPPE`. It shows the same joints as the main target, in
     the crop that the clean box would have given: with the box's padding and
     the input's aspect ratio, and with the flip and the rotation of the
-    actual crop, since only the proposal's offsets are to be undone. Which
-    joints count as outside the frame, with weight 0, is the encoder's rule.
+    actual crop, since only the proposal's offsets are to be undone.
 
     A random patch has itself as clean box (:class:`PGPGTransform`), so its
     centre-located target asks for no change. A half-body crop has not, and
     would ask to see the whole body: leave :class:`RandomHalfBody` out.
 
-    Required Keys:
-
-        - clean_bbox (:class:`PGPGTransform`)
-        - keypoints, keypoints_visible, img_shape
-        - input_size, input_center, input_scale (:class:`TopdownAffine`)
-        - flip, flip_direction, bbox_rotation (optional)
+    Required Keys: clean_bbox (:class:`PGPGTransform`), keypoints,
+    keypoints_visible, img_shape, input_size, input_center and input_scale
+    (:class:`TopdownAffine`); flip, flip_direction and bbox_rotation if there.
 
     Added Keys:
 
@@ -65,12 +61,8 @@ class GenerateCenterTarget(BaseTransform):
             Defaults to False.
 
     Example:
-        >>> train_pipeline = [
-        ...     dict(type='LoadImage'),
-        ...     dict(type='PGPGTransform', mode='global_gaussian'),
-        ...     dict(type='GetBBoxCenterScale'),
-        ...     dict(type='RandomFlip', direction='horizontal'),
-        ...     dict(type='TopdownAffine', input_size=(192, 256)),
+        >>> codec = dict(type='SimCCLabel', input_size=(192, 256))
+        >>> end_of_train_pipeline = [
         ...     dict(type='GenerateTarget', encoder=codec),
         ...     dict(type='GenerateCenterTarget', encoder=codec),
         ...     dict(type='PackPoseInputs'),
@@ -144,8 +136,7 @@ class GenerateCenterTarget(BaseTransform):
 
     def _center_warp(self, results: dict) -> np.ndarray:
         """Return the matrix from the (flipped) image to the centre frame."""
-        bbox = np.asarray(results['clean_bbox'], dtype=np.float32)
-        bbox = bbox.reshape(1, 4)
+        bbox = np.array(results['clean_bbox'], np.float32).reshape(1, 4)
         # Written so that it is false for NaN.
         if not ((bbox[0, 2:] > bbox[0, :2]) & np.isfinite(bbox[0, 2:])).all():
             raise ValueError(

@@ -19,8 +19,6 @@ from torch import Tensor, nn
 from .sdtn import CropFrame, sdtn_keypoints, sdtn_outputs, sdtn_vectors
 from .theta import mirror_theta, normalized_to_pixel_theta
 
-SDTN_MODES = ('coordinates', 'heatmaps')
-
 
 def keypoint_head(head: nn.Module) -> nn.Module:
     """Return the head in mmpose's ``VisPredictHead``, or the head itself."""
@@ -55,11 +53,7 @@ def forward_in_crop(
 ) -> Any:
     """Return a head's outputs from features of the STN's crop.
 
-    Args:
-        head (nn.Module): A head of mmpose.
-        feats (Any): Its features.
-        theta (Tensor): Transforms ``(B, 2, 3)``, invertible.
-        frame (CropFrame): The crop.
+    ``theta`` are transforms ``(B, 2, 3)``, invertible.
     """
     inner = keypoint_head(head)
     if inner is head:
@@ -84,14 +78,9 @@ def predict_in_crop(
     second resampling. With ``'heatmaps'`` the SDTN acts on the outputs, as
     in the paper, before decoding.
 
-    Args:
-        head (nn.Module): A head of mmpose.
-        feats (Any): Its features, or the pair of them in a flip test.
-        data_samples (list): The batch's data samples.
-        test_cfg (dict): The head's ``test_cfg``, with the key ``sdtn``.
-        theta (Tensor): Transforms ``(B, 2, 3)``; in a flip test the
-            mirrored crop was warped by :func:`mirror_theta` of them.
-        frame (CropFrame): The crop.
+    In a flip test ``feats`` are a pair, and the mirrored crop was warped by
+    :func:`mirror_theta` of ``theta`` ``(B, 2, 3)``. Returns what
+    ``head.predict`` returns.
     """
     if test_cfg.get('sdtn', 'coordinates') == 'heatmaps':
         if test_cfg.get('flip_test', False):
@@ -128,9 +117,9 @@ def predict_in_crop(
 def check_sdtn_mode(test_cfg: dict) -> None:
     """Refuse a ``test_cfg`` whose ``sdtn`` is unknown, by a ValueError."""
     mode = test_cfg.get('sdtn', 'coordinates')
-    if mode not in SDTN_MODES:
+    if mode not in ('coordinates', 'heatmaps'):
         raise ValueError(
-            f'test_cfg: sdtn={mode!r} is unknown; choose one of {SDTN_MODES}'
+            f"test_cfg: sdtn={mode!r} is neither 'coordinates' nor 'heatmaps'"
         )
 
 

@@ -29,11 +29,7 @@ class ParallelBranch:
     with that model's. What has to follow the model, devices and checkpoints,
     the model hands on.
 
-    Args:
-        sppe (dict, optional): Config of another top-down model. Defaults to
-            None: a copy of the model's SPPE, weights included.
-        checkpoint (str, optional): The branch's weights. Defaults to None.
-        loss_weight (float): Weight of its losses. Defaults to 1.
+    Its arguments are those of ``ParallelSPPE(parallel=...)``.
     """
 
     def __init__(
@@ -51,10 +47,7 @@ class ParallelBranch:
         self._resumed: dict[str, Tensor] = {}
 
     def make(self, model: nn.Module, device: torch.device) -> None:
-        """Make the twin of a model's ``backbone``, ``neck`` and ``head``.
-
-        From a resumed run's weights, if there are.
-        """
+        """Make the twin of a model, from a resumed run's weights if any."""
         if self.sppe is None:
             module = nn.Module()
             for part in ('backbone', 'neck', 'head'):
@@ -66,7 +59,7 @@ class ParallelBranch:
             module.init_weights()
             source = 'a model of its own'
         loaded, self._resumed = self._resumed, {}
-        if loaded and not _fits(module, loaded):
+        if loaded and _shapes(loaded) != _shapes(module.state_dict()):
             _warn(
                 'the loaded checkpoint has the parallel SPPE of another '
                 "model: the config's is made anew"
@@ -120,11 +113,7 @@ class ParallelBranch:
         return named
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Take the twin's weights of a training checkpoint, or none.
-
-        They are kept until the twin is made. Without any a twin that is
-        there stays as it is.
-        """
+        """Take a training checkpoint's weights, also before the twin is."""
         if self.module is None:
             self._resumed = state
         elif state:
@@ -135,12 +124,8 @@ def _warn(message: str) -> None:
     print_log(f'ParallelSPPE: {message}', 'current', logging.WARNING)
 
 
-def _fits(module: nn.Module, state: dict[str, Tensor]) -> bool:
-    """Whether weights are those of a module, by name and shape."""
-    own = module.state_dict()
-    return own.keys() == state.keys() and all(
-        value.shape == own[key].shape for key, value in state.items()
-    )
+def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {key: value.shape for key, value in state.items()}
 
 
 def check_sppe(sppe: dict, name: str) -> None:

@@ -40,7 +40,7 @@ class ParallelSPPE(TopdownPoseEstimator):
 
     The SPPE's ``backbone``, ``neck`` and ``head`` keep their names, so the
     checkpoint of a plain model loads as it is, and parameter-wise optimizer
-    settings that name them keep working.
+    settings keep working.
 
     The parallel branch lives in training only. It is made at the first
     training step, when the pretrained weights have been loaded; it is never
@@ -77,7 +77,7 @@ class ParallelSPPE(TopdownPoseEstimator):
         >>> sstn = dict(type='SSTNHead', in_channels=1280, pool_size=(3, 4))
         >>> model = dict(
         ...     type='ParallelSPPE',
-        ...     sppe=plain_model,  # the `model` of any top-down config
+        ...     sppe={...},  # the `model` of any top-down config
         ...     localizer=dict(type='MobileNetV2', out_indices=(7,)),
         ...     localizer_size=(96, 128),
         ...     sstn=dict(**sstn, transform='scale_shift'),
@@ -116,9 +116,8 @@ class ParallelSPPE(TopdownPoseEstimator):
         head = heads.keypoint_head(self.head)
         if self.sstn.head is not None or isinstance(head, SSTNHead):
             raise ValueError(
-                'at the image level there is one transformer: neither takes '
-                'sstn=SSTNHead(...) an inner `head`, nor is the head of the '
-                'sppe an SSTNHead'
+                'at the image level there is one transformer: sstn takes no '
+                'inner `head`, and the head of sppe is no SSTNHead'
             )
         heads.check_transform(head, self.sstn.transform)
         self.localizer_size = localizer_size
@@ -158,10 +157,9 @@ class ParallelSPPE(TopdownPoseEstimator):
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict:
         """Calculate the losses of crops ``(B, 3, h, w)``.
 
-        Returns:
-            dict: The head's losses, ``loss_center`` (``loss_kpt`` of the
-            parallel branch; its other losses alike), and ``loss_theta``
-            where the SSTN has a ``theta_loss``.
+        The head's; ``loss_center``, which is ``loss_kpt`` of the parallel
+        branch, and its other losses alike; ``loss_theta`` where the SSTN has a
+        ``theta_loss``.
 
         Raises:
             KeyError: If a sample lacks a target that

@@ -29,27 +29,16 @@ NO_TORSO, EVERYBODY = -1, -2
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How a proposal model is fitted.
+    """How a proposal model is fitted."""
 
-    Args:
-        num_atoms (int, optional): The number of atoms. Defaults to None: the
-            candidate whose mixtures give held-out people's offsets the
-            largest mean log-likelihood (cross-validation in 5 parts): the
-            atoms are worth what they say about the boxes.
-        candidates (Sequence[int]): The numbers to choose from. Defaults to
-            (1, 2, 3, 4, 6, 8, 10, 12, 16, 20).
-        max_components (int): The most Gaussians of a side's mixture, chosen
-            by BIC. Defaults to 3.
-        min_matches (int): An atom with fewer matched people has no offsets
-            of its own. Defaults to 60.
-        seed (int): Of clustering, mixtures and parts. Defaults to 0.
-    """
-
+    # None: of the candidates the one whose mixtures give held-out people's
+    # offsets the largest mean log-likelihood, in a cross-validation: the
+    # atoms are worth what they say about the boxes.
     num_atoms: int | None = None
     candidates: Sequence[int] = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20)
-    max_components: int = 3
-    min_matches: int = 60
-    seed: int = 0
+    max_components: int = 3  # of a side's mixture, chosen by BIC
+    min_matches: int = 60  # of an atom that has offsets of its own
+    seed: int = 0  # of clustering, mixtures and cross-validation
 
 
 def fit_proposal_model(
@@ -64,16 +53,8 @@ def fit_proposal_model(
         settings (FitSettings, optional): Defaults to None: the defaults.
         report (Callable): Is told the progress. Defaults to nobody.
 
-    Returns:
-        ProposalModel: The model without provenance.
-
     Raises:
         ValueError: If hardly anybody was matched or has a torso.
-
-    Example:
-        >>> people = match_people(annotations, detections)
-        >>> model = fit_proposal_model(people, FitSettings(num_atoms=4))
-        >>> model.offsets_of(people.keypoints[0], people.visible[0]).mean
     """
     settings = settings or FitSettings()
     matched = ~np.isnan(people.offsets[:, 0])

@@ -38,23 +38,18 @@ def match_people(
 
     Args:
         annotations (dict): The content of a COCO keypoint annotation file.
-        detections (list): The content of a COCO results file, boxes in xywh.
+        detections (list): That of a COCO results file, boxes in xywh.
         min_iou (float): The smallest IoU of a match. Defaults to 0.5.
         score_thr (float): Detections with a lower score are left out.
             Defaults to 0.1.
-
-    Returns:
-        MatchedPeople: The people with keypoints.
 
     Raises:
         ValueError: If a file has not the form of COCO's; the message names
             the entry.
     """
     category_id, names = _person_category(annotations)
-    sizes = {
-        image['id']: (image['width'], image['height'])
-        for image in annotations['images']
-    }
+    images = annotations['images']
+    sizes = {each['id']: (each['width'], each['height']) for each in images}
     people = {image_id: [] for image_id in sizes}
     for annotation in annotations['annotations']:
         is_person = annotation['category_id'] == category_id
@@ -113,14 +108,12 @@ def match_people(
 
 
 def _person_category(annotations: Any) -> tuple[int, list[str]]:
-    for key in ('images', 'annotations', 'categories'):
-        if key not in annotations:
-            raise ValueError(f'the annotations have no {key!r}')
-    for category in annotations['categories']:
+    missing = {'images', 'annotations', 'categories'} - set(annotations)
+    for category in [] if missing else annotations['categories']:
         if category.get('keypoints'):
             return category['id'], category['keypoints']
     raise ValueError(
-        "no category of the annotations lists its 'keypoints' by name"
+        f'the annotations have no {missing or "category with keypoints"}'
     )
 
 
@@ -132,8 +125,6 @@ def _group_detections(
     counts: Counter,
 ) -> dict[int, list]:
     """Boxes (xyxy, clipped) and score of each image; counts the rest."""
-    if not isinstance(detections, list):
-        raise ValueError('the detections are not a list')
     grouped = defaultdict(list)
     for index, detection in enumerate(detections):
         try:
@@ -189,8 +180,8 @@ def match_detections(
     better than the boxes that it puts forward.
 
     Args:
-        bboxes_xyxy (np.ndarray): The annotated boxes (N, 4) in pixels.
-        detections_xyxy (np.ndarray): The detections (M, 4) in pixels.
+        bboxes_xyxy (np.ndarray): The annotated boxes (N, 4).
+        detections_xyxy (np.ndarray): The detections (M, 4).
         scores (np.ndarray): The detections' scores (M,).
         min_iou (float): The smallest IoU of a match. Defaults to 0.5.
 

@@ -31,6 +31,8 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ConfigError
+from ..files import read_json, write_atomically
 from .atoms import NearestAtom, align_pose, torso_joints
 
 FORMAT = 'rmpe_spm.pgpg'
@@ -137,11 +139,9 @@ class ProposalModel:
     def atom_index(
         self, keypoints: np.ndarray, visible: np.ndarray
     ) -> int | None:
-        """Look up the atom of an annotated pose; None without a torso.
+        """Return the atom of keypoints (K, 2) in pixels, None without a torso.
 
-        Args:
-            keypoints (np.ndarray): The keypoints (K, 2) in pixels.
-            visible (np.ndarray): Which are annotated (K,), bool.
+        ``visible`` (K,) tells which of them are annotated.
         """
         # One product tells that all is well, a quarter of isfinite's time.
         if not math.isfinite(np.vdot(keypoints, keypoints)):
@@ -172,8 +172,6 @@ def _check_numbers(values: Any, shape: tuple[int, ...]) -> None:
 
 def save_proposal_model(model: ProposalModel, path: str | Path) -> None:
     """Write the model's file; its folder is made."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(proposal_model_to_dict(model), indent=1)
     # The innermost lists on one line each.
     text = re.sub(
@@ -181,31 +179,7 @@ def save_proposal_model(model: ProposalModel, path: str | Path) -> None:
         lambda match: ' '.join(match.group().split()),
         text,
     )
-    path.write_text(text + '\n', encoding='utf-8')
-
-
-def load_proposal_model(path: str | Path) -> ProposalModel:
-    """Read and check a model's file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is not a fitted model or is damaged; the
-            message names the file and the entry.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'There is no fitted PGPG model {str(path)!r}. Make one from '
-            "a detector's results with tools/fit_pgpg.py."
-        )
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-        return proposal_model_from_dict(content)
-    except ValueError as error:
-        raise ValueError(
-            f'{path}: not a fitted PGPG model: {error}; write it anew with '
-            'tools/fit_pgpg.py'
-        ) from error
+    write_atomically(path, text + '\n')
 
 
 def proposal_model_to_dict(model: ProposalModel) -> dict[str, Any]:
@@ -234,21 +208,19 @@ def _rounded(content: Any) -> Any:
     return round(content, 7) if isinstance(content, float) else content
 
 
-def proposal_model_from_dict(content: dict[str, Any]) -> ProposalModel:
-    """Make the model from the content of its file.
+def load_proposal_model(path: str | Path) -> ProposalModel:
+    """Read and check a model's file.
 
     Raises:
-        ValueError: If an entry is missing or wrong; the message names it.
+        FileNotFoundError: If there is no such file.
+        ConfigError: If it is not a fitted model or is damaged; the message
+            names the file and the entry.
     """
-    if not isinstance(content, dict) or content.get('format') != FORMAT:
-        raise ValueError(f"'format' is not {FORMAT!r}")
-    if content.get('version') != VERSION:
-        raise ValueError(
-            f"'version' is {content.get('version')!r}, this package "
-            f'reads {VERSION}'
-        )
-    where = 'the file'
+    content, where = read_json(path), 'the file'
     try:
+        kind = content['format'], content['version']
+        if kind != (FORMAT, VERSION):
+            raise ValueError(f'{kind} is not {(FORMAT, VERSION)}')
         groups, poses = [], []
         for index, atom in enumerate(content['atoms']):
             where = f"'atoms'[{index}]"
@@ -266,10 +238,12 @@ def proposal_model_from_dict(content: dict[str, Any]) -> ProposalModel:
             atom_selection=content.get('atom_selection', {}),
             provenance=content.get('provenance', {}),
         )
-    except KeyError as error:
-        raise ValueError(f'{where} has no entry {error}') from error
-    except (TypeError, ValueError) as error:
-        raise ValueError(f'{where}: {error}') from error
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f'no entry {error}' if type(error) is KeyError else error
+        raise ConfigError(
+            f'{path} is not a PGPG model of tools/fit_pgpg.py: {where}: '
+            f'{reason}'
+        ) from error
 
 
 def _read_group(content: dict[str, Any]) -> PeopleGroup:

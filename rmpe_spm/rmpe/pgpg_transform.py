@@ -62,20 +62,15 @@ class PGPGTransform(BaseTransform):
     ``min_side`` pixels a side.
 
     It belongs into a training pipeline, before ``GetBBoxCenterScale`` and
-    ``RandomFlip``. It draws from numpy's global random state, which the
-    runner seeds in each worker. An instance whose annotated box is not
-    finite, empty or outside the image is skipped (the data set then takes
-    another one), with a warning for the first.
+    ``RandomFlip``, and draws from numpy's global random state. An instance
+    whose annotated box is not finite, empty or outside the image is skipped
+    (the data set takes another one), with a warning for the first.
 
-    Required Keys:
+    Required Keys: bbox (1, 4), xyxy in pixels, and img_shape (h, w); in the
+    atomic modes keypoints (1, K, 2) and keypoints_visible (1, K).
 
-        - bbox (1, 4), xyxy in pixels; img_shape (h, w)
-        - keypoints (1, K, 2), keypoints_visible (1, K), in the atomic modes
-
-    Modified Keys:
-
-        - bbox
-        - bbox_center, bbox_scale (removed: they follow from ``bbox``)
+    Modified Keys: bbox; bbox_center and bbox_scale, which follow from it,
+    are removed.
 
     Added Keys:
 
@@ -130,17 +125,12 @@ class PGPGTransform(BaseTransform):
             raise ValueError(
                 f'PGPGTransform: mode={mode!r} is none of {list(PATCH_PROBS)}'
             )
-        if mode in ATOMIC_MODES and model is None:
+        if (mode in ATOMIC_MODES) != (model is not None):
             raise ValueError(
-                f'PGPGTransform: mode={mode!r} needs a fitted file: give '
-                "model='...json' (configs/rmpe/_base_/pgpg has some, "
-                'tools/fit_pgpg.py fits one to your detector), or take '
-                "mode='global_gaussian', which needs none."
-            )
-        if mode not in ATOMIC_MODES and model is not None:
-            raise ValueError(
-                f'PGPGTransform: mode={mode!r} uses no fitted file; drop '
-                f'model={model!r} or take one of {list(ATOMIC_MODES)}'
+                f'PGPGTransform: mode={mode!r} does not go with '
+                f'model={model!r}: {" and ".join(ATOMIC_MODES)} need a fitted '
+                'file (configs/rmpe/_base_/pgpg has some, tools/fit_pgpg.py '
+                'fits one to your detector), the other modes use none'
             )
         self.mode = mode
         self.model = model
@@ -182,21 +172,28 @@ class PGPGTransform(BaseTransform):
         bbox = np.asarray(results['bbox'])
         if bbox.shape != (1, 4):
             raise ValueError(
-                f"PGPGTransform takes one box a sample, results['bbox'] of "
-                f'image {results.get("img_id")} has shape {bbox.shape} and '
-                'not (1, 4); it is for top-down pipelines.'
+                'PGPGTransform is for top-down pipelines, with one box a '
+                f"sample: results['bbox'] of image {results.get('img_id')} "
+                f'has shape {bbox.shape} and not (1, 4)'
             )
         if results.get('flip'):
             raise ValueError(
                 'PGPGTransform: the sample is mirrored already, and the clean '
                 'box would be mirrored again for the centre-located target: '
-                'put RandomFlip after PGPGTransform in the pipeline (image '
-                f'{results.get("img_path", results.get("img_id"))})'
+                'put RandomFlip after PGPGTransform in the pipeline'
             )
         clean = tuple(bbox[0].tolist())
         image_size = results['img_shape'][1], results['img_shape'][0]
         if not is_usable_bbox(clean, image_size):
-            self._warn_unusable(clean, results)
+            if not self._warned:
+                warnings.warn(
+                    f'PGPGTransform: the box {clean} (xyxy) of annotation '
+                    f'{results.get("id")} in image {results.get("img_id")} is '
+                    'not finite, empty or outside the image. The instance is '
+                    'skipped, and so are others like it without a word: mend '
+                    'the annotations to use them.'
+                )
+            self._warned = True
             return None
         offsets = GLOBAL_GAUSSIANS
         if self._proposal_model is not None:
@@ -260,18 +257,6 @@ class PGPGTransform(BaseTransform):
             if bbox_iou(moved, in_image) >= self.min_iou:
                 return moved
         return in_image
-
-    def _warn_unusable(self, bbox_xyxy: Box, results: dict) -> None:
-        if self._warned:
-            return
-        self._warned = True
-        warnings.warn(
-            f'PGPGTransform: the box {bbox_xyxy} (xyxy) of annotation '
-            f'{results.get("id")} in image {results.get("img_id")} of shape '
-            f'{results["img_shape"]} is not finite, empty or outside the '
-            'image. The instance is skipped, and so are others like it '
-            'without a word: mend the annotations to use them.'
-        )
 
 
 def find_model(path: str) -> Path:

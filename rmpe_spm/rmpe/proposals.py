@@ -27,28 +27,20 @@ def is_usable_bbox(bbox_xyxy: Box, image_size: tuple[int, int]) -> bool:
     w, h = image_size
     return (
         math.isfinite(x0 + y0 + x1 + y1)
-        and max(x0, 0) < min(x1, w - 1)
-        and max(y0, 0) < min(y1, h - 1)
+        and (x0 < x1 and x0 < w - 1 and x1 > 0 and w > 1)
+        and (y0 < y1 and y0 < h - 1 and y1 > 0 and h > 1)
     )
 
 
 def clip_bbox(
     bbox_xyxy: Box, image_size: tuple[int, int], min_side: float
 ) -> Box:
-    """Move a box into the image and widen it to a smallest side.
+    """Move a box into the image (w, h) and widen it to a smallest side.
 
     The upper left corner is moved first and the lower right one is kept at
-    least ``min_side`` from it, so sides that crossed one another give a box
-    of that size at the place of the upper left corner.
-
-    Args:
-        bbox_xyxy (tuple): Four finite numbers; the sides may have crossed.
-        image_size (tuple): The size ``(w, h)`` of the image, each at least 2.
-        min_side (float): The smallest width and height in pixels; where the
-            image is smaller, the image's own extent.
-
-    Returns:
-        tuple: The box inside the image.
+    least ``min_side`` pixels from it, or the image's own extent where that is
+    smaller; so sides that crossed one another give a box of that size at the
+    place of the upper left corner.
     """
     x0, y0, x1, y1 = bbox_xyxy
     x0, x1 = _clip_interval(x0, x1, image_size[0] - 1.0, min_side)

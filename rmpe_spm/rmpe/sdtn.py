@@ -29,7 +29,7 @@ from torch import Tensor
 
 from ..tensors import tensor_on_device_of
 from .spatial_transformer import transform_points, warp, warp_vectors
-from .theta import invert_theta, normalized_to_pixel_theta, theta_on_grid
+from .theta import invert_theta, normalized_to_pixel_theta, rescale_theta
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,9 @@ class CropFrame:
         codec = getattr(decoder, 'keypoint_codec', decoder)
         size = getattr(codec, 'input_size', None)
         if size is None:
-            lacks = 'it has no decoder'
-            if decoder is not None:
-                lacks = f'{type(decoder).__name__} has none'
             raise ValueError(
                 'the SDTN needs the size of the crop: give the head a '
-                f'`decoder=` whose codec has an `input_size`, {lacks}'
+                f'`decoder=` whose codec has an `input_size`, not {decoder}'
             )
         udp = isinstance(decoder, UDPHeatmap)
         offsets = udp and decoder.heatmap_type == 'combined'
@@ -83,11 +80,22 @@ class CropFrame:
         )
 
     def theta_on(self, theta: Tensor, maps: Tensor) -> Tensor:
-        """Express theta in the normalised units of maps ``(..., H, W)``."""
+        """Express theta in the normalised units of maps ``(..., H, W)``.
+
+        A map whose cells ``u`` lie at pixels ``u * w / W`` ends before pixel
+        ``w - 1``: its normalised units are not the crop's. The result is the
+        same transform in pixels, so warping the map agrees with transforming
+        the coordinates read from it. In UDP it is theta itself.
+        """
         grid_size = (maps.shape[-1], maps.shape[-2])
         cell_size = self.cell_size(grid_size)
-        first = tuple(n / 2 if self.half_cell else 0.0 for n in cell_size)
-        return theta_on_grid(theta, self.size, grid_size, cell_size, first)
+        half = tuple((n - 1) / 2 for n in self.size)
+        half_map = tuple(
+            (n - 1) / 2 * c for n, c in zip(grid_size, cell_size, strict=True)
+        )
+        first = (c / 2 if self.half_cell else 0.0 for c in cell_size)
+        middle = tuple(map(sum, zip(half_map, first, strict=True)))
+        return rescale_theta(theta, (half, half), (half_map, middle))
 
 
 def sdtn_outputs(outputs: Any, theta: Tensor, frame: CropFrame) -> Any:
@@ -100,10 +108,10 @@ def sdtn_outputs(outputs: Any, theta: Tensor, frame: CropFrame) -> Any:
         frame (CropFrame): The crop and its relation to the outputs.
 
     Returns:
-        Any: The outputs in the same form, in float32 at least.
+        Any: The same in the same form, in float32 at least.
 
     Raises:
-        TypeError: If an output has none of the forms above.
+        TypeError: If an output has none of these forms.
     """
     if isinstance(outputs, Tensor):
         outputs = at_least_float32(outputs)
@@ -176,14 +184,11 @@ def sdtn_vectors(vectors: Sequence[Tensor], theta: Tensor, frame: CropFrame):
 def sdtn_keypoints(
     keypoints: np.ndarray, theta_px: np.ndarray, frame: CropFrame
 ) -> np.ndarray:
-    """Bring decoded keypoints back to the crop's frame, exactly.
+    """Bring decoded keypoints ``(..., D)`` back to the crop's frame, exactly.
 
-    Args:
-        keypoints (np.ndarray): Keypoints ``(..., D)`` in input pixels as
-            mmpose's codecs decode them; UDP's to ``w / (w - 1)`` times the
-            pixel.
-        theta_px (np.ndarray): One transform ``(2, 3)`` in pixels.
-        frame (CropFrame): The crop.
+    They are in input pixels as mmpose's codecs decode them, UDP's in
+    ``w / (w - 1)`` times the pixel; ``theta_px`` is one transform
+    ``(2, 3)`` in pixels.
     """
     size = np.asarray(frame.size, dtype=np.float64)
     scale = size / np.maximum(size - 1, 1) if frame.udp else np.ones(2)

@@ -86,9 +86,9 @@ class ThetaCornerLoss(nn.Module):
         L = \frac{1}{8B} \sum_{b} \sum_{c \in \{-1,1\}^2}
         \| \theta_b (c, 1)^T - \theta_b^* (c, 1)^T \|_{1, smooth}
 
-    In points and not in parameters, so that it means the same for every
-    parameterisation of theta, and shift and scale weigh as they move the
-    crop: 0.1 is a twentieth of the crop's side.
+    In points, so that it means the same for every parameterisation of theta,
+    and shift and scale weigh as they move the crop: 0.1 is a twentieth of
+    the crop's side.
 
     Args:
         smooth (float): Below this distance along an axis, in units of half

@@ -59,11 +59,10 @@ class SSTNHead(BaseHead):
             transform that the clean box asks for
             (:class:`GenerateCenterTarget`). It is not in the paper, which
             has theta learnt from the pose alone. Defaults to None.
-        init_cfg (dict, optional): Of neck and head. Defaults to None.
 
     Example:
-        >>> head = dict(
-        ...     type='SSTNHead', in_channels=32, head=head_of_any_config
+        >>> model = dict(  # of any top-down config
+        ...     head=dict(type='SSTNHead', in_channels=32, head={...}),
         ... )
 
     .. _`RMPE`: https://arxiv.org/abs/1612.00137
@@ -78,9 +77,8 @@ class SSTNHead(BaseHead):
         neck: dict | None = None,
         head: dict | None = None,
         theta_loss: dict | None = None,
-        init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(init_cfg)
+        super().__init__()
         self.in_channels = in_channels
         self.transform = transform
         self.pool_size = tuple(pool_size)
@@ -116,11 +114,8 @@ class SSTNHead(BaseHead):
     def regress_theta(self, feats: Any, size: tuple[int, int]) -> Tensor:
         """Regress theta ``(B, 2, 3)``, in float32, from features.
 
-        It is as regressed: pass it through :meth:`guard` before use.
-
-        Args:
-            feats (Any): Feature maps; the last ``(B, C, H, W)`` is used.
-            size (tuple[int, int]): Size ``(w, h)`` of the crop in pixels.
+        Of nested ``feats`` the last map ``(B, C, H, W)`` is used; ``size`` is
+        the crop's ``(w, h)`` in pixels. :meth:`guard` theta before use.
         """
         width, height = self.pool_size
         x = _last_map(feats)
@@ -140,9 +135,8 @@ class SSTNHead(BaseHead):
             self._warned = True
             warnings.warn(
                 'SSTNHead regressed a theta that is not finite or cannot be '
-                f'inverted (|det| < {MIN_DET}); the identity is used '
-                'instead. Lower the learning rate of the localizer and of '
-                'the SSTN if this happens in training.'
+                f'inverted (|det| < {MIN_DET}), and takes the identity. In '
+                'training, lower the rates of the localizer and the SSTN.'
             )
         return theta
 
@@ -179,11 +173,6 @@ class SSTNHead(BaseHead):
         crop is averaged in the crop's frame, and the flipped crop is warped by
         the mirrored transform: the prediction for a mirrored crop is then the
         mirrored prediction, exactly, with every kind of head.
-
-        Args:
-            theta (Tensor): Transforms ``(B, 2, 3)`` as regressed.
-            flipped (Tensor, optional): Those of the flipped crops. Defaults to
-                None.
         """
         theta = self.guard(theta)
         if flipped is not None:
@@ -263,10 +252,10 @@ class SSTNHead(BaseHead):
         """Take the weights of a plain model, whose head has no wrapper."""
         if any(key.startswith(prefix + 'head.') for key in state_dict):
             return
-        for name in self.head.state_dict():
-            if prefix + name in state_dict:
-                value = state_dict.pop(prefix + name)
-                state_dict[f'{prefix}head.{name}'] = value
+        for name in self.head.state_dict().keys() & {
+            key.removeprefix(prefix) for key in state_dict
+        }:
+            state_dict[f'{prefix}head.{name}'] = state_dict.pop(prefix + name)
 
 
 def _last_map(feats: Any) -> Tensor:

@@ -3,14 +3,13 @@ r"""Transforms of the symmetric spatial transformer, as pure functions.
 Convention:
     A transform ``theta`` is a tensor ``(..., 2, 3)`` that acts on column
     vectors ``(x, y, 1)`` and maps **target to source**: target is the frame
-    of the transformed crop, source the frame of the crop that the network
-    was given (`RMPE`_, eq. 1):
+    of the transformed crop, source that of the crop that the network was
+    given (`RMPE`_, eq. 1):
 
     .. math:: x^s = [\theta_1\ \theta_2]\, x^t + \theta_3
 
     Warping an image samples it there, ``I_t(x_t) = I_s(theta x_t)``, so the
-    same ``theta`` carries *points* from the transformed crop back to the
-    crop.
+    same theta carries *points* from the transformed crop back to the crop.
 
     Coordinates are normalised with ``align_corners=True``: -1 is the centre
     of pixel 0 and +1 the centre of pixel ``w - 1``. Sizes are ``(w, h)``.
@@ -142,10 +141,7 @@ def _determinant(theta: Tensor) -> Tensor:
 
 
 def compose(outer: Tensor, inner: Tensor) -> Tensor:
-    """Compose transforms of points: ``x -> outer(inner(x))``.
-
-    Both are ``(..., 2, 3)`` in the same units; leading dimensions broadcast.
-    """
+    """Compose transforms ``(..., 2, 3)``: ``x -> outer(inner(x))``."""
     outer, inner = as_geometry(outer), as_geometry(inner)
     linear = outer[..., :2]
     # Sums of products, not matmul, which autocast would run in half.
@@ -173,44 +169,20 @@ def normalized_to_pixel_theta(theta: Tensor, size: tuple[int, int]) -> Tensor:
     ``size`` ``(w, h)``.
     """
     half = ((size[0] - 1) / 2, (size[1] - 1) / 2)
-    return _rescale(theta, (half, half), ((1.0, 1.0), (0.0, 0.0)))
+    return rescale_theta(theta, (half, half), ((1.0, 1.0), (0.0, 0.0)))
 
 
-def theta_on_grid(
-    theta: Tensor,
-    size: tuple[int, int],
-    grid_size: tuple[int, int],
-    cell_size: tuple[float, float],
-    first_cell: tuple[float, float] = (0.0, 0.0),
+def rescale_theta(
+    theta: Tensor, old: tuple[tuple, tuple], new: tuple[tuple, tuple]
 ) -> Tensor:
-    """Express a transform of the crop in the normalised units of a map.
-
-    A map of ``W`` cells whose cell ``u`` lies at pixel ``u * cell_size``
-    (mmpose's convention, ``cell_size = w / W``) ends at pixel
-    ``(W - 1) * cell_size``, which is not ``w - 1``: its normalised units
-    are not the crop's. The result is the same transform **in pixels**, so
-    warping the map agrees with transforming the coordinates read from it.
-    With UDP's ``cell_size = (w - 1) / (W - 1)`` the result is theta itself.
+    """Express a transform in other units.
 
     Args:
-        theta (Tensor): Transforms ``(..., 2, 3)`` in the crop's units.
-        size (tuple[int, int]): Size ``(w, h)`` of the crop in pixels.
-        grid_size (tuple[int, int]): Size ``(W, H)`` of the map in cells,
-            at least 2 each way.
-        cell_size (tuple[float, float]): Pixels from one cell to the next.
-        first_cell (tuple[float, float]): The pixel that cell 0 stands for.
-            Defaults to (0, 0).
+        theta (Tensor): Transforms ``(..., 2, 3)`` in the old units.
+        old (tuple): Scale (x, y) and offset (x, y) of the old units: pixel
+            = scale * coordinate + offset.
+        new (tuple): Those of the new units.
     """
-    half = ((size[0] - 1) / 2, (size[1] - 1) / 2)
-    half_map = tuple(
-        (n - 1) / 2 * c for n, c in zip(grid_size, cell_size, strict=True)
-    )
-    middle = tuple(h + o for h, o in zip(half_map, first_cell, strict=True))
-    return _rescale(theta, (half, half), (half_map, middle))
-
-
-def _rescale(theta: Tensor, old: tuple, new: tuple) -> Tensor:
-    """Express theta in other units; both say (scale, offset) in pixels."""
     theta = as_geometry(theta)
     ((ox, oy), (px, py)), ((nx, ny), (qx, qy)) = old, new
     to_old = [[nx / ox, 0, (qx - px) / ox], [0, ny / oy, (qy - py) / oy]]

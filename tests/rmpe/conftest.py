@@ -12,10 +12,21 @@ from mmpose.structures import PoseDataSample
 from torch import nn
 
 SIZE, MAP, JOINTS = (48, 64), (12, 16), 4
-MSRA = dict(type='MSRAHeatmap', input_size=SIZE, heatmap_size=MAP, sigma=2)
-UDP = dict(type='UDPHeatmap', input_size=SIZE, heatmap_size=MAP, sigma=2)
-SIMCC = dict(type='SimCCLabel', input_size=SIZE, sigma=4.0)
-REGRESSION = dict(type='RegressionLabel', input_size=SIZE)
+MAPS = dict(input_size=SIZE, heatmap_size=MAP, sigma=2)
+CODECS = dict(
+    heatmap=dict(MAPS, type='MSRAHeatmap'),
+    udp=dict(MAPS, type='UDPHeatmap'),
+    simcc=dict(type='SimCCLabel', input_size=SIZE, sigma=4.0),
+    RegressionHead=dict(type='RegressionLabel', input_size=SIZE),
+    RLEHead=dict(type='RegressionLabel', input_size=SIZE),
+)
+GAU = dict(hidden_dims=16, s=8, expansion_factor=2, act_fn='SiLU')
+GAU.update(dropout_rate=0.0, drop_path=0.0, use_rel_bias=False, pos_enc=False)
+PREPROCESSOR = dict(
+    type='PoseDataPreprocessor', mean=[120.0, 110, 100], std=[60.0, 50, 40]
+)
+# thetas that see from nearer and beside
+THETA = [[0.8, 0.0, 0.1], [0.0, 0.8, -0.2]]
 
 
 @MODELS.register_module(force=True)
@@ -37,63 +48,50 @@ class TinyBackbone(nn.Module):
         return (self.layers(x),)
 
 
-def sppe(kind='heatmap', codec=None, **test_cfg):
-    """Config of a plain top-down model."""
-    neck = None
-    if kind == 'heatmap':
-        codec = codec or MSRA
-        channels = JOINTS * (3 if codec.get('heatmap_type') else 1)
+def sppe(kind='heatmap', **test_cfg):
+    """Config of a plain top-down model.
+
+    With ``+vis`` after the kind its head is one of visibility around it.
+    """
+    kind, _, visibility = kind.partition('+')
+    neck, use_weight = None, dict(use_target_weight=True)
+    if kind in ('heatmap', 'udp'):
         head = dict(
             type='HeatmapHead',
-            in_channels=8,
-            out_channels=channels,
+            out_channels=JOINTS,
             deconv_out_channels=None,
-            loss=dict(type='KeypointMSELoss', use_target_weight=True),
+            loss=dict(type='KeypointMSELoss', **use_weight),
         )
     elif kind == 'simcc':
-        codec = SIMCC
         head = dict(
             type='RTMCCHead',
-            in_channels=8,
             out_channels=JOINTS,
             input_size=SIZE,
             in_featuremap_size=MAP,
-            gau_cfg=dict(
-                hidden_dims=16,
-                s=8,
-                expansion_factor=2,
-                dropout_rate=0.0,
-                drop_path=0.0,
-                act_fn='SiLU',
-                use_rel_bias=False,
-                pos_enc=False,
-            ),
+            gau_cfg=GAU,
         )
     else:
-        codec = REGRESSION
         neck = dict(type='GlobalAveragePooling')
-        loss = dict(type='SmoothL1Loss', use_target_weight=True)
-        if kind == 'RLEHead':
-            loss = dict(type='RLELoss', use_target_weight=True)
-        head = dict(type=kind, in_channels=8, num_joints=JOINTS, loss=loss)
+        loss = 'RLELoss' if kind == 'RLEHead' else 'SmoothL1Loss'
+        head = dict(type=kind, num_joints=JOINTS)
+        head['loss'] = dict(type=loss, **use_weight)
+    head.update(in_channels=8, decoder=deepcopy(CODECS[kind]))
+    if visibility:
+        head = dict(type='VisPredictHead', pose_cfg=head)
     return dict(
         type='TopdownPoseEstimator',
-        data_preprocessor=dict(
-            type='PoseDataPreprocessor',
-            mean=[120.0, 110, 100],
-            std=[60.0, 50, 40],
-        ),
+        data_preprocessor=deepcopy(PREPROCESSOR),
         backbone=dict(type='TinyBackbone'),
         neck=neck,
-        head=dict(**head, decoder=deepcopy(codec)),
+        head=head,
         test_cfg=dict(flip_test=False, **test_cfg),
     )
 
 
-def plain(kind='heatmap', seed=0, **kwargs):
+def plain(kind='heatmap', seed=0):
     """A plain top-down model with random weights."""
     torch.manual_seed(seed)
-    model = MODELS.build(sppe(kind, **kwargs))
+    model = MODELS.build(sppe(kind))
     spread_weights(model)
     return model
 
@@ -106,36 +104,34 @@ def spread_weights(model):
                 parameter.normal_(0, 0.3)
 
 
+def transform_of(kind):
+    """SimCC's vectors cannot mix the axes."""
+    return 'scale_shift' if 'simcc' in kind else 'affine'
+
+
 def rmpe(kind='heatmap', seed=0, transform=None, sstn=None, **kwargs):
     """An RMPE model with the same SPPE weights as :func:`plain`."""
-    if transform is None:
-        transform = 'scale_shift' if kind == 'simcc' else 'affine'
-    sppe_kwargs = {k: kwargs.pop(k) for k in ('codec',) if k in kwargs}
     torch.manual_seed(seed + 100)
+    transform = transform or transform_of(kind)
+    head = dict(type='SSTNHead', in_channels=8, transform=transform)
     model = MODELS.build(
         dict(
             type='ParallelSPPE',
-            sppe=sppe(kind, **sppe_kwargs),
+            sppe=sppe(kind),
             localizer=dict(type='TinyBackbone'),
-            sstn=dict(
-                type='SSTNHead',
-                in_channels=8,
-                transform=transform,
-                **(sstn or {}),
-            ),
+            sstn=head | (sstn or {}),
             **kwargs,
         )
     )
-    source = plain(kind, seed, **sppe_kwargs)
-    model.load_state_dict(source.state_dict(), strict=False)
+    report = model.load_state_dict(plain(kind, seed).state_dict(), False)
+    assert not report.unexpected_keys
     return model
 
 
-def batch(kind='heatmap', count=2, seed=0, codec=None, center=True):
+def batch(kind='heatmap', count=2, seed=0, center=True):
     """Normalised inputs and data samples with both targets."""
     rng = np.random.default_rng(seed)
-    codec = codec or {'heatmap': MSRA, 'simcc': SIMCC}.get(kind, REGRESSION)
-    codec = KEYPOINT_CODECS.build(codec)
+    codec = KEYPOINT_CODECS.build(CODECS[kind.partition('+')[0]])
     generator = torch.Generator().manual_seed(seed)
     inputs = torch.randn(count, 3, SIZE[1], SIZE[0], generator=generator)
     samples = []
@@ -152,10 +148,8 @@ def batch(kind='heatmap', count=2, seed=0, codec=None, center=True):
         labels, fields = InstanceData(), PixelData()
         for prefix in ('', 'center_') if center else ('',):
             keypoints = rng.uniform(8, 40, (1, JOINTS, 2)).astype(np.float32)
-            encoded = codec.encode(
-                keypoints, np.ones((1, JOINTS), dtype=np.float32)
-            )
-            for key, value in encoded.items():
+            visible = np.ones((1, JOINTS), dtype=np.float32)
+            for key, value in codec.encode(keypoints, visible).items():
                 target = fields if key == 'heatmaps' else labels
                 target.set_field(torch.from_numpy(value), prefix + key)
         sample.gt_instance_labels, sample.gt_fields = labels, fields
@@ -166,24 +160,24 @@ def batch(kind='heatmap', count=2, seed=0, codec=None, center=True):
     return inputs, samples
 
 
-def set_theta(sstn, theta):
-    """Make an SSTNHead regress fixed parameters."""
+def set_theta(sstn, theta=THETA):
+    """Make an SSTNHead regress a fixed theta, or fixed parameters."""
+    params = torch.as_tensor(theta).flatten()
+    if sstn.transform == 'scale_shift' and len(params) == 6:
+        params = params[[0, 2, 5]]
     with torch.no_grad():
         sstn.theta_fc.weight.zero_()
-        sstn.theta_fc.bias.copy_(torch.as_tensor(theta).flatten())
+        sstn.theta_fc.bias.copy_(params)
 
 
-def predict(model, inputs, samples, *fields):
-    """Fields of the predicted poses of all samples, each in one array.
-
-    Without names, ``keypoints`` and ``keypoint_scores``.
-    """
+def predict(model, inputs, samples):
+    """Keypoints and their visibility: scores without a head of it."""
     with torch.no_grad():
         results = model.eval().predict(inputs.clone(), deepcopy(samples))
     poses = [result.pred_instances for result in results]
     return tuple(
         np.concatenate([each.get(field) for each in poses])
-        for field in fields or ('keypoints', 'keypoint_scores')
+        for field in ('keypoints', 'keypoints_visible')
     )
 
 
@@ -198,9 +192,10 @@ def tiny():
         predict=predict,
         set_theta=set_theta,
         spread_weights=spread_weights,
+        transform_of=transform_of,
+        theta=torch.tensor([THETA, THETA]),
         size=SIZE,
         map=MAP,
         joints=JOINTS,
-        msra=MSRA,
-        udp=UDP,
+        codecs=CODECS,
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmcv.transforms import Compose
-from mmpose.registry import TRANSFORMS
+from mmpose.registry import KEYPOINT_CODECS, TRANSFORMS
 
 from rmpe_spm.rmpe.spatial_transformer import transform_points
 from rmpe_spm.rmpe.theta import normalized_to_pixel_theta
@@ -22,7 +22,18 @@ CODECS = {
     ),
     'simcc': dict(type='SimCCLabel', input_size=SIZE, sigma=4.0),
     'regression': dict(type='RegressionLabel', input_size=SIZE),
+    # as MSPN and RSN have them
+    'levels': [
+        dict(
+            type='MegviiHeatmap',
+            input_size=SIZE,
+            heatmap_size=(12, 16),
+            kernel_size=size,
+        )
+        for size in (5, 3)
+    ],
 }
+FLAT = [name for name in CODECS if name != 'levels']
 
 
 def sample(clean=(30, 20, 78, 84), proposal=None, keypoints=((54, 52),)):
@@ -41,27 +52,24 @@ def sample(clean=(30, 20, 78, 84), proposal=None, keypoints=((54, 52),)):
     )
 
 
-def run(results, codec='msra', padding=1.0, extra=(), pack=True, seed=0):
+def run(results, codec='msra', padding=1.0, extra=(), pack=False, seed=0):
     """Run a top-down pipeline with both targets."""
     np.random.seed(seed)  # noqa: NPY002 (mmpose's transforms use it)
-    udp = codec == 'udp'
-    encoder = CODECS[codec]
+    crop = dict(use_udp=codec == 'udp')
+    target = dict(encoder=CODECS[codec], multilevel=codec == 'levels')
     pipeline = [
         dict(type='GetBBoxCenterScale', padding=padding),
         *extra,
-        dict(type='TopdownAffine', input_size=SIZE, use_udp=udp),
-        dict(type='GenerateTarget', encoder=encoder),
-        dict(
-            type='GenerateCenterTarget',
-            encoder=encoder,
-            padding=padding,
-            use_udp=udp,
-        ),
+        dict(type='TopdownAffine', input_size=SIZE, **crop),
+        dict(type='GenerateTarget', **target),
+        dict(type='GenerateCenterTarget', padding=padding, **target, **crop),
     ]
     if pack:
         pipeline.append(dict(type='PackPoseInputs'))
-    transforms = [TRANSFORMS.build(t) for t in pipeline]
-    return Compose(transforms)(deepcopy(results))
+    results = Compose([TRANSFORMS.build(t) for t in pipeline])(
+        deepcopy(results)
+    )
+    return results['data_samples'] if pack else results
 
 
 def peak(heatmap):
@@ -74,7 +82,7 @@ def test_values_by_hand():
     # The clean box is 48 x 64 pixels, so its frame is a mere shift:
     # (54, 52) - (30, 20) = (24, 32), cell (6, 8). The proposal lies 16
     # right and 8 below: (8, 24), cell (2, 6).
-    out = run(sample(proposal=(46, 28, 94, 92)), pack=False)
+    out = run(sample(proposal=(46, 28, 94, 92)))
     assert peak(out['heatmaps'][0]) == (2, 6)
     assert peak(out['center_heatmaps'][0]) == (6, 8)
 
@@ -82,51 +90,14 @@ def test_values_by_hand():
 def test_theta_by_hand():
     # UDP: a frame spans the pixel centres. The clean frame lies 16 of 48 left
     # and 8 of 64 above the proposal's, in halves of its sides.
-    out = run(sample(proposal=(46, 28, 94, 92)), 'udp', pack=False)
+    out = run(sample(proposal=(46, 28, 94, 92)), 'udp')
     expected = [[[1, 0, -16 / 24], [0, 1, -8 / 32]]]
     np.testing.assert_allclose(out['center_theta'], expected, atol=1e-6)
     # A proposal of twice the size about the same centre.
-    out = run(sample(proposal=(6, -12, 102, 116)), 'udp', pack=False)
+    out = run(sample(proposal=(6, -12, 102, 116)), 'udp')
     expected = [[[0.5, 0, 0], [0, 0.5, 0]]]
     np.testing.assert_allclose(out['center_theta'], expected, atol=1e-6)
     assert out['center_theta'].dtype == np.float32
-
-
-def test_levels_of_a_target_are_packed():
-    """As MSPN and RSN have them."""
-    encoders = [
-        dict(
-            type='MegviiHeatmap',
-            input_size=SIZE,
-            heatmap_size=(12, 16),
-            kernel_size=size,
-        )
-        for size in (5, 3)
-    ]
-    levels = dict(encoder=encoders, multilevel=True)
-    pipeline = [
-        dict(type='GetBBoxCenterScale', padding=1.0),
-        dict(type='TopdownAffine', input_size=SIZE),
-        dict(type='GenerateTarget', **levels),
-        dict(type='GenerateCenterTarget', padding=1.0, **levels),
-        dict(type='PackPoseInputs'),
-    ]
-    packed = Compose([TRANSFORMS.build(step) for step in pipeline])(
-        sample(proposal=(46, 28, 94, 92))
-    )['data_samples']
-    labels = packed.gt_instance_labels
-    assert labels.center_keypoint_weights.shape[0] == 2
-    assert labels.center_theta.shape == (2, 2, 3)
-    assert torch.equal(*labels.center_theta)
-    assert labels.center_theta[0, 0, 2].item() == pytest.approx(-16 / 23.5)
-    assert 'center_heatmaps' in packed.gt_fields
-
-
-def test_theta_is_packed():
-    packed = run(sample(proposal=(46, 28, 94, 92)), 'udp')['data_samples']
-    theta = packed.gt_instance_labels.center_theta
-    assert theta.shape == (1, 2, 3)
-    assert theta[0, 0, 2].item() == pytest.approx(-16 / 24, abs=1e-6)
 
 
 def test_padding_and_aspect_ratio_by_hand():
@@ -140,7 +111,6 @@ def test_padding_and_aspect_ratio_by_hand():
             keypoints=[(32, 42)],
         ),
         padding=1.25,
-        pack=False,
     )
     assert peak(out['center_heatmaps'][0]) == (4, 6)
 
@@ -150,13 +120,13 @@ def test_flip_by_hand():
     # (42, 52) is at 157: 36 - as from the right before - and cell 9.
     flip = dict(type='RandomFlip', prob=1.0)
     results = sample(proposal=(40, 20, 88, 84), keypoints=[(42, 52)])
-    out = run(results, extra=[flip], pack=False)
+    out = run(results, extra=[flip])
     assert out['flip']
     assert peak(out['center_heatmaps'][0]) == (9, 8)
     assert peak(out['heatmaps'][0]) == (11, 8)  # 157 - 111 = 46, clipped
 
 
-@pytest.mark.parametrize('codec', CODECS)
+@pytest.mark.parametrize('codec', FLAT)
 @pytest.mark.parametrize('direction', ['horizontal', 'vertical', 'diagonal'])
 @pytest.mark.parametrize('seed', range(4))
 def test_equals_the_main_target_where_the_proposal_is_clean(
@@ -175,7 +145,7 @@ def test_equals_the_main_target_where_the_proposal_is_clean(
         )
     ]
     extra.insert(0, dict(type='RandomFlip', direction=direction, prob=0.5))
-    out = run(results, codec, padding=1.25, extra=extra, pack=False, seed=seed)
+    out = run(results, codec, padding=1.25, extra=extra, seed=seed)
     assert out['bbox_rotation'][0] != 0
     compared = 0
     encoded = {k for k in out if k.startswith('center_')} - {'center_theta'}
@@ -193,8 +163,8 @@ def test_joints_outside_the_centre_frame_get_no_weight():
         proposal=(30, 20, 78, 84),
         keypoints=[(54, 52), (120, 90)],
     )
-    for codec in CODECS:
-        out = run(results, codec, pack=False)
+    for codec in FLAT:
+        out = run(results, codec)
         assert out['keypoint_weights'].tolist() == [[1, 0]]
         assert out['center_keypoint_weights'].tolist() == [[0, 1]]
 
@@ -202,27 +172,32 @@ def test_joints_outside_the_centre_frame_get_no_weight():
 def test_invisible_joints_keep_no_weight():
     results = sample(keypoints=[(54, 52), (60, 60)])
     results['keypoints_visible'][0, 1] = 0
-    out = run(results, pack=False)
+    out = run(results)
     assert out['center_keypoint_weights'].tolist() == [[1, 0]]
     assert out['center_heatmaps'][1].max() == 0
 
 
 @pytest.mark.parametrize('codec', CODECS)
 def test_packed_beside_the_main_target(codec):
-    packed = run(sample(proposal=(46, 28, 94, 92)), codec)['data_samples']
+    packed = run(sample(proposal=(46, 28, 94, 92)), codec, pack=True)
     labels = packed.gt_instance_labels
-    assert {'keypoint_weights', 'center_keypoint_weights'} <= set(
-        labels.keys()
-    )
+    levels = 2 if codec == 'levels' else 1
+    assert len(labels.center_keypoint_weights) == levels
+    assert len(labels.keypoint_weights) == levels
+    assert labels.center_theta.shape == (levels, 2, 3)
+    shift = -16 / (24 if codec == 'udp' else 23.5)
+    np.testing.assert_allclose(labels.center_theta[:, 0, 2], shift, atol=1e-6)
     if codec in ('msra', 'udp'):
         fields = packed.gt_fields
         assert fields.center_heatmaps.shape == fields.heatmaps.shape
         assert not (fields.center_heatmaps == fields.heatmaps).all()
-    from mmpose.registry import KEYPOINT_CODECS
-
-    codec = KEYPOINT_CODECS.build(CODECS[codec])
-    tables = {**codec.label_mapping_table, **codec.field_mapping_table}
-    assert not any(key.startswith('center_') for key in tables)
+    elif codec == 'levels':
+        assert 'center_heatmaps' in packed.gt_fields
+    # the tables of the codec's class are as they were
+    for config in CODECS[codec] if codec == 'levels' else [CODECS[codec]]:
+        made = KEYPOINT_CODECS.build(config)
+        tables = {**made.label_mapping_table, **made.field_mapping_table}
+        assert not any(key.startswith('center_') for key in tables)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +209,7 @@ def test_packed_beside_the_main_target(codec):
     ],
 )
 def test_missing_keys_are_explained(key, maker):
-    results = run(sample(), pack=False)
+    results = run(sample())
     del results[key]
     transform = TRANSFORMS.build(
         dict(type='GenerateCenterTarget', encoder=CODECS['msra'])
@@ -254,54 +229,40 @@ def test_bad_clean_boxes_are_named(clean):
 
 @pytest.mark.parametrize('codec', ['msra', 'udp'])
 def test_one_theta_leads_from_the_centre_frame_to_the_crop(codec):
-    """The transform that the STN is to find, from the two boxes alone.
-
-    It is a scale and a shift in normalised units, also for a rotated crop.
-    """
-    udp = codec == 'udp'
+    """It is a scale and a shift in normalised units, also when rotated."""
     clean, proposal = (40.0, 30, 90, 110), (52.0, 35, 101, 100)
     rng = np.random.default_rng(0)
     results = sample(clean, proposal, rng.uniform((45, 35), (85, 105), (5, 2)))
     rotate = dict(type='RandomBBoxTransform', shift_prob=0.0, scale_prob=0.0)
-    out = run(
-        results,
-        codec,
-        padding=1.25,
-        extra=[dict(rotate, rotate_prob=1.0)],
-        pack=False,
-    )
+    rotate['rotate_prob'] = 1.0
+    out = run(results, codec, padding=1.25, extra=[rotate])
     assert out['bbox_rotation'][0] != 0
     transform = TRANSFORMS.build(
         dict(
             type='GenerateCenterTarget',
             encoder=CODECS[codec],
-            use_udp=udp,
+            use_udp=codec == 'udp',
         )
     )
-    matrix = transform._center_warp(out)
-    center = cv2.transform(results['keypoints'], matrix)[0]
+    # The joints of the clean frame, moved by theta, are those of the crop.
+    joints = cv2.transform(results['keypoints'], transform._center_warp(out))
+    given = torch.from_numpy(out['center_theta'])
+    moved = transform_points(
+        normalized_to_pixel_theta(given, SIZE), torch.from_numpy(joints)
+    )
+    np.testing.assert_allclose(moved, out['transformed_keypoints'], atol=1e-3)
     # Heights of the frames: 100 by the clean box, 81.67 by the proposal's
     # width; both centres, and the shift turned as the crop is.
     scale = 100 / (49 * 1.25 * 4 / 3)
     # mmpose's two warp matrices turn in opposite directions.
-    angle = np.deg2rad(out['bbox_rotation'][0]) * (1 if udp else -1)
-    dx, dy = np.array([65.0, 70]) - np.array([76.5, 67.5])
-    turned = np.array(
-        [
-            dx * np.cos(angle) - dy * np.sin(angle),
-            dx * np.sin(angle) + dy * np.cos(angle),
-        ]
+    angle = np.deg2rad(out['bbox_rotation'][0])
+    angle *= 1 if codec == 'udp' else -1
+    cos, sin = np.cos(angle), np.sin(angle)
+    shift = np.array([[cos, -sin], [sin, cos]]) @ (65 - 76.5, 70 - 67.5)
+    x, y = shift / (np.array([49.0, 49 * 4 / 3]) * 1.25 / 2)
+    # Without UDP a frame is w pixels wide, and not w - 1.
+    np.testing.assert_allclose(
+        given[0],
+        [[scale, 0, x], [0, scale, y]],
+        atol=1e-5 if codec == 'udp' else 0.02,
     )
-    shift = turned / (np.array([49.0, 49 * 4 / 3]) * 1.25 / 2)
-    by_boxes = torch.tensor([[[scale, 0, shift[0]], [0, scale, shift[1]]]])
-    by_boxes = by_boxes.float()
-    given = torch.from_numpy(out['center_theta'])
-    # Without UDP a frame's centre is w / 2 and not the middle pixel, and w
-    # pixels wide and not w - 1: a quarter of a pixel here.
-    for theta, atol in ((by_boxes, 1e-3 if udp else 0.3), (given, 1e-3)):
-        theta = normalized_to_pixel_theta(theta, SIZE)
-        moved = transform_points(theta, torch.from_numpy(center)[None])[0]
-        np.testing.assert_allclose(
-            moved, out['transformed_keypoints'][0], atol=atol
-        )
-    np.testing.assert_allclose(given, by_boxes, atol=1e-5 if udp else 0.02)

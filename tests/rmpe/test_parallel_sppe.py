@@ -5,20 +5,15 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
+from mmpose.registry import MODELS
 
 from rmpe_spm.rmpe.theta import mirror_theta
 
 KINDS = ['heatmap', 'simcc', 'RegressionHead', 'RLEHead']
-# 48x64 pixels: half a unit is 11.75 and 15.75 pixels.
-THETA = [[0.8, 0.0, 0.1], [0.0, 0.8, -0.2]]
+SEEING = ['heatmap+vis', 'RegressionHead+vis']
 
 
-def parameters(kind):
-    """Parameters of THETA in the parameterisation the kind needs."""
-    return [0.8, 0.1, -0.2] if kind == 'simcc' else THETA
-
-
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', [*KINDS, *SEEING])
 @pytest.mark.parametrize('sdtn', ['coordinates', 'heatmaps'])
 @pytest.mark.parametrize('flip_test', [False, True])
 def test_identity_equals_the_plain_model(tiny, kind, sdtn, flip_test):
@@ -33,48 +28,36 @@ def test_identity_equals_the_plain_model(tiny, kind, sdtn, flip_test):
     assert np.ptp(expected) > 1
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', [*KINDS, *SEEING])
 def test_identity_has_the_plain_models_loss(tiny, kind):
     inputs, samples = tiny.batch(kind)
     plain = tiny.plain(kind).train()
     model = tiny.rmpe(kind, parallel=dict()).train()
     expected = plain.loss(inputs, samples)
     losses = model.loss(inputs, samples)
-    assert set(losses) == {'loss_kpt', 'loss_center', 'acc_pose'}
-    torch.testing.assert_close(
-        losses['loss_kpt'], expected['loss_kpt'], rtol=1e-4, atol=1e-6
-    )
-    assert losses['acc_pose'] == expected['acc_pose']
+    # the branch teaches by keypoints alone
+    assert set(losses) == {*expected, 'loss_center'}
+    for name, value in expected.items():
+        torch.testing.assert_close(losses[name], value, rtol=1e-4, atol=1e-6)
+    losses['loss_kpt'].backward()
+    assert (model.sstn.theta_fc.bias.grad != 0).all()
+    assert (model.backbone.layers[0].weight.grad != 0).any()
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', [*KINDS, 'udp'])
 def test_coordinates_are_theta_of_the_stn_frame(tiny, kind):
     """Predictions on the warped crop, moved by hand with theta."""
     model = tiny.rmpe(kind)
-    tiny.set_theta(model.sstn, parameters(kind))
+    tiny.set_theta(model.sstn)
     inputs, samples = tiny.batch(kind)
-    theta = torch.tensor([THETA, THETA])
-    warped = model.stn(inputs, theta)
+    warped = model.stn(inputs, tiny.theta)
     in_stn, _ = tiny.predict(tiny.plain(kind), warped, samples)
+    # UDP decodes w / (w - 1) times the pixel
+    scale = np.array([48 / 47, 64 / 63]) if kind == 'udp' else np.ones(2)
     # x: .8 x + (1 - .8) * 23.5 + .1 * 23.5, y: .8 y + .2 * 31.5 - .2 * 31.5
-    expected = in_stn * 0.8 + np.array([7.05, 0.0])
+    expected = in_stn / scale * 0.8 + np.array([7.05, 0.0])
     keypoints, _ = tiny.predict(model, inputs, samples)
-    np.testing.assert_allclose(keypoints, expected, atol=1e-2)
-
-
-def test_udp_coordinates(tiny):
-    """A UDP codec decodes w / (w - 1) times the pixel."""
-    model = tiny.rmpe(codec=tiny.udp)
-    tiny.set_theta(model.sstn, THETA)
-    inputs, samples = tiny.batch(codec=tiny.udp)
-    warped = model.stn(inputs, torch.tensor([THETA, THETA]))
-    in_stn, _ = tiny.predict(tiny.plain(codec=tiny.udp), warped, samples)
-    pixels = in_stn * np.array([47 / 48, 63 / 64])
-    expected = pixels * 0.8 + np.array([7.05, 0.0])
-    keypoints, _ = tiny.predict(model, inputs, samples)
-    np.testing.assert_allclose(
-        keypoints, expected * np.array([48 / 47, 64 / 63]), atol=1e-2
-    )
+    np.testing.assert_allclose(keypoints, expected * scale, atol=1e-2)
 
 
 def test_stn_pads_with_black(tiny):
@@ -112,26 +95,6 @@ def test_flip_test_is_equivariant(tiny, kind, sdtn):
     )
 
 
-def test_flip_test_averages_both_thetas(tiny):
-    model = tiny.rmpe(test_cfg=dict(flip_test=True))
-    with torch.no_grad():
-        model.sstn.theta_fc.weight.normal_(0, 0.2)
-    model.eval()
-    inputs, _ = tiny.batch()
-    flipped = inputs.flip(-1)
-    one, other = model.regress_theta(inputs), model.regress_theta(flipped)
-    other[..., 0, 1:] *= -1
-    other[..., 1, 0] *= -1
-    theta = model.sstn.test_theta(*map(model.regress_theta, (inputs, flipped)))
-    torch.testing.assert_close(theta, (one + other) / 2)
-    torch.testing.assert_close(
-        model.stn(flipped, mirror_theta(theta)).flip(-1),
-        model.stn(inputs, theta),
-        atol=1e-4,
-        rtol=0,
-    )
-
-
 @pytest.mark.parametrize('kind', ['heatmap', 'simcc', 'RegressionHead'])
 def test_mixed_precision(tiny, kind):
     inputs, samples = tiny.batch(kind)
@@ -147,22 +110,12 @@ def test_mixed_precision(tiny, kind):
     assert (model.sstn.theta_fc.bias.grad != 0).all()
 
 
-@pytest.mark.parametrize('transform', ['affine', 'similarity', 'scale_shift'])
-def test_the_main_loss_reaches_theta(tiny, transform):
-    model = tiny.rmpe(transform=transform).train()
-    losses = model.loss(*tiny.batch())
-    assert set(losses) == {'loss_kpt', 'acc_pose'}
-    losses['loss_kpt'].backward()
-    assert (model.sstn.theta_fc.bias.grad != 0).all()
-    assert (model.backbone.layers[0].weight.grad != 0).any()
-
-
 def test_output_heatmaps_are_in_the_crops_frame(tiny):
     outputs = {}
     inputs, samples = tiny.batch()
     for sdtn in ('coordinates', 'heatmaps'):
         model = tiny.rmpe(test_cfg=dict(sdtn=sdtn, output_heatmaps=True))
-        tiny.set_theta(model.sstn, THETA)
+        tiny.set_theta(model.sstn)
         with torch.no_grad():
             results = model.eval().predict(inputs, deepcopy(samples))
         outputs[sdtn] = torch.stack([r.pred_fields.heatmaps for r in results])
@@ -232,3 +185,72 @@ def test_the_localizer_starts_as_the_plain_backbone(tiny):
     assert_localizer(model, own, '')
     with pytest.raises(AssertionError):
         assert_localizer(model, plain, 'backbone.')
+
+
+@pytest.mark.parametrize('bad', [0.0, float('nan'), float('inf')])
+def test_a_degenerate_theta_is_the_identity(tiny, bad):
+    model, plain = tiny.rmpe(parallel=dict()), tiny.plain()
+    tiny.set_theta(model.sstn, torch.full((6,), bad))
+    inputs, samples = tiny.batch()
+    with pytest.warns(UserWarning, match='cannot be inverted') as caught:
+        found = tiny.predict(model, inputs, samples)
+        losses = model.train().loss(inputs, samples)
+    assert len(caught) == 1
+    expected = tiny.predict(plain, inputs, samples)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-2)
+    loss = plain.train().loss(inputs, samples)['loss_kpt']
+    torch.testing.assert_close(losses['loss_kpt'], loss, rtol=1e-4, atol=1e-6)
+    (losses['loss_kpt'] + losses['loss_center']).backward()
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            assert parameter.grad.isfinite().all(), name
+    assert (model.sstn.theta_fc.bias.grad == 0).all()
+    assert (model.head.final_layer.weight.grad != 0).any()
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(sppe=dict(type='BottomupPoseEstimator')), 'TopdownPoseEst'),
+        (dict(test_cfg=dict(sdtn='both')), "sdtn='both' is neither"),
+        (dict(simcc='simcc'), "transform='scale_shift'"),
+        (dict(simcc='simcc+vis'), "transform='scale_shift'"),
+        (dict(parallel=dict(weight=1)), "argument 'weight'"),
+        (dict(twin_mean=[0] * 3), 'data_preprocessor has mean='),
+        (dict(decoder=None), '`decoder=`'),
+        (dict(nested=True), 'one transformer'),
+        (dict(inner=True), 'one transformer'),
+    ],
+)
+def test_errors_say_what_to_do(tiny, change, message):
+    config = dict(
+        type='ParallelSPPE',
+        sppe=tiny.sppe(change.pop('simcc', 'heatmap')),
+        localizer=dict(type='TinyBackbone'),
+        sstn=dict(type='SSTNHead', in_channels=8),
+    )
+    head = config['sppe']['head']
+    if 'decoder' in change:
+        head['decoder'] = change.pop('decoder')
+    if change.pop('nested', False):
+        nested = dict(type='SSTNHead', in_channels=8, head=head)
+        config['sppe']['head'] = nested
+    if change.pop('inner', False):
+        config['sstn']['head'] = head
+    if 'twin_mean' in change:
+        twin = tiny.sppe()
+        twin['data_preprocessor']['mean'] = change.pop('twin_mean')
+        change['parallel'] = dict(sppe=twin)
+    with pytest.raises((ValueError, TypeError), match=message):
+        MODELS.build(config | change)
+
+
+def test_a_twin_of_the_same_preprocessing(tiny):
+    twin = tiny.sppe()
+    preprocessor = twin['data_preprocessor']
+    preprocessor.update(mean=tuple(preprocessor['mean']), bgr_to_rgb=False)
+    model = tiny.rmpe(parallel=dict(sppe=twin)).train()
+    inputs, samples = tiny.batch(center=False)
+    with pytest.raises(KeyError, match='GenerateCenterTarget'):
+        model.loss(inputs, samples)

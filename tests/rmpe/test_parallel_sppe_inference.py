@@ -4,8 +4,6 @@ import pytest
 import torch
 from mmengine.analysis import FlopAnalyzer, get_model_complexity_info
 
-THETA = [[0.8, 0.0, 0.1], [0.0, 0.8, -0.2]]
-
 
 def for_export(model):
     """The model in tensor mode, as mmpose's own tools count and export."""
@@ -29,11 +27,9 @@ def after_training(tiny, kind='heatmap'):
 
 
 def complexity(model, inputs):
+    model = for_export(model)
     return get_model_complexity_info(
-        for_export(model),
-        inputs=(inputs,),
-        show_table=False,
-        show_arch=False,
+        model, inputs=(inputs,), show_table=False, show_arch=False
     )
 
 
@@ -72,10 +68,11 @@ def expected_names(tiny, kind):
     return {name for name, _ in tiny.rmpe(kind).named_parameters()}
 
 
+@pytest.mark.parametrize('make', [after_training, trained])
 @pytest.mark.parametrize('kind', ['heatmap', 'simcc', 'RegressionHead'])
-def test_a_trace_has_no_branch(tiny, kind):
-    model = for_export(after_training(tiny, kind))
-    tiny.set_theta(model.sstn, [0.8, 0.1, -0.2] if kind == 'simcc' else THETA)
+def test_a_trace_has_no_branch(tiny, kind, make):
+    model = for_export(make(tiny, kind))
+    tiny.set_theta(model.sstn)
     inputs, _ = tiny.batch(kind)
     with torch.no_grad():
         traced = torch.jit.trace(model, (inputs,), check_trace=False)
@@ -83,12 +80,14 @@ def test_a_trace_has_no_branch(tiny, kind):
     names = {name for name, _ in traced.named_parameters()}
     assert names == expected_names(tiny, kind)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    # and the training goes on
+    assert 'loss_center' in model.train().loss(*tiny.batch(kind))
 
 
 def test_an_exported_program_has_no_branch(tiny):
     export = pytest.importorskip('torch.export').export
     model = for_export(after_training(tiny))
-    tiny.set_theta(model.sstn, THETA)
+    tiny.set_theta(model.sstn)
     inputs, _ = tiny.batch()
     program = export(model, (inputs,))
     names = set(program.graph_signature.parameters)
@@ -98,25 +97,3 @@ def test_an_exported_program_has_no_branch(tiny):
         torch.testing.assert_close(
             program.module()(inputs), model(inputs), rtol=1e-4, atol=1e-5
         )
-
-
-def test_a_model_exports_after_training_without_the_branch(tiny):
-    model = for_export(trained(tiny))
-    inputs, samples = tiny.batch()
-    traced = torch.jit.trace(model, (inputs,), check_trace=False)
-    names = {name for name, _ in traced.named_parameters()}
-    assert names == expected_names(tiny, 'heatmap')
-    assert 'loss_center' in model.train().loss(inputs, samples)
-
-
-def test_a_published_checkpoint_has_no_branch(tiny, load_tool):
-    tool = load_tool('publish_rmpe')
-    weights = trained(tiny).state_dict()
-    assert any(key.startswith('parallel_sppe.') for key in weights)
-    published = tool.publish(dict(state_dict=weights))['state_dict']
-    plain = tiny.rmpe(seed=3)
-    assert set(published) == set(plain.state_dict())
-    plain.load_state_dict(published)
-    torch.testing.assert_close(
-        plain.head.final_layer.weight, weights['head.final_layer.weight']
-    )

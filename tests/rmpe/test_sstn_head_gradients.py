@@ -16,49 +16,55 @@ PARAMS = {
 }
 
 
-def inner_head(kind):
-    """Config of a small head and of the neck that it needs."""
-    neck = None
-    codec = dict(type='MSRAHeatmap', input_size=SIZE, sigma=1)
-    if kind == 'simcc':
-        codec = dict(type='SimCCLabel', input_size=SIZE, sigma=4.0)
-        head = dict(
+ATTENTION = dict(
+    hidden_dims=4,
+    s=4,
+    expansion_factor=1,
+    dropout_rate=0.0,
+    drop_path=0.0,
+    act_fn='SiLU',
+    use_rel_bias=False,
+    pos_enc=False,
+)
+HEATMAPS = dict(type='HeatmapHead', deconv_out_channels=None)
+MAPS = dict(input_size=SIZE, heatmap_size=MAP, sigma=1)
+POOL = dict(type='GlobalAveragePooling')
+# neck, head and decoder
+HEADS = {
+    'heatmaps': (
+        None,
+        dict(HEATMAPS, out_channels=JOINTS),
+        dict(MAPS, type='MSRAHeatmap'),
+    ),
+    'offset maps': (
+        None,
+        dict(HEATMAPS, out_channels=3 * JOINTS),
+        dict(MAPS, type='UDPHeatmap', heatmap_type='combined'),
+    ),
+    'coordinates': (
+        POOL,
+        dict(type='RegressionHead', num_joints=JOINTS),
+        dict(type='RegressionLabel', input_size=SIZE),
+    ),
+    'simcc': (
+        None,
+        dict(
             type='RTMCCHead',
             out_channels=JOINTS,
             input_size=SIZE,
             in_featuremap_size=MAP,
             final_layer_kernel_size=1,
-            gau_cfg=dict(
-                hidden_dims=4,
-                s=4,
-                expansion_factor=1,
-                dropout_rate=0.0,
-                drop_path=0.0,
-                act_fn='SiLU',
-                use_rel_bias=False,
-                pos_enc=False,
-            ),
-        )
-    elif kind == 'coordinates':
-        codec = dict(type='RegressionLabel', input_size=SIZE)
-        neck = dict(type='GlobalAveragePooling')
-        head = dict(type='RegressionHead', num_joints=JOINTS)
-    else:
-        codec['heatmap_size'] = MAP
-        channels = JOINTS
-        if kind == 'offset maps':
-            codec.update(type='UDPHeatmap', heatmap_type='combined')
-            channels *= 3
-        head = dict(
-            type='HeatmapHead', out_channels=channels, deconv_out_channels=None
-        )
-    return neck, {**head, 'in_channels': CHANNELS, 'decoder': codec}
+            gau_cfg=ATTENTION,
+        ),
+        dict(type='SimCCLabel', input_size=SIZE, sigma=4.0),
+    ),
+}
 
 
 def an_sstn_head(kind, transform):
     """A head with a theta that depends on the features."""
     torch.manual_seed(0)
-    neck, head = inner_head(kind)
+    neck, head, decoder = HEADS[kind]
     model = MODELS.build(
         dict(
             type='SSTNHead',
@@ -66,7 +72,7 @@ def an_sstn_head(kind, transform):
             transform=transform,
             pool_size=(2, 2),
             neck=neck,
-            head=head,
+            head=dict(head, in_channels=CHANNELS, decoder=decoder),
         )
     ).double()
     with torch.no_grad():

@@ -3,7 +3,7 @@
 Prints the microseconds a sample of each mode and of mmpose's box
 augmentation, alone and with the GetBBoxCenterScale that follows:
 
-    python tools/benchmarks/benchmark_pgpg.py [--model FITTED.json]
+    OMP_NUM_THREADS=1 python tools/benchmarks/benchmark_pgpg.py
 """
 
 import argparse
@@ -14,27 +14,10 @@ import numpy as np
 from mmpose.registry import TRANSFORMS
 from mmpose.utils import register_all_modules
 
+import rmpe_spm  # noqa: F401
+
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / 'configs/rmpe/_base_/pgpg/coco_mini_yolox-nano.json'
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n', maxsplit=1)[0]
-    )
-    parser.add_argument(
-        '--model',
-        default=str(MODEL),
-        help='the fitted file of the atomic modes (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--repeats',
-        type=int,
-        default=15,
-        help='runs of 1000 samples, of which the fastest counts '
-        '(default: %(default)s)',
-    )
-    return parser.parse_args()
 
 
 def make_samples(num: int) -> list[dict]:
@@ -81,31 +64,30 @@ def microseconds(configs: list[dict], samples: list, repeats: int) -> float:
 
 
 def main() -> None:
-    args = parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument(
+        '--repeats', type=int, default=15, help='of which the fastest counts'
+    )
+    repeats = parser.parse_args().repeats
     register_all_modules(init_default_scope=True)
-    import rmpe_spm  # noqa: F401
-
     samples = make_samples(1000)
     centre = dict(type='GetBBoxCenterScale')
     peer = [centre, dict(type='RandomBBoxTransform')]
-    base = microseconds([centre], samples, args.repeats)
-    reference = microseconds(peer, samples, args.repeats)
-    print(f'{"transforms":<50}{"us a sample":>12}{"alone":>8}{"ratio":>8}')
+    base = microseconds([centre], samples, repeats)
+    reference = microseconds(peer, samples, repeats)
+    print(f'{"with GetBBoxCenterScale":<36}{"us":>8}{"alone":>8}{"ratio":>8}')
 
     def show(name: str, total: float) -> None:
-        print(
-            f'{name:<50}{total:12.1f}{total - base:8.1f}'
-            f'{total / reference:8.2f}'
-        )
+        ratio = total / reference
+        print(f'{name:<36}{total:8.1f}{total - base:8.1f}{ratio:8.2f}')
 
-    show('GetBBoxCenterScale', base)
-    show('GetBBoxCenterScale, RandomBBoxTransform (mmpose)', reference)
+    show('nothing', base)
+    show('RandomBBoxTransform (mmpose)', reference)
     for mode in ('gmm_atomic', 'gaussian_atomic', 'global_gaussian', 'jitter'):
-        config = dict(type='PGPGTransform', mode=mode)
-        if mode.endswith('atomic'):
-            config['model'] = args.model
-        total = microseconds([config, centre], samples, args.repeats)
-        show(f'PGPGTransform({mode}), GetBBoxCenterScale', total)
+        model = dict(model=str(MODEL)) if mode.endswith('atomic') else {}
+        config = dict(type='PGPGTransform', mode=mode, **model)
+        total = microseconds([config, centre], samples, repeats)
+        show(f'PGPGTransform({mode})', total)
 
 
 if __name__ == '__main__':

@@ -13,6 +13,7 @@ counts, so that a busy machine disturbs the ratios least.
 import argparse
 import logging
 import time
+from collections.abc import Callable
 from copy import deepcopy
 
 import numpy as np
@@ -25,33 +26,16 @@ from mmpose.utils import register_all_modules
 
 import rmpe_spm  # noqa: F401
 
-register_all_modules(init_default_scope=True)
-logging.disable(logging.INFO)
-
 CONFIG = 'configs/rmpe/coco/rmpe_hrnet-w32_8xb64-30e_coco-256x192.py'
-TEST_LIMIT, SAME_LIMIT, HALF_LIMIT = 1.12, 1.8, 1.5
-
-
-def resnet(base_channels: int) -> tuple[dict, int]:
-    """Return a ResNet-18 of a width and its channels."""
-    cfg = dict(
-        type='ResNet',
-        depth=18,
-        base_channels=base_channels,
-        stem_channels=base_channels,
-    )
-    return cfg, 8 * base_channels
-
-
+RESNET = dict(type='ResNet', depth=18)
+QUARTER = dict(RESNET, base_channels=16, stem_channels=16)
+MOBILENET = dict(type='MobileNetV2', out_indices=(7,))
+# name: backbone, its channels, the share of the crop's side that it sees
 LOCALIZERS = {
-    'ResNet-18': resnet(64),
-    'ResNet-18 half width': resnet(32),
-    'ResNet-18 quarter width': resnet(16),
-    'MobileNetV2': (dict(type='MobileNetV2', out_indices=(7,)), 1280),
-    'MobileNetV2 half width': (
-        dict(type='MobileNetV2', widen_factor=0.5, out_indices=(6,)),
-        160,
-    ),
+    'MobileNetV2, half crop': (MOBILENET, 1280, 0.5),
+    'ResNet-18 of a quarter width, half crop': (QUARTER, 128, 0.5),
+    'ResNet-18, half crop': (RESNET, 512, 0.5),
+    'ResNet-18, whole crop': (RESNET, 512, 1.0),
 }
 
 
@@ -65,11 +49,11 @@ def without_init(node):
     return node
 
 
-def with_localizer(cfg: dict, name: str, fraction: float, size) -> dict:
+def with_localizer(cfg: dict, name: str, size: tuple[int, int]) -> dict:
     """Return the RMPE model with another localizer."""
     cfg = deepcopy(cfg)
-    cfg['localizer'], cfg['sstn']['in_channels'] = LOCALIZERS[name]
-    cfg['localizer_size'] = tuple(round(n * fraction) for n in size)
+    cfg['localizer'], cfg['sstn']['in_channels'], share = LOCALIZERS[name]
+    cfg['localizer_size'] = tuple(round(n * share) for n in size)
     cfg['sstn']['pool_size'] = tuple(
         -(-n // 32) for n in cfg['localizer_size']
     )
@@ -115,93 +99,65 @@ def samples(codec: dict, count: int) -> list:
     return batch
 
 
-def race(runners: dict, repeats: int, device: str) -> dict:
-    """Return the least seconds of each function, run in turns."""
+def race(title: str, runners: dict[str, Callable], args, repeats: int) -> None:
+    """Print the least time of each function, run in turns, and ratios."""
     best = dict.fromkeys(runners, float('inf'))
     for turn in range(repeats + 1):  # the first one warms up
         for name, run in runners.items():
-            sync(device)
-            start = time.perf_counter()
+            seconds = time.perf_counter()
             run()
-            sync(device)
-            seconds = time.perf_counter() - start
+            if args.device.startswith('cuda'):
+                torch.cuda.synchronize()
+            seconds = time.perf_counter() - seconds
             if turn > 0:
                 best[name] = min(best[name], seconds)
-    return best
-
-
-def sync(device: str) -> None:
-    """Wait for the device."""
-    if device.startswith('cuda'):
-        torch.cuda.synchronize()
-
-
-def report(title: str, seconds: dict, limits: dict) -> None:
-    """Print times and ratios to the first entry."""
     print(f'\n{title}')
-    base = next(iter(seconds.values()))
-    for name, value in seconds.items():
-        limit = f'  (at most {limits[name]:.2f})' if name in limits else ''
-        print(f'{name:44s} {value * 1e3:9.1f} ms {value / base:7.3f}{limit}')
+    for name, value in best.items():
+        ratio = value / best['plain']
+        print(f'{name:42s} {value * 1e3:9.1f} ms {ratio:7.3f}', flush=True)
 
 
-def test_time(model_cfg: dict, size, args: argparse.Namespace) -> None:
+def test_time(model_cfg: dict, size: tuple[int, int], args) -> None:
     """Race the plain model and the localizers at test."""
-    plain = MODELS.build(model_cfg['sppe']).to(args.device).eval()
-    models = {'plain': plain}
+    cfgs = {'plain': model_cfg['sppe']}
     for name in LOCALIZERS:
-        for fraction in (1.0, 0.5):
-            cfg = with_localizer(model_cfg, name, fraction, size)
-            model = MODELS.build(cfg).to(args.device).eval()
-            models[f'{name}, crop x {fraction}'] = model
+        cfgs[name] = with_localizer(model_cfg, name, size)
     inputs = torch.randn(args.batch, 3, size[1], size[0], device=args.device)
 
-    def runner(model):
-        def run():
-            with torch.no_grad():
-                model(inputs, None, mode='tensor')
+    def runner(cfg: dict) -> Callable:
+        model = MODELS.build(cfg).to(args.device).eval()
+        return torch.no_grad()(lambda: model(inputs, None, mode='tensor'))
 
-        return run
-
-    seconds = race(
-        {name: runner(model) for name, model in models.items()},
-        args.repeats,
-        args.device,
-    )
-    limits = dict.fromkeys(list(seconds)[1:], TEST_LIMIT)
-    report(f'Test, batch {args.batch}, {size[0]}x{size[1]}', seconds, limits)
-    print('\nLocalizer parameters')
-    for name, model in list(models.items())[1::2]:
-        count = sum(p.numel() for p in model.localizer.parameters())
-        print(f'{name:44s} {count / 1e6:9.2f} M')
+    runners = {name: runner(cfg) for name, cfg in cfgs.items()}
+    title = f'Test, batch {args.batch}, {size[0]}x{size[1]}'
+    race(title, runners, args, args.repeats)
 
 
-def train_time(model_cfg: dict, size, args: argparse.Namespace) -> None:
+def train_time(model_cfg: dict, size: tuple[int, int], args) -> None:
     """Race the plain training step and those with a parallel branch."""
     sppe = model_cfg['sppe']
-    halves = {
-        'parallel of half the depth': half_depth(sppe),
-        'parallel of half the width': half_width(sppe),
-    }
     cfgs = {
         'plain': sppe,
-        'SSTN alone': {**model_cfg, 'parallel': None},
-        'parallel of the same size': model_cfg,
+        'SSTN without parallel branch': {**model_cfg, 'parallel': None},
+        'branch of half the width': {
+            **model_cfg,
+            'parallel': dict(sppe=half_width(sppe)),
+        },
+        'branch of half the depth': {
+            **model_cfg,
+            'parallel': dict(sppe=half_depth(sppe)),
+        },
+        'branch of the same size': model_cfg,
     }
-    limits = {'parallel of the same size': SAME_LIMIT}
-    for name, half in halves.items():
-        cfgs[name] = {**model_cfg, 'parallel': dict(sppe=half)}
-        limits[name] = HALF_LIMIT
     batch = args.train_batch
     inputs = torch.randn(batch, 3, size[1], size[0], device=args.device)
-    codec = model_cfg['sppe']['head']['decoder']
-    data = [s.to(args.device) for s in samples(codec, batch)]
+    data = [s.to(args.device) for s in samples(sppe['head']['decoder'], batch)]
 
-    def runner(model):
-        model = model.to(args.device).train()
+    def runner(cfg: dict) -> Callable:
+        model = MODELS.build(cfg).to(args.device).train()
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
 
-        def run():
+        def run() -> None:
             optimizer.zero_grad()
             losses = model(inputs, data, mode='loss')
             model.parse_losses(losses)[0].backward()
@@ -209,12 +165,8 @@ def train_time(model_cfg: dict, size, args: argparse.Namespace) -> None:
 
         return run
 
-    seconds = race(
-        {name: runner(MODELS.build(cfg)) for name, cfg in cfgs.items()},
-        args.train_repeats,
-        args.device,
-    )
-    report(f'Training step, batch {batch}', seconds, limits)
+    runners = {name: runner(cfg) for name, cfg in cfgs.items()}
+    race(f'Training step, batch {batch}', runners, args, args.train_repeats)
 
 
 def main() -> None:
@@ -230,6 +182,8 @@ def main() -> None:
     parser.add_argument('--only', choices=['test', 'train'])
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    register_all_modules(init_default_scope=True)
+    logging.disable(logging.INFO)
     cfg = Config.fromfile(args.config)
     model_cfg = without_init(cfg.model.to_dict())
     size = cfg.codec['input_size']
