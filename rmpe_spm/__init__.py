@@ -46,9 +46,8 @@ from .errors import (
 from .experiments.fast_dekr import GridSampleDEKRHead
 from .inference.inferencer import PoseInferencer
 from .inference.results import PoseResult
-from .mpii.dataset import MpiiMultiPersonDataset
+from .mpii.dataset import GroupAffine, MpiiMultiPersonDataset
 from .mpii.metric import MpiiMultiPersonAP
-from .mpii.units import GroupAffine
 from .pose_nms.inference_nms import PoseNMSInferencer, suppress_redundant_poses
 from .pose_nms.oks_nms import NearbyJointsNMS, OKSNMS, SoftOKSNMS
 from .pose_nms.parametric import ParametricPoseNMS

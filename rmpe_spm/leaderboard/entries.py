@@ -31,7 +31,7 @@ from ..experiments.box_errors import (
 from ..experiments.runs import digest_settings
 from ..experiments.tool_runs import find_coco_metric
 from ..files import digest, digest_file, read_json, write_atomically
-from ..mpii.units import GroupAffine
+from ..mpii.dataset import GroupAffine
 from ..version import __version__
 from .spec import BoxSource, DataSetSpec, LeaderboardSpec, ModelSpec
 

@@ -1,6 +1,6 @@
-"""MPII's annotations in one shape, whatever file they come from."""
+"""MPII's joints, and its annotations in one shape, whatever their file."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from os import PathLike
 from typing import Union
 
@@ -31,17 +31,6 @@ MPII14 = tuple(name for name in MPII16 if name not in ('pelvis', 'thorax'))
 # place of each of the 14 in the release's numbering
 MPII14_IDS = np.array([MPII16.index(name) for name in MPII14])
 JOINT_ORDERS = {14: MPII14, 16: MPII16}
-
-# columns of the published tables, with the joints of each in MPII14
-COLUMNS = {
-    'Head': ('upper_neck', 'head_top'),
-    'Shoulder': ('right_shoulder', 'left_shoulder'),
-    'Elbow': ('right_elbow', 'left_elbow'),
-    'Wrist': ('right_wrist', 'left_wrist'),
-    'Hip': ('right_hip', 'left_hip'),
-    'Knee': ('right_knee', 'left_knee'),
-    'Ankle': ('right_ankle', 'left_ankle'),
-}
 
 # head boxes are wider than heads: the size is this share of the diagonal
 HEAD_SIZE_FACTOR = 0.6
@@ -83,6 +72,57 @@ def head_size(head_bboxes_xyxy: np.ndarray) -> np.ndarray:
     return HEAD_SIZE_FACTOR * np.hypot(sides[:, 0], sides[:, 1])
 
 
+# in the place of the links to pelvis and thorax
+_TORSO = (
+    ('right_shoulder', 'right_hip'),
+    ('left_shoulder', 'left_hip'),
+    ('right_hip', 'left_hip'),
+)
+_TORSO_COLOR = [51, 153, 255]
+
+
+def mpii14_metainfo(parsed: dict) -> dict:
+    """Take pelvis and thorax out of the description of 16 joints.
+
+    Args:
+        parsed (dict): mmpose's parsed metainfo of MPII.
+
+    Returns:
+        dict: Metainfo for mmpose to parse.
+    """
+    names = parsed['keypoint_id2name']
+    links = [
+        ([names[joint] for joint in link], color.tolist())
+        for link, color in zip(
+            parsed['skeleton_links'],
+            parsed['skeleton_link_colors'],
+            strict=True,
+        )
+    ]
+    links = [link for link in links if set(link[0]) <= set(MPII14)]
+    links += [(link, _TORSO_COLOR) for link in _TORSO]
+    keypoints = {}
+    for new, old in enumerate(MPII14_IDS.tolist()):
+        partner = names[parsed['flip_indices'][old]]
+        keypoints[new] = dict(
+            name=MPII14[new],
+            id=new,
+            color=parsed['keypoint_colors'][old].tolist(),
+            type='upper' if old in parsed['upper_body_ids'] else 'lower',
+            swap='' if partner == MPII14[new] else partner,
+        )
+    return dict(
+        dataset_name=parsed['dataset_name'],
+        keypoint_info=keypoints,
+        skeleton_info={
+            index: dict(link=tuple(link), id=index, color=color)
+            for index, (link, color) in enumerate(links)
+        },
+        joint_weights=parsed['dataset_keypoint_weights'][MPII14_IDS].tolist(),
+        sigmas=parsed['sigmas'][MPII14_IDS].tolist(),
+    )
+
+
 # objpos and scale describe a square about the person of this side x scale
 PIXEL_STD = 200.0
 
@@ -107,8 +147,6 @@ class MpiiImage:
         centers (np.ndarray): The release's ``objpos``, (N, 2).
         scales (np.ndarray): The release's ``scale``: the person's height
             over 200 pixels, (N,).
-        single (np.ndarray): Whether the release lists the person as
-            sufficiently apart from the others, (N,), bool.
     """
 
     name: str
@@ -120,7 +158,6 @@ class MpiiImage:
     head_sizes: np.ndarray
     centers: np.ndarray
     scales: np.ndarray
-    single: np.ndarray
 
     def __len__(self) -> int:
         """Number of people."""
@@ -141,17 +178,7 @@ class MpiiImage:
             head_sizes=np.full(number, np.nan),
             centers=np.full((number, 2), np.nan),
             scales=np.full(number, np.nan),
-            single=np.zeros(number, dtype=bool),
         )
-
-    def subset(self, people: np.ndarray) -> 'MpiiImage':
-        """The people at these indices, or where a mask is true."""
-        arrays = {
-            field.name: getattr(self, field.name)[people]
-            for field in fields(self)
-            if field.name not in ('name', 'is_train')
-        }
-        return MpiiImage(self.name, self.is_train, **arrays)
 
 
 def check_finite(image: MpiiImage, path: Union[str, PathLike]) -> MpiiImage:
@@ -167,20 +194,20 @@ def check_finite(image: MpiiImage, path: Union[str, PathLike]) -> MpiiImage:
     Raises:
         ValueError: If there is one.
     """
+    where = f'{path}: image {image.name}, person'
     bad = image.annotated & ~np.isfinite(image.keypoints).all(-1)
     if bad.any():
         person, joint = np.argwhere(bad)[0]
         raise ValueError(
-            f'{path}: image {image.name}, person {image.person_ids[person]}: '
-            f'joint {joint} is at {image.keypoints[person, joint].tolist()}'
+            f'{where} {image.person_ids[person]}: joint {joint} is at '
+            f'{image.keypoints[person, joint].tolist()}'
         )
-    known = ~np.isnan(image.head_sizes) & image.annotated.any(1)
-    bad = known & ~((image.head_sizes > 0) & np.isfinite(image.head_sizes))
+    sizes = image.head_sizes
+    bad = image.annotated.any(1) & ((sizes <= 0) | np.isinf(sizes))
     if bad.any():
         person = int(bad.argmax())
         raise ValueError(
-            f'{path}: image {image.name}, person {image.person_ids[person]} '
-            f'has a head of size {image.head_sizes[person]}, but it must be '
-            'positive'
+            f'{where} {image.person_ids[person]} has a head of size '
+            f'{sizes[person]}, but it must be positive'
         )
     return image

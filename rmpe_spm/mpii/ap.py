@@ -7,22 +7,63 @@ from os import PathLike
 
 import numpy as np
 
-from .annotations import COLUMNS, MPII14
-from .matching import (
-    NUM_JOINTS,
-    AnnotatedPoses,
-    MatchedJoints,
-    PredictedPoses,
-    match_poses,
-)
+from .annotations import MPII14
+
+NUM_JOINTS = len(MPII14)
+
+# columns of the published tables, with the joints of each in MPII14
+COLUMNS = {
+    'Head': ('upper_neck', 'head_top'),
+    'Shoulder': ('right_shoulder', 'left_shoulder'),
+    'Elbow': ('right_elbow', 'left_elbow'),
+    'Wrist': ('right_wrist', 'left_wrist'),
+    'Hip': ('right_hip', 'left_hip'),
+    'Knee': ('right_knee', 'left_knee'),
+    'Ankle': ('right_ankle', 'left_ankle'),
+}
+
+# for joints that the person whom a pose is assigned to has no annotation of
+UNANNOTATED = ('ignore', 'false_positive')
 
 # resamples times predicted people at once
 _CELLS = 1 << 20
 
 
+@dataclass
+class AnnotatedPoses:
+    """The annotated people of a unit: a group or an image (G people).
+
+    Attributes:
+        keypoints (np.ndarray): Shape (G, 14, 2), in pixels.
+        annotated (np.ndarray): Which joints are annotated, (G, 14), bool.
+        head_sizes (np.ndarray): 0.6 x the diagonal of the head boxes,
+            (G,), in pixels.
+    """
+
+    keypoints: np.ndarray
+    annotated: np.ndarray
+    head_sizes: np.ndarray
+
+
+@dataclass
+class PredictedPoses:
+    """The predicted people of a unit (N people).
+
+    Attributes:
+        keypoints (np.ndarray): Shape (N, 14, 2), in pixels.
+        scores (np.ndarray): Of each joint, (N, 14).
+        predicted (np.ndarray, optional): Which joints are predicted,
+            (N, 14), bool. Defaults to None: all.
+    """
+
+    keypoints: np.ndarray
+    scores: np.ndarray
+    predicted: np.ndarray | None = None
+
+
 @dataclass(frozen=True)
 class MpiiMatches:
-    """All that the AP needs of D predicted people in I images.
+    """What the assignment says of D predicted people in I images.
 
     Attributes:
         image_ids (tuple): The images.
@@ -32,6 +73,8 @@ class MpiiMatches:
         scores (np.ndarray): Of their joints, (D, 14).
         counted (np.ndarray): Whether the joint counts, (D, 14), bool.
         correct (np.ndarray): Whether it is a true positive, (D, 14), bool.
+        assigned (np.ndarray): Index of the annotated person, counted
+            through all units, that each is assigned to; -1 for none, (D,).
     """
 
     image_ids: tuple
@@ -40,6 +83,31 @@ class MpiiMatches:
     scores: np.ndarray
     counted: np.ndarray
     correct: np.ndarray
+    assigned: np.ndarray
+
+    def table(self) -> dict[str, float]:
+        """Steps 5 and 6 of :func:`multi_person_ap`: the columns in percent.
+
+        Raises:
+            ValueError: If nothing at all is annotated.
+        """
+        positives = self.positives.sum(0)
+        if positives.sum() == 0:
+            raise ValueError('no joint is annotated, so there is no recall')
+        values = {}
+        for joint in positives.nonzero()[0].tolist():
+            counted = self.counted[:, joint]
+            values[MPII14[joint]] = voc_ap(
+                self.scores[counted, joint],
+                self.correct[counted, joint],
+                int(positives[joint]),
+            )
+        table = {}
+        for column, joints in {**COLUMNS, 'Total': MPII14}.items():
+            known = [values[joint] for joint in joints if joint in values]
+            mean = math.fsum(known) / len(known) if known else math.nan
+            table[column] = 100 * mean
+        return table
 
     def ap(self, counts: np.ndarray | None = None) -> np.ndarray:
         """Total AP with every image counted so many times.
@@ -76,78 +144,16 @@ class MpiiMatches:
         )
 
     def save(self, path: str | PathLike) -> None:
-        """Write the matches to a file.
-
-        Args:
-            path (str | PathLike): The file, ``.npz``.
-        """
+        """Write the matches to a file, ``.npz``."""
         np.savez_compressed(path, **vars(self))
 
     @classmethod
     def load(cls, path: str | PathLike) -> 'MpiiMatches':
-        """Read what :meth:`save` has written.
-
-        Args:
-            path (str | PathLike): The file.
-
-        Returns:
-            MpiiMatches: The matches.
-        """
+        """Read what :meth:`save` has written."""
         with np.load(path, allow_pickle=False) as content:
             fields = dict(content)
-        return cls(
-            **{**fields, 'image_ids': tuple(fields['image_ids'].tolist())}
-        )
-
-
-def matches_by_image(
-    matched: MatchedJoints,
-    annotated: Sequence[AnnotatedPoses],
-    predicted: Sequence[PredictedPoses],
-    image_ids: Sequence[int],
-) -> MpiiMatches:
-    """Sort what the assignment says by images, the units of the resampling.
-
-    Args:
-        matched (MatchedJoints): Of all units.
-        annotated (sequence): The :class:`AnnotatedPoses` of every unit.
-        predicted (sequence): The :class:`PredictedPoses` of the same units.
-        image_ids (sequence): The image of every unit; groups of an image
-            are drawn together.
-
-    Returns:
-        MpiiMatches: Images by ascending id.
-    """
-    names, place = np.unique(np.asarray(image_ids), return_inverse=True)
-    positives = np.zeros((len(names), matched.scores.shape[1]), np.int64)
-    for image, unit in zip(place, annotated, strict=True):
-        positives[image] += unit.annotated.sum(0)
-    sizes = [len(unit.keypoints) for unit in predicted]
-    return MpiiMatches(
-        image_ids=tuple(names.tolist()),
-        positives=positives,
-        image=np.repeat(place, sizes),
-        scores=matched.scores,
-        counted=matched.counted,
-        correct=matched.correct,
-    )
-
-
-def _area(
-    weights: np.ndarray, correct: np.ndarray, positives: np.ndarray
-) -> np.ndarray:
-    """Area under the monotonous precision (B,), 0 without annotations.
-
-    Precision rises along the copies of a joint that is right and falls along
-    those of others: the last copies of the former have all its maxima.
-    """
-    hits = correct.nonzero()[0]
-    right = weights[:, hits]
-    found = right.cumsum(1)
-    seen = weights.cumsum(1)[:, hits]
-    precision = found / np.maximum(seen, 1)
-    precision = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
-    return (right * precision).sum(1) / np.maximum(positives, 1)
+        fields['image_ids'] = tuple(fields['image_ids'].tolist())
+        return cls(**fields)
 
 
 def multi_person_ap(
@@ -210,46 +216,113 @@ def multi_person_ap(
             is not finite, a head size is not positive, or no joint is
             annotated.
     """
-    matched = match_poses(annotated, predicted, thr, unannotated)
-    return tabulate(average_precision(matched))
+    return match_joints(annotated, predicted, thr, unannotated).table()
 
 
-def average_precision(matched: MatchedJoints) -> np.ndarray:
-    """Step 5 of :func:`multi_person_ap`.
+def match_joints(
+    annotated: Sequence[AnnotatedPoses],
+    predicted: Sequence[PredictedPoses],
+    thr: float = 0.5,
+    unannotated: str = 'ignore',
+    image_ids: Sequence[int] | None = None,
+) -> MpiiMatches:
+    """Steps 1 to 4 of :func:`multi_person_ap`, in all units at once.
 
-    Args:
-        matched (MatchedJoints): Labels of all predicted joints.
+    Takes and refuses what that does, and the image of every unit: the groups
+    of an image are resampled together. Without ``image_ids`` each unit is
+    one.
 
     Returns:
-        np.ndarray: AP (14,) from 0 to 1; NaN for kinds of joints that
-        nobody has annotated.
-
-    Raises:
-        ValueError: If nothing at all is annotated.
+        MpiiMatches: Labels of all predicted joints, images by ascending id.
     """
-    if matched.positives.sum() == 0:
-        raise ValueError('no joint is annotated, so there is no recall')
-    values = np.full(NUM_JOINTS, np.nan)
-    for joint in matched.positives.nonzero()[0]:
-        counted = matched.counted[:, joint]
-        values[joint] = voc_ap(
-            matched.scores[counted, joint],
-            matched.correct[counted, joint],
-            int(matched.positives[joint]),
+    if unannotated not in UNANNOTATED:
+        raise ValueError(
+            f'unannotated must be one of {UNANNOTATED}, not {unannotated!r}'
         )
-    return values
+    if len(annotated) != len(predicted):
+        raise ValueError(
+            f'{len(annotated)} units are annotated, but {len(predicted)} '
+            'predicted'
+        )
+    for unit, truth in enumerate(annotated):
+        _check_truth(f'annotations of unit {unit}', truth)
+    for unit, poses in enumerate(predicted):
+        check_poses(f'predictions of unit {unit}', poses)
+    no_points, no_joints = np.zeros((0, 14, 2)), np.zeros((0, 14))
+    people = np.concatenate([no_points, *(t.keypoints for t in annotated)])
+    labelled = np.concatenate([no_joints, *(t.annotated for t in annotated)])
+    labelled = labelled > 0
+    heads = np.concatenate([np.zeros(0), *(t.head_sizes for t in annotated)])
+    points = np.concatenate([no_points, *(p.keypoints for p in predicted)])
+    scores = np.concatenate([no_joints, *(p.scores for p in predicted)])
+    present = np.concatenate([no_joints, *map(_present, predicted)]) > 0
+    num_people = np.array([len(t.head_sizes) for t in annotated], np.intp)
+    num_poses = np.array([len(p.scores) for p in predicted], np.intp)
+
+    pose, person = _pairs(num_poses, num_people)
+    offset = points[pose] - people[person]
+    distance = np.sqrt(offset[..., 0] ** 2 + offset[..., 1] ** 2)
+    # people without annotated joints may lack a head box
+    with np.errstate(invalid='ignore'):
+        near = distance / heads[person, None] <= thr
+    near &= labelled[person] & present[pose]
+    pck = near.sum(1) / np.maximum(labelled.sum(1), 1)[person]
+
+    chosen = _best_in_group(pose, pck, person)
+    chosen = chosen[_best_in_group(person[chosen], pck[chosen], pose[chosen])]
+    chosen = chosen[pck[chosen] > 0]
+    assigned = np.full(len(points), -1, dtype=np.intp)
+    assigned[pose[chosen]] = person[chosen]
+    correct = np.zeros(present.shape, dtype=bool)
+    correct[pose[chosen]] = near[chosen]
+    counted = present.copy()
+    if unannotated == 'ignore':
+        counted[pose[chosen]] &= labelled[person[chosen]]
+    if image_ids is None:
+        image_ids = range(len(annotated))
+    names, place = np.unique(np.asarray(image_ids), return_inverse=True)
+    positives = np.zeros((len(names), NUM_JOINTS), dtype=np.int64)
+    np.add.at(positives, np.repeat(place, num_people), labelled)
+    image = np.repeat(place, num_poses)
+    ids = tuple(names.tolist())
+    return MpiiMatches(
+        ids, positives, image, scores, counted, correct, assigned
+    )
+
+
+def _present(poses: PredictedPoses) -> np.ndarray:
+    """Which joints are predicted, (N, 14)."""
+    if poses.predicted is None:
+        return np.ones(poses.scores.shape)
+    return poses.predicted
+
+
+def _pairs(
+    num_poses: np.ndarray, num_people: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of a pose and a person of the same unit, by pose."""
+    of_pose = np.repeat(num_people, num_poses)
+    pose = np.repeat(np.arange(len(of_pose)), of_pose)
+    starts = np.cumsum(of_pose) - of_pose
+    first = np.repeat(np.cumsum(num_people) - num_people, num_poses)
+    return pose, np.arange(len(pose)) + (first - starts)[pose]
+
+
+def _best_in_group(
+    group: np.ndarray, value: np.ndarray, tie: np.ndarray
+) -> np.ndarray:
+    """Index of each group's highest value, of equals that of lowest tie."""
+    order = np.lexsort((tie, -value, group))
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = np.diff(group[order]) > 0
+    return order[first]
 
 
 def voc_ap(scores: np.ndarray, correct: np.ndarray, positives: int) -> float:
     """Area under the monotonous precision over the recall, as VOC devkit.
 
-    Args:
-        scores (np.ndarray): Shape (N,).
-        correct (np.ndarray): True positives, (N,), bool.
-        positives (int): Number of annotations, at least 1.
-
-    Returns:
-        float: From 0 to 1.
+    Of N joints with their scores, true positives (bool) among them, and the
+    number of annotated ones, at least 1.
     """
     correct = correct[np.argsort(-scores, kind='stable')]
     hits = np.cumsum(correct)
@@ -260,24 +333,69 @@ def voc_ap(scores: np.ndarray, correct: np.ndarray, positives: int) -> float:
     return math.fsum((np.diff(recall) * precision)[correct])
 
 
-def tabulate(values: np.ndarray) -> dict[str, float]:
-    """Step 6 of :func:`multi_person_ap`.
+def _area(
+    weights: np.ndarray, correct: np.ndarray, positives: np.ndarray
+) -> np.ndarray:
+    """Area under the monotonous precision (B,), 0 without annotations.
 
-    Args:
-        values (np.ndarray): AP of the 14 joints, (14,), from 0 to 1; NaN
-            for those without annotations.
-
-    Returns:
-        dict[str, float]: The columns and ``'Total'``, in percent.
+    Precision rises along the copies of a joint that is right and falls along
+    those of others: the last copies of the former have all its maxima.
     """
-    table = {}
-    for column, joints in COLUMNS.items():
-        table[column] = _percent(values[[MPII14.index(j) for j in joints]])
-    table['Total'] = _percent(values)
-    return table
+    hits = correct.nonzero()[0]
+    right = weights[:, hits]
+    true_positives = right.cumsum(1)
+    seen = weights.cumsum(1)[:, hits]
+    precision = true_positives / np.maximum(seen, 1)
+    precision = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
+    return (right * precision).sum(1) / np.maximum(positives, 1)
 
 
-def _percent(values: np.ndarray) -> float:
-    """Mean of those that are not NaN, NaN if all are."""
-    values = values[~np.isnan(values)]
-    return 100 * (math.fsum(values) / len(values)) if len(values) else math.nan
+def _check_truth(where: str, truth: AnnotatedPoses) -> None:
+    """Refuse annotations that can't be evaluated."""
+    people = len(truth.head_sizes)
+    _check_shape(where, 'keypoints', truth.keypoints, (people, 14, 2))
+    _check_shape(where, 'annotated', truth.annotated, (people, 14))
+    sizes = truth.head_sizes
+    bad = truth.annotated.any(1) & ~(np.isfinite(sizes) & (sizes > 0))
+    if bad.any():
+        person = int(bad.argmax())
+        raise ValueError(
+            f'{where}: person {person} has the head size {sizes[person]}; '
+            'PCKh needs the head box of everybody with annotated joints'
+        )
+    bad = truth.annotated & ~np.isfinite(truth.keypoints).all(-1)
+    if bad.any():
+        person, joint = np.argwhere(bad)[0]
+        raise ValueError(
+            f'{where}: person {person} has its {MPII14[joint]} at '
+            f'{truth.keypoints[person, joint].tolist()}'
+        )
+
+
+def check_poses(where: str, poses: PredictedPoses) -> None:
+    """Refuse predictions that can't be evaluated; ``where`` they are."""
+    people = len(poses.keypoints)
+    _check_shape(where, 'keypoints', poses.keypoints, (people, 14, 2))
+    _check_shape(where, 'scores', poses.scores, (people, 14))
+    present = _present(poses)
+    _check_shape(where, 'predicted', present, (people, 14))
+    bad = ~np.isfinite(poses.keypoints).all(-1) | ~np.isfinite(poses.scores)
+    bad &= present > 0
+    if bad.any():
+        person, joint = np.argwhere(bad)[0]
+        raise ValueError(
+            f'{where}: person {person} has its {MPII14[joint]} at '
+            f'{poses.keypoints[person, joint].tolist()} with the score '
+            f'{poses.scores[person, joint]}'
+        )
+
+
+def _check_shape(
+    where: str, name: str, array: np.ndarray, shape: tuple[int, ...]
+) -> None:
+    """Refuse an array of another shape."""
+    if array.shape != shape:
+        raise ValueError(
+            f'{where}: {name} have the shape {array.shape}, but must have '
+            f'{shape}'
+        )

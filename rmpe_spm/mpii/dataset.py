@@ -1,72 +1,19 @@
-"""MPII as a data set of several people an image."""
+"""MPII as a data set of several people an image, and the crop of a group."""
 
 import os.path as osp
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
-from mmengine.fileio import load
 from mmpose.datasets.datasets import BaseCocoStyleDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.registry import DATASETS
+from mmpose.datasets.transforms import TopdownAffine
+from mmpose.registry import DATASETS, TRANSFORMS
 
-from .annotations import JOINT_ORDERS, MPII14
-from .groups import read_groups
+from ..files import read_json
+from .annotations import JOINT_ORDERS, mpii14_metainfo
+from .groups import MpiiUnit, make_units, read_groups, unit_annotations
 from .readers import read_mpii
-from .units import MpiiUnit, make_units, unit_annotations
-
-# in the place of the links to pelvis and thorax
-_TORSO = (
-    ('right_shoulder', 'right_hip'),
-    ('left_shoulder', 'left_hip'),
-    ('right_hip', 'left_hip'),
-)
-_TORSO_COLOR = (51, 153, 255)
-
-
-def mpii14_metainfo(parsed: dict) -> dict:
-    """Take pelvis and thorax out of the description of 16 joints.
-
-    Args:
-        parsed (dict): mmpose's parsed metainfo of MPII.
-
-    Returns:
-        dict: Metainfo for mmpose to parse.
-    """
-    names = parsed['keypoint_id2name']
-    links = [
-        ((names[a], names[b]), color.tolist())
-        for (a, b), color in zip(
-            parsed['skeleton_links'],
-            parsed['skeleton_link_colors'],
-            strict=True,
-        )
-        if names[a] in MPII14 and names[b] in MPII14
-    ]
-    links += [(link, list(_TORSO_COLOR)) for link in _TORSO]
-    keypoint_info, weights, sigmas = {}, [], []
-    for new, name in enumerate(MPII14):
-        old = parsed['keypoint_name2id'][name]
-        partner = names[parsed['flip_indices'][old]]
-        keypoint_info[new] = dict(
-            name=name,
-            id=new,
-            color=parsed['keypoint_colors'][old].tolist(),
-            type='upper' if old in parsed['upper_body_ids'] else 'lower',
-            swap='' if partner == name else partner,
-        )
-        weights.append(float(parsed['dataset_keypoint_weights'][old]))
-        sigmas.append(float(parsed['sigmas'][old]))
-    return dict(
-        dataset_name=parsed['dataset_name'],
-        keypoint_info=keypoint_info,
-        skeleton_info={
-            index: dict(link=link, id=index, color=color)
-            for index, (link, color) in enumerate(links)
-        },
-        joint_weights=weights,
-        sigmas=sigmas,
-    )
 
 
 @DATASETS.register_module()
@@ -76,8 +23,8 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
     Annotations come from the release's ``.mat``, from the ``.json`` that
     mmpose's ``MpiiDataset`` reads, from the ``.h5`` of pose-hg-train, or
     from the ``.txt`` list of RMPE's authors
-    (:func:`~rmpe_spm.mpii.readers.read_mpii`). Their pixel
-    coordinates are taken as they are.
+    (:func:`~rmpe_spm.mpii.readers.read_mpii`). Their pixel coordinates are
+    taken as they are.
 
     Two protocols say what is evaluated at a time, the unit:
 
@@ -89,10 +36,10 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
     In bottom-up mode a sample is a unit, in top-down mode a person or, with
     ``bbox_file``, a detection. The ``raw_ann_info`` of the samples has all
     that :class:`~rmpe_spm.MpiiMultiPersonAP` needs (see
-    :func:`~rmpe_spm.mpii.units.unit_annotations`): with
-    ``bbox_file`` the people of the detection's image, and in the first
-    sample also those of images without any detection, or with none that
-    reaches ``bbox_score_thr`` of ``filter_cfg``.
+    :func:`~rmpe_spm.mpii.groups.unit_annotations`): with ``bbox_file`` the
+    people of the detection's image, and in the first sample also those of
+    images without any detection, or with none that reaches
+    ``bbox_score_thr`` of ``filter_cfg``.
 
     The joints, in the 16-joint order; that of 14 is the same without 6, 7::
 
@@ -147,6 +94,7 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
         protocol: str = 'image',
         split: str | None = None,
         num_keypoints: int = 16,
+        *,
         min_people: int = 1,
         group_file: str | None = None,
         headbox_file: str | None = None,
@@ -214,19 +162,16 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
     def _people(self, unit: MpiiUnit) -> list[dict]:
         """The people of a unit as top-down samples."""
         people = []
-        path = self._path(unit)
-        annotations = unit_annotations(unit, self.protocol, self.num_keypoints)
-        for annotation in annotations:
+        for annotation in unit_annotations(unit, self.num_keypoints):
             joints = np.array(annotation['keypoints'], np.float32)
             joints = joints.reshape(1, -1, 3)
-            x, y, w, h = annotation['bbox']
             size = annotation['head_size']
             people.append(
                 dict(
                     id=annotation['id'],
                     img_id=annotation['image_id'],
-                    img_path=path,
-                    bbox=np.array([[x, y, x + w, y + h]], np.float32),
+                    img_path=self._path(unit),
+                    bbox=_to_xyxy(annotation['bbox']),
                     bbox_score=np.ones(1, np.float32),
                     keypoints=joints[..., :2],
                     keypoints_visible=np.minimum(joints[..., 2], 1),
@@ -251,18 +196,17 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
         for unit in units:
             paths[unit.img_id] = self._path(unit)
             people.setdefault(unit.img_id, []).extend(
-                unit_annotations(unit, self.protocol, self.num_keypoints)
+                unit_annotations(unit, self.num_keypoints)
             )
-        if not osp.isfile(self.bbox_file):
-            raise FileNotFoundError(f'there is no file {self.bbox_file}')
-        detections = load(self.bbox_file)
+        detections = read_json(self.bbox_file)
         if not isinstance(detections, list):
             raise ValueError(
                 f'{self.bbox_file} is not a list of detections as COCO has '
                 'them'
             )
         # not left to filter_data, which knows nothing of missed people
-        threshold = (self.filter_cfg or {}).get('bbox_score_thr')
+        threshold = (self.filter_cfg or {}).get('bbox_score_thr', -np.inf)
+        shape = 1, self.num_keypoints
         samples = []
         for index, detection in enumerate(detections):
             where = f'{self.bbox_file}: detection {index}'
@@ -279,36 +223,32 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
                 )
             # float32 as in filter_data, which must find nothing more to drop
             score = np.array([detection['score']], np.float32)
-            if threshold is not None and score < threshold:
+            if score < threshold:
                 continue
-            x, y, w, h = detection['bbox'][:4]
-            joints = np.zeros((1, self.num_keypoints, 2), np.float32)
             samples.append(
                 dict(
                     id=len(samples),
                     img_id=image_id,
                     img_path=paths[image_id],
-                    bbox=np.array([[x, y, x + w, y + h]], np.float32),
+                    bbox=_to_xyxy(detection['bbox']),
                     bbox_score=score,
-                    keypoints=joints,
-                    keypoints_visible=np.ones(joints.shape[:2], np.float32),
+                    keypoints=np.zeros((*shape, 2), np.float32),
+                    keypoints_visible=np.ones(shape, np.float32),
                     raw_ann_info=people[image_id],
                 )
             )
         if not samples:
-            least = (
-                ''
-                if threshold is None
-                else f' with a score of at least {threshold}'
-            )
+            least = ''
+            if threshold > -np.inf:
+                least = f' with a score of at least {threshold}'
             raise ValueError(
                 f'{self.bbox_file} has no detection of a person{least}'
             )
-        found = {sample['img_id'] for sample in samples}
+        detected = {sample['img_id'] for sample in samples}
         missed = [
             person
             for image_id, everybody in people.items()
-            if image_id not in found
+            if image_id not in detected
             for person in everybody
         ]
         # the metric must know of those whom the detector has missed
@@ -323,7 +263,94 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
 def _place(unit: MpiiUnit) -> dict:
     """What the group protocol tells a method about a unit."""
     return dict(
-        group_center=unit.group.center.astype(np.float32)[None],
-        group_scale=unit.group.scale,
-        group_bbox=unit.group.bbox_xyxy.astype(np.float32)[None],
+        group_center=unit.center.astype(np.float32)[None],
+        group_scale=unit.scale,
+        group_bbox=unit.bbox_xyxy.astype(np.float32)[None],
     )
+
+
+def _to_xyxy(bbox_xywh: list[float]) -> np.ndarray:
+    """A box of a sample, (1, 4)."""
+    x, y, w, h = bbox_xywh[:4]
+    return np.array([[x, y, x + w, y + h]], np.float32)
+
+
+@TRANSFORMS.register_module()
+class GroupAffine(TopdownAffine):
+    """Crop a group of people, for MPII's group protocol.
+
+    Takes the place of ``BottomupResize``: the group's box, padded and
+    extended to the aspect ratio of the input, is warped to it as
+    :class:`TopdownAffine` does for one person. Predictions of bottom-up
+    models come back to the image as usual.
+
+    A picture that has no group, as inferencers give them, is shown as a whole.
+
+    Required Keys:
+
+        - img
+        - group_bbox (optional)
+        - keypoints (optional)
+
+    Modified Keys:
+
+        - img
+        - img_shape
+
+    Added Keys:
+
+        - input_size
+        - input_center
+        - input_scale
+        - transformed_keypoints
+
+    Args:
+        input_size (tuple): (w, h) of the network's input.
+        padding (float): How many times the group's box to show. Defaults to
+            1.25.
+        **kwargs: Other arguments of ``TopdownAffine``.
+    """
+
+    def __init__(
+        self,
+        input_size: tuple[int, int],
+        padding: float = 1.25,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(input_size, **kwargs)
+        self.padding = padding
+
+    def transform(self, results: dict) -> dict:
+        """Crop the group.
+
+        Args:
+            results (dict): The sample.
+
+        Returns:
+            dict: The sample with the keys above.
+
+        Raises:
+            ValueError: If the sample has boxes of people, but no group.
+        """
+        if 'group_bbox' in results:
+            padding, bbox_xyxy = self.padding, results['group_bbox']
+        elif 'bbox' in results:
+            raise ValueError(
+                'GroupAffine needs the "group_bbox" of '
+                'MpiiMultiPersonDataset, without a bbox_file'
+            )
+        else:
+            height, width = results['img'].shape[:2]
+            padding, bbox_xyxy = 1, [[0, 0, width, height]]
+        low, high = np.split(np.float32(bbox_xyxy), 2, axis=1)
+        region = dict(
+            results,
+            bbox_center=(low + high) / 2,
+            bbox_scale=padding * (high - low),
+        )
+        region.pop('bbox_rotation', None)
+        region = super().transform(region)
+        # the region is the group's, not that of each of its people
+        for name in ('bbox_center', 'bbox_scale'):
+            del region[name]
+        return region

@@ -1,7 +1,6 @@
-"""Groups of people that MPII's multi-person evaluation looks at one by one."""
+"""MPII's images cut into what its evaluation looks at one by one."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -10,29 +9,135 @@ from typing import Any, Union
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from .annotations import PIXEL_STD, MpiiImage
-from .readers import read_rmpe_list
+from ..files import read_json
+from .annotations import MPII14_IDS, PIXEL_STD, MpiiImage
+from .readers import read_mpii
+
+PROTOCOLS = ('group', 'image')
 
 # a listed person and an annotated one are the same this near to each other
 _SAME_CENTER = 1.0
 _SAME_SCALE = 1e-3
 
+# boxes reach this share of the side further down, as mmpose's MpiiDataset
+_BOX_SHIFT = 15 / PIXEL_STD
+
 
 @dataclass
-class PersonGroup:
-    """People of an image who are evaluated together.
+class MpiiUnit:
+    """A group of people, or all people of an image.
 
     Attributes:
-        members (np.ndarray): Their indices among the image's people.
+        unit_id (int): Its number, from 0.
+        protocol (str): ``'group'`` or ``'image'``.
+        image (MpiiImage): The image with everybody in it.
+        img_id (int): The image's id.
+        first_id (int): Id of the image's first person; the others follow.
+        members (np.ndarray): Indices of the unit's people in the image.
         center (np.ndarray): Mean of their centres, (2,), in pixels.
         scale (float): Mean of their scales: height over 200 pixels.
         bbox_xyxy (np.ndarray): What holds the boxes of all, (4,), in pixels.
     """
 
+    unit_id: int
+    protocol: str
+    image: MpiiImage
+    img_id: int
+    first_id: int
     members: np.ndarray
     center: np.ndarray
     scale: float
     bbox_xyxy: np.ndarray
+
+
+def make_units(
+    images: Sequence[MpiiImage],
+    protocol: str,
+    groups: Mapping[str, Sequence[np.ndarray]] | None = None,
+    split: str | None = None,
+    min_people: int = 1,
+) -> list[MpiiUnit]:
+    """Cut images into units.
+
+    The id of an image is the number that is its file's name, as in mmpose;
+    if any name isn't a number, ids are the places in the file, from 1. Ids
+    of people count through the file from 1, whoever is left out.
+
+    Args:
+        images (sequence): All images of a file.
+        protocol (str): ``'group'`` or ``'image'``.
+        groups (dict, optional): Of the images to take, from
+            :func:`read_groups`. Defaults to None: all images, people with
+            overlapping boxes.
+        split (str, optional): ``'train'`` for images whose annotations are
+            public, ``'test'`` for the others. Defaults to None: both.
+        min_people (int): Units with fewer people are left out. Defaults to
+            1.
+
+    Returns:
+        list[MpiiUnit]: Units with annotated joints, and those of images
+        that have no public annotations, if anything tells where the people
+        are.
+
+    Raises:
+        ValueError: If an argument is unknown or nothing is left.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f'protocol {protocol!r} is not one of {PROTOCOLS}')
+    if split not in (None, 'train', 'test'):
+        raise ValueError(f"split {split!r} is not 'train', 'test' or None")
+    stems = [image.name.split('.')[0] for image in images]
+    numbers = range(1, len(images) + 1)
+    if all(stem.isdecimal() for stem in stems):
+        numbers = [int(stem) for stem in stems]
+    if len(set(numbers)) < len(images):
+        raise ValueError('two images of the annotations have the same number')
+    units, next_id = [], 1
+    for image, img_id in zip(images, numbers, strict=True):
+        first_id, next_id = next_id, next_id + len(image)
+        if len(image) == 0 or (split and image.is_train != (split == 'train')):
+            continue
+        listed = None if groups is None else groups.get(image.name, [])
+        if protocol == 'image' and listed != []:
+            listed = [np.isfinite(person_boxes(image)).all(1).nonzero()[0]]
+        elif listed is None:
+            listed = find_groups(image)
+        for members in listed:
+            shown = image.annotated[members].any()
+            if len(members) < max(min_people, 1) or (
+                image.is_train and not shown
+            ):
+                continue
+            ids = len(units), protocol, image, img_id, first_id
+            place = locate_group(image, members)
+            units.append(MpiiUnit(*ids, members, *place))
+    if not units:
+        raise ValueError(
+            f'no {protocol} with at least {min_people} people is annotated '
+            f'(split={split!r})'
+        )
+    return units
+
+
+def find_groups(image: MpiiImage) -> list[np.ndarray]:
+    """The groups of an image: people whose boxes overlap.
+
+    The lists of the published tables come with the multi-person toolkit;
+    this is what to use without them. The rule that made them is not part of
+    the release: overlapping squares (:func:`person_boxes`) stand in for it.
+
+    Args:
+        image (MpiiImage): The image.
+
+    Returns:
+        list[np.ndarray]: Indices of the people of all groups, also of one
+        person. People of whom nothing is known are in none.
+    """
+    boxes = person_boxes(image)
+    known = np.isfinite(boxes).all(1)
+    return [
+        members for members in connected_groups(boxes) if known[members].all()
+    ]
 
 
 def person_boxes(image: MpiiImage) -> np.ndarray:
@@ -82,25 +187,24 @@ def connected_groups(bboxes_xyxy: np.ndarray) -> list[np.ndarray]:
     return [(labels == labels[index]).nonzero()[0] for index in np.sort(first)]
 
 
-def make_group(image: MpiiImage, members: Any) -> PersonGroup:
-    """A group with its place, mean scale and box.
+def locate_group(
+    image: MpiiImage, members: np.ndarray
+) -> tuple[np.ndarray, float, np.ndarray]:
+    """Where a group of people is.
 
     Args:
         image (MpiiImage): The image.
-        members (array-like): Indices of the group's people.
+        members (np.ndarray): Indices of the group's people.
 
     Returns:
-        PersonGroup: The group. Centres and scales that are unknown are
-        those of the person's box.
+        tuple: Mean centre (2,), mean scale and the box (4,) that holds all,
+        in pixels. Unknown centres and scales are those of the person's box.
+
+    Raises:
+        ValueError: If nothing tells where any of them is.
     """
-    members = np.asarray(members, dtype=np.intp)
     boxes = person_boxes(image)[members]
-    centers, scales = image.centers[members], image.scales[members]
-    sides = boxes[:, 2:] - boxes[:, :2]
-    centers = np.where(
-        np.isnan(centers), (boxes[:, :2] + boxes[:, 2:]) / 2, centers
-    )
-    scales = np.where(np.isnan(scales), sides.max(1) / PIXEL_STD, scales)
+    low, high = boxes[:, :2], boxes[:, 2:]
     known = np.isfinite(boxes).all(1)
     if not known.any():
         raise ValueError(
@@ -108,40 +212,20 @@ def make_group(image: MpiiImage, members: Any) -> PersonGroup:
             'nothing tells where the group is: no objpos with scale, joints '
             'or head box'
         )
-    boxes = boxes[known]
-    return PersonGroup(
-        members,
+    centers, scales = image.centers[members], image.scales[members]
+    centers = np.where(np.isnan(centers), (low + high) / 2, centers)
+    sizes = (high - low).max(1) / PIXEL_STD
+    scales = np.where(np.isnan(scales), sizes, scales)
+    return (
         np.nanmean(centers, 0),
         float(np.nanmean(scales)),
-        np.r_[boxes[:, :2].min(0), boxes[:, 2:].max(0)],
+        np.r_[low[known].min(0), high[known].max(0)],
     )
-
-
-def find_groups(image: MpiiImage) -> list[PersonGroup]:
-    """The groups of an image: people whose boxes overlap.
-
-    The lists of the published tables come with the multi-person toolkit;
-    this is what to use without them. The rule that made them is not part of
-    the release: overlapping squares (:func:`person_boxes`) stand in for it.
-
-    Args:
-        image (MpiiImage): The image.
-
-    Returns:
-        list[PersonGroup]: All groups, also of one person. People of whom
-        nothing is known are in none.
-    """
-    boxes = person_boxes(image)
-    return [
-        make_group(image, members)
-        for members in connected_groups(boxes)
-        if np.isfinite(boxes[members]).all()
-    ]
 
 
 def read_groups(
     path: Union[str, PathLike], images: Sequence[MpiiImage]
-) -> dict[str, list[PersonGroup]]:
+) -> dict[str, list[np.ndarray]]:
     """Read which people are evaluated together.
 
     - ``.json``: ``{"image.jpg": [[1, 2], [4, 5, 6]]}``, people counted from
@@ -154,55 +238,46 @@ def read_groups(
         images (sequence): The annotations.
 
     Returns:
-        dict: For each image of the file its groups.
+        dict: For each image of the file the indices of its groups' people.
 
     Raises:
         FileNotFoundError: If the file doesn't exist.
         ValueError: If it is of another form, or names an image or a person
             that is not annotated.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'there is no file of groups at {path}')
     by_name = {image.name: image for image in images}
-    if path.suffix.lower() == '.txt':
-        listed = {
-            image.name: [image] for image in read_rmpe_list(path)
-        }  # one group an image
-        place = _places_of_listed
+    if Path(path).suffix.lower() == '.txt':
+        # one group an image
+        listed: Any = {image.name: [image] for image in read_mpii(path)}
+        find = _find_by_place
     else:
-        try:
-            listed = json.loads(path.read_text(encoding='utf-8'))
-        except ValueError as error:
-            raise ValueError(f'{path} is not a JSON file: {error}') from error
-        if not isinstance(listed, dict):
-            raise ValueError(
-                f'{path} must have groups as {{"image.jpg": [[1, 2], [3]]}}'
-            )
-        place = _places_of_ids
+        listed, find = read_json(path), _find_by_ids
+    if not isinstance(listed, dict):
+        raise ValueError(
+            f'{path} must have groups as {{"image.jpg": [[1, 2], [3]]}}'
+        )
     groups = {}
-    for name, members in listed.items():
+    for name, parts in listed.items():
         if name not in by_name:
             raise ValueError(
                 f'{path} has groups of the image {name}, which is not in the '
                 'annotations'
             )
         image, where = by_name[name], f'{path}: image {name}'
-        if not isinstance(members, list):
+        if not isinstance(parts, list):
             raise ValueError(
-                f'{where} has {members!r} in place of a list of groups'
+                f'{where} has {parts!r} in place of a list of groups'
             )
-        found = [place(image, group, where) for group in members]
-        everybody = np.concatenate([np.zeros(0, np.intp), *found])
-        values, counts = np.unique(everybody, return_counts=True)
+        groups[name] = [find(image, part, where) for part in parts]
+        everybody = np.concatenate([np.zeros(0, np.intp), *groups[name]])
+        people, counts = np.unique(everybody, return_counts=True)
         if counts.max(initial=0) > 1:
-            person = image.person_ids[values[counts.argmax()]]
+            person = image.person_ids[people[counts.argmax()]]
             raise ValueError(f'{where} has the person {person} twice')
-        groups[name] = [make_group(image, each) for each in found]
     return groups
 
 
-def _places_of_ids(image: MpiiImage, group: Any, where: str) -> np.ndarray:
+def _find_by_ids(image: MpiiImage, group: Any, where: str) -> np.ndarray:
     """Indices of people by their numbers in the file."""
     places = {int(person): i for i, person in enumerate(image.person_ids)}
     if not isinstance(group, list) or not group:
@@ -216,20 +291,76 @@ def _places_of_ids(image: MpiiImage, group: Any, where: str) -> np.ndarray:
     return np.array([places[person] for person in group])
 
 
-def _places_of_listed(
+def _find_by_place(
     image: MpiiImage, group: MpiiImage, where: str
 ) -> np.ndarray:
     """Indices of people by their centres and scales."""
     found = []
-    for person in range(len(group)):
-        offset = np.abs(image.centers - group.centers[person]).max(1)
-        change = np.abs(image.scales - group.scales[person])
-        same = (offset <= _SAME_CENTER) & (change <= _SAME_SCALE)
+    for center, scale in zip(group.centers, group.scales, strict=True):
+        same = np.abs(image.centers - center).max(1) <= _SAME_CENTER
+        same &= np.abs(image.scales - scale) <= _SAME_SCALE
         if not same.any():
             raise ValueError(
                 f'{where}: nobody in the annotations is at '
-                f'{group.centers[person].tolist()} with the scale '
-                f'{group.scales[person]}'
+                f'{center.tolist()} with the scale {scale}'
             )
         found.append(int(same.argmax()))
     return np.array(found)
+
+
+def unit_annotations(unit: MpiiUnit, num_keypoints: int) -> list[dict]:
+    """The people of a unit as COCO-like annotations.
+
+    Beside COCO's keys (``keypoints`` with a visibility of 2 for annotated
+    joints, ``bbox`` as xywh, ``area`` of 0.53 times the box) each has
+    ``head_size`` and ``head_bbox_xyxy`` (None where unknown),
+    ``image_name``, ``person_id`` (the place in the release's ``annorect``,
+    from 1), ``protocol``, ``group_id``, ``group_center``, ``group_scale``
+    and ``group_bbox_xyxy``. Boxes are those of mmpose's ``MpiiDataset``
+    without its shift by one pixel: a square of 200 x scale, 15 x scale below
+    ``objpos``.
+
+    Args:
+        unit (MpiiUnit): The unit.
+        num_keypoints (int): 16, or 14 without pelvis and thorax.
+
+    Returns:
+        list[dict]: One a person; those without box and joints are left out.
+    """
+    image = unit.image
+    joints = np.arange(16) if num_keypoints == 16 else MPII14_IDS
+    boxes = person_boxes(image)
+    annotations = []
+    for person in unit.members.tolist():
+        box = boxes[person].copy()
+        if not np.isfinite(box).all():
+            continue
+        if np.isfinite(image.centers[person]).all():
+            box[1::2] += _BOX_SHIFT * (box[3] - box[1])
+        shown = image.annotated[person, joints]
+        points = np.c_[image.keypoints[person, joints], 2.0 * shown]
+        head = image.head_bboxes_xyxy[person]
+        size = image.head_sizes[person]
+        width, height = (box[2:] - box[:2]).tolist()
+        annotations.append(
+            dict(
+                id=unit.first_id + person,
+                image_id=unit.img_id,
+                image_name=image.name,
+                person_id=int(image.person_ids[person]),
+                category_id=1,
+                iscrowd=0,
+                keypoints=points.ravel().tolist(),
+                num_keypoints=int(shown.sum()),
+                bbox=[*box[:2].tolist(), width, height],
+                area=max(0.53 * (width * height), 1.0),
+                head_size=None if np.isnan(size) else float(size),
+                head_bbox_xyxy=None if np.isnan(head).any() else head.tolist(),
+                protocol=unit.protocol,
+                group_id=unit.unit_id,
+                group_center=unit.center.tolist(),
+                group_scale=unit.scale,
+                group_bbox_xyxy=unit.bbox_xyxy.tolist(),
+            )
+        )
+    return annotations

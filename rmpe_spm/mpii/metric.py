@@ -9,8 +9,7 @@ from mmengine.logging import print_log
 from mmpose.registry import METRICS, TASK_UTILS
 
 from .annotations import evaluated_joints
-from .ap import MpiiMatches, average_precision, matches_by_image, tabulate
-from .matching import PredictedPoses, match_poses
+from .ap import UNANNOTATED, MpiiMatches, PredictedPoses, match_joints
 from .samples import (
     EvaluationUnit,
     SamplePoses,
@@ -18,7 +17,7 @@ from .samples import (
     gather_units,
     read_sample,
 )
-from .toolkit_file import UnitPredictions, write_predictions
+from .toolkit_file import write_predictions
 
 SCORE_MODES = ('keypoint', 'bbox', 'bbox_keypoint')
 
@@ -28,14 +27,13 @@ class MpiiMultiPersonAP(BaseMetric):
     """PCKh@0.5 mean average precision of MPII's multi-person benchmark.
 
     The definition, with what is uncertain about it, is that of
-    :func:`~rmpe_spm.mpii.ap.multi_person_ap`; the
-    results are in percent: ``Head``, ``Shoulder``, ``Elbow``, ``Wrist``,
-    ``Hip``, ``Knee``, ``Ankle`` and ``Total``.
+    :func:`~rmpe_spm.mpii.ap.multi_person_ap`; the results are in percent:
+    ``Head``, ``Shoulder``, ``Elbow``, ``Wrist``, ``Hip``, ``Knee``,
+    ``Ankle`` and ``Total``.
 
-    It evaluates the units of a
-    :class:`~rmpe_spm.MpiiMultiPersonDataset`, groups or
-    images as that says, and needs no file. In the group protocol poses
-    count for the group they belong to
+    It evaluates the units of a :class:`~rmpe_spm.MpiiMultiPersonDataset`,
+    groups or images as that says, and needs no file. In the group protocol
+    poses count for the group they belong to
     (:func:`~rmpe_spm.mpii.samples.gather_units`).
 
     Every joint of a person has a score, made from its own score c and the
@@ -55,9 +53,8 @@ class MpiiMultiPersonAP(BaseMetric):
     Args:
         nms (dict, optional): Config of the NMS that each unit's poses pass,
             for example ``dict(type='ParametricPoseNMS', preset='mpii')``;
-            see :class:`~rmpe_spm.PoseNMSCocoMetric`.
-            Sigmas, where it needs some, are the data set's. Defaults to
-            None, no NMS.
+            see :class:`~rmpe_spm.PoseNMSCocoMetric`. Sigmas, where it needs
+            some, are the data set's. Defaults to None, no NMS.
         score_mode (str): What ranks the joints. Defaults to 'keypoint'.
         thr (float): Largest distance over head size of a match. Defaults
             to 0.5.
@@ -86,6 +83,7 @@ class MpiiMultiPersonAP(BaseMetric):
         score_mode: str = 'keypoint',
         thr: float = 0.5,
         unannotated: str = 'ignore',
+        *,
         format_only: bool = False,
         outfile_prefix: str | None = None,
         collect_device: str = 'cpu',
@@ -96,10 +94,9 @@ class MpiiMultiPersonAP(BaseMetric):
             raise ValueError(
                 f'score_mode {score_mode!r} is not one of {SCORE_MODES}'
             )
-        if unannotated not in ('ignore', 'false_positive'):
+        if unannotated not in UNANNOTATED:
             raise ValueError(
-                f"unannotated {unannotated!r} is not 'ignore' or "
-                "'false_positive'"
+                f'unannotated {unannotated!r} is not one of {UNANNOTATED}'
             )
         if not thr > 0:
             raise ValueError(f'thr must be positive, but is {thr}')
@@ -129,10 +126,8 @@ class MpiiMultiPersonAP(BaseMetric):
         Raises:
             ValueError: If something is missing or not valid.
         """
-        for data_sample in data_samples:
-            self.results.append(
-                read_sample(data_sample, self.dataset_meta['num_keypoints'])
-            )
+        number = self.dataset_meta['num_keypoints']
+        self.results += [read_sample(each, number) for each in data_samples]
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Evaluate, and write the predictions.
@@ -151,7 +146,7 @@ class MpiiMultiPersonAP(BaseMetric):
                 'that their sample is of: left out',
                 'current',
             )
-        predicted = self.predictions(units, results)
+        predicted = self._predictions(units, results)
         if not any(len(poses.scores) for poses in predicted):
             print_log(
                 'the model found no pose in any image: all scores will be 0',
@@ -159,46 +154,42 @@ class MpiiMultiPersonAP(BaseMetric):
                 level=logging.WARNING,
             )
         if self.outfile_prefix is not None:
-            names = [unit.image_name for unit in units]
             write_predictions(
                 f'{self.outfile_prefix}.mat',
-                [
-                    UnitPredictions(name, poses)
-                    for name, poses in zip(names, predicted, strict=True)
-                ],
-                names,
+                predicted,
+                [unit.image_name for unit in units],
             )
         if self.format_only:
             return {}
-        annotated = [annotated_poses(unit.people.values()) for unit in units]
-        matched = match_poses(annotated, predicted, self.thr, self.unannotated)
-        self.matches = matches_by_image(
-            matched, annotated, predicted, [unit.img_id for unit in units]
+        self.matches = match_joints(
+            [annotated_poses(unit.people.values()) for unit in units],
+            predicted,
+            self.thr,
+            self.unannotated,
+            [unit.img_id for unit in units],
         )
-        return tabulate(average_precision(matched))
+        return self.matches.table()
 
-    def predictions(
+    def _predictions(
         self, units: Sequence[EvaluationUnit], samples: Sequence[SamplePoses]
     ) -> list[PredictedPoses]:
-        """The poses of every unit, after the NMS, with their final scores.
-
-        Args:
-            units (sequence): The units.
-            samples (sequence): What the indices of their poses refer to.
-
-        Returns:
-            list[PredictedPoses]: One a unit.
-        """
-        names = ('keypoints', 'keypoint_scores', 'bboxes_xyxy', 'bbox_scores')
-        num_keypoints = self.dataset_meta['num_keypoints']
-        shapes = ((num_keypoints, 2), (num_keypoints,), (4,), ())
-        fields: dict[str, list[np.ndarray]] = {name: [] for name in names}
-        for unit in units:
-            for name, shape in zip(names, shapes, strict=True):
-                rows = [getattr(samples[i], name)[j] for i, j in unit.poses]
-                fields[name].append(
-                    np.array(rows, np.float64).reshape(len(rows), *shape)
-                )
+        """The poses of every unit, after the NMS, with their final scores."""
+        number = self.dataset_meta['num_keypoints']
+        shapes = dict(
+            keypoints=(number, 2),
+            keypoint_scores=(number,),
+            bboxes_xyxy=(4,),
+            bbox_scores=(),
+        )
+        fields: dict[str, list[np.ndarray]] = {
+            name: [
+                np.array(
+                    [getattr(samples[i], name)[j] for i, j in unit.poses]
+                ).reshape(-1, *shape)
+                for unit in units
+            ]
+            for name, shape in shapes.items()
+        }
         decays = [np.ones(len(unit.poses)) for unit in units]
         if self.nms is not None:
             decays = self._suppress(fields)
@@ -239,16 +230,15 @@ class MpiiMultiPersonAP(BaseMetric):
             fields['bboxes_xyxy'],
             scores=before,
         )
+        fields['keypoints'] = [result.keypoints for result in results]
+        fields['keypoint_scores'] = [each.keypoint_scores for each in results]
         decays = []
         for unit, result in enumerate(results):
             kept = before[unit][result.keep]
+            ones = np.ones(len(kept))
             decays.append(
-                np.divide(
-                    result.scores, kept, where=kept > 0, out=np.ones(len(kept))
-                )
+                np.divide(result.scores, kept, where=kept > 0, out=ones)
             )
-            fields['keypoints'][unit] = result.keypoints
-            fields['keypoint_scores'][unit] = result.keypoint_scores
             boxes = fields['bbox_scores'][unit]
             fields['bbox_scores'][unit] = boxes[result.keep]
         return decays

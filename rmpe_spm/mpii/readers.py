@@ -1,6 +1,5 @@
 """Readers of MPII's annotations in the forms that they come in."""
 
-import json
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Union
 import numpy as np
 from scipy.io import loadmat
 
+from ..files import read_json
 from .annotations import MpiiImage, check_finite, head_size
 
 # pose-hg-train moves centres down and enlarges scales in its files
@@ -16,7 +16,166 @@ _HDF5_SHIFT = 15.0
 _HDF5_ENLARGEMENT = 1.25
 
 
-def read_json(
+def read_mpii(
+    path: Union[str, PathLike],
+    headbox_file: Union[str, PathLike, None] = None,
+) -> list[MpiiImage]:
+    """Read MPII annotations, by the file's ending.
+
+    - ``.mat``: the release, ``mpii_human_pose_v1_u12_1.mat``
+    - ``.json``: one record a person, as mmpose's ``MpiiDataset`` reads it
+    - ``.h5``, ``.hdf5``: one row a person, as pose-hg-train has it
+    - ``.txt``: the validation list of RMPE's authors; without head boxes
+
+    Args:
+        path (str | PathLike): The file.
+        headbox_file (str | PathLike, optional): Head boxes for a ``.json``
+            file: mmpose's ``mpii_gt_val.mat``. Defaults to None.
+
+    Returns:
+        list[MpiiImage]: The images in the file's order.
+
+    Raises:
+        FileNotFoundError: If a file doesn't exist.
+        ValueError: If a file isn't of its form; the first bad entry is
+            named.
+    """
+    ending = Path(path).suffix.lower()
+    readers = {
+        '.mat': _read_release,
+        '.json': _read_records,
+        '.h5': _read_hdf5,
+        '.hdf5': _read_hdf5,
+        '.txt': _read_rmpe_list,
+    }
+    if ending not in readers:
+        raise ValueError(
+            f'{path}: MPII annotations end in {", ".join(readers)}'
+        )
+    if headbox_file is not None and ending != '.json':
+        raise ValueError(
+            f'headbox_file={str(headbox_file)!r} is for .json annotations: '
+            f'leave it out for {path}, which has its own'
+        )
+    for file in (path, headbox_file):
+        if file is not None and not Path(file).is_file():
+            raise FileNotFoundError(f'there is no file {file}')
+    if headbox_file is not None:
+        return _read_records(path, headbox_file)
+    return readers[ending](path)
+
+
+def _read_release(path: Union[str, PathLike]) -> list[MpiiImage]:
+    """Read ``mpii_human_pose_v1_u12_1.mat``.
+
+    Its structure ``RELEASE`` has for the i-th image
+
+    - ``annolist(i).image.name``
+    - ``annolist(i).annorect(j)``: head box ``x1, y1, x2, y2``, ``scale``,
+      ``objpos.x``, ``objpos.y`` and ``annopoints.point(k)`` with ``x``,
+      ``y``, ``id`` (0 to 15) and ``is_visible``; any of them may be missing
+      or empty
+    - ``img_train(i)``: 1 for training
+
+    Every point counts as annotated, whatever its ``is_visible``, which the
+    release gives as a number, a string or nothing.
+    """
+    release = read_matlab(path).get('RELEASE')
+    for name in ('annolist', 'img_train'):
+        if not hasattr(release, name):
+            raise ValueError(
+                f'{path} has no RELEASE.{name}: it is not the release of '
+                'MPII Human Pose, mpii_human_pose_v1_u12_1.mat'
+            )
+    annolist = np.atleast_1d(release.annolist)
+    train = np.atleast_1d(release.img_train)
+    if len(annolist) != len(train):
+        raise ValueError(
+            f'{path}: RELEASE has {len(annolist)} images in annolist, '
+            f'{len(train)} in img_train'
+        )
+    return [
+        _read_image(path, index, annotation, bool(flag))
+        for index, (annotation, flag) in enumerate(
+            zip(annolist, train, strict=True)
+        )
+    ]
+
+
+def _read_image(
+    path: Union[str, PathLike], index: int, annotation: Any, is_train: bool
+) -> MpiiImage:
+    """One entry of ``annolist``."""
+    name = getattr(getattr(annotation, 'image', None), 'name', None)
+    if not isinstance(name, str):
+        raise ValueError(f'{path}: image {index + 1} of annolist has no name')
+    rects = structs(getattr(annotation, 'annorect', None))
+    image = MpiiImage.unknown(name, len(rects), is_train)
+    for person, rect in enumerate(rects):
+        where = f'{path}: image {name}, person {person + 1}'
+        image.head_bboxes_xyxy[person] = [
+            _number(rect, side, where) for side in ('x1', 'y1', 'x2', 'y2')
+        ]
+        image.scales[person] = _number(rect, 'scale', where)
+        place = getattr(rect, 'objpos', None)
+        image.centers[person] = [_number(place, xy, where) for xy in 'xy']
+        points = getattr(getattr(rect, 'annopoints', None), 'point', None)
+        for point in structs(points):
+            joint = _number(point, 'id', where)
+            if joint not in range(16):
+                raise ValueError(
+                    f'{where} has a point with the id {joint}, but the ids '
+                    'of MPII are 0 to 15'
+                )
+            joint = int(joint)
+            if image.annotated[person, joint]:
+                raise ValueError(f'{where} has two points with the id {joint}')
+            image.annotated[person, joint] = True
+            image.keypoints[person, joint] = [
+                _number(point, xy, where) for xy in 'xy'
+            ]
+    image.head_sizes[:] = head_size(image.head_bboxes_xyxy)
+    return check_finite(image, path)
+
+
+def read_matlab(path: Union[str, PathLike]) -> dict[str, Any]:
+    """Read a MATLAB file's variables, dimensions of 1 squeezed away.
+
+    Args:
+        path (str | PathLike): The file.
+
+    Returns:
+        dict: Arrays, and objects with the fields of structures.
+
+    Raises:
+        ValueError: If it is no such file.
+    """
+    try:
+        return loadmat(str(path), struct_as_record=False, squeeze_me=True)
+    except Exception as error:  # scipy raises errors of many kinds
+        raise ValueError(
+            f'{path} is not a MATLAB file that can be read: {error!r}'
+        ) from error
+
+
+def structs(value: Any) -> list:
+    """The members of a squeezed structure array, without empty ones."""
+    members = np.atleast_1d(value)
+    return [member for member in members if hasattr(member, '_fieldnames')]
+
+
+def _number(struct: Any, name: str, where: str) -> float:
+    """A number of a structure, NaN if it is missing or empty."""
+    value = getattr(struct, name, None)
+    if value is None or np.size(value) == 0:
+        return np.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f'{where} has {name} = {value!r}') from None
+
+
+def _read_records(
     path: Union[str, PathLike],
     headbox_file: Union[str, PathLike, None] = None,
 ) -> list[MpiiImage]:
@@ -25,53 +184,80 @@ def read_json(
     Each has ``image``, ``joints`` (16, 2), ``joints_vis`` (16,), ``center``
     and ``scale`` (the release's ``objpos`` and ``scale``), and may have
     ``head_box`` (x1, y1, x2, y2). A joint is annotated where its
-    ``joints_vis`` is above 0.
-
-    Args:
-        path (str | PathLike): The JSON file.
-        headbox_file (str | PathLike, optional): ``mpii_gt_val.mat``, whose
-            ``headboxes_src`` (2, 2, P) has the corners of the head box of
-            every record. Defaults to None.
-
-    Returns:
-        list[MpiiImage]: The images by their first record.
-
-    Raises:
-        ValueError: If a file isn't of this form.
+    ``joints_vis`` is above 0. ``mpii_gt_val.mat`` has in ``headboxes_src``
+    (2, 2, P) the corners of the head box of every record.
     """
-    try:
-        with open(path, encoding='utf-8') as file:
-            records = json.load(file)
-    except ValueError as error:
-        raise ValueError(f'{path} is not a JSON file: {error}') from error
+    records = read_json(path)
     if not isinstance(records, list) or not records:
         raise ValueError(
             f'{path} is not a list of records, one a person, or is empty'
         )
     for index, record in enumerate(records):
-        _check_record(path, index, record)
-    people = len(records)
-    points = np.array([record['joints'] for record in records], np.float64)
-    shown = np.array([record['joints_vis'] for record in records], np.float64)
-    boxes = np.full((people, 4), np.nan)
+        _check_record(f'{path}: record {index}', record)
+
+    def column(name: str) -> np.ndarray:
+        return np.array([record[name] for record in records], np.float64)
+
+    boxes = np.full((len(records), 4), np.nan)
     for index, record in enumerate(records):
         if record.get('head_box') is not None:
             boxes[index] = record['head_box']
     if headbox_file is not None:
-        boxes = _read_headboxes(headbox_file, people)
+        boxes = _read_headboxes(headbox_file, len(records))
     return _by_image(
         path,
         [record['image'] for record in records],
-        keypoints=points,
-        annotated=shown > 0,
+        keypoints=column('joints'),
+        annotated=column('joints_vis') > 0,
+        centers=column('center'),
+        scales=column('scale'),
         head_bboxes_xyxy=boxes,
         head_sizes=head_size(boxes),
-        centers=np.array([r['center'] for r in records], np.float64),
-        scales=np.array([r['scale'] for r in records], np.float64),
     )
 
 
-def read_hdf5(path: Union[str, PathLike]) -> list[MpiiImage]:
+def _check_record(where: str, record: Any) -> None:
+    """Refuse a record without the usual keys and shapes."""
+    if not isinstance(record, dict):
+        raise ValueError(f'{where} is {record!r}, not a record of a person')
+    if not isinstance(record.get('image', ''), str):
+        raise ValueError(f'{where} has image = {record["image"]!r}')
+    where += f' (image {record["image"]})' if 'image' in record else ''
+    shapes = dict(joints=(16, 2), joints_vis=(16,), center=(2,), scale=())
+    if record.get('head_box') is not None:
+        shapes['head_box'] = (4,)
+    for name in ('image', *shapes):
+        if name not in record:
+            raise ValueError(f'{where} has no "{name}"')
+    for name, shape in shapes.items():
+        try:
+            found = np.shape(np.array(record[name], np.float64))
+        except (TypeError, ValueError):
+            raise ValueError(
+                f'{where} has {name} = {record[name]!r}'
+            ) from None
+        if found != shape:
+            raise ValueError(
+                f'{where}: "{name}" has the shape {found}, but must have '
+                f'{shape}'
+            )
+
+
+def _read_headboxes(path: Union[str, PathLike], people: int) -> np.ndarray:
+    """Boxes (P, 4) xyxy of ``headboxes_src`` (2, 2, P)."""
+    boxes = read_matlab(path).get('headboxes_src')
+    if people == 1 and np.shape(boxes) == (2, 2):
+        boxes = boxes[..., None]
+    if np.shape(boxes) != (2, 2, people):
+        raise ValueError(
+            f'{path}: "headboxes_src" must have the shape (2, 2, {people}), '
+            'for as many people as the annotations have, but has '
+            f'{np.shape(boxes) or "nothing"}'
+        )
+    return boxes.transpose(2, 0, 1).reshape(people, 4).astype(np.float64)
+
+
+def _read_hdf5(path: Union[str, PathLike]) -> list[MpiiImage]:
     """Read ``train.h5`` or ``valid.h5`` as pose-hg-train has them.
 
     Rows of ``imgname``, ``part`` (16, 2), ``center``, ``scale``,
@@ -80,15 +266,6 @@ def read_hdf5(path: Union[str, PathLike]) -> list[MpiiImage]:
     ``visible`` is 0 for occluded joints too. Centres lie 15 x scale lower
     and scales are 1.25 times larger than in the release: both are undone
     here.
-
-    Args:
-        path (str | PathLike): The HDF5 file.
-
-    Returns:
-        list[MpiiImage]: The images by their first row.
-
-    Raises:
-        ValueError: If the file is not of this form.
     """
     import h5py  # only who has such a file needs it
 
@@ -127,30 +304,20 @@ def read_hdf5(path: Union[str, PathLike]) -> list[MpiiImage]:
         names,
         keypoints=rows['part'].astype(np.float64),
         annotated=(rows['part'] != 0).any(-1),
-        head_bboxes_xyxy=np.full((people, 4), np.nan),
-        head_sizes=rows['normalize'].astype(np.float64),
         centers=centers,
         scales=scales,
+        head_sizes=rows['normalize'].astype(np.float64),
         person_ids=rows['person'].astype(np.int64) + 1,
     )
 
 
-def read_rmpe_list(path: Union[str, PathLike]) -> list[MpiiImage]:
+def _read_rmpe_list(path: Union[str, PathLike]) -> list[MpiiImage]:
     """Read the validation list that RMPE's authors released.
 
     A line a person, with tabs between: image, box, centre with scale (the
     release's ``objpos`` and ``scale``), the x and the y of the 16 joints; a
     joint with x or y of 0 is missing. The box is that of the joints,
     enlarged, and is not read. Head boxes are not listed.
-
-    Args:
-        path (str | PathLike): The text file.
-
-    Returns:
-        list[MpiiImage]: The images by their first line.
-
-    Raises:
-        ValueError: If a line is not of this form.
     """
     names, rows = [], []
     with open(path, encoding='utf-8') as file:
@@ -159,19 +326,16 @@ def read_rmpe_list(path: Union[str, PathLike]) -> list[MpiiImage]:
                 continue
             name, *numbers = line.rstrip('\n').split('\t')
             try:
-                groups = [
-                    [float(value) for value in group.split()]
-                    for group in numbers
-                ]
+                row = [list(map(float, part.split())) for part in numbers]
             except ValueError as error:
                 raise ValueError(f'{path}, line {number}: {error}') from None
-            if [len(group) for group in groups] != [4, 3, 16, 16]:
+            if list(map(len, row)) != [4, 3, 16, 16]:
                 raise ValueError(
                     f'{path}, line {number}: an image and 4, 3, 16 and 16 '
                     'numbers are expected, with tabs between'
                 )
             names.append(name)
-            rows.append(groups)
+            rows.append(row)
     if not rows:
         raise ValueError(f'{path} lists nobody')
     places = np.array([row[1] for row in rows])
@@ -181,66 +345,13 @@ def read_rmpe_list(path: Union[str, PathLike]) -> list[MpiiImage]:
         names,
         keypoints=keypoints,
         annotated=(keypoints != 0).all(-1),
-        head_bboxes_xyxy=np.full((len(rows), 4), np.nan),
-        head_sizes=np.full(len(rows), np.nan),
         centers=places[:, :2],
         scales=places[:, 2],
     )
 
 
-def _check_record(path: Union[str, PathLike], index: int, record: Any) -> None:
-    """Refuse a record without the usual keys and shapes."""
-    where = f'{path}: record {index}'
-    if not isinstance(record, dict):
-        raise ValueError(f'{where} is {record!r}, not a record of a person')
-    shapes = dict(
-        image=None, joints=(16, 2), joints_vis=(16,), center=(2,), scale=()
-    )
-    if record.get('head_box') is not None:
-        shapes['head_box'] = (4,)
-    for name, shape in shapes.items():
-        if name not in record:
-            raise ValueError(f'{where} has no "{name}"')
-        if shape is None:
-            if not isinstance(record[name], str):
-                raise ValueError(f'{where} has {name} = {record[name]!r}')
-            where += f' (image {record[name]})'
-            continue
-        try:
-            found = np.shape(np.array(record[name], np.float64))
-        except (TypeError, ValueError):
-            raise ValueError(
-                f'{where} has {name} = {record[name]!r}'
-            ) from None
-        if found != shape:
-            raise ValueError(
-                f'{where}: "{name}" has the shape {found}, but must have '
-                f'{shape}'
-            )
-
-
-def _read_headboxes(path: Union[str, PathLike], people: int) -> np.ndarray:
-    """Boxes (P, 4) xyxy of ``headboxes_src`` (2, 2, P)."""
-    try:
-        boxes = loadmat(str(path)).get('headboxes_src')
-    except Exception as error:  # scipy raises errors of many kinds
-        raise ValueError(
-            f'{path} is not a MATLAB file that can be read: {error!r}'
-        ) from error
-    if boxes is None or np.shape(boxes) != (2, 2, people):
-        found = 'nothing' if boxes is None else f'shape {np.shape(boxes)}'
-        raise ValueError(
-            f'{path}: "headboxes_src" must have the shape (2, 2, {people}), '
-            f'for as many people as the annotations have, but has {found}'
-        )
-    return boxes.transpose(2, 0, 1).reshape(people, 4).astype(np.float64)
-
-
 def _by_image(
-    path: Union[str, PathLike],
-    names: Sequence[str],
-    person_ids: np.ndarray | None = None,
-    **rows: np.ndarray,
+    path: Union[str, PathLike], names: Sequence[str], **rows: np.ndarray
 ) -> list[MpiiImage]:
     """Gather the rows of each image, wherever they are in the file."""
     people: dict[str, list[int]] = {}
@@ -248,194 +359,15 @@ def _by_image(
         people.setdefault(name, []).append(index)
     images = []
     for name, indices in people.items():
-        ids = np.arange(1, len(indices) + 1)
-        if person_ids is not None:
-            ids = person_ids[indices]
-            values, counts = np.unique(ids, return_counts=True)
-            if counts.max() > 1:
-                raise ValueError(
-                    f'{path}: image {name} has the person '
-                    f'{values[counts.argmax()]} twice'
-                )
-        values = {field: array[indices] for field, array in rows.items()}
-        values['keypoints'] = np.where(
-            values['annotated'][..., None], values['keypoints'], 0.0
-        )
-        image = MpiiImage(
-            name=name,
-            is_train=True,
-            person_ids=ids,
-            single=np.zeros(len(indices), dtype=bool),
-            **values,
-        )
+        image = MpiiImage.unknown(name, len(indices))
+        for field, values in rows.items():
+            setattr(image, field, values[indices])
+        image.keypoints[~image.annotated] = 0
+        ids, counts = np.unique(image.person_ids, return_counts=True)
+        if counts.max() > 1:
+            raise ValueError(
+                f'{path}: image {name} has the person '
+                f'{ids[counts.argmax()]} twice'
+            )
         images.append(check_finite(image, path))
     return images
-
-
-def read_release(path: Union[str, PathLike]) -> list[MpiiImage]:
-    """Read ``mpii_human_pose_v1_u12_1.mat``.
-
-    Its structure ``RELEASE`` has for the i-th image
-
-    - ``annolist(i).image.name``
-    - ``annolist(i).annorect(j)``: head box ``x1, y1, x2, y2``, ``scale``,
-      ``objpos.x``, ``objpos.y`` and ``annopoints.point(k)`` with ``x``,
-      ``y``, ``id`` (0 to 15) and ``is_visible``; any of them may be missing
-      or empty
-    - ``img_train(i)``: 1 for training
-    - ``single_person{i}``: which j are sufficiently apart from the others,
-      counted from 1
-
-    Every point counts as annotated, whatever its ``is_visible``, which the
-    release gives as a number, a string or nothing.
-
-    Args:
-        path (str | PathLike): The file.
-
-    Returns:
-        list[MpiiImage]: All images, in order.
-
-    Raises:
-        ValueError: If the file is not of this form.
-    """
-    try:
-        content = loadmat(str(path), struct_as_record=False, squeeze_me=True)
-    except Exception as error:  # scipy raises errors of many kinds
-        raise ValueError(
-            f'{path} is not a MATLAB file that can be read: {error!r}'
-        ) from error
-    release = content.get('RELEASE')
-    for name in ('annolist', 'img_train', 'single_person'):
-        if not hasattr(release, name):
-            raise ValueError(
-                f'{path} has no RELEASE.{name}: it is not the release of '
-                'MPII Human Pose, mpii_human_pose_v1_u12_1.mat'
-            )
-    annolist = np.atleast_1d(release.annolist)
-    train = np.atleast_1d(release.img_train)
-    # squeezing leaves nothing of a cell array of one
-    single = [release.single_person]
-    if len(annolist) > 1:
-        single = release.single_person
-    if not len(annolist) == len(train) == len(single):
-        raise ValueError(
-            f'{path}: RELEASE has {len(annolist)} images in annolist, '
-            f'{len(train)} in img_train and {len(single)} in single_person'
-        )
-    return [
-        _read_image(path, *entry)
-        for entry in enumerate(zip(annolist, train, single, strict=True))
-    ]
-
-
-def _read_image(
-    path: Union[str, PathLike], index: int, entry: tuple[Any, Any, Any]
-) -> MpiiImage:
-    """One entry of ``annolist`` with its flags."""
-    annotation, train, single = entry
-    name = getattr(getattr(annotation, 'image', None), 'name', None)
-    if not isinstance(name, str):
-        raise ValueError(f'{path}: image {index + 1} of annolist has no name')
-    rects = _structs(getattr(annotation, 'annorect', None))
-    image = MpiiImage.unknown(name, len(rects), bool(train))
-    singles = np.atleast_1d(single).astype(np.intp)
-    if np.any((singles < 1) | (singles > len(rects))):
-        raise ValueError(
-            f'{path}: image {name} lists {singles.tolist()} in '
-            f'single_person, but has {len(rects)} people'
-        )
-    image.single[singles - 1] = True
-    for person, rect in enumerate(rects):
-        where = f'{path}: image {name}, person {person + 1}'
-        image.head_bboxes_xyxy[person] = [
-            _number(rect, side, where) for side in ('x1', 'y1', 'x2', 'y2')
-        ]
-        image.scales[person] = _number(rect, 'scale', where)
-        place = getattr(rect, 'objpos', None)
-        image.centers[person] = [_number(place, xy, where) for xy in 'xy']
-        points = getattr(getattr(rect, 'annopoints', None), 'point', None)
-        for point in _structs(points):
-            joint = _number(point, 'id', where)
-            if joint not in range(16):
-                raise ValueError(
-                    f'{where} has a point with the id {joint}, but the ids '
-                    'of MPII are 0 to 15'
-                )
-            joint = int(joint)
-            if image.annotated[person, joint]:
-                raise ValueError(f'{where} has two points with the id {joint}')
-            image.annotated[person, joint] = True
-            image.keypoints[person, joint] = [
-                _number(point, xy, where) for xy in 'xy'
-            ]
-    image.head_sizes[:] = head_size(image.head_bboxes_xyxy)
-    return check_finite(image, path)
-
-
-def _structs(value: Any) -> list:
-    """The members of a squeezed structure array, without empty ones."""
-    return [
-        member
-        for member in np.atleast_1d(value)
-        if hasattr(member, '_fieldnames')
-    ]
-
-
-def _number(struct: Any, name: str, where: str) -> float:
-    """A number of a structure, NaN if it is missing or empty."""
-    value = getattr(struct, name, None)
-    if value is None or np.size(value) == 0:
-        return np.nan
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f'{where} has {name} = {value!r}') from None
-
-
-def read_mpii(
-    path: Union[str, PathLike],
-    headbox_file: Union[str, PathLike, None] = None,
-) -> list[MpiiImage]:
-    """Read MPII annotations, by the file's ending.
-
-    - ``.mat``: the release, ``mpii_human_pose_v1_u12_1.mat``
-    - ``.json``: one record a person, as mmpose's ``MpiiDataset`` reads it
-    - ``.h5``, ``.hdf5``: one row a person, as pose-hg-train has it
-    - ``.txt``: the validation list of RMPE's authors; without head boxes
-
-    Args:
-        path (str | PathLike): The file.
-        headbox_file (str | PathLike, optional): Head boxes for a ``.json``
-            file: mmpose's ``mpii_gt_val.mat``. Defaults to None.
-
-    Returns:
-        list[MpiiImage]: The images in the file's order.
-
-    Raises:
-        FileNotFoundError: If a file doesn't exist.
-        ValueError: If a file isn't of its form; the first bad entry is
-            named.
-    """
-    path = Path(path)
-    readers = {
-        '.mat': read_release,
-        '.json': read_json,
-        '.h5': read_hdf5,
-        '.hdf5': read_hdf5,
-        '.txt': read_rmpe_list,
-    }
-    if path.suffix.lower() not in readers:
-        raise ValueError(
-            f'{path}: MPII annotations end in {", ".join(readers)}'
-        )
-    if headbox_file is not None and path.suffix.lower() != '.json':
-        raise ValueError(
-            f'headbox_file={str(headbox_file)!r} is for .json annotations: '
-            f'leave it out for {path}, which has its own'
-        )
-    for file in (path, headbox_file):
-        if file is not None and not Path(file).is_file():
-            raise FileNotFoundError(f'there is no file {file}')
-    if headbox_file is not None:
-        return read_json(path, headbox_file)
-    return readers[path.suffix.lower()](path)

@@ -1,4 +1,4 @@
-"""What the evaluation of MPII needs of a model's data samples."""
+"""From a model's data samples to the units of MPII's evaluation."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import numpy as np
 
 from ..poses import bboxes_around
 from .annotations import evaluated_joints
-from .matching import AnnotatedPoses
+from .ap import AnnotatedPoses
 
 _NEEDED = (
     'id',
@@ -62,97 +62,76 @@ def read_sample(data_sample: dict, num_keypoints: int) -> SamplePoses:
         SamplePoses: As float64 arrays.
 
     Raises:
-        ValueError: If something is missing or :func:`check_sample` refuses
-            it.
+        ValueError: If something is missing, a shape is wrong or a number is
+            not finite.
     """
-    img_id = data_sample.get('img_id')
-    where = f'image {img_id}'
+    img_id, sample_id = data_sample.get('img_id'), data_sample.get('id')
+    where = f'image {img_id}, sample {sample_id}'
     poses = data_sample.get('pred_instances')
     if poses is None:
         raise ValueError(f'{where}: the model returned no pred_instances')
     for name in ('keypoints', 'keypoint_scores'):
         if name not in poses:
             raise ValueError(f'{where}: the predictions have no {name}')
-    if data_sample.get('raw_ann_info') is None:
+    people = data_sample.get('raw_ann_info')
+    if people is None:
         raise ValueError(
             f'{where} comes without raw_ann_info: use a '
             'MpiiMultiPersonDataset, and keep "raw_ann_info" among the '
             'meta_keys of PackPoseInputs'
         )
-    people = data_sample['raw_ann_info']
+    people = people if isinstance(people, list) else [people]
+    _check_people(where, people)
     keypoints = _array(poses['keypoints'])
-    if keypoints.shape[1:] != (num_keypoints, 2):
-        raise ValueError(
-            f'{where}: the predicted poses have the shape '
-            f'{keypoints.shape}, but the data set has {num_keypoints} '
-            f'joints: (N, {num_keypoints}, 2)'
-        )
+    number = len(keypoints)
+    shape = number, num_keypoints, 2
+    # joints first: boxes that are their extents inherit their NaN
+    _check_array(f'{where}: keypoints', keypoints, shape)
+    boxes, scores = np.zeros((0, 4)), np.ones(number)
     if 'bboxes' in poses:
         boxes = _array(poses['bboxes'])
-    elif len(keypoints):
+    elif number:
         boxes = bboxes_around(keypoints)
-    else:
-        boxes = np.zeros((0, 4))
-    scores = np.ones(len(keypoints))
     truth = data_sample.get('gt_instances') or {}
     if 'bbox_scores' in poses:
         scores = _array(poses['bbox_scores'])
-    elif 'bbox_scores' in truth and len(keypoints) == 1:
+    elif 'bbox_scores' in truth and number == 1:
         # the box of a top-down model; a bottom-up one never saw any
         given = _array(truth['bbox_scores'])
         scores = given if given.shape == (1,) else scores
-    sample_id = data_sample.get('id')
-    sample = SamplePoses(
-        tuple(sample_id) if isinstance(sample_id, list) else sample_id,
-        img_id,
-        keypoints,
-        _array(poses['keypoint_scores']),
-        boxes,
-        scores,
-        people if isinstance(people, list) else [people],
+    joint_scores = _array(poses['keypoint_scores'])
+    _check_array(f'{where}: keypoint_scores', joint_scores, shape[:2])
+    _check_array(f'{where}: bboxes', boxes, (number, 4))
+    _check_array(f'{where}: bbox_scores', scores, (number,))
+    if isinstance(sample_id, list):
+        sample_id = tuple(sample_id)
+    return SamplePoses(
+        sample_id, img_id, keypoints, joint_scores, boxes, scores, people
     )
-    check_sample(sample)
-    return sample
 
 
-def check_sample(sample: SamplePoses) -> None:
-    """Refuse predictions and annotations that can't be evaluated.
+def _array(values: Any) -> np.ndarray:
+    """A float64 array of a tensor or an array of any device."""
+    if hasattr(values, 'cpu'):
+        values = values.cpu()
+    return np.asarray(values, dtype=np.float64)
 
-    Args:
-        sample (SamplePoses): The sample.
 
-    Raises:
-        ValueError: If shapes are wrong, a number is not finite, or the
-            annotations lack something.
-    """
-    where = f'image {sample.img_id}, sample {sample.sample_id}'
-    shape = sample.keypoints.shape
-    for name, expected in (
-        ('keypoint_scores', shape[:2]),
-        ('bboxes_xyxy', (shape[0], 4)),
-        ('bbox_scores', shape[:1]),
-    ):
-        found = getattr(sample, name).shape
-        if found != expected:
-            raise ValueError(
-                f'{where}: {name} have the shape {found}, but must have '
-                f'{expected}'
-            )
-    # joints first: boxes that are their extents inherit their NaN
-    for name in (
-        'keypoints',
-        'keypoint_scores',
-        'bboxes_xyxy',
-        'bbox_scores',
-    ):
-        values = getattr(sample, name)
-        if not np.isfinite(values).all():
-            first = np.argwhere(~np.isfinite(values))[0].tolist()
-            raise ValueError(
-                f'{where}: {name}{first} is {values[tuple(first)]}'
-            )
+def _check_array(what: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Refuse other shapes, and numbers that are not finite."""
+    if array.shape != shape:
+        raise ValueError(
+            f'{what} have the shape {array.shape}, but must have {shape}'
+        )
+    if not np.isfinite(array).all():
+        first = np.argwhere(~np.isfinite(array))[0].tolist()
+        raise ValueError(f'{what}{first} is {array[tuple(first)]}')
+
+
+def _check_people(where: str, people: list[dict]) -> None:
+    """Refuse annotations of another data set, and people who come twice."""
     seen = set()
-    for person in sample.people:
+    for person in people:
         missing = [name for name in _NEEDED if name not in person]
         if missing:
             raise ValueError(
@@ -164,13 +143,6 @@ def check_sample(sample: SamplePoses) -> None:
                 f'{where}: the person {person["id"]} is annotated twice'
             )
         seen.add(person['id'])
-
-
-def _array(values: Any) -> np.ndarray:
-    """A float64 array of a tensor or an array of any device."""
-    if hasattr(values, 'cpu'):
-        values = values.cpu()
-    return np.asarray(values, dtype=np.float64)
 
 
 @dataclass
@@ -237,21 +209,20 @@ def gather_units(
             )
         seen.add(key)
         for person in sample.people:
-            unit = units.setdefault(
-                person['group_id'],
-                EvaluationUnit(
-                    person['group_id'],
+            group, number = person['group_id'], person['id']
+            if home.setdefault(number, group) != group:
+                raise ValueError(
+                    f'image {person["image_id"]}: the person {number} is in '
+                    'two units'
+                )
+            if group not in units:
+                units[group] = EvaluationUnit(
+                    group,
                     person['image_id'],
                     person['image_name'],
                     person['group_bbox_xyxy'],
-                ),
-            )
-            if home.setdefault(person['id'], unit.group_id) != unit.group_id:
-                raise ValueError(
-                    f'image {person["image_id"]}: the person '
-                    f'{person["id"]} is in two units'
                 )
-            unit.people[person['id']] = person
+            units[group].people[number] = person
     by_image: dict[int, list[EvaluationUnit]] = {}
     for unit in units.values():
         by_image.setdefault(unit.img_id, []).append(unit)
@@ -264,10 +235,9 @@ def gather_units(
                 'no annotations'
             )
         own = {person['group_id'] for person in sample.people}
-        whole_image = next(iter(rivals[0].people.values()))['protocol']
-        if whole_image == 'image':
-            places = np.zeros(len(sample.keypoints), np.intp)
-        else:
+        (first, *_) = rivals[0].people.values()
+        places = np.zeros(len(sample.keypoints), np.intp)
+        if first['protocol'] == 'group':
             places = nearest_group(
                 sample.keypoints, np.array([u.bbox_xyxy for u in rivals])
             )

@@ -42,23 +42,18 @@ def person(keypoints, head=(0, 0, 30, 40), center=None, scale=1.0):
     )
 
 
-def write_release(path, images, train=None, single=None):
+def write_release(path, images, train=None):
     """Write ``{name: [person, ...]}`` as ``RELEASE``."""
     entries = []
     for name, people in images.items():
         image = struct([dict(name=name)], ['name'])
         rects = struct(people, RECT) if people else np.zeros((0, 0))
         entries.append(dict(image=image, annorect=rects, vididx=1.0))
-    cells = np.empty((len(images), 1), dtype=object)
-    for index in range(len(images)):
-        listed = (single or {}).get(index, [])
-        cells[index, 0] = np.array(listed, np.uint8).reshape(-1, 1)
     flags = np.ones(len(images)) if train is None else train
     release = dict(
         annolist=struct(entries, ['image', 'annorect', 'vididx']),
         img_train=np.array(flags, np.uint8)[None],
         version='12',
-        single_person=cells,
     )
     savemat(path, dict(RELEASE=release))
     return path

@@ -7,7 +7,7 @@ import pytest
 from rmpe_spm.errors import ConfigError
 from rmpe_spm.leaderboard.entries import apply_box_source
 from rmpe_spm.leaderboard.spec import BoxSource
-from rmpe_spm.mpii.units import GroupAffine
+from rmpe_spm.mpii.dataset import GroupAffine
 
 
 @pytest.fixture

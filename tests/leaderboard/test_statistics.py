@@ -6,9 +6,7 @@ from rmpe_spm.coco.ground_truth import ImageGroundTruth, PoseSet
 from rmpe_spm.coco.keypoint_ap import match_poses
 from rmpe_spm.leaderboard.report import SEED, ResampledRow, add_statistics
 from rmpe_spm.leaderboard.tables import make_table
-from rmpe_spm.mpii import matching as mpii_matching
-from rmpe_spm.mpii.ap import matches_by_image
-from rmpe_spm.mpii.matching import AnnotatedPoses, PredictedPoses
+from rmpe_spm.mpii.ap import AnnotatedPoses, PredictedPoses, match_joints
 
 SIGMAS = np.full(5, 0.1)
 
@@ -86,8 +84,7 @@ def mpii_matches(noise, num_images=9):
         )
         off = rng.normal(0, noise, points.shape)
         predicted.append(PredictedPoses(points + off, rng.random((2, 14))))
-    matched = mpii_matching.match_poses(annotated, predicted)
-    return matches_by_image(matched, annotated, predicted, range(num_images))
+    return match_joints(annotated, predicted)
 
 
 def test_mpii_has_intervals_and_tests_of_its_total(make_row, tmp_path):

@@ -16,8 +16,11 @@ from types import ModuleType
 
 import numpy as np
 
-from rmpe_spm.mpii.ap import multi_person_ap
-from rmpe_spm.mpii.matching import AnnotatedPoses, PredictedPoses
+from rmpe_spm.mpii.ap import (
+    AnnotatedPoses,
+    PredictedPoses,
+    multi_person_ap,
+)
 
 LOOPS = Path(__file__).parents[2] / 'tests/helpers/brute_force_mpii_ap.py'
 

@@ -1,4 +1,4 @@
-"""Groups of people, by hand and with a search through all of them."""
+"""Groups of people and the units of both protocols, by hand and by search."""
 
 import json
 
@@ -11,11 +11,13 @@ from rmpe_spm.mpii.annotations import MpiiImage
 from rmpe_spm.mpii.groups import (
     connected_groups,
     find_groups,
-    make_group,
+    locate_group,
+    make_units,
     person_boxes,
     read_groups,
+    unit_annotations,
 )
-from rmpe_spm.mpii.readers import read_hdf5, read_rmpe_list
+from rmpe_spm.mpii.readers import read_mpii
 
 
 def people(centers, scales=1.0, name='5.jpg'):
@@ -88,23 +90,23 @@ def test_connected_as_by_search(places):
 def test_place_and_mean_scale():
     image = people([(100, 200), (150, 260), (900, 900)], [1.0, 2.0, 1.0])
     first, second = find_groups(image)
-    assert first.members.tolist() == [0, 1]
-    assert first.center.tolist() == [125, 230] and first.scale == 1.5
-    assert first.bbox_xyxy.tolist() == [-50, 60, 350, 460]
-    assert second.members.tolist() == [2]
+    assert (first.tolist(), second.tolist()) == ([0, 1], [2])
+    center, scale, box = locate_group(image, first)
+    assert center.tolist() == [125, 230] and scale == 1.5
+    assert box.tolist() == [-50, 60, 350, 460]
     # the box stands in for what is unknown
     image.centers[1] = image.scales[1] = np.nan
     image.head_bboxes_xyxy[1] = [150, 210, 190, 310]
-    group = make_group(image, [0, 1])
-    assert group.center.tolist() == [(100 + 170) / 2, (200 + 260) / 2]
-    assert group.scale == (1 + 0.5) / 2
-    assert group.bbox_xyxy.tolist() == [0, 100, 200, 310]
+    center, scale, box = locate_group(image, first)
+    assert center.tolist() == [(100 + 170) / 2, (200 + 260) / 2]
+    assert scale == (1 + 0.5) / 2
+    assert box.tolist() == [0, 100, 200, 310]
     # who is nowhere is in no group, but keeps nobody out
     image.head_bboxes_xyxy[1] = np.nan
-    assert [g.members.tolist() for g in find_groups(image)] == [[0], [2]]
-    assert make_group(image, [0, 1]).scale == 1
+    assert [g.tolist() for g in find_groups(image)] == [[0], [2]]
+    assert locate_group(image, first)[1] == 1
     with pytest.raises(ValueError, match='image 5.jpg, person 2: nothing te'):
-        make_group(image, [1])
+        locate_group(image, np.array([1]))
 
 
 def test_groups_of_a_file(tmp_path):
@@ -116,7 +118,7 @@ def test_groups_of_a_file(tmp_path):
     path.write_text(json.dumps({'5.jpg': [[7, 1], [4]]}))
     groups = read_groups(path, images)
     assert list(groups) == ['5.jpg']
-    assert [g.members.tolist() for g in groups['5.jpg']] == [[2, 0], [1]]
+    assert [g.tolist() for g in groups['5.jpg']] == [[2, 0], [1]]
     for content, match in (
         ('[', 'not a JSON file'),
         ([1], 'must have groups as'),
@@ -153,7 +155,7 @@ def test_groups_of_the_authors_list(tmp_path):
         [('5.jpg', 30, 40, 1.0), ('5.jpg', 100, 50, 1.5)],
     )
     (group,) = read_groups(path, images)['5.jpg']
-    assert group.members.tolist() == [2, 1]
+    assert group.tolist() == [2, 1]
     write_list(path, [('5.jpg', 30, 44, 1.0)])
     with pytest.raises(ValueError, match=r'nobody .* at \[30.0, 44.0\]'):
         read_groups(path, images)
@@ -166,11 +168,11 @@ def test_real_list_and_annotations(shared_dir, tmp_path):
     """Images of which the HDF5 file has all listed people."""
     folder = shared_dir / 'data' / 'mpii'
     listed = folder / 'rmpe_val_list.txt'
-    images = read_hdf5(folder / 'valid.h5')
+    images = read_mpii(folder / 'valid.h5')
     whole = []
     by_name = {image.name: image for image in images}
     lines = listed.read_text().splitlines(keepends=True)
-    for image in read_rmpe_list(listed):
+    for image in read_mpii(listed):
         if len(image) == len(by_name.get(image.name, ())):
             whole.append(image.name)
     path = tmp_path / 'list.txt'
@@ -180,6 +182,109 @@ def test_real_list_and_annotations(shared_dir, tmp_path):
     groups = read_groups(path, images)
     assert len(groups) == len(whole) >= 4
     for name, (group,) in groups.items():
-        assert sorted(group.members) == list(range(len(by_name[name])))
+        assert sorted(group) == list(range(len(by_name[name])))
     with pytest.raises(ValueError, match='not in the annotations|nobody'):
         read_groups(listed, images)
+
+
+def image(name, centers, is_train=True, joints=True):
+    found = MpiiImage.unknown(name, len(centers), is_train)
+    found.centers[:] = np.reshape(centers, (-1, 2))
+    found.scales[:] = 1
+    found.keypoints[:] = found.centers[:, None] + np.arange(16)[:, None]
+    found.annotated[:] = joints
+    found.head_bboxes_xyxy[:] = [1, 2, 31, 42]
+    found.head_sizes[:] = 30
+    return found
+
+
+def members(units):
+    return [
+        (unit.img_id, unit.first_id, unit.members.tolist()) for unit in units
+    ]
+
+
+FAR = (2000, 0)
+IMAGES = [
+    image('015.jpg', [(100, 100), FAR, (150, 100)]),
+    image('000.jpg', []),
+    image('007.jpg', [(100, 100)], joints=False),
+    image('008.jpg', [(100, 100), (130, 100)], is_train=False, joints=False),
+    image('009.jpg', [(100, 100)]),
+]
+
+
+def test_both_protocols():
+    units = make_units(IMAGES, 'group')
+    # nobody is annotated in a training image: not evaluated
+    assert members(units) == [
+        (15, 1, [0, 2]), (15, 1, [1]), (8, 5, [0, 1]), (9, 7, [0]),
+    ]  # fmt: skip
+    assert [unit.unit_id for unit in units] == [0, 1, 2, 3]
+    assert members(make_units(IMAGES, 'image')) == [
+        (15, 1, [0, 1, 2]), (8, 5, [0, 1]), (9, 7, [0]),
+    ]  # fmt: skip
+
+
+def test_choices():
+    found = members(make_units(IMAGES, 'group', min_people=2))
+    assert found == [(15, 1, [0, 2]), (8, 5, [0, 1])]
+    found = members(make_units(IMAGES, 'image', split='train'))
+    assert found == [(15, 1, [0, 1, 2]), (9, 7, [0])]
+    found = members(make_units(IMAGES, 'image', split='test'))
+    assert found == [(8, 5, [0, 1])]
+    groups = {'015.jpg': [np.array([2, 1])]}
+    assert members(make_units(IMAGES, 'group', groups)) == [(15, 1, [2, 1])]
+    assert members(make_units(IMAGES, 'image', groups)) == [(15, 1, [0, 1, 2])]
+
+
+def test_names_that_are_no_numbers():
+    images = [image('b.jpg', [FAR]), image('7.jpg', [FAR])]
+    assert [unit.img_id for unit in make_units(images, 'image')] == [1, 2]
+    twice = [image('7.jpg', [FAR]), image('07.png', [FAR])]
+    with pytest.raises(ValueError, match='same number'):
+        make_units(twice, 'image')
+
+
+def test_people_who_are_nowhere():
+    lost = image('3.jpg', [FAR, FAR], is_train=False, joints=False)
+    lost.scales[:], lost.head_bboxes_xyxy[:] = np.nan, np.nan
+    assert members(make_units([lost, IMAGES[4]], 'image')) == [(9, 3, [0])]
+    lost.scales[1] = 1
+    assert members(make_units([lost], 'image')) == [(3, 1, [1])]
+
+
+def test_wrong_arguments():
+    for change, match in (
+        (dict(protocol='person'), "'person' is not one of"),
+        (dict(split='val'), "split 'val'"),
+        (dict(min_people=4), 'no image with at least 4 people'),
+    ):
+        with pytest.raises(ValueError, match=match):
+            make_units(IMAGES, **{'protocol': 'image', **change})
+
+
+def test_annotation_by_hand():
+    pair = image('015.jpg', [(100, 100), FAR, (150, 100)])
+    pair.annotated[2, 4:] = False
+    pair.head_bboxes_xyxy[2] = pair.head_sizes[2] = np.nan
+    unit, _ = make_units([pair], 'group')
+    one, two = unit_annotations(unit, 16)
+    assert (one['id'], two['id'], one['image_id']) == (1, 3, 15)
+    assert (one['person_id'], two['person_id']) == (1, 3)
+    assert one['keypoints'][:6] == [100, 100, 2, 101, 101, 2]
+    assert one['num_keypoints'] == 16 and two['num_keypoints'] == 4
+    assert two['keypoints'][11] == 2 and two['keypoints'][14] == 0
+    # a square of 200 about (100, 100 + 15)
+    assert one['bbox'] == [0, 15, 200, 200]
+    assert one['area'] == pytest.approx(0.53 * 200**2)
+    assert one['head_size'] == 30 and one['head_bbox_xyxy'] == [1, 2, 31, 42]
+    assert two['head_size'] is None and two['head_bbox_xyxy'] is None
+    for each in (one, two):
+        assert each['group_id'] == 0 and each['protocol'] == 'group'
+        assert each['group_center'] == [125, 100] and each['group_scale'] == 1
+        assert each['group_bbox_xyxy'] == [0, 0, 250, 200]
+    short = unit_annotations(unit, 14)[0]
+    # pelvis and thorax are gone
+    assert short['keypoints'][18:21] == [108, 108, 2]
+    assert len(short['keypoints']) == 42 and short['num_keypoints'] == 14

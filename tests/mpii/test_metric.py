@@ -220,7 +220,7 @@ def test_soft_scores_reach_the_joints(root, tmp_path):
         nms=dict(type='SoftOKSNMS', sigma=0.5),
         outfile_prefix=str(tmp_path / 'soft'),
     )
-    poses = read_predictions(tmp_path / 'soft.mat')[0].poses
+    (poses, _), _ = read_predictions(tmp_path / 'soft.mat')
     expected = np.repeat([[0.8], [0.4 * np.exp(-2)]], 14, 1)
     np.testing.assert_allclose(np.sort(poses.scores, 0)[::-1], expected)
 
@@ -242,9 +242,9 @@ def test_box_scores_stay_with_their_poses(root, tmp_path):
     metric.dataset_meta = data.metainfo
     metric.process({}, samples)
     metric.evaluate(len(samples))
-    first, second = read_predictions(tmp_path / 'boxes.mat')
-    assert first.poses.scores.tolist() == [[0.9] * 14, [0.5] * 14]
-    assert second.poses.scores.tolist() == [[0.9] * 14]
+    (first, second), _ = read_predictions(tmp_path / 'boxes.mat')
+    assert first.scores.tolist() == [[0.9] * 14, [0.5] * 14]
+    assert second.scores.tolist() == [[0.9] * 14]
 
 
 def test_merged_poses_are_evaluated(root, tmp_path):
@@ -259,11 +259,11 @@ def test_merged_poses_are_evaluated(root, tmp_path):
         nms=dict(type='ParametricPoseNMS', preset='coco'),
         outfile_prefix=str(tmp_path / 'merged'),
     )
-    (first, _) = read_predictions(tmp_path / 'merged.mat')
-    assert len(first.poses.scores) == 1
-    moved = first.poses.keypoints[0] - truth(data[0])[0]
+    (first, _), _ = read_predictions(tmp_path / 'merged.mat')
+    assert len(first.scores) == 1
+    moved = first.keypoints[0] - truth(data[0])[0]
     assert (np.abs(moved) < 1).all()
-    assert ((first.poses.scores > 0.5) & (first.poses.scores < 0.6)).all()
+    assert ((first.scores > 0.5) & (first.scores < 0.6)).all()
 
 
 def test_no_poses_at_all(root, monkeypatch):
@@ -285,13 +285,12 @@ def test_prediction_file(root, tmp_path):
     prefix = str(tmp_path / 'new' / 'pred')
     found = evaluate(data, truth, format_only=True, outfile_prefix=prefix)
     assert found == {}
-    entries = read_predictions(prefix + '.mat')
-    names = ['000000015.jpg', '000000015.jpg', '000000007.jpg']
-    assert [each.image_name for each in entries] == names
-    assert [len(each.poses.scores) for each in entries] == [2, 1, 1]
+    entries, names = read_predictions(prefix + '.mat')
+    assert names == ['000000015.jpg', '000000015.jpg', '000000007.jpg']
+    assert [len(each.scores) for each in entries] == [2, 1, 1]
     expected = np.array(list(mpii_files.standing(700, 120).values()))
     np.testing.assert_allclose(
-        entries[1].poses.keypoints[0], np.delete(expected, [6, 7], 0)
+        entries[1].keypoints[0], np.delete(expected, [6, 7], 0)
     )
 
 

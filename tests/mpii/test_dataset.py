@@ -1,4 +1,4 @@
-"""The data set from every form of its annotations."""
+"""The data set in both protocols, with detections, and the crop of a group."""
 
 import json
 
@@ -6,10 +6,10 @@ import cv2
 import mpii_files
 import numpy as np
 import pytest
-from mmpose.registry import DATASETS
+from mmpose.registry import DATASETS, TRANSFORMS
 from scipy.io import savemat
 
-from rmpe_spm.mpii.dataset import MpiiMultiPersonDataset
+from rmpe_spm.mpii.dataset import GroupAffine, MpiiMultiPersonDataset
 
 PACK = dict(type='PackPoseInputs')
 
@@ -305,3 +305,45 @@ def test_errors_name_the_file(release):
             build(release, indices=indices, bbox_file='found.json')
     assert len(build(release, indices=[1], bbox_file=None)) == 1
     assert MpiiMultiPersonDataset.METAINFO['from_file'].endswith('mpii.py')
+
+
+def picture_of_a_pair():
+    """A picture whose red is x and green y, a group of two, one joint."""
+    y, x = np.mgrid[:200, :100]
+    img = np.stack([0 * x, y, x], -1).astype(np.uint8)
+    return dict(
+        img=img,
+        group_bbox=np.array([[20, 30, 60, 130.0]]),
+        keypoints=np.array([[[40, 80]], [[20, 30]]], np.float32),
+    )
+
+
+def test_padded_box_by_hand():
+    transform = TRANSFORMS.build(
+        dict(type='GroupAffine', input_size=(60, 60), padding=1.2)
+    )
+    results = transform(picture_of_a_pair())
+    # 40 x 100 about (40, 80), then square and padded: 120
+    np.testing.assert_allclose(results['input_center'], [40, 80])
+    np.testing.assert_allclose(results['input_scale'], [120, 120])
+    assert results['input_size'] == (60, 60)
+    expected = np.array([[[30, 30]], [[20, 5]]])
+    np.testing.assert_allclose(results['transformed_keypoints'], expected)
+    assert results['img'].shape == (60, 60, 3)
+    assert abs(int(results['img'][30, 30, 2]) - 40) <= 1
+    assert abs(int(results['img'][5, 20, 1]) - 30) <= 1
+    # what is each person's stays so
+    assert 'bbox_scale' not in results and 'bbox_center' not in results
+
+
+def test_a_picture_alone_is_shown_as_a_whole():
+    picture = dict(img=picture_of_a_pair()['img'])
+    results = GroupAffine((60, 60))(picture)
+    np.testing.assert_allclose(results['input_center'], [50, 100])
+    np.testing.assert_allclose(results['input_scale'], [200, 200])
+    assert abs(int(results['img'][30, 39, 2]) - 80) <= 1
+
+
+def test_people_without_a_group():
+    with pytest.raises(ValueError, match='needs the "group_bbox"'):
+        GroupAffine((8, 8))(dict(bbox=1))

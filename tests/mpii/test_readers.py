@@ -1,0 +1,346 @@
+"""Every form of MPII's annotations, as the tests write them and real ones."""
+
+import json
+from types import SimpleNamespace
+
+import h5py
+import mpii_files
+import numpy as np
+import pytest
+from scipy.io import loadmat, savemat
+
+from rmpe_spm.mpii.readers import _read_image, read_mpii
+
+
+def test_reader_by_ending(tmp_path):
+    path = tmp_path / 'val.json'
+    with pytest.raises(FileNotFoundError, match='val.json'):
+        read_mpii(path)
+    record = dict(
+        image='1.jpg', joints=[[1, 2]] * 16, joints_vis=[1] * 16,
+        center=[1, 2], scale=1,
+    )  # fmt: skip
+    path.write_text(json.dumps([record]))
+    (image,) = read_mpii(path)
+    assert image.name == '1.jpg' and image.annotated.all()
+    with pytest.raises(FileNotFoundError, match='head.mat'):
+        read_mpii(path, tmp_path / 'head.mat')
+    with pytest.raises(ValueError, match='.csv: MPII annotations end in .mat'):
+        read_mpii(tmp_path / 'x.csv')
+    with pytest.raises(ValueError, match='headbox_file=.* is for .json'):
+        read_mpii(tmp_path / 'x.h5', path)
+    for name, match in (
+        ('x.MAT', 'not a MATLAB'),
+        ('x.h5', 'not an HDF5'),
+        ('x.hdf5', 'not an HDF5'),
+        ('x.txt', 'x.txt, line 1'),
+    ):
+        (tmp_path / name).write_text('something else')
+        with pytest.raises(ValueError, match=match):
+            read_mpii(tmp_path / name)
+
+
+def test_all_that_the_release_has(tmp_path):
+    both = mpii_files.standing_person
+    path = mpii_files.write_release(
+        tmp_path / 'release.mat',
+        {
+            '015601864.jpg': [
+                both(100, 120, leave_out=(6, 9)),
+                mpii_files.person({}, head=(5, 6, 11, 14)),
+                mpii_files.person({9: (3.5, 4)}, center=(8, 9), scale=2.5),
+            ],
+            '000000001.jpg': [],
+        },
+        train=[1, 0],
+    )
+    first, second = read_mpii(path)
+    assert (first.name, first.is_train) == ('015601864.jpg', True)
+    assert (second.name, second.is_train, len(second)) == (
+        '000000001.jpg', False, 0,
+    )  # fmt: skip
+    assert first.person_ids.tolist() == [1, 2, 3]
+    expected = np.array(list(mpii_files.standing(100, 120).values()))
+    shown = np.ones(16, bool)
+    shown[[6, 9]] = False
+    # whatever their is_visible
+    assert first.annotated[0].tolist() == shown.tolist()
+    np.testing.assert_allclose(first.keypoints[0][shown], expected[shown])
+    assert (first.keypoints[0][~shown] == 0).all()
+    assert not first.annotated[1].any()
+    assert first.annotated[2].nonzero()[0].tolist() == [9]
+    assert first.keypoints[2, 9].tolist() == [3.5, 4]
+    np.testing.assert_allclose(
+        first.head_bboxes_xyxy,
+        [[85, 40, 115, 80], [5, 6, 11, 14], [0, 0, 30, 40]],
+    )
+    np.testing.assert_allclose(first.head_sizes, [30, 6, 30])
+    np.testing.assert_allclose(
+        first.centers, [[100, 120], [np.nan] * 2, [8, 9]]
+    )
+    np.testing.assert_allclose(first.scales, [0.8, np.nan, 2.5])
+
+
+def test_people_without_some_of_the_fields(tmp_path):
+    """Test images have people with no more than their place."""
+    names = ['scale', 'objpos']
+    place = mpii_files.struct([dict(x=7, y=8)], ['x', 'y'])
+    rects = mpii_files.struct([dict(scale=3.0, objpos=place)], names)
+    image = mpii_files.struct([dict(name='1.jpg')], ['name'])
+    annolist = mpii_files.struct(
+        [dict(image=image, annorect=rects)], ['image', 'annorect']
+    )
+    path = tmp_path / 'release.mat'
+    savemat(path, dict(RELEASE=dict(annolist=annolist, img_train=[[0]])))
+    (image,) = read_mpii(path)
+    assert not image.is_train and len(image) == 1
+    assert image.centers.tolist() == [[7, 8]] and image.scales[0] == 3
+    assert np.isnan(image.head_sizes).all() and not image.annotated.any()
+
+
+def test_real_people_with_head_boxes(shared_dir):
+    """The structure of annorect as MATLAB wrote it itself."""
+    path = shared_dir / 'data' / 'mpii' / 'single_person_predictions.mat'
+    content = loadmat(path, struct_as_record=False, squeeze_me=True)
+    entries = content['annolist'][:40]
+    rows = [
+        (image, index)
+        for image in read_mpii(path.with_name('valid.h5'))
+        for index in range(len(image))
+    ]
+    for entry, (wanted, index) in zip(entries, rows, strict=False):
+        entry.image = SimpleNamespace(name='1.jpg')
+        found = _read_image(path, 0, entry, True)
+        assert (found.annotated[0] == wanted.annotated[index]).all()
+        # the HDF5 file has whole pixels
+        offset = found.keypoints[0] - wanted.keypoints[index]
+        assert ((offset >= 0) & (offset < 1)).all()
+        for field in ('head_sizes', 'centers', 'scales'):
+            np.testing.assert_allclose(
+                getattr(found, field)[0], getattr(wanted, field)[index]
+            )
+
+
+def test_releases_that_are_refused(tmp_path):
+    path = tmp_path / 'release.mat'
+
+    def refused(match):
+        with pytest.raises(ValueError, match=match) as error:
+            read_mpii(path)
+        assert str(path) in str(error.value)
+
+    path.write_bytes(b'no MATLAB file at all')
+    refused('not a MATLAB file')
+    mpii_files.write_release(
+        path, {'1.jpg': [mpii_files.standing_person(50, 90)]}
+    )
+    path.write_bytes(path.read_bytes()[:900])
+    refused('not a MATLAB file')
+    savemat(path, dict(pred=1))
+    refused('no RELEASE.annolist')
+
+    good = mpii_files.standing_person(50, 90)
+    for people, match in (
+        ([good, mpii_files.person({16: (1, 2)})], 'person 2 .* id 16'),
+        ([mpii_files.person({3: (np.nan, 2)})], r'person 1: joint 3 .*nan'),
+        (
+            [good, dict(good, x1=4, x2=4, y1=7, y2=7)],
+            'person 2 has a head of size 0',
+        ),
+        ([dict(good, scale='tall')], "person 1 has scale = 'tall'"),
+    ):
+        mpii_files.write_release(path, {'0.jpg': [good], '5.jpg': people})
+        refused(f'image 5.jpg, {match}')
+    mpii_files.write_release(path, {'5.jpg': [good]}, train=[1, 1])
+    refused('1 images in annolist, 2 in img_train')
+    twice = mpii_files.person({1: (1, 2), 2: (3, 4)})
+    twice['annopoints'][0, 0]['point'][0, 1]['id'] = 1
+    mpii_files.write_release(path, {'5.jpg': [twice]})
+    refused('person 1 has two points with the id 1')
+
+
+def record(image='5.jpg', **changes):
+    """A person as mmpose's JSON has them; joint 3 is not annotated."""
+    joints = [[10.0 + j, 20.5] for j in range(16)]
+    joints[3] = [-1.0, -1.0]
+    values = dict(
+        image=image,
+        joints=joints,
+        joints_vis=[int(j != 3) for j in range(16)],
+        center=[30.0, 40.0],
+        scale=1.5,
+    )
+    return {**values, **changes}
+
+
+def rows(number=3, **changes):
+    """Rows as pose-hg-train has them, the second image between."""
+    part = np.full((number, 16, 2), 7.0)
+    part[:, 5] = 0
+    values = dict(
+        imgname=np.array([b'5.jpg', b'6.jpg', b'5.jpg'][:number]),
+        part=part,
+        center=np.full((number, 2), [30.0, 40 + 15 * 1.5]),
+        scale=np.full(number, 1.5 * 1.25),
+        normalize=np.arange(20.0, 20 + number),
+        person=np.arange(number, dtype=float),
+        visible=np.zeros((number, 16)),
+    )
+    return {**values, **changes}
+
+
+def write_hdf5(path, values):
+    with h5py.File(path, 'w') as file:
+        for name, value in values.items():
+            file[name] = value
+    return path
+
+
+def test_json(tmp_path):
+    path = tmp_path / 'val.json'
+    records = [record(), record('6.jpg'), record(head_box=[1, 2, 31, 42])]
+    path.write_text(json.dumps(records))
+    first, second = read_mpii(path)
+    assert (first.name, second.name) == ('5.jpg', '6.jpg')
+    assert first.person_ids.tolist() == [1, 2] and len(second) == 1
+    assert first.is_train
+    assert (~first.annotated).nonzero()[1].tolist() == [3, 3]
+    assert first.keypoints[0, 2].tolist() == [12, 20.5]
+    assert first.keypoints[0, 3].tolist() == [0, 0]
+    assert first.centers.tolist() == [[30, 40]] * 2
+    np.testing.assert_allclose(first.scales, 1.5)
+    np.testing.assert_allclose(first.head_sizes, [np.nan, 30])
+    boxes = np.arange(12.0).reshape(3, 4)
+    boxes[:, 2:] += [28, 38]
+    head = tmp_path / 'mpii_gt_val.mat'
+    savemat(
+        head, dict(headboxes_src=boxes.reshape(3, 2, 2).transpose(1, 2, 0))
+    )
+    first, second = read_mpii(path, head)
+    np.testing.assert_allclose(first.head_bboxes_xyxy, boxes[[0, 2]])
+    np.testing.assert_allclose(first.head_sizes, 30)
+    np.testing.assert_allclose(second.head_bboxes_xyxy, boxes[[1]])
+
+
+def test_json_that_is_refused(tmp_path):
+    path = tmp_path / 'val.json'
+    short = [[1, 2]] * 15
+    nan = record()
+    nan['joints'][4] = [float('nan'), 1.0]
+    for content, match in (
+        ('[{', 'not a JSON file'),
+        ('{}', 'not a list of records'),
+        ('[]', 'is empty'),
+        ([record(), 5], 'record 1 is 5'),
+        ([record(), {'image': '6.jpg'}], 'record 1 .image 6.jpg. has no "jo'),
+        ([record(joints=short)], r'record 0 .*"joints" has the .*\(15, 2\)'),
+        ([record(scale=[1, 2])], r'record 0 .*"scale" has the shape \(2,\)'),
+        ([record(center='here')], 'record 0 .* has center'),
+        ([record(image=3)], 'record 0 has image = 3'),
+        ([record(head_box=[1, 2])], r'"head_box" has the shape \(2,\)'),
+        ([record('6.jpg'), nan], 'image 5.jpg, person 1: joint 4 is at .nan'),
+    ):
+        text = content if isinstance(content, str) else json.dumps(content)
+        path.write_text(text)
+        with pytest.raises(ValueError, match=match) as error:
+            read_mpii(path)
+        assert str(path) in str(error.value)
+    path.write_text(json.dumps([record()]))
+    head = tmp_path / 'head.mat'
+    savemat(head, dict(headboxes_src=np.ones((2, 2, 4))))
+    with pytest.raises(ValueError, match=r'\(2, 2, 1\).*\(2, 2, 4\)'):
+        read_mpii(path, head)
+    savemat(head, dict(x=1))
+    with pytest.raises(ValueError, match='but has nothing'):
+        read_mpii(path, head)
+    head.write_text('text')
+    with pytest.raises(ValueError, match='not a MATLAB file'):
+        read_mpii(path, head)
+
+
+def test_hdf5(tmp_path):
+    first, second = read_mpii(write_hdf5(tmp_path / 'valid.h5', rows()))
+    assert (first.name, second.name) == ('5.jpg', '6.jpg')
+    assert first.person_ids.tolist() == [1, 3]
+    assert first.head_sizes.tolist() == [20, 22]
+    # pose-hg-train's changes are undone
+    np.testing.assert_allclose(first.centers, [[30, 40]] * 2)
+    np.testing.assert_allclose(first.scales, 1.5)
+    # visible is 0 everywhere: occluded, but annotated
+    assert first.annotated.sum() == 30 and not first.annotated[:, 5].any()
+
+
+def test_hdf5_that_is_refused(tmp_path):
+    path = tmp_path / 'valid.h5'
+    path.write_text('text')
+    with pytest.raises(ValueError, match='not an HDF5 file'):
+        read_mpii(path)
+    lacking = rows()
+    del lacking['normalize']
+    nan = rows()
+    nan['part'][1, 2, 0] = np.nan
+    for values, match in (
+        (lacking, 'has no "normalize"'),
+        (rows(part=np.ones((3, 14, 2))), r'"part" .*\(3, 14, 2\)'),
+        (rows(scale=np.ones(2)), r'"scale" has the shape \(2,\)'),
+        (rows(normalize=-np.ones(3)), 'image 5.jpg, person 1 has a head of'),
+        (rows(person=np.zeros(3)), 'image 5.jpg has the person 1 twice'),
+        (nan, 'image 6.jpg, person 2: joint 2 is at .nan'),
+    ):
+        write_hdf5(path, values)
+        with pytest.raises(ValueError, match=match) as error:
+            read_mpii(path)
+        assert str(path) in str(error.value)
+
+
+def test_real_hdf5(shared_dir):
+    folder = shared_dir / 'data'
+    images = {i.name: i for i in read_mpii(folder / 'mpii' / 'valid.h5')}
+    assert len(images) == 2729
+    assert sum(map(len, images.values())) == 2958
+    # the same people in mmpose's JSON
+    records = read_mpii(folder / 'mmpose_samples' / 'mpii' / 'test_mpii.json')
+    for wanted in records:
+        found = images[wanted.name]
+        np.testing.assert_allclose(found.centers[0], wanted.centers[0])
+        np.testing.assert_allclose(found.scales[0], wanted.scales[0], 1e-5)
+        assert (found.annotated[0] == wanted.annotated[0]).all()
+        offset = wanted.keypoints[0] - found.keypoints[0]
+        assert ((offset >= 0) & (offset < 1)).all()
+
+
+def line(name='5.jpg', joints=16, box=4):
+    numbers = [
+        ' '.join(['3'] * box),
+        '30 40 1.5',
+        ' '.join(['0'] + ['7'] * (joints - 1)),
+        ' '.join(['9'] * joints) + ' ',
+    ]
+    return '\t'.join([name, *numbers]) + '\n'
+
+
+def test_rmpe_list(tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_text(line() + line('6.jpg') + '\n' + line())
+    first, second = read_mpii(path)
+    assert (first.name, len(first), len(second)) == ('5.jpg', 2, 1)
+    assert first.centers.tolist() == [[30, 40]] * 2
+    assert first.scales.tolist() == [1.5] * 2
+    assert (~first.annotated).nonzero()[1].tolist() == [0, 0]
+    assert first.keypoints[0, 1].tolist() == [7, 9]
+    assert np.isnan(first.head_sizes).all()
+    for text, match in (
+        ('', 'lists nobody'),
+        (line() + line(joints=14), 'line 2: .* 4, 3, 16 and 16'),
+        (line(box=5), 'line 1'),
+        (line().replace('1.5', 'x'), 'line 1: could not convert'),
+    ):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=match):
+            read_mpii(path)
+
+
+def test_real_rmpe_list(shared_dir):
+    images = read_mpii(shared_dir / 'data/mpii/rmpe_val_list.txt')
+    assert len(images) == 500 and sum(map(len, images)) == 1454
+    assert sum(len(image) > 1 for image in images) == 498
