@@ -48,11 +48,12 @@ def test_it_reads_ahead_in_order_within_bounds(monkeypatch):
 
 
 def test_the_thread_ends_with_the_consumer():
-    before = threading.active_count()
+    before = set(threading.enumerate())
     ahead = read_ahead(stream(1000), 2)
     next(ahead)
+    (thread,) = set(threading.enumerate()) - before
     ahead.close()
-    wait_until(lambda: threading.active_count() == before)
+    wait_until(lambda: not thread.is_alive())
 
 
 def test_errors_arrive_after_what_came_before():

@@ -167,6 +167,8 @@ def test_every_config_parses(configs):
         for key in ('model', 'train_dataloader', 'test_dataloader'):
             assert key in cfg, (path, key)
         assert cfg.train_cfg.max_epochs > 0, path
+        saving = cfg.default_hooks.checkpoint.type
+        assert saving == 'SafeCheckpointHook', path
 
 
 def _types(node, key=None):
