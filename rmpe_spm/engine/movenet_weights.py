@@ -71,7 +71,8 @@ def map_movenet(graph: GraphModel) -> OrderedDict[str, Tensor]:
         OrderedDict[str, Tensor]: Weights of ``TFMobileNetV2`` (below
         ``backbone.``), ``MoveNetFPN`` (``neck.``) and ``MoveNetStage``
         (``head.stages.0.``), float32. Displacements and offsets come as x,
-        y, in cells; MoveNet has y, x.
+        y, in cells; MoveNet has y, x. The two kernels of each separable
+        convolution are scaled to one size, which changes no output.
 
     Raises:
         GraphError: It is not the graph of a MoveNet.
@@ -101,7 +102,26 @@ def map_movenet(graph: GraphModel) -> OrderedDict[str, Tensor]:
         state[f'{name}.weight'] = torch.tensor(weight)
         if bias is not None:
             state[f'{name}.bias'] = torch.tensor(bias)
+    _balance(state)
     return OrderedDict(sorted(state.items()))
+
+
+def _balance(state: dict[str, Tensor]) -> None:
+    """Scale the kernels of separable convolutions to one size, in place.
+
+    Between the depthwise and the pointwise one lies nothing but a product.
+    Where a folded normalisation has made one a thousand times smaller, a
+    step of Adam, as large for each weight, would undo it.
+    """
+    for key, depthwise in state.items():
+        pair = key.removesuffix('.0.weight') + '.1.weight'
+        if depthwise.dim() == 4 and depthwise.shape[1] == 1 and pair in state:
+            pointwise = state[pair]
+            scale = (pointwise.norm() * depthwise.numel() ** 0.5) / (
+                depthwise.norm() * pointwise.numel() ** 0.5
+            )
+            depthwise *= scale.sqrt()
+            pointwise /= scale.sqrt()
 
 
 def _head_of(name: str) -> re.Match | None:

@@ -110,10 +110,18 @@ def test_a_graph_is_read_into_our_names_and_layout(made_up_graph):
     lateral = state['neck.laterals.0.weight']
     assert lateral.dtype == torch.float32
     np.testing.assert_array_equal(lateral[3, 1], kernel[:, :, 1, 3])
-    kernel = weights[f'{PREFIX}center_0/separable_conv2d/dw']
-    np.testing.assert_array_equal(
-        state[f'{head}root.0.weight'][2, 0], kernel[:, :, 2, 0]
+    # both kernels of a separable convolution are of one size; their product
+    # is what it was
+    depthwise = weights[f'{PREFIX}center_0/separable_conv2d/dw']
+    pointwise = weights[f'{PREFIX}center_0/separable_conv2d/k']
+    ours = [state[f'{head}root.{step}.weight'] for step in (0, 1)]
+    np.testing.assert_allclose(
+        ours[0][2, 0] * ours[1][4, 2, 0, 0],
+        depthwise[:, :, 2, 0].astype(np.float32) * pointwise[0, 0, 2, 4],
+        rtol=1e-5,
     )
+    sizes = [kernel.square().mean() for kernel in ours]
+    torch.testing.assert_close(*sizes)
     # (y, x) pairs become (x, y)
     bias = weights[f'{PREFIX}kpt_regress_0/conv2d_4/b']
     np.testing.assert_array_equal(

@@ -1,0 +1,10 @@
+# The flat form, as MoveNet has it, from the same weights: all vectors lead from the root.
+_base_ = ['./spm_movenet-multipose_windows_1xb8-6e_coco_mini-512x512.py']
+load_from = 'data/pretrained/movenet-multipose.pth'
+
+codec = dict(_base_.codec, kinematics='coco-flat')
+model = dict(head=dict(decoder=codec))
+
+train_pipeline = list(_base_.train_pipeline)
+train_pipeline[4] = dict(type='GenerateTarget', encoder=codec)
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
