@@ -33,6 +33,7 @@ from .backbones.movenet import MoveNetFPN, TFMobileNetV2
 from .backbones.stacked_hourglass import StackedHourglass
 from .coco.loading import LoadImageOrSkip, SanitizeInstances
 from .coco.metric import PoseNMSCocoMetric
+from .engine.bfloat16 import BFloat16OptimWrapper
 from .engine.checkpoint import load_from_http, load_from_local
 from .engine.hooks import BoxSourceHook, ChannelsLastHook, FuseConvBNHook
 from .engine.layer_decay import LayerDecayLrMultConstructor
@@ -77,6 +78,7 @@ from .synthetic import generate_dataset
 from .version import __version__
 
 __all__ = [
+    'BFloat16OptimWrapper',
     'BottomupGetCrowdMask',
     'BottomupInstanceAffine',
     'BoxSourceHook',

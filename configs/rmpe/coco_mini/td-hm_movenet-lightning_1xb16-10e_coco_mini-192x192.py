@@ -6,7 +6,8 @@ _base_ = ['./td-hm_mobilenetv2_1xb16-5e_coco_mini-128x96.py']
 train_cfg = dict(max_epochs=10)
 
 # optimizer: trained weights without normalisation
-optim_wrapper = dict(optimizer=dict(lr=1e-4))
+optim_wrapper = dict(
+    type='BFloat16OptimWrapper', optimizer=dict(lr=1e-4))
 
 # learning policy
 param_scheduler = [

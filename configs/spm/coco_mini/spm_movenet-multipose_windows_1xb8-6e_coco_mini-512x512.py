@@ -8,7 +8,8 @@ load_from = 'data/pretrained/movenet-multipose_coco.pth'
 train_cfg = dict(max_epochs=6, val_interval=1)
 
 # optimizer: trained weights without normalisation
-optim_wrapper = dict(optimizer=dict(lr=1e-4))
+optim_wrapper = dict(
+    type='BFloat16OptimWrapper', optimizer=dict(lr=1e-4))
 
 # learning policy
 param_scheduler = [
