@@ -71,4 +71,5 @@ class MoveNetHeatmapHead(HeatmapHead):
         Returns:
             Tensor: Heatmaps (B, K, H, W) from 0 to 1.
         """
-        return self.keypoint(feats[-1]).sigmoid()
+        # mmpose turns heatmaps into arrays, which have no bfloat16
+        return self.keypoint(feats[-1]).float().sigmoid()
