@@ -33,7 +33,8 @@ class BFloat16OptimWrapper(OptimWrapper):
             model (nn.Module): The model; its device is the one of autocast.
         """
         device = next(model.parameters()).device.type
-        with super().optim_context(model), torch.autocast(
-            device, torch.bfloat16
+        with (
+            super().optim_context(model),
+            torch.autocast(device, torch.bfloat16),
         ):
             yield
