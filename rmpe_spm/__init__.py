@@ -38,6 +38,7 @@ from .engine.checkpoint import load_from_http, load_from_local
 from .engine.hooks import BoxSourceHook, ChannelsLastHook, FuseConvBNHook
 from .engine.layer_decay import LayerDecayLrMultConstructor
 from .engine.safe_saving import FiniteLossHook, SafeCheckpointHook
+from .engine.shipped import shipped_config, shipped_weights
 from .errors import (
     ConfigError,
     CorruptCheckpointError,
@@ -130,5 +131,7 @@ __all__ = [
     'load_from_http',
     'load_from_local',
     'pose_similarity',
+    'shipped_config',
+    'shipped_weights',
     'suppress_redundant_poses',
 ]

@@ -47,7 +47,7 @@ class ParallelSPPE(TopdownPoseEstimator):
     trained (no gradients, evaluation mode, statistics still) and none of the
     model's modules (:class:`ParallelBranch`), but part of training
     checkpoints, so that training resumes with the same twin
-    (``tools/publish_rmpe.py`` writes them without it).
+    (``tools/publish_weights.py`` writes them without it).
 
     Args:
         sppe (dict): Config of a :class:`TopdownPoseEstimator`. Its

@@ -1,0 +1,140 @@
+"""Weights that ship with the package, and how they are made."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner import CheckpointLoader
+
+from ..errors import ConfigError
+from .checkpoint import load_from_local
+
+SCHEME = 'rmpe_spm://'
+WEIGHTS = Path(__file__).resolve().parents[1] / 'weights'
+ALIASES = {'spm': 'spm_movenet-multipose', 'rmpe': 'td-hm_movenet-lightning'}
+
+# What inference needs of a data set's settings; the rest are places.
+_DATASET_KEYS = ('type', 'data_mode', 'metainfo', 'pipeline')
+
+
+def shipped_models() -> list[str]:
+    """Name the models whose weights ship with the package."""
+    return sorted(path.stem for path in WEIGHTS.glob('*.pth'))
+
+
+def shipped_weights(name: str) -> Path:
+    """Find the weights of a shipped model.
+
+    Args:
+        name (str): Its name or alias, with or without ``rmpe_spm://``.
+
+    Returns:
+        Path: The checkpoint, whose weights are stored in float16.
+
+    Raises:
+        ConfigError: None of this name ships. The message has those that do.
+
+    Example:
+        >>> from rmpe_spm.engine.shipped import shipped_weights
+        >>> shipped_weights('spm').name
+        'spm_movenet-multipose.pth'
+    """
+    name = name.removeprefix(SCHEME)
+    known = shipped_models()
+    full_name = ALIASES.get(name, name)
+    if full_name not in known:
+        aliases = [a for a, model in ALIASES.items() if model in known]
+        raise ConfigError(
+            f'no weights named {name!r} ship with rmpe_spm: those that do are '
+            f'{", ".join([*known, *aliases]) or "none"}'
+        )
+    return WEIGHTS / f'{full_name}.pth'
+
+
+def shipped_config(name: str) -> Config:
+    """Read the config that a shipped model predicts with.
+
+    Args:
+        name (str): As for :func:`shipped_weights`.
+
+    Returns:
+        Config: ``model``, and ``test_dataloader`` with the pipeline and
+        without places of data.
+
+    Raises:
+        ConfigError: None of this name ships.
+
+    Example::
+
+        model = init_model(shipped_config('spm'), 'rmpe_spm://spm', 'cpu')
+    """
+    return Config(load_from_local(shipped_weights(name))['meta']['config'])
+
+
+def load_from_shipped(filename: str, map_location: Any = None) -> dict:
+    """Load the weights that ``rmpe_spm://NAME`` names, as float32.
+
+    mmengine calls it for ``load_from``, ``init_cfg`` and every other place
+    that takes a checkpoint.
+
+    Args:
+        filename (str): As for :func:`shipped_weights`.
+        map_location: As in ``torch.load``. Defaults to None.
+
+    Returns:
+        dict: ``meta`` and ``state_dict``.
+
+    Raises:
+        ConfigError: None of this name ships.
+    """
+    checkpoint = load_from_local(shipped_weights(filename), map_location)
+    checkpoint['state_dict'] = {
+        key: value.float() if value.is_floating_point() else value
+        for key, value in checkpoint['state_dict'].items()
+    }
+    return checkpoint
+
+
+def publish(
+    checkpoint: Mapping, cfg: Config, without: tuple[str, ...] = ()
+) -> dict:
+    """Return what inference needs of a training checkpoint.
+
+    Weights become float16. The optimizer, the schedule and the places of
+    files are left out. With an EMA hook the averaged weights are the ones
+    kept.
+
+    Args:
+        checkpoint (mapping): A checkpoint of mmengine's runner.
+        cfg (Config): The config that it is tested with.
+        without (tuple[str]): Weights whose names begin so are left out.
+            Defaults to ().
+
+    Returns:
+        dict: ``state_dict``, and ``meta`` with ``config``.
+
+    Raises:
+        ConfigError: The checkpoint holds no ``state_dict``.
+    """
+    if 'state_dict' not in checkpoint:
+        raise ConfigError('the checkpoint has no state_dict')
+    dataset = cfg.test_dataloader.dataset
+    dataset = {key: dataset[key] for key in _DATASET_KEYS if key in dataset}
+    config = dict(
+        default_scope='mmpose',
+        custom_imports=cfg.get('custom_imports'),
+        model=cfg.model,
+        # mmpose's init_model looks there for the names of keypoints
+        train_dataloader=dict(dataset=dataset),
+        test_dataloader=dict(dataset=dataset),
+    )
+    state = {
+        key: value.half() if value.is_floating_point() else value
+        for key, value in checkpoint['state_dict'].items()
+        if not key.startswith(without)
+    }
+    return dict(meta=dict(config=Config(config).to_dict()), state_dict=state)
+
+
+CheckpointLoader.register_scheme(SCHEME, load_from_shipped, force=True)

@@ -1,0 +1,84 @@
+"""Shipped weights, with one model in the place of those that ship."""
+
+import pytest
+import torch
+from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
+from mmpose.apis import init_model
+from mmpose.models import build_pose_estimator
+
+from rmpe_spm.engine import shipped
+from rmpe_spm.errors import ConfigError, UnsafeCheckpointError
+
+NAME = 'spm_movenet-multipose'
+
+
+class Hostile:
+    def __reduce__(self):
+        return print, ('it ran',)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, 'WEIGHTS', tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def model(folder, tiny_config):
+    """A model whose weights ship."""
+    torch.manual_seed(0)
+    model = build_pose_estimator(tiny_config.model)
+    training = dict(meta={}, state_dict=model.state_dict())
+    published = shipped.publish(training, tiny_config)
+    torch.save(published, folder / f'{NAME}.pth')
+    return model
+
+
+@pytest.mark.parametrize('name', [NAME, 'spm'])
+def test_a_name_or_alias_leads_to_the_weights(model, folder, name):
+    path = shipped.shipped_weights(name)
+    assert path == shipped.shipped_weights(f'rmpe_spm://{name}')
+    assert path == folder / f'{NAME}.pth'
+    stored = torch.load(path, weights_only=True)['state_dict']
+    loaded = CheckpointLoader.load_checkpoint(f'rmpe_spm://{name}')
+    for key, value in model.state_dict().items():
+        assert loaded['state_dict'][key].dtype == value.dtype
+        if value.is_floating_point():
+            assert stored[key].dtype == torch.float16
+            torch.testing.assert_close(
+                loaded['state_dict'][key], value, rtol=1e-3, atol=1e-6
+            )
+
+
+def test_config_and_weights_make_the_model(model):
+    """With mmpose's own functions, on any machine."""
+    config = shipped.shipped_config(NAME)
+    ours = init_model(config, f'rmpe_spm://{NAME}', device='cpu')
+    assert ours.dataset_meta['dataset_name'] == 'coco'
+    assert [step['type'] for step in config.test_dataloader.dataset.pipeline]
+    image = torch.zeros(1, 3, 64, 48)
+    model.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(
+            ours(image, None)[0], model(image, None)[0], atol=1e-3, rtol=1e-2
+        )
+
+
+def test_an_unknown_name_lists_the_known_ones(model):
+    for name in ('rmpe', 'hrnet', 'rmpe_spm://hrnet', '../weights/spm'):
+        with pytest.raises(ConfigError, match=f'are {NAME}, spm$'):
+            shipped.shipped_weights(name)
+    with pytest.raises(ConfigError, match="'hrnet'"):
+        CheckpointLoader.load_checkpoint('rmpe_spm://hrnet')
+
+
+def test_nothing_ships_without_files(folder):
+    with pytest.raises(ConfigError, match='are none$'):
+        shipped.shipped_weights('spm')
+
+
+def test_nothing_that_a_file_carries_runs(folder, capsys):
+    torch.save(dict(state_dict={}, meta=Hostile()), folder / f'{NAME}.pth')
+    with pytest.raises(UnsafeCheckpointError, match='print'):
+        load_checkpoint(torch.nn.Module(), 'rmpe_spm://spm')
+    assert 'it ran' not in capsys.readouterr().out
