@@ -9,14 +9,14 @@ The folder can stand in for COCO's in any MMPose config; detections for
 """
 
 import argparse
-import sys
 from pathlib import Path
 
+from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.synthetic.people_dataset import generate_dataset
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Write the data set; 2 after an error, 130 after an interruption."""
+def main(argv: list[str] | None = None) -> None:
+    """Write the data set that the command line asks for."""
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -37,21 +37,10 @@ def main(argv: list[str] | None = None) -> int:
         '--workers', type=int, help='processes; by default one for each core'
     )
     args = parser.parse_args(argv)
-    try:
+    with report_user_errors('generate_dataset.py'):
         generate_dataset(**dict(vars(args), size=tuple(args.size)))
-    except (OSError, ValueError) as error:
-        print(f'generate_dataset: {error}', file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(
-            f'\nInterrupted: {args.root} is not finished; the same command '
-            'starts it anew.',
-            file=sys.stderr,
-        )
-        return 130
     print(f'{args.num_train} + {args.num_val} pictures in {args.root}')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

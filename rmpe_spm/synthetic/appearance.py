@@ -230,10 +230,8 @@ def pattern_bank(pattern: str) -> np.ndarray:
     row = (np.arange(512) // (_PERIOD // 2)) % 2
     if pattern == 'stripes':
         grid = np.repeat(row[:, None], 512, axis=1)
-    elif pattern == 'checks':
+    else:  # checks
         grid = row[:, None] ^ row[None, :]
-    else:
-        raise ValueError(f"no pattern is called '{pattern}'")
     return (grid * 255).astype(np.uint8)
 
 

@@ -39,13 +39,8 @@ def _sphere(count: int) -> np.ndarray:
 
 
 _SPHERE = _sphere(260)
-_RING = np.stack(
-    [
-        np.cos(np.arange(10) * math.pi / 5),
-        np.sin(np.arange(10) * math.pi / 5),
-    ],
-    1,
-)
+_ANGLES = np.arange(10) * math.pi / 5
+_RING = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1)
 
 
 def _ring(half_width, half_depth, height, forward=0.0):
@@ -126,29 +121,19 @@ def _add_head(
 def _add_torso(build: OutlineBuilder, body: Body3D, look: Appearance):
     p, girth = look.proportions, look.girth
     chest, pelvis = body.chest_frame, body.pelvis_frame
-    upper = np.concatenate(
-        [
-            _ring(p.shoulder_half * 0.55, 0.030, p.torso * 1.10, -0.005),
-            _ring(p.shoulder_half * 0.98, 0.042 * girth, p.torso * 0.97),
-            _ring(
-                p.shoulder_half * 0.90 * girth**0.5,
-                0.066 * girth,
-                p.torso * 0.70,
-                0.006,
-            ),
-            _ring(
-                p.shoulder_half * 0.76 * girth, 0.060 * girth, p.torso * 0.28
-            ),
-        ]
-    )
-    upper = upper @ chest.T
-    lower = np.concatenate(
-        [
-            _ring(p.hip_half * 1.62 * girth**0.7, 0.068 * girth, 0.012),
-            _ring(p.hip_half * 1.45 * girth**0.7, 0.060 * girth, -0.045),
-        ]
-    )
-    lower = lower @ pelvis.T
+    half, torso, hip = p.shoulder_half, p.torso, p.hip_half
+    upper = [
+        _ring(half * 0.55, 0.030, torso * 1.10, -0.005),
+        _ring(half * 0.98, 0.042 * girth, torso * 0.97),
+        _ring(half * 0.90 * girth**0.5, 0.066 * girth, torso * 0.70, 0.006),
+        _ring(half * 0.76 * girth, 0.060 * girth, torso * 0.28),
+    ]
+    upper = np.concatenate(upper) @ chest.T
+    lower = [
+        _ring(hip * 1.62 * girth**0.7, 0.068 * girth, 0.012),
+        _ring(hip * 1.45 * girth**0.7, 0.060 * girth, -0.045),
+    ]
+    lower = np.concatenate(lower) @ pelvis.T
     waist = upper[-len(_RING) :]
     build.hull(Part.PELVIS, np.concatenate([waist, lower]), -0.003)
     hem = lower[: len(_RING)] if look.neckline < 0.3 else waist
@@ -178,13 +163,9 @@ def _add_torso(build: OutlineBuilder, body: Body3D, look: Appearance):
         )
         if look.print_on_front:
             width = 0.03 + 0.04 * look.neckline
+            corners = [(1, -0.06), (-1, -0.06), (-1, -0.12), (1, -0.12)]
             mark = np.array(
-                [
-                    (width, -0.06, front * 1.2),
-                    (-width, -0.06, front * 1.2),
-                    (-width, -0.12, front * 1.2),
-                    (width, -0.12, front * 1.2),
-                ]
+                [(width * side, y, front * 1.2) for side, y in corners]
             )
             build.hull(
                 Part.PRINT, middle + mark @ chest.T, 0, torso_depth + 2e-3, 1

@@ -6,42 +6,17 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-
-class Part(IntEnum):
-    """Labels of the parts; 0 is the background."""
-
-    NECK = 1
-    TORSO = 2
-    PELVIS = 3
-    SKIRT = 4
-    HEAD = 5
-    FACE = 6
-    LONG_HAIR = 7
-    LEFT_UPPER_ARM = 8
-    RIGHT_UPPER_ARM = 9
-    LEFT_SLEEVE = 10
-    RIGHT_SLEEVE = 11
-    LEFT_FOREARM = 12
-    RIGHT_FOREARM = 13
-    LEFT_HAND = 14
-    RIGHT_HAND = 15
-    LEFT_THIGH = 16
-    RIGHT_THIGH = 17
-    LEFT_SHORTS = 18
-    RIGHT_SHORTS = 19
-    LEFT_SHANK = 20
-    RIGHT_SHANK = 21
-    LEFT_FOOT = 22
-    RIGHT_FOOT = 23
-    LEFT_EAR = 24
-    RIGHT_EAR = 25
-    EYE_WHITE = 26
-    PUPIL = 27
-    NOSE = 28
-    MOUTH = 29
-    NECKLINE = 30
-    PRINT = 31
-    BACKPACK = 32
+# Labels of the parts, from 1; 0 is the background. Of pairs the right one
+# follows the left one.
+Part = IntEnum(
+    'Part',
+    'NECK TORSO PELVIS SKIRT HEAD FACE LONG_HAIR '
+    'LEFT_UPPER_ARM RIGHT_UPPER_ARM LEFT_SLEEVE RIGHT_SLEEVE '
+    'LEFT_FOREARM RIGHT_FOREARM LEFT_HAND RIGHT_HAND '
+    'LEFT_THIGH RIGHT_THIGH LEFT_SHORTS RIGHT_SHORTS '
+    'LEFT_SHANK RIGHT_SHANK LEFT_FOOT RIGHT_FOOT LEFT_EAR RIGHT_EAR '
+    'EYE_WHITE PUPIL NOSE MOUTH NECKLINE PRINT BACKPACK',
+)
 
 
 class Outline(NamedTuple):

@@ -3,11 +3,11 @@
 import json
 import multiprocessing
 import os
-import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -35,9 +35,6 @@ def usable_cores() -> int:
 VERSION = 2
 SPLITS = ('train', 'val')
 _RECORD = 'generator.json'
-
-# tells a set whose making was interrupted from one of somebody else
-_UNFINISHED = '.unfinished'
 _FORMAT = 'rmpe_spm generated people'
 _CHUNK = 16
 
@@ -105,11 +102,12 @@ def generate_dataset(
     - ``train2017/``, ``val2017/``: the pictures
     - ``annotations/person_keypoints_{train,val}2017.json``
     - ``detections/{train,val}2017_person_detections.json``
-    - ``generator.json``: how it was made, written last
+    - ``generator.json``: how it was made
 
     The same arguments give the same files, whatever the number of workers;
-    the first pictures of a larger data set are those of a smaller one. A
-    finished data set with the same arguments is left as it is.
+    the first pictures of a larger data set are those of a smaller one. The
+    folder is there once all of it is written; a data set with the same
+    arguments is left as it is.
 
     Args:
         root (str | Path): The folder; made if missing.
@@ -125,19 +123,18 @@ def generate_dataset(
         Path: The folder.
 
     Raises:
-        ValueError: A number, the size or ``workers`` is too small, or the
+        ConfigError: A number, the size or ``workers`` is too small, or the
             folder holds something else.
     """
     if num_train < 0 or num_val < 0 or seed < 0:
-        raise ValueError(
+        raise ConfigError(
             'num_train, num_val and seed must not be negative, got '
             f'{num_train}, {num_val} and {seed}'
         )
     if min(size) < 64:
-        raise ValueError(f'size must be at least (64, 64), got {size}')
+        raise ConfigError(f'size must be at least (64, 64), got {size}')
     if workers is not None and workers < 1:
-        raise ValueError(f'workers must be at least 1, got {workers}')
-    root = Path(root)
+        raise ConfigError(f'workers must be at least 1, got {workers}')
     record = {
         'format': _FORMAT,
         'version': VERSION,
@@ -146,87 +143,53 @@ def generate_dataset(
         'num_train': num_train,
         'num_val': num_val,
     }
-    if _is_finished(root, record):
-        return root
-    old = _own_files(root)
-    root.mkdir(parents=True, exist_ok=True)
-    (root / _UNFINISHED).touch()  # whose the rest is, should this end
-    for path in old:
-        if path.name != _UNFINISHED:
-            path.unlink()
-    for split, count in zip(SPLITS, (num_train, num_val), strict=True):
-        folder = root / f'{split}2017'
-        folder.mkdir(exist_ok=True)
-        write = partial(
-            _write_sample, split=split, seed=seed, size=size, folder=folder
+    root = Path(root)
+    target = root.resolve()
+    if target.exists() and any(target.iterdir()):
+        if _read_record(root) == record:
+            return root
+        names = ', '.join(sorted(path.name for path in root.iterdir())[:3])
+        raise ConfigError(
+            f'{root} holds something other than the data set that is asked '
+            f'for ({names}): give a new folder, or move that away'
         )
-        bar = partial(
-            tqdm,
-            total=count,
-            desc=f'{split} pictures',
-            unit='img',
-            disable=not progress,
-        )
-        samples = _in_processes(write, count, workers or usable_cores(), bar)
-        _write_annotations(root, split, samples, record)
-    write_atomically(root / _RECORD, json.dumps(record, indent=1))
-    (root / _UNFINISHED).unlink()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Where this is interrupted, nothing is left of it.
+    with TemporaryDirectory(dir=target.parent) as made:
+        folder = Path(made) / target.name
+        for split, count in zip(SPLITS, (num_train, num_val), strict=True):
+            pictures = folder / f'{split}2017'
+            pictures.mkdir(parents=True)
+            write = partial(
+                _write_sample,
+                split=split,
+                seed=seed,
+                size=size,
+                folder=pictures,
+            )
+            bar = partial(
+                tqdm,
+                total=count,
+                desc=f'{split} pictures',
+                unit='img',
+                disable=not progress,
+            )
+            cores = workers or usable_cores()
+            samples = _in_processes(write, count, cores, bar)
+            _write_annotations(folder, split, samples, record)
+        write_atomically(folder / _RECORD, json.dumps(record, indent=1))
+        if target.exists():
+            target.rmdir()
+        folder.rename(target)
     return root
-
-
-def _is_finished(root: Path, record: dict) -> bool:
-    if _read_record(root) != record:
-        return False
-    for split in SPLITS:
-        number = sum(1 for _ in (root / f'{split}2017').glob('*.jpg'))
-        files = [root / name for name in _json_files(split)]
-        if number != record[f'num_{split}'] or not all(
-            path.is_file() for path in files
-        ):
-            return False
-    return True
 
 
 def _read_record(root: Path) -> dict | None:
     """Read how a data set was made, None where that is not known."""
     try:
-        record = read_json(root / _RECORD)
+        return read_json(root / _RECORD)
     except (OSError, ConfigError):
         return None
-    known = isinstance(record, dict) and record.get('format') == _FORMAT
-    return record if known else None
-
-
-def _json_files(split: str) -> tuple[str, str]:
-    """Annotations and detections of a split, below the root."""
-    return (
-        f'annotations/person_keypoints_{split}2017.json',
-        f'detections/{split}2017_person_detections.json',
-    )
-
-
-def _own_files(root: Path) -> list[Path]:
-    """Find the files of an older data set, and refuse what is not one."""
-    ours = bool(_read_record(root)) or (root / _UNFINISHED).is_file()
-    jsons = {_RECORD, *(name for s in SPLITS for name in _json_files(s))}
-    picture = rf'({"|".join(SPLITS)})2017/\d{{12}}\.jpg'
-    strange, own = [], []
-    for path in sorted(root.rglob('*')):
-        name = path.relative_to(root).as_posix()
-        # a link may lead to somebody's data
-        if path.is_dir() and not (path.is_symlink() and any(path.iterdir())):
-            continue
-        known = name == _UNFINISHED or (
-            ours and (name in jsons or re.fullmatch(picture, name))
-        )
-        (own if known and not path.is_symlink() else strange).append(path)
-    if strange:
-        names = ', '.join(str(p.relative_to(root)) for p in strange[:3])
-        raise ValueError(
-            f'{root} holds something that this generator did not write '
-            f'({names}): give a new folder, or move that away'
-        )
-    return own
 
 
 def _in_processes(
@@ -272,7 +235,8 @@ def _write_annotations(root, split, samples, record) -> None:
         'annotations': annotations,
         'categories': [PERSON_CATEGORY],
     }
-    for name, part in zip(
-        _json_files(split), (content, detections), strict=True
+    for name, part in (
+        (f'annotations/person_keypoints_{split}2017.json', content),
+        (f'detections/{split}2017_person_detections.json', detections),
     ):
         write_atomically(root / name, json.dumps(part))

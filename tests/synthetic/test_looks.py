@@ -89,11 +89,6 @@ def test_checks_alternate_both_ways():
     np.testing.assert_array_equal(bank[:, :496], 255 - bank[:, 16:])
 
 
-def test_unknown_pattern_is_named():
-    with pytest.raises(ValueError, match="no pattern is called 'tartan'"):
-        pattern_bank('tartan')
-
-
 def test_crop_is_a_window_or_stretched():
     bank = np.arange(400, dtype=np.uint8).reshape(20, 20)
     window = crop(bank, np.random.default_rng(0), 5, 4)

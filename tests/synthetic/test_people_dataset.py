@@ -1,15 +1,16 @@
 import json
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from xtcocotools.coco import COCO
 
+from rmpe_spm.errors import ConfigError
+from rmpe_spm.files import write_atomically
+from rmpe_spm.synthetic import people_dataset
 from rmpe_spm.synthetic.people_dataset import (
     generate_dataset,
     generate_sample,
@@ -126,129 +127,56 @@ def test_a_finished_set_is_left_alone(dataset):
     assert again == stamp
 
 
-def test_an_unfinished_set_is_made_anew(dataset, tmp_path):
-    root = generate(tmp_path / 'data')
-    (root / 'generator.json').rename(root / '.unfinished')
-    (root / 'train2017' / '000000000001.jpg').write_bytes(b'broken')
-    (root / 'train2017' / '000000000099.jpg').write_bytes(b'left over')
-    generate(root)
-    assert contents(root) == contents(dataset)
+def test_an_interruption_leaves_nothing(dataset, tmp_path, monkeypatch):
+    root = tmp_path / 'data'
 
+    def stop(path, content):
+        if 'val2017' in str(path):
+            raise KeyboardInterrupt
+        return write_atomically(path, content)
 
-def test_a_set_that_lacks_a_picture_is_made_anew(dataset, tmp_path):
-    root = generate(tmp_path / 'data')
-    (root / 'val2017' / '000000000003.jpg').unlink()
-    generate(root)
-    assert contents(root) == contents(dataset)
-
-
-@pytest.mark.parametrize('name', ['thesis.tex', 'generator.json'])
-def test_foreign_files_are_safe(tmp_path, name):
-    (tmp_path / name).write_text('years of work')
-    with pytest.raises(ValueError, match=name):
-        generate(tmp_path)
-    assert (tmp_path / name).read_text() == 'years of work'
-
-
-@pytest.mark.parametrize(
-    'name',
-    [
-        'annotations/person_keypoints_train2017.json',
-        'annotations/instances_val2017.json',
-        'train2017/000000000139.jpg',
-    ],
-)
-@pytest.mark.parametrize('record', [None, '{}', '[1', '{"format": "mine"}'])
-def test_a_real_coco_folder_is_safe(tmp_path, name, record):
-    path = tmp_path / name
-    path.parent.mkdir()
-    path.write_text('{"info": {"description": "COCO 2017 Dataset"}}')
-    if record is not None:
-        (tmp_path / 'generator.json').write_text(record)
-    with pytest.raises(ValueError, match=f'did not write .*{path.name}'):
-        generate(tmp_path)
-    assert path.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(people_dataset, 'write_atomically', stop)
+        with pytest.raises(KeyboardInterrupt):
+            generate(root)
+    assert list(tmp_path.iterdir()) == []
+    assert contents(generate(root)) == contents(dataset)
 
 
 def test_an_empty_folder_behind_a_link_will_do(dataset, tmp_path):
     """On a larger disk, say."""
     (tmp_path / 'disk').mkdir()
     root = tmp_path / 'data'
-    root.mkdir()
-    (root / 'train2017').symlink_to(tmp_path / 'disk')
-    generate(root)
-    assert len(list((tmp_path / 'disk').iterdir())) == 20
-
-
-def test_data_behind_links_are_safe(tmp_path):
-    real, root = tmp_path / 'coco', tmp_path / 'data'
-    root.mkdir()
-    name = 'train2017/000000000001.jpg'
-    (real / name).parent.mkdir(parents=True)
-    (real / name).write_text('a photograph')
-    (root / 'train2017').symlink_to(real / 'train2017')
-    for record in (False, True):
-        if record:
-            (root / '.unfinished').touch()
-        with pytest.raises(ValueError, match='did not write .train2017'):
-            generate(root)
-        assert (real / name).read_text() == 'a photograph'
+    root.symlink_to(tmp_path / 'disk')
+    assert generate(root) == root
+    assert contents(tmp_path / 'disk') == contents(dataset)
 
 
 @pytest.mark.parametrize(
-    'name',
+    'name, content',
     [
-        'detections/my_yolox.json',
-        'annotations/person_keypoints_val2017_fixed.json',
-        'train2017/1.txt',
-        'val2017/notes/why.txt',
+        ('thesis.tex', 'years of work'),
+        ('generator.json', '{}'),
+        ('generator.json', '[1'),
+        ('annotations/person_keypoints_train2017.json', 'COCO 2017 Dataset'),
+        ('train2017/000000000139.jpg', 'a photograph'),
     ],
 )
-def test_own_files_within_a_set_are_safe(dataset, tmp_path, name):
-    """Another set does not take its place with them in it."""
-    root = shutil.copytree(dataset, tmp_path / 'copy')
-    (root / name).parent.mkdir(exist_ok=True)
-    (root / name).write_text('hours of work')
-    generate(root)  # the same set: nothing is written
-    before = contents(root)
-    with pytest.raises(ValueError, match=f'did not write .{name}'):
-        generate(root, seed=1)
-    assert contents(root) == before
-    (root / name).unlink()
-    assert contents(generate(root, seed=1)) != before
+def test_what_is_there_is_safe(tmp_path, name, content):
+    path = tmp_path / 'data' / name
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=f'holds .*{name.split("/")[0]}'):
+        generate(tmp_path / 'data')
+    assert path.read_text() == content
+    assert len(contents(tmp_path)) == 1
 
 
-def test_an_interrupted_removal_goes_on(dataset, tmp_path, monkeypatch):
-    root = shutil.copytree(dataset, tmp_path / 'copy')
-    unlink, count = Path.unlink, iter(range(5))
-
-    def stop(path, **kwargs):
-        if next(count, None) is None:
-            raise KeyboardInterrupt
-        unlink(path, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, 'unlink', stop)
-        with pytest.raises(KeyboardInterrupt):
-            generate(root, seed=1)
-    assert not (root / 'generator.json').exists()
-    assert list(root.glob('*/*.jpg'))
-    generate(root)
-    assert contents(root) == contents(dataset)
-
-
-@pytest.mark.parametrize(
-    'name',
-    [
-        'annotations/person_keypoints_val2017.json',
-        'detections/train2017_person_detections.json',
-    ],
-)
-def test_a_set_that_lacks_a_file_is_made_anew(dataset, tmp_path, name):
-    root = shutil.copytree(dataset, tmp_path / 'copy')
-    (root / name).unlink()
-    generate(root)
-    assert contents(root) == contents(dataset)
+def test_another_set_does_not_take_its_place(dataset):
+    before = contents(dataset)
+    with pytest.raises(ConfigError, match='something other than the data'):
+        generate(dataset, seed=1)
+    assert contents(dataset) == before
 
 
 @pytest.mark.parametrize(

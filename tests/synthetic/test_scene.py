@@ -128,24 +128,22 @@ def flag_of(scene, index=0):
     return keypoint_visibility(figure, visible_mask(scene, index))[WRIST]
 
 
-def test_seen_on_its_own_part():
-    assert flag_of(scene_of(block(10, 10, 20, Part.LEFT_HAND, (20, 20)))) == 2
+HAND, TORSO = Part.LEFT_HAND, Part.TORSO
 
 
-def test_hidden_by_the_own_body():
-    assert flag_of(scene_of(block(10, 10, 20, Part.TORSO, (20, 20)))) == 1
-
-
-def test_hidden_by_another_person_but_near_what_is_seen():
-    back = block(10, 10, 20, Part.LEFT_HAND, (12, 20))
-    front = block(0, 10, 15, Part.TORSO, (5, 20))
-    assert flag_of(scene_of(back, front)) == 1
-
-
-def test_hidden_too_far_from_what_is_seen():
-    back = block(10, 10, 40, Part.LEFT_HAND, (12, 30))
-    front = block(0, 0, 45, Part.TORSO, (5, 20))
-    assert flag_of(scene_of(back, front)) == 0
+@pytest.mark.parametrize(
+    'person, others, expected',
+    [
+        ((10, 10, 20, HAND, (20, 20)), [], 2),  # on its own part
+        ((10, 10, 20, TORSO, (20, 20)), [], 1),  # behind the own body
+        # behind somebody else: near to what is seen, and too far from it
+        ((10, 10, 20, HAND, (12, 20)), [(0, 10, 15, TORSO, (5, 20))], 1),
+        ((10, 10, 40, HAND, (12, 30)), [(0, 0, 45, TORSO, (5, 20))], 0),
+    ],
+)
+def test_visibility_of_a_joint(person, others, expected):
+    figures = [block(*each) for each in (person, *others)]
+    assert flag_of(scene_of(*figures)) == expected
 
 
 def test_a_rim_pixel_is_seen_through_its_neighbours():
