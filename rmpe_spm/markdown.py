@@ -38,6 +38,10 @@ def over_seeds(values: Sequence[float], form: str = '.3f') -> str:
     return text
 
 
+def escape(text: object) -> str:
+    """Write text on one line, so that none of it is taken for HTML."""
+    return ' '.join(str(text).replace('<', '\\<').split())
+
+
 def _cell(value: object) -> str:
-    """One line of text that ends no cell."""
-    return ' '.join(str(value).replace('|', '\\|').split())
+    return escape(value).replace('|', '\\|')

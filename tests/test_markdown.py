@@ -2,9 +2,10 @@ from rmpe_spm.markdown import markdown_table, over_seeds
 
 
 def test_table():
-    text = markdown_table(['a', 'b|c'], [['x', 1], ['two\n lines', None]])
-    assert text == (
+    rows = [['x', 1], ['two\n lines', None], ['<script>', '']]
+    assert markdown_table(['a', 'b|c'], rows) == (
         '| a | b\\|c |\n| --- | --- |\n| x | 1 |\n| two lines | None |\n'
+        '| \\<script> |  |\n'
     )
 
 

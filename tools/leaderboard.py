@@ -97,8 +97,8 @@ def main(argv: list[str] | None = None) -> int:
             if first:
                 print(text, flush=True)
 
-        def write(outcomes: list[Outcome]) -> None:
-            if not first:
+        def write() -> None:
+            if not first or not outcomes:
                 return
             tables = build_tables(
                 outcomes, spec.rank_by, args.resamples, spec.pictures
@@ -107,16 +107,20 @@ def main(argv: list[str] | None = None) -> int:
             for path in write_tables(tables, work_dir, spec.title, notes):
                 say(f'written: {path}')
 
+        outcomes: list[Outcome] = []
         try:
-            outcomes = evaluate_all(spec, args, work_dir, say)
-            write(outcomes)
+            # an interruption leaves what came before it
+            for outcome in evaluate_all(spec, args, work_dir, say):
+                outcomes.append(outcome)
+            write()
             if retry(outcomes, say):
-                write(outcomes)
+                write()
         except KeyboardInterrupt:
             say(
                 'interrupted: finished entries are kept; the same command '
                 'goes on'
             )
+            write()
             return 130
     return int(any(outcome.row.failure for outcome in outcomes))
 

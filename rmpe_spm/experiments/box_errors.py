@@ -44,16 +44,11 @@ def shift_boxes(
 
     Returns:
         np.ndarray: The shifted boxes (N, 4).
-
-    Raises:
-        ValueError: The boxes are not (N, 4), finite and filled, or the size
-            is negative.
     """
-    boxes = _checked(bboxes_xyxy, size)
-    angles = rng.uniform(0, 2 * np.pi, len(boxes))
+    angles = rng.uniform(0, 2 * np.pi, len(bboxes_xyxy))
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    offsets = size * directions * (boxes[:, 2:] - boxes[:, :2])
-    return boxes + np.tile(offsets, 2)
+    offsets = size * directions * (bboxes_xyxy[:, 2:] - bboxes_xyxy[:, :2])
+    return bboxes_xyxy + np.tile(offsets, 2)
 
 
 def scale_boxes(
@@ -61,13 +56,13 @@ def scale_boxes(
 ) -> np.ndarray:
     """Multiply each box's width and height by ``1 + size``, or divide them.
 
-    Which of the two is drawn for each box; its centre stays. Arguments,
-    result and errors are those of :func:`shift_boxes`.
+    Which of the two is drawn for each box; its centre stays. Arguments and
+    result are those of :func:`shift_boxes`.
     """
-    boxes = _checked(bboxes_xyxy, size)
-    signs = rng.choice([-1.0, 1.0], (len(boxes), 1))
-    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-    halves = (boxes[:, 2:] - boxes[:, :2]) / 2 * (1 + size) ** signs
+    signs = rng.choice([-1.0, 1.0], (len(bboxes_xyxy), 1))
+    low, high = bboxes_xyxy[:, :2], bboxes_xyxy[:, 2:]
+    halves = (high - low) / 2 * (1 + size) ** signs
+    centers = (low + high) / 2
     return np.hstack([centers - halves, centers + halves])
 
 
@@ -76,12 +71,10 @@ def truncate_boxes(
 ) -> np.ndarray:
     """Move one side of each box inwards by ``size`` of its width or height.
 
-    Left, top, right and bottom are equally likely. Arguments, result and
-    errors are those of :func:`shift_boxes`; ``size`` must be below 1.
+    Left, top, right and bottom are equally likely. Arguments and result are
+    those of :func:`shift_boxes`; ``size`` is below 1.
     """
-    boxes = _checked(bboxes_xyxy, size)
-    if size >= 1:
-        raise ValueError(f'a truncation of {size} would leave nothing')
+    boxes = bboxes_xyxy.copy()
     sides = rng.integers(0, 4, len(boxes))
     inwards = np.where(sides < 2, 1.0, -1.0)
     rows, axes = np.arange(len(boxes)), sides % 2
@@ -98,20 +91,11 @@ def amplify_errors(
     Each side becomes ``annotated + factor * (detected - annotated)``: factor
     0 is the annotated box, 1 the detection, 2 doubles the error. Where
     opposite sides come nearer to one another than ``MIN_SIDE`` pixels, or
-    cross, the box keeps that length about their middle.
-
-    Boxes are (N, 4) in pixels. Errors are those of :func:`shift_boxes`; the
-    numbers of boxes must be the same.
+    cross, the box keeps that length about their middle. Boxes are (N, 4) in
+    pixels, each beside its detection.
     """
-    boxes = _checked(bboxes_xyxy, factor)
-    detections = _checked(detections_xyxy, factor)
-    if len(boxes) != len(detections):
-        raise ValueError(
-            f'{len(boxes)} annotated boxes do not pair with '
-            f'{len(detections)} detections'
-        )
     # As a mean, so that the factors 0 and 1 are exact.
-    sides = (1 - factor) * boxes + factor * detections
+    sides = (1 - factor) * bboxes_xyxy + factor * detections_xyxy
     middles = (sides[:, :2] + sides[:, 2:]) / 2
     narrow = np.tile(sides[:, 2:] - sides[:, :2] < MIN_SIDE, 2)
     least = np.hstack([middles - MIN_SIDE / 2, middles + MIN_SIDE / 2])
@@ -125,6 +109,30 @@ _DRAWN = {
     'scale': scale_boxes,
     'truncation': truncate_boxes,
 }
+
+
+def check_box_error(kind: str, size: float, has_detections: bool) -> None:
+    """Refuse box errors that cannot be made.
+
+    Raises:
+        ValueError: The kind is unknown, the size is out of range, or there
+            are no detections where they are needed or some where not.
+    """
+    if kind not in ERROR_KINDS:
+        raise ValueError(
+            f'unknown kind of box error {kind!r}: choose from '
+            f'{", ".join(ERROR_KINDS)}'
+        )
+    if not 0 <= size < (1 if kind == 'truncation' else inf):
+        raise ValueError(
+            f'a box error of size {size}: it must be at least 0, and below 1 '
+            'for a truncation'
+        )
+    if (kind == AMPLIFICATION) != has_detections:
+        raise ValueError(
+            f'detections are needed for {AMPLIFICATION} and only there; the '
+            f'kind is {kind!r}'
+        )
 
 
 def perturb_boxes(
@@ -164,20 +172,9 @@ def perturb_boxes(
         list[dict]: The content of a ``bbox_file``.
 
     Raises:
-        ValueError: The kind is unknown, there are no detections where they
-            are needed or some where they are not, or the size is out of
-            range.
+        ValueError: See :func:`check_box_error`.
     """
-    if kind not in ERROR_KINDS:
-        raise ValueError(
-            f'unknown kind of box error {kind!r}: choose from '
-            f'{", ".join(ERROR_KINDS)}'
-        )
-    if (kind == AMPLIFICATION) != (detections is not None):
-        raise ValueError(
-            'detections are needed for amplification and only there; the '
-            f'kind is {kind!r}'
-        )
+    check_box_error(kind, size, detections is not None)
     sizes = {
         image['id']: (image.get('width', inf), image.get('height', inf))
         for image in annotations['images']
@@ -195,7 +192,7 @@ def perturb_boxes(
     if kind == AMPLIFICATION:
         return _amplified(people, sizes, detections, size)
     people = [each for each in people if _is_evaluated(each[0])]
-    boxes = np.array([box for _, box in people]).reshape(-1, 4)
+    boxes = np.array([box for _, box in people], float).reshape(-1, 4)
     moved = _DRAWN[kind](boxes, size, np.random.default_rng(seed))
     return [
         dict(
@@ -228,25 +225,6 @@ def read_people(dataset: Mapping[str, Any]) -> dict[str, Any]:
         return read_json(root / dataset['ann_file'])
     except (ValueError, FileNotFoundError) as error:
         raise ConfigError(f'test_dataloader.dataset: {error}') from error
-
-
-def _checked(bboxes_xyxy: np.ndarray, size: float) -> np.ndarray:
-    """Return the boxes as a new float64 array; refuse what is no box."""
-    boxes = np.array(bboxes_xyxy, dtype=np.float64)
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f'boxes must be (N, 4), not {boxes.shape}')
-    with np.errstate(invalid='ignore'):
-        bad = ~(boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-    bad |= ~np.isfinite(boxes).all(axis=1)
-    if bad.any():
-        index = int(bad.argmax())
-        raise ValueError(
-            f'box {index} (xyxy) is empty or not finite: '
-            f'{boxes[index].tolist()}'
-        )
-    if not 0 <= size < np.inf:
-        raise ValueError(f'the size of an error must be at least 0: {size}')
-    return boxes
 
 
 def _clipped(
@@ -285,8 +263,8 @@ def _amplified(
             entries.append(dict(detection))
             by_image[detection['image_id']].append((entries[-1], box))
     for image_id, members in by_image.items():
-        truth = np.array(annotated[image_id]).reshape(-1, 4)
-        boxes = np.array([box for _, box in members])
+        truth = np.array(annotated[image_id], float).reshape(-1, 4)
+        boxes = np.array([box for _, box in members], float)
         scores = np.array([entry['score'] for entry, _ in members])
         owners = _owners(truth, boxes, scores)
         owned = np.flatnonzero(owners >= 0)

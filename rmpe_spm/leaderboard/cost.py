@@ -1,11 +1,8 @@
 """Time and memory of a test, measured while it runs."""
 
-import contextlib
-import re
 import time
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -78,11 +75,6 @@ def count_gflops(
             module.training = True
 
 
-_STATUS = Path('/proc/self/status')
-_CLEAR = Path('/proc/self/clear_refs')
-MIB = 2**20
-
-
 class SpeedMeter(Hook):
     """Measures a test of mmengine's runner; see :meth:`summary`.
 
@@ -105,7 +97,8 @@ class SpeedMeter(Hook):
         self._ended = 0.0
         model = getattr(runner.model, 'module', runner.model)
         self._watch = model.register_forward_hook(self._stop, with_kwargs=True)
-        _reset_peak(self.cuda)
+        if self.cuda:
+            torch.cuda.reset_peak_memory_stats()
 
     def before_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
@@ -127,7 +120,9 @@ class SpeedMeter(Hook):
     def after_test(self, runner: Runner) -> None:
         """Stop watching."""
         self._watch.remove()
-        self.peak = _peak_mib(self.cuda)
+        self.peak = None
+        if self.cuda:
+            self.peak = torch.cuda.max_memory_allocated() / 2**20
 
     def summary(self) -> dict[str, float | None]:
         """What was measured, over all processes.
@@ -137,9 +132,8 @@ class SpeedMeter(Hook):
 
         Returns:
             dict: ``images_per_second``, the sum over the processes, and
-            ``peak_memory_mib``, the largest of them: on CUDA what PyTorch
-            had allocated, elsewhere the whole process's resident memory
-            (Linux only). None where it cannot be known.
+            ``peak_memory_mib``, the largest of them: what PyTorch had
+            allocated on CUDA. None where it cannot be known.
         """
         timed = self.batches[1:] or self.batches
         samples = sum(number for number, _ in timed)
@@ -176,20 +170,3 @@ class SpeedMeter(Hook):
         if self.cuda:
             torch.cuda.synchronize()
         return time.perf_counter()
-
-
-def _reset_peak(cuda: bool) -> None:
-    if cuda:
-        torch.cuda.reset_peak_memory_stats()
-        return
-    with contextlib.suppress(OSError):  # elsewhere than on Linux
-        _CLEAR.write_text('5')  # resets the peak of the resident memory
-
-
-def _peak_mib(cuda: bool) -> float | None:
-    if cuda:
-        return torch.cuda.max_memory_allocated() / MIB
-    if not _STATUS.exists():
-        return None
-    found = re.search(r'VmHWM:\s+(\d+) kB', _STATUS.read_text())
-    return int(found[1]) / 1024 if found else None

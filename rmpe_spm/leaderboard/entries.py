@@ -4,19 +4,17 @@ An entry's config is changed for it, and identified by a key: equal keys,
 equal results.
 """
 
-import inspect
 import json
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import mmpose
 from mmengine.config import Config
 from mmengine.registry import Registry
-from mmpose.registry import DATASETS, METRICS, TRANSFORMS
+from mmpose.registry import TRANSFORMS
 
 from ..cli.arguments import apply_options, join_cpu_processes, load_config
 from ..coco.results import read_detections
@@ -29,7 +27,6 @@ from ..experiments.box_errors import (
     read_people,
 )
 from ..experiments.runs import digest_settings
-from ..experiments.tool_runs import find_coco_metric
 from ..files import digest, digest_file, read_json, write_atomically
 from ..mpii.dataset import GroupAffine
 from ..version import __version__
@@ -49,13 +46,17 @@ WITHOUT_EFFECT = (
     'num_workers', 'persistent_workers', 'pin_memory', 'prefetch_factor',
     'init_cfg', 'data_root', 'outfile_prefix', 'collect_device',
 )  # fmt: skip
-# What decides which people are evaluated, the last six with MPII.
-DATA_ARGUMENTS = (
-    'indices', 'sample_interval', 'protocol', 'group_file', 'split',
-    'num_keypoints', 'min_people', 'headbox_file',
+# What decides which people are evaluated, and the default.
+DATA_SETTINGS = dict(
+    data_root=None, ann_file=None, indices=None, sample_interval=1,
+    # MPII's
+    protocol='image', group_file=None, split=None, num_keypoints=None,
+    min_people=1, headbox_file=None,
 )  # fmt: skip
-# What decides which joints count as found, where COCO's OKS does not.
-METRIC_ARGUMENTS = ('thr', 'unannotated')
+# What decides which poses and joints count as found.
+METRIC_SETTINGS = dict(
+    thr=None, unannotated=None, iou_type='keypoints', use_area=True
+)
 
 # What a source of boxes changes nothing of.
 WITHOUT_BOXES = (SINGLE_STAGE, GROUPS)
@@ -286,42 +287,15 @@ def _replace_data_set(cfg: Config, spec: DataSetSpec) -> None:
 
 def _data_key(cfg: Config) -> str:
     """Of what must be equal where two models are compared."""
-    dataset = cfg.to_dict()['test_dataloader']['dataset']
-    names = ('data_root', 'ann_file')
-    parts = {name: dataset[name] for name in names if name in dataset}
-    parts |= _arguments(dataset, DATA_ARGUMENTS, DATASETS)
-    _, coco = find_coco_metric(cfg)
-    if coco is None:
-        metric = [
-            [str(each['type']), _arguments(each, METRIC_ARGUMENTS, METRICS)]
-            for each in cfg.test_evaluator
-        ]
-    else:
-        metric = [
-            coco.get('iou_type', 'keypoints'),
-            coco.get('use_area', True),
-        ]
-    return digest_settings([parts, metric], WITHOUT_EFFECT)
-
-
-def _arguments(
-    settings: Mapping, names: Sequence[str], registry: Registry
-) -> dict[str, Any]:
-    """Arguments as given, or else their defaults, which mean the same."""
-    kind = settings.get('type')
-    kind = registry.get(kind) if isinstance(kind, str) else kind
-    found = {}
-    # a class may take those of its parents as **kwargs
-    for each in reversed(kind.__mro__ if isinstance(kind, type) else ()):
-        parameters = inspect.signature(each.__init__).parameters
-        found |= {
-            name: parameters[name].default
-            for name in names
-            if name in parameters
-        }
-    found |= {name: settings[name] for name in names if name in settings}
-    # None and nothing are the same, too
-    return {name: each for name, each in found.items() if each is not None}
+    content = cfg.to_dict()
+    dataset = content['test_dataloader']['dataset']
+    parts = [(dataset, DATA_SETTINGS)]
+    parts += [(each, METRIC_SETTINGS) for each in content['test_evaluator']]
+    chosen = [
+        {name: given.get(name, default) for name, default in known.items()}
+        for given, known in parts
+    ]
+    return digest_settings(chosen, WITHOUT_EFFECT)
 
 
 def _is_kind(kind: str | type, base: type, registry: Registry) -> bool:

@@ -9,7 +9,7 @@ import shutil
 import sys
 import traceback
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -28,6 +28,7 @@ from torch import distributed
 
 from ..cli.error_messages import explain
 from ..cli.preflight import CheckedData
+from ..coco.ground_truth import PoseSet
 from ..experiments.runs import RunFolder
 from ..experiments.tool_runs import RESULTS
 from .entries import (
@@ -39,6 +40,7 @@ from .entries import (
     prepare,
 )
 from .measure import MPII_MATCHES, Record, make_runner, run
+from .results import evaluate_results, published_row, results_row
 from .spec import LeaderboardSpec
 from .tables import Row
 
@@ -52,24 +54,32 @@ class Outcome:
 
     Attributes:
         row (Row): Its row.
-        prepared (PreparedEntry, optional): None where it could not be
-            prepared.
+        prepared (PreparedEntry, optional): None where no model is run, or it
+            could not be prepared.
         run (RunFolder, optional): Where its result is kept. Likewise.
+        poses (PoseSet, optional): What a file of results holds.
         cached (bool): Whether the result was there already.
         postponed (float): When it ran last, if that ended the processes:
             :func:`retry` is to run it. 0 otherwise.
         rank_by (str, optional): The metric that ranks on its data set; None:
             that of the whole list.
-        name (str): What it is called in messages.
+        number (str): Which of the entries it is.
     """
 
     row: Row
     prepared: PreparedEntry | None = None
     run: RunFolder | None = None
+    poses: PoseSet | None = None
     cached: bool = False
     postponed: float = 0.0
     rank_by: str | None = None
-    name: str = ''
+    number: str = ''
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        row = self.row
+        return f'{self.number} {row.label}, {row.data_set}, boxes: {row.boxes}'
 
     def __str__(self) -> str:
         """What became of it, in a few words."""
@@ -85,7 +95,7 @@ def evaluate_all(
     args: Namespace,
     work_dir: Path,
     say: Callable[[str], None] = print,
-) -> list[Outcome]:
+) -> Iterator[Outcome]:
     """Run every entry whose result is not there yet.
 
     One that fails is reported, and the others go on. Under a launcher that
@@ -102,12 +112,11 @@ def evaluate_all(
         work_dir (Path): Where results are kept.
         say (callable): Told what is going on. Defaults to ``print``.
 
-    Returns:
-        list[Outcome]: What became of each, in order.
+    Yields:
+        Outcome: What became of each, in order.
     """
     channel = _open_side_channel()
     entries = list_entries(spec)
-    outcomes = []
     single_stage = set()
     for number, entry in enumerate(entries, start=1):
         outcome = _prepare(entry, args, work_dir)
@@ -116,18 +125,24 @@ def evaluate_all(
             if place in single_stage:
                 continue  # it has no boxes: once is enough
             single_stage.add(place)
-        outcome.name = (
-            f'[{number}/{len(entries)}] {outcome.row.model}, '
-            f'{outcome.row.data_set}, boxes: {outcome.row.boxes}'
-        )
+        outcome.number = f'[{number}/{len(entries)}]'
         if outcome.run is not None:
             _find(outcome, args.rerun)
             if not (outcome.cached or outcome.postponed):
                 say(f'{outcome.name}: running')
                 _run(outcome, channel)
         say(f'{outcome.name}: {outcome}')
-        outcomes.append(outcome)
-    return outcomes
+        yield outcome
+    for file in spec.results:
+        outcome = Outcome(results_row(file), number='[file]')
+        try:
+            outcome.poses = evaluate_results(file, outcome.row)
+        except Exception as error:
+            outcome.row.failure = _reason(error)
+        say(f'{outcome.name}: {outcome}')
+        yield outcome
+    for each in spec.published:
+        yield Outcome(published_row(each))
 
 
 def retry(
@@ -141,18 +156,12 @@ def retry(
     """
     channel = _open_side_channel()
     postponed = [outcome for outcome in outcomes if outcome.postponed]
-    postponed.sort(key=lambda outcome: outcome.postponed)
-    done: dict[str, Row] = {}
-    for outcome in postponed:
+    for outcome in sorted(postponed, key=lambda each: each.postponed):
+        _find(outcome, rerun=False)  # an equal one may have run by now
         outcome.postponed = 0.0
-        key = outcome.prepared.key
-        if key in done:
-            outcome.row.record = done[key].record
-            outcome.row.failure = done[key].failure
-        else:
+        if not outcome.cached:
             say(f'{outcome.name}: running again')
             _run(outcome, channel)
-            done[key] = outcome.row
         say(f'{outcome.name}: {outcome}')
     return bool(postponed)
 
@@ -249,10 +258,9 @@ def _find(outcome: Outcome, rerun: bool) -> None:
     if found is not None:
         outcome.row.record = Record(**found['record'])
         outcome.cached = True
-    if failure:
-        outcome.row.failure = (
-            f'the processes ended when it ran last: {failure}'
-        )
+    outcome.row.failure = failure and (
+        f'the processes ended when it ran last: {failure}'
+    )
 
 
 def _run(outcome: Outcome, channel: Any) -> None:

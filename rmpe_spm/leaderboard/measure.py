@@ -41,8 +41,8 @@ class Record:
 
     Attributes:
         metrics (dict): What the config's evaluators returned.
-        num_images (int): Images of the data set.
-        parameters (int): Parameters of the model.
+        num_images (int, optional): Images of the data set.
+        parameters (int, optional): Parameters of the model.
         images_per_second (float, optional): See :class:`.SpeedMeter`.
         peak_memory_mib (float, optional): Likewise.
         device (str): What it ran on.
@@ -58,19 +58,40 @@ class Record:
     """
 
     metrics: dict[str, float]
-    num_images: int
-    parameters: int
-    images_per_second: float | None
-    peak_memory_mib: float | None
-    device: str
-    processes: int
-    date: str
+    num_images: int | None = None
+    parameters: int | None = None
+    images_per_second: float | None = None
+    peak_memory_mib: float | None = None
+    device: str = ''
+    processes: int = 1
+    date: str = ''
     gflops: float | None = None
     gflops_input: str = ''
     num_poses: int | None = None
     joints: dict[str, float] = field(default_factory=dict)
     joint_measure: str = ''
     sigmas: list[float] = field(default_factory=list)
+
+    def add_poses(self, poses: PoseSet, meta: Mapping[str, Any]) -> None:
+        """Add what the evaluated poses tell, joint by joint.
+
+        ``meta`` is mmpose's metainfo of the data set.
+        """
+        names = meta['keypoint_id2name']
+        self.sigmas = np.asarray(meta['sigmas'], float).tolist()
+        self.num_images = len(poses.image_ids)
+        self.num_poses = poses.num_poses
+        self.joint_measure = f'PCK@{PCK_THRESHOLD:g}'
+        self.joints = {
+            names[joint]: float(value)
+            for joint, value in enumerate(joint_pck(poses, PCK_THRESHOLD))
+            if np.isfinite(value)
+        }
+
+    @property
+    def million_parameters(self) -> float | None:
+        """Parameters in millions."""
+        return None if self.parameters is None else self.parameters / 1e6
 
 
 def make_runner(prepared: PreparedEntry, folder: Path) -> Runner:
@@ -117,16 +138,7 @@ def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
     meta = runner.test_dataloader.dataset.metainfo
     poses = evaluated_poses(prepared, folder, meta['num_keypoints'])
     if poses is not None:
-        names = meta['keypoint_id2name']
-        record.sigmas = np.asarray(meta['sigmas'], float).tolist()
-        record.num_images = len(poses.image_ids)
-        record.num_poses = poses.num_poses
-        record.joint_measure = f'PCK@{PCK_THRESHOLD:g}'
-        record.joints = {
-            names[joint]: float(value)
-            for joint, value in enumerate(joint_pck(poses, PCK_THRESHOLD))
-            if np.isfinite(value)
-        }
+        record.add_poses(poses, meta)
         _draw(prepared, folder, meta)
     return record
 

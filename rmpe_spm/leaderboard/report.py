@@ -59,15 +59,12 @@ def build_tables(
         own = [o for o in outcomes if o.row.data_set == name]
         metric = next((o.rank_by for o in own if o.rank_by), rank_by)
         table = make_table(name, [outcome.row for outcome in own], metric)
-        poses, folders = [], []
-        for row in table.rows:
-            outcome = by_row[id(row)]
-            folder = outcome.run.folder if outcome.run else Path()
-            folders.append(folder)
-            poses.append(_scored_poses(outcome, folder))
-            if pictures and row.record is not None:
-                row.pictures = sorted((folder / PICTURES).glob('*.jpg'))
-        add_statistics(table, poses, folders, num_resamples)
+        ordered = [by_row[id(row)] for row in table.rows]
+        add_statistics(table, list(map(_scored, ordered)), num_resamples)
+        for outcome in ordered:
+            if pictures and outcome.run is not None and outcome.row.record:
+                folder = outcome.run.folder / PICTURES
+                outcome.row.pictures = sorted(folder.glob('*.jpg'))
         tables.append(table)
     return tables
 
@@ -79,7 +76,7 @@ def write_tables(
     contents = {
         'md': to_markdown(tables, title, notes),
         'csv': to_csv(tables),
-        'html': to_html(tables, title, notes),
+        'html': to_html(tables, title, notes, work_dir),
     }
     return [
         write_atomically(work_dir / f'{NAME}.{suffix}', content)
@@ -90,7 +87,6 @@ def write_tables(
 def add_statistics(
     table: Table,
     poses: Sequence[PoseSet | MpiiMatches | None],
-    folders: Sequence[Path],
     num_resamples: int = 1000,
 ) -> None:
     """Add intervals and comparisons to a table, in place.
@@ -99,7 +95,6 @@ def add_statistics(
         table (Table): The table.
         poses (sequence): What each row's AP is computed from; None for a row
             that has none.
-        folders (sequence): Where each row's resampled AP is kept.
         num_resamples (int): Resamples of the images. Defaults to 1000.
     """
     scores: dict[int, ResampledRow] = {}
@@ -108,7 +103,7 @@ def add_statistics(
             matches = _matches(row, table.rank_by, poses[place])
             if matches is None:
                 continue
-            score = ResampledRow(matches, folders[place])
+            score = ResampledRow(matches)
             found = bootstrap_ap(score, _rng(), num_resamples)
         except NobodyToFind:
             continue
@@ -122,30 +117,19 @@ def add_statistics(
 
 
 class ResampledRow:
-    """The AP of a row on resamples of the images, computed once.
+    """The AP of a row on the resamples of :data:`SEED`, computed once."""
 
-    All rows are scored on the same resamples, those of :data:`SEED`. What was
-    computed from the ``matches`` is kept in a file in ``folder``.
-    """
-
-    def __init__(
-        self, matches: PoseMatches | MpiiMatches, folder: Path
-    ) -> None:
+    def __init__(self, matches: PoseMatches | MpiiMatches) -> None:
         self.image_ids = matches.image_ids
         self._matches = matches
-        self._folder = folder
         self._values: np.ndarray | None = None
 
     def ap(self, counts: np.ndarray | None = None) -> np.ndarray:
         """AP (B,) with images counted ``counts`` (B, I) times, else once."""
         if counts is None:
             return self._matches.ap()
-        if self._values is None or len(self._values) != len(counts):
-            path = self._folder / f'resampled_ap_{len(counts)}.npy'
-            self._values = _read(path, len(counts))
-            if self._values is None:
-                values = self._values = self._matches.ap(counts)
-                write_atomically(path, lambda file: np.save(file, values))
+        if self._values is None:
+            self._values = self._matches.ap(counts)
         return self._values
 
 
@@ -162,14 +146,18 @@ def column_notes(
         'is with these. "none (single stage)" needs no boxes. Numbers with '
         "annotated boxes, or with MPII's groups, whose place and scale are "
         'annotated, are not those of a whole system.',
+        'rank': 'among the rows with the same source of boxes. Rows with '
+        'annotated boxes stand after the others.',
         'AP, AR, AP50, APM...': 'as the evaluator of the config returns them, '
-        'the same numbers as those of tools/test.py.',
+        'the same numbers as those of tools/test.py; of a result file those '
+        "of COCO's evaluation; published rows have their authors' numbers.",
     }
     if any(row.interval for table in tables for row in table.rows):
         notes['95%, less the best, p'] = (
             f'percentile bootstrap over images, {num_resamples} resamples '
             f'(seed {SEED}), the same for all rows. Two rows are compared on '
-            'the same resamples; p is two-sided, for one comparison, and not '
+            'the same resamples, in the table with the best row of the same '
+            'source of boxes; p is two-sided, for one comparison, and not '
             'corrected for their number.'
         )
     if any(table.joint_names for table in tables):
@@ -191,12 +179,12 @@ def column_notes(
         'people of an image; reading and cropping images, a person detector '
         'and the evaluation are not in it, nor is the first batch. The sum '
         'over the processes.',
-        'peak memory': 'on CUDA what PyTorch allocated during the test, on '
-        'CPU the resident memory of the whole process; the largest of the '
-        'processes.',
+        'peak memory': 'what PyTorch allocated on CUDA during the test; the '
+        'largest of the processes.',
     }
     rows = [row.record for table in tables for row in table.done]
-    if len({(record.device, record.processes) for record in rows}) > 1:
+    machines = {(r.device, r.processes) for r in rows if r.device}
+    if len(machines) > 1:
         notes[''] = (
             'Rows ran on different devices: their images/s and peak memory '
             'do not compare.'
@@ -208,22 +196,12 @@ def _rng() -> np.random.Generator:
     return np.random.default_rng(SEED)
 
 
-def _read(path: Path, number: int) -> np.ndarray | None:
-    """Kept values; None where there are none or the file is damaged."""
-    try:
-        values = np.load(path)
-    except (FileNotFoundError, EOFError, ValueError):
-        return None
-    return values if values.shape == (number,) else None
-
-
-def _scored_poses(
-    outcome: Outcome, folder: Path
-) -> PoseSet | MpiiMatches | None:
+def _scored(outcome: Outcome) -> PoseSet | MpiiMatches | None:
     """What an entry's AP is computed from, if it is there."""
     record = outcome.row.record
-    if record is None:
-        return None
+    if record is None or outcome.run is None:
+        return outcome.poses
+    folder = outcome.run.folder
     if (folder / MPII_MATCHES).is_file():
         return MpiiMatches.load(folder / MPII_MATCHES)
     if not record.sigmas:

@@ -1,18 +1,18 @@
 """What a leaderboard is to hold: models, data sets and sources of boxes."""
 
 import difflib
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 import yaml
 
 from ..errors import ConfigError
-from ..experiments.box_errors import AMPLIFICATION, ERROR_KINDS
+from ..experiments.box_errors import ERROR_KINDS, check_box_error
 
-_REQUIRED = object()
 _KIND_NAMES = {
     str: 'text',
     int: 'a whole number',
@@ -57,7 +57,6 @@ class BoxSource:
 
 
 CONFIG_BOXES = (BoxSource('config'),)
-GROUND_TRUTH_BOXES = (BoxSource('ground_truth'),)
 
 
 @dataclass(frozen=True)
@@ -84,25 +83,64 @@ class DataSetSpec:
         evaluator (dict): With a ``type`` it replaces the config's evaluator;
             without, these keys of it.
         box_sources (tuple): The sources of boxes on this data set.
-        rank_by (str, optional): The metric that ranks on it; None: that of
-            the leaderboard.
+        rank_by (str, optional): The metric that ranks on it.
     """
 
     name: str
     dataset: dict[str, Any]
-    evaluator: dict[str, Any]
-    box_sources: tuple[BoxSource, ...]
+    evaluator: dict[str, Any] = field(default_factory=dict)
+    box_sources: tuple[BoxSource, ...] = ()
     rank_by: str | None = None
 
 
 @dataclass(frozen=True)
-class LeaderboardSpec:
-    """What to evaluate.
+class ResultsSpec:
+    """A file of COCO keypoint results, whatever wrote it.
 
     Attributes:
-        models (tuple): The models.
+        name (str): The model's name in the tables.
+        results (str): The file.
+        ann_file (str): The annotations to evaluate it on.
+        boxes (str): Where the people's boxes came from.
+        data_set (str): The table it stands in.
+        metainfo (str): mmpose's file of the data set's keypoints and sigmas.
+        iou_type, use_area: As of ``CocoMetric``.
+    """
+
+    name: str
+    results: str
+    ann_file: str
+    boxes: str
+    data_set: str = ''
+    metainfo: str = 'configs/_base_/datasets/coco.py'
+    iou_type: str = 'keypoints'
+    use_area: bool = True
+
+
+@dataclass(frozen=True)
+class PublishedSpec:
+    """Published numbers, by their short names; ``source``: a link or a text.
+
+    The rest is as of :class:`ResultsSpec`.
+    """
+
+    name: str
+    metrics: dict[str, float]
+    boxes: str
+    data_set: str
+    source: str
+
+
+@dataclass(frozen=True)
+class LeaderboardSpec:
+    """What a leaderboard holds.
+
+    Attributes:
+        models (tuple): The models to evaluate.
         data_sets (tuple): The data sets; empty stands for each config's own.
         box_sources (tuple): The sources of boxes on the configs' own data.
+        results (tuple): Files of results to evaluate.
+        published (tuple): Published rows.
         title (str): Heading of the tables.
         work_dir (str, optional): Where results go.
         rank_by (str): The metric that ranks.
@@ -112,6 +150,8 @@ class LeaderboardSpec:
     models: tuple[ModelSpec, ...]
     data_sets: tuple[DataSetSpec, ...] = ()
     box_sources: tuple[BoxSource, ...] = CONFIG_BOXES
+    results: tuple[ResultsSpec, ...] = ()
+    published: tuple[PublishedSpec, ...] = ()
     title: str = 'Leaderboard'
     work_dir: str | None = None
     rank_by: str = 'AP'
@@ -122,43 +162,36 @@ def read_spec(path: str | Path) -> LeaderboardSpec:
     """Read a YAML file; ``docs/leaderboard.md`` has its form.
 
     Raises:
-        ConfigError: The file is missing, empty or no YAML, a key is unknown
-            or missing, or a value is of the wrong kind. Names the key.
+        ConfigError: The file is missing, empty or no YAML, a key is unknown,
+            missing or there twice, or a value is of the wrong kind. Names
+            the key.
     """
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f'the list {path} does not exist')
     try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+        content = yaml.load(path.read_text(encoding='utf-8'), _UniqueKeys)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f'{path} is no YAML: {error}') from None
     if not content:
         raise ConfigError(f'{path} is empty: it needs a list of models')
-    keys = ('models', 'title', 'work_dir', 'rank_by', 'pictures')
-    where = str(path)
-    _check_keys(content, (*keys, 'data_sets', 'box_sources'), where)
-    models = _take(content, 'models', list, where)
-    if not models:
-        raise ConfigError(f'{path}: models is empty')
-    given = None
-    if 'box_sources' in content:
-        given = _box_sources(content, where)
-    data_sets = _take(content, 'data_sets', list, where, [])
-    spec = LeaderboardSpec(
-        models=tuple(
-            _model(model, f'{path}: models[{index}]')
-            for index, model in enumerate(models)
-        ),
-        data_sets=tuple(
-            _data_set(each, f'{path}: data_sets[{index}]', given)
-            for index, each in enumerate(data_sets)
-        ),
-        box_sources=given or CONFIG_BOXES,
-        title=_take(content, 'title', str, where, path.stem),
-        work_dir=_take(content, 'work_dir', str, where, None),
-        rank_by=_take(content, 'rank_by', str, where, 'AP'),
-        pictures=_take(content, 'pictures', bool, where, True),
-    )
+    kinds = _kinds(LeaderboardSpec, models=(), title=path.stem)
+    values = _fields(content, str(path), **kinds)
+    given = _box_sources(values, str(path))
+    values['box_sources'] = given or CONFIG_BOXES
+    for kind, read in (
+        ('models', _model),
+        ('data_sets', partial(_data_set, given=given)),
+        ('results', _results),
+        ('published', _published),
+    ):
+        values[kind] = tuple(
+            read(each, f'{path}: {kind}[{index}]')
+            for index, each in enumerate(values[kind])
+        )
+    spec = LeaderboardSpec(**values)
+    if not (spec.models or spec.results or spec.published):
+        raise ConfigError(f'{path} lists no models, results or published rows')
     for kind in ('models', 'data_sets'):
         names = [each.name for each in getattr(spec, kind)]
         for name in names:
@@ -186,12 +219,10 @@ def spec_of_pairs(
         )
     names = [Path(config).stem for config in paths[::2]]
     models = []
-    for name, config, checkpoint in zip(
-        names, paths[::2], paths[1::2], strict=True
-    ):
+    for name, *files in zip(names, paths[::2], paths[1::2], strict=True):
         if names.count(name) > 1:  # a config with several checkpoints
-            name = f'{name} ({checkpoint})'
-        models.append(ModelSpec(name, config, checkpoint))
+            name = f'{name} ({files[1]})'
+        models.append(ModelSpec(name, *files))
     sources = tuple(
         parse_box_source(source, '--boxes') for source in box_sources or ()
     )
@@ -218,100 +249,86 @@ def parse_box_source(source: str | Mapping[str, Any], where: str) -> BoxSource:
         return BoxSource(source)
     if isinstance(source, str) and source.endswith('.json'):
         return BoxSource('detections', file=source)
-    kind, *numbers = str(source).split(':')
+    text = f'{source}:0' if str(source).count(':') == 1 else str(source)
     try:
-        size, seed = float(numbers[0]), int((numbers[1:] or ['0'])[0])
-    except (IndexError, ValueError):
-        size, seed = None, 0
-    if size is None or len(numbers) > 2:
+        kind, size, seed = text.split(':')
+        size, seed = float(size), int(seed)
+    except ValueError:
         raise ConfigError(
             f'{where}: {source!r} is no source of boxes. Write config, '
             'ground_truth, the name of a detections file (.json), or an '
             f'error, its size and maybe a seed: {ERROR_KINDS[0]}:0.2:0'
-        )
-    source = BoxSource('perturbed', error=kind, size=size, seed=seed)
-    return _checked(source, where)
+        ) from None
+    return _perturbed(where, error=kind, size=size, seed=seed)
 
 
 def _box_source_of_keys(source: Mapping[str, Any], where: str) -> BoxSource:
-    threshold = ('score_thr', float, where, None)
+    kinds = dict(detections=str, score_thr=(float, None))
+    if 'perturbed' in source:
+        kinds = dict(perturbed=str, size=float, seed=(int, 0), **kinds)
+        kinds['detections'] = (str, None)
+    values = _fields(source, where, **kinds)
+    file = values.pop('detections')
     if 'perturbed' not in source:
-        _check_keys(source, ('detections', 'score_thr'), where)
-        return BoxSource(
-            'detections',
-            file=_take(source, 'detections', str, where),
-            score_thr=_take(source, *threshold),
-        )
-    keys = ('perturbed', 'size', 'seed', 'detections', 'score_thr')
-    _check_keys(source, keys, where)
-    return _checked(
-        BoxSource(
-            'perturbed',
-            error=_take(source, 'perturbed', str, where),
-            size=_take(source, 'size', float, where),
-            seed=_take(source, 'seed', int, where, 0),
-            file=_take(source, 'detections', str, where, None),
-            score_thr=_take(source, *threshold),
-        ),
-        where,
-    )
+        return BoxSource('detections', file, **values)
+    error = values.pop('perturbed')
+    return _perturbed(where, file=file, error=error, **values)
 
 
-def _checked(source: BoxSource, where: str) -> BoxSource:
-    """Refuse perturbed boxes that cannot be made."""
-    if source.error not in ERROR_KINDS:
-        raise ConfigError(
-            f'{where}: unknown kind of box error {source.error!r}: choose '
-            f'from {", ".join(ERROR_KINDS)}'
-        )
-    if not (math.isfinite(source.size) and source.size >= 0):
-        raise ConfigError(f'{where}: a box error of size {source.size}')
-    if (source.error == AMPLIFICATION) != (source.file is not None):
-        raise ConfigError(
-            f'{where}: detections are needed for {AMPLIFICATION} and only '
-            'there: dict(perturbed: amplification, size: 2, detections: FILE)'
-        )
+def _perturbed(where: str, **values: Any) -> BoxSource:
+    """Perturbed boxes, if they can be made."""
+    source = BoxSource('perturbed', **values)
+    try:
+        check_box_error(source.error, source.size, source.file is not None)
+    except ValueError as error:
+        raise ConfigError(f'{where}: {error}') from None
     return source
 
 
 def _model(entry: Any, where: str) -> ModelSpec:
-    _check_keys(entry, ('name', 'config', 'checkpoint', 'cfg_options'), where)
-    config = _take(entry, 'config', str, where)
-    return ModelSpec(
-        name=_take(entry, 'name', str, where, Path(config).stem),
-        config=config,
-        checkpoint=_take(entry, 'checkpoint', str, where),
-        cfg_options=_take(entry, 'cfg_options', dict, where, {}),
-    )
+    values = _fields(entry, where, **_kinds(ModelSpec, name=None))
+    values['name'] = values['name'] or Path(values['config']).stem
+    return ModelSpec(**values)
 
 
 def _data_set(
     entry: Any, where: str, given: tuple[BoxSource, ...] | None
 ) -> DataSetSpec:
-    optional = ('evaluator', 'box_sources', 'rank_by')
-    _check_keys(entry, ('name', 'dataset', *optional), where)
-    dataset = _take(entry, 'dataset', dict, where)
-    if 'ann_file' not in dataset:
+    values = _fields(entry, where, **_kinds(DataSetSpec))
+    if 'ann_file' not in values['dataset']:
         raise ConfigError(f"{where}.dataset lacks 'ann_file'")
-    sources = given or GROUND_TRUTH_BOXES
-    if 'box_sources' in entry:
-        sources = _box_sources(entry, where)
+    sources = (
+        _box_sources(values, where) or given or (BoxSource('ground_truth'),)
+    )
     if BoxSource('config') in sources:
         raise ConfigError(
             f"{where}: the box source config goes with the configs' own data "
             'sets only: write ground_truth, or the detections of this data set'
         )
-    return DataSetSpec(
-        name=_take(entry, 'name', str, where),
-        dataset=dataset,
-        evaluator=_take(entry, 'evaluator', dict, where, {}),
-        box_sources=sources,
-        rank_by=_take(entry, 'rank_by', str, where, None),
-    )
+    return DataSetSpec(**dict(values, box_sources=sources))
 
 
-def _box_sources(entry: Mapping, where: str) -> tuple[BoxSource, ...]:
-    sources = _take(entry, 'box_sources', list, where)
+def _results(entry: Any, where: str) -> ResultsSpec:
+    values = _fields(entry, where, **_kinds(ResultsSpec))
+    values['data_set'] = values['data_set'] or Path(values['ann_file']).stem
+    return ResultsSpec(**values)
+
+
+def _published(entry: Any, where: str) -> PublishedSpec:
+    values = _fields(entry, where, **_kinds(PublishedSpec))
+    metrics = values['metrics']
+    numbers = dict.fromkeys(metrics, float)
+    values['metrics'] = _fields(metrics, f'{where}: metrics', **numbers)
+    return PublishedSpec(**values)
+
+
+def _box_sources(
+    values: Mapping[str, Any], where: str
+) -> tuple[BoxSource, ...] | None:
+    """The sources that an entry lists; None if it says nothing of them."""
+    sources = values['box_sources']
+    if isinstance(sources, tuple):  # the default
+        return None
     if not sources:
         raise ConfigError(f'{where}: box_sources is empty')
     return tuple(
@@ -320,40 +337,64 @@ def _box_sources(entry: Mapping, where: str) -> tuple[BoxSource, ...]:
     )
 
 
-def _check_keys(entry: Any, allowed: Iterable[str], where: str) -> None:
-    """Refuse what is no mapping, and keys that nothing uses."""
+def _kinds(spec: type, **defaults: Any) -> dict[str, Any]:
+    """What :func:`_fields` is told of a specification's fields."""
+    kinds = {}
+    for each in fields(spec):
+        kind = get_origin(each.type) or each.type
+        kind = get_args(each.type)[0] if kind is UnionType else kind
+        kind = list if kind is tuple else kind
+        default = defaults.get(each.name, each.default)
+        if each.default_factory is not MISSING:
+            default = each.default_factory()
+        kinds[each.name] = kind if default is MISSING else (kind, default)
+    return kinds
+
+
+def _fields(entry: Any, where: str, **kinds: Any) -> dict[str, Any]:
+    """Read what an entry gives for each key: a whole number is a float, too.
+
+    ``kinds`` has each one's kind, and a default where it need not be there.
+    """
     if not isinstance(entry, Mapping):
         raise ConfigError(
-            f'{where} must have keys ({", ".join(allowed)}), but is {entry!r}'
+            f'{where} must have keys ({", ".join(kinds)}), but is {entry!r}'
         )
     for key in entry:
-        if key not in allowed:
-            like = difflib.get_close_matches(str(key), allowed, n=1)
+        if key not in kinds:
+            like = difflib.get_close_matches(str(key), kinds, n=1)
             advice = f'did you mean {like[0]}' if like else 'the keys are '
-            advice += '?' if like else ', '.join(allowed)
+            advice += '?' if like else ', '.join(kinds)
             raise ConfigError(f'{where}: unknown key {key!r}: {advice}')
+    values = {}
+    for key, kind in kinds.items():
+        kind, *default = kind if isinstance(kind, tuple) else [kind]
+        if key not in entry:
+            if not default:
+                raise ConfigError(f'{where} lacks {key!r}')
+            values[key] = default[0]
+            continue
+        value = values[key] = entry[key]
+        if kind is float and type(value) is int:
+            values[key] = float(value)
+        elif type(value) is not kind:
+            raise ConfigError(
+                f'{where}: {key} must be {_KIND_NAMES[kind]}, but is {value!r}'
+            )
+    return values
 
 
-def _take(
-    entry: Mapping[str, Any],
-    key: str,
-    kind: type,
-    where: str,
-    default: Any = _REQUIRED,
-) -> Any:
-    """Return a value of the kind that it must be; a whole float for a number.
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which no key stands twice; of two the last would count."""
 
-    Without a default the key is required.
-    """
-    if key not in entry:
-        if default is _REQUIRED:
-            raise ConfigError(f'{where} lacks {key!r}')
-        return default
-    value = entry[key]
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise ConfigError(
-            f'{where}: {key} must be {_KIND_NAMES[kind]}, but is {value!r}'
-        )
-    return value
+    def construct_mapping(
+        self, node: yaml.MappingNode, deep: bool = False
+    ) -> dict:
+        names = [key.value for key, _ in node.value]
+        for key, _ in node.value:
+            if names.count(key.value) > 1:
+                raise yaml.constructor.ConstructorError(
+                    problem=f'the key {key.value!r} stands twice',
+                    problem_mark=key.start_mark,
+                )
+        return super().construct_mapping(node, deep)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..coco.bootstrap import PairedDifference
+from ..engine.hooks import GROUND_TRUTH, GROUPS
 from .measure import Record
 
 # mmpose's names of COCO's metrics, by the names that tables use.
@@ -34,23 +35,29 @@ class Row:
         model (str): The model's name.
         boxes (str): Where its boxes came from.
         config (str): The config file.
-        checkpoint (str): The checkpoint file.
+        checkpoint (str): The checkpoint file, or that of the results.
         checkpoint_sha256 (str): Of its content.
         record (Record, optional): What was found; None where it failed.
         failure (str): Why it failed.
+        origin (str): What it is where no model was run: ``'result file'`` or
+            ``'published'``.
+        source (str): Where it was published.
         interval (tuple, optional): 95% interval of AP.
         pictures (list): Example pictures, JPEG.
-        rank (int, optional): 1 for the best; equal values share a rank.
+        rank (int, optional): 1 for the best of the same source of boxes;
+            equal values share a rank.
     """
 
     data_set: str
     model: str
     boxes: str
-    config: str
-    checkpoint: str
+    config: str = ''
+    checkpoint: str = ''
     checkpoint_sha256: str = ''
     record: Record | None = None
     failure: str = ''
+    origin: str = ''
+    source: str = ''
     interval: tuple[float, float] | None = None
     pictures: list[Path] = field(default_factory=list)
     rank: int | None = None
@@ -59,6 +66,16 @@ class Row:
     def metrics(self) -> dict[str, float]:
         """The metrics by their short names."""
         return short_metrics(self.record.metrics) if self.record else {}
+
+    @property
+    def label(self) -> str:
+        """The model's name, and what the row is if no model was run."""
+        return f'{self.model} ({self.origin})' if self.origin else self.model
+
+    @property
+    def is_oracle(self) -> bool:
+        """Whether its boxes, or the places of groups, are annotated."""
+        return self.boxes.startswith(GROUND_TRUTH) or self.boxes == GROUPS
 
 
 @dataclass
@@ -85,9 +102,17 @@ class Table:
         """The rows that did not fail."""
         return [row for row in self.rows if row.record]
 
+    def best_of_boxes(self, place: int) -> int:
+        """The place of the best row of the same source of boxes."""
+        boxes = [row.boxes for row in self.rows]
+        return boxes.index(boxes[place])
+
     def against_best(self, place: int) -> PairedDifference | None:
-        """A row's AP less the best row's; None where they do not compare."""
-        found = self.comparisons.get((0, place))
+        """A row's AP less that of the best row of its source of boxes.
+
+        None where the two do not compare.
+        """
+        found = self.comparisons.get((self.best_of_boxes(place), place))
         if found is None:
             return None
         return PairedDifference(
@@ -139,25 +164,27 @@ class Table:
 def make_table(data_set: str, rows: Sequence[Row], rank_by: str) -> Table:
     """Rank rows by a metric of which more is better; their ranks are set.
 
-    Rows that lack it are ranked by none and come after the others, in their
-    order, and rows that failed come last.
+    Ranks are those among rows of the same source of boxes, which stand
+    together: the source of the best row first, but annotated boxes after all
+    others. Rows that lack the metric have no rank and come after these, in
+    their order, and rows that failed come last.
     """
+    values = {id(row): row.metrics.get(rank_by) for row in rows}
+    ranked: dict[str, list[float]] = {}
+    for row in rows:
+        value, row.rank = values[id(row)], None
+        if not is_missing(value):
+            ranked.setdefault(row.boxes, []).append(value)
+    best = {boxes: max(found) for boxes, found in ranked.items()}
 
     def place(row: Row) -> tuple:
-        value = row.metrics.get(rank_by)
+        value = values[id(row)]
         if is_missing(value):
-            return (2 if row.record is None else 1, 0.0)
-        return (0, -value)
+            return (2 if row.record is None else 1,)
+        row.rank = 1 + sum(each > value for each in ranked[row.boxes])
+        return 0, row.is_oracle, -best[row.boxes], row.boxes, row.rank
 
-    ordered = sorted(rows, key=place)
-    for number, row in enumerate(ordered, start=1):
-        ranked = place(row)[0] == 0
-        before = ordered[number - 2] if number > 1 else None
-        if ranked and before and place(before) == place(row):
-            row.rank = before.rank
-        else:
-            row.rank = number if ranked else None
-    return Table(data_set, rank_by, ordered)
+    return Table(data_set, rank_by, sorted(rows, key=place))
 
 
 def short_metrics(metrics: dict[str, float]) -> dict[str, float]:

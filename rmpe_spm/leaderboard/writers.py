@@ -1,14 +1,16 @@
-"""A leaderboard as Markdown, as CSV, and as one HTML page."""
+"""A leaderboard as Markdown, CSV, LaTeX, and as one HTML page."""
 
 import base64
 import csv
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
 
-from ..markdown import markdown_table
+from ..markdown import escape, markdown_table
+from .plots import make_plots
 from .tables import Row, Table, is_missing, joint_label
 
 MISSING = '-'
@@ -21,10 +23,10 @@ def to_markdown(
     tables: Sequence[Table], title: str, notes: ColumnNotes
 ) -> str:
     """Write tables as Markdown."""
-    parts = [f'# {title}\n']
+    parts = [f'# {escape(title)}\n']
     for table in tables:
-        parts += [f'## {table.data_set}\n', _results(table)]
-        if table.done:
+        parts += [f'## {escape(table.data_set)}\n', _results(table)]
+        if any(row.record.device for row in table.done):
             parts.append(_costs(table.done))
         if table.joint_names:
             parts += [
@@ -51,10 +53,40 @@ def to_csv(tables: Sequence[Table]) -> str:
     return text.getvalue()
 
 
-def to_html(tables: Sequence[Table], title: str, notes: ColumnNotes) -> str:
-    """Write tables as a page that sorts, compares rows and shows pictures.
+def to_latex(tables: Sequence[Table]) -> str:
+    """Write the ranked rows as tables of LaTeX's booktabs."""
+    lines = []
+    for table in tables:
+        names = table.metric_names
+        head = ['', 'boxes', *names, 'M parameters', 'GFLOPs', 'images/s']
+        lines += [
+            f'% {table.data_set}',
+            f'\\begin{{tabular}}{{ll{"r" * (len(head) - 2)}}}',
+            '\\toprule',
+            _latex_line(head),
+            '\\midrule',
+        ]
+        for row in table.done:
+            values = [row.metrics.get(name) for name in names]
+            record = row.record
+            values += [record.million_parameters, record.gflops]
+            cells = [row.label, row.boxes, *map(_number, values)]
+            cells.append(_number(record.images_per_second, '.1f'))
+            lines.append(_latex_line(cells))
+        lines += ['\\bottomrule', '\\end{tabular}', '']
+    return '\n'.join(lines)
 
-    It needs no other file and no network.
+
+def to_html(
+    tables: Sequence[Table],
+    title: str,
+    notes: ColumnNotes,
+    folder: Path = Path(),
+) -> str:
+    """Write tables as a page for ``folder``, from where its links lead.
+
+    It sorts, searches, compares rows, plots accuracy against cost and shows
+    pictures, and needs no other file and no network.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -67,17 +99,25 @@ def to_html(tables: Sequence[Table], title: str, notes: ColumnNotes) -> str:
     environment.filters.update(
         label=joint_label,
         percent=lambda part: f'{100 * min(max(part, 0.0), 1.0):.2f}%',
-        base64=lambda path: base64.b64encode(path.read_bytes()).decode(),
+        base64=lambda content: base64.b64encode(content).decode(),
+        link=lambda path: Path(os.path.relpath(path, folder)).as_posix(),
+        plots=make_plots,
     )
     page = environment.get_template('page.html')
-    return page.render(tables=tables, title=title, notes=notes)
+    return page.render(
+        tables=tables,
+        title=title,
+        notes=notes,
+        csv=to_csv(tables).encode(),
+        latex=to_latex(tables).encode(),
+    )
 
 
 def _results(table: Table) -> str:
     first, *others = table.metric_names
     rows = []
     for place, row in enumerate(table.rows):
-        cells = [_number(row.rank, 'd'), row.model, row.boxes]
+        cells = [_number(row.rank, 'd'), row.label, row.boxes]
         if row.record is None:
             cells += [f'failed: {row.failure}', *[''] * (len(others) + 2)]
         else:
@@ -97,9 +137,9 @@ def _costs(rows: Sequence[Row]) -> str:
     ]  # fmt: skip
     body = [
         [
-            row.model,
+            row.label,
             row.boxes,
-            _number(row.record.parameters / 1e6, '.2f'),
+            _number(row.record.million_parameters, '.2f'),
             _number(row.record.gflops),
             row.record.gflops_input or MISSING,
             _number(row.record.images_per_second, '.1f'),
@@ -111,6 +151,7 @@ def _costs(rows: Sequence[Row]) -> str:
             f'`{Path(row.checkpoint).name}` ({row.checkpoint_sha256[:8]})',
         ]
         for row in rows
+        if row.record.device
     ]
     return markdown_table(head, body)
 
@@ -119,14 +160,16 @@ def _joints(table: Table) -> str:
     names = table.joint_names
     rows = []
     for row in table.done:
+        if not row.record.joints:
+            continue
         values = [_number(row.record.joints.get(n), '.2f') for n in names]
-        rows.append([row.model, row.boxes, *values])
+        rows.append([row.label, row.boxes, *values])
     return markdown_table(['model', 'boxes', *map(joint_label, names)], rows)
 
 
 def _against_best(table: Table, place: int) -> str:
-    """AP less the best row's, its interval and the test's p."""
-    if place == 0 and table.rows[place].rank is not None:
+    """AP less that of the best of its boxes, its interval, the test's p."""
+    if table.best_of_boxes(place) == place and table.rows[place].rank:
         return 'best'
     found = table.against_best(place)
     if found is None:
@@ -142,6 +185,7 @@ def _csv_line(table: Table, place: int, row: Row) -> dict:
         data_set=row.data_set,
         rank=row.rank,
         model=row.model,
+        origin=row.origin,
         boxes=row.boxes,
         failure=row.failure,
     )
@@ -163,6 +207,7 @@ def _csv_line(table: Table, place: int, row: Row) -> dict:
         config=row.config,
         checkpoint=row.checkpoint,
         checkpoint_sha256=row.checkpoint_sha256,
+        source=row.source,
     )
     return line
 
@@ -175,3 +220,12 @@ def _interval(row: Row) -> str:
 
 def _number(value: float | None, form: str = '.3f') -> str:
     return MISSING if is_missing(value) else format(value, form)
+
+
+def _latex_line(cells: Sequence[str]) -> str:
+    """A line of a table, with what LaTeX reads as commands escaped."""
+    signs = {sign: f'\\{sign}' for sign in '&%$#_{}'}
+    signs |= {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}'}
+    signs |= {'^': r'\textasciicircum{}', '<': '$<$', '>': '$>$'}
+    escaped = [''.join(signs.get(c, c) for c in cell) for cell in cells]
+    return ' & '.join(escaped) + ' \\\\'

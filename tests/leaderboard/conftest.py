@@ -91,7 +91,7 @@ def make_row():
 
 @pytest.fixture
 def failed_row(make_row):
-    return make_row('broken', record=None, failure='no <checkpoint> | there')
+    return make_row('broken', record=None, failure='no <weights> | there')
 
 
 @pytest.fixture
@@ -100,7 +100,8 @@ def evaluate(run_args, tmp_path):
 
     def evaluate(*what, boxes=None):
         (spec,) = what if len(what) == 1 else [spec_of_pairs(what, boxes)]
-        return evaluate_all(spec, run_args, tmp_path / 'work', lambda _: None)
+        args = (spec, run_args, tmp_path / 'work', lambda _: None)
+        return list(evaluate_all(*args))
 
     return evaluate
 

@@ -9,6 +9,9 @@ from rmpe_spm.leaderboard.entries import apply_box_source
 from rmpe_spm.leaderboard.spec import BoxSource
 from rmpe_spm.mpii.dataset import GroupAffine
 
+CONFIG, TRUTH = BoxSource('config'), BoxSource('ground_truth')
+SCALED = BoxSource('perturbed', error='scale', size=0.1)
+
 
 @pytest.fixture
 def detections(tmp_path):
@@ -18,121 +21,101 @@ def detections(tmp_path):
     return str(path)
 
 
-def test_what_the_config_has(tiny_config, detections, tmp_path):
-    source = BoxSource('config')
-    assert (
-        apply_box_source(tiny_config, source, tmp_path, True) == 'ground truth'
-    )
+@pytest.fixture
+def apply(tiny_config, tmp_path):
+    """Apply a source to the test's data set; what it is called."""
+
+    def apply(source, cfg=tiny_config, write=True):
+        return apply_box_source(cfg, source, tmp_path / 'boxes', write)
+
+    return apply
+
+
+def test_what_the_config_has(apply, tiny_config, detections):
+    assert apply(CONFIG) == 'ground truth'
     dataset = tiny_config.test_dataloader.dataset
-    dataset.bbox_file = detections
-    dataset.filter_cfg = dict(bbox_score_thr=0.05)
-    label = apply_box_source(tiny_config, source, tmp_path, True)
-    assert label == 'detections found.json (score >= 0.05)'
+    dataset.update(bbox_file=detections, filter_cfg=dict(bbox_score_thr=0.05))
+    assert apply(CONFIG) == 'detections found.json (score >= 0.05)'
     assert dataset.bbox_file == detections
-
-
-def test_ground_truth_replaces_detections(tiny_config, detections, tmp_path):
-    dataset = tiny_config.test_dataloader.dataset
-    dataset.bbox_file = detections
-    source = BoxSource('ground_truth')
-    label = apply_box_source(tiny_config, source, tmp_path, True)
-    assert label == 'ground truth'
+    assert apply(TRUTH) == 'ground truth'
     assert 'bbox_file' not in dataset
 
 
-def test_detections(tiny_config, detections, tmp_path):
+def test_detections(apply, tiny_config, detections):
     source = BoxSource('detections', file=detections, score_thr=0.5)
-    label = apply_box_source(tiny_config, source, tmp_path, True)
-    assert label == 'detections found.json (score >= 0.5)'
+    assert apply(source) == 'detections found.json (score >= 0.5)'
     dataset = tiny_config.test_dataloader.dataset
     assert dataset.bbox_file == detections
     assert dataset.filter_cfg.bbox_score_thr == 0.5
-    missing = BoxSource('detections', file='no.json')
+    source = BoxSource('perturbed', detections, None, 'amplification', 2.0)
+    label = 'detections found.json (score >= 0.5), errors x 2'
+    assert apply(source) == label
     with pytest.raises(FileNotFoundError, match=r'no\.json'):
-        apply_box_source(tiny_config, missing, tmp_path, True)
+        apply(BoxSource('detections', file='no.json'))
 
 
-def test_perturbed_boxes_are_files_of_one_seed(tiny_config, tmp_path):
-    annotations = tiny_config.test_dataloader.dataset
-    annotations = f'{annotations.data_root}/{annotations.ann_file}'
+def test_perturbed_boxes_are_files_of_one_seed(apply, tiny_config, tiny_coco):
     contents = {}
     for seed in (0, 1, 0):
         cfg = tiny_config.copy()
         source = BoxSource('perturbed', error='shift', size=0.2, seed=seed)
-        label = apply_box_source(cfg, source, tmp_path / 'boxes', True)
-        assert label == f'ground truth, shift 0.2, seed {seed}'
+        assert apply(source, cfg) == f'ground truth, shift 0.2, seed {seed}'
         text = Path(cfg.test_dataloader.dataset.bbox_file).read_text()
         assert contents.setdefault(seed, text) == text
     assert contents[0] != contents[1]
-    people = json.loads(Path(annotations).read_text())['annotations']
+    people = json.loads((tiny_coco / 'annotations.json').read_text())
+    truth = np.array([each['bbox'] for each in people['annotations']])
     for text in contents.values():
-        boxes = json.loads(text)
-        assert len(boxes) == len(people) == 8
-        for person, box in zip(people, boxes, strict=True):
-            x, y, w, h = person['bbox']
-            moved = np.array(box['bbox']) - person['bbox']
-            np.testing.assert_allclose(moved[2:], 0, atol=1e-9)
-            # a shift of 0.2, in units of the box
-            length = np.hypot(moved[0] / w, moved[1] / h)
-            assert length == pytest.approx(0.2)
+        boxes = np.array([each['bbox'] for each in json.loads(text)])
+        moved = boxes - truth
+        np.testing.assert_allclose(moved[:, 2:], 0, atol=1e-9)
+        # a shift of 0.2, in units of the box
+        lengths = np.hypot(*(moved[:, :2] / truth[:, 2:]).T)
+        np.testing.assert_allclose(lengths, 0.2)
 
 
-def test_amplified_detections(tiny_config, detections, tmp_path):
-    source = BoxSource(
-        'perturbed', file=detections, error='amplification', size=2.0
-    )
-    label = apply_box_source(tiny_config, source, tmp_path, True)
-    assert label == 'detections found.json, errors x 2'
-
-
-def test_boxes_of_other_people_are_other_files(tiny_config, tmp_path):
-    source = BoxSource('perturbed', error='scale', size=0.1)
+def test_boxes_of_other_people_are_other_files(apply, tiny_config):
     paths = set()
     for settings in ({}, {'data_root': 'elsewhere'}, {'split': 'train'}):
         cfg = tiny_config.copy()
-        dataset = cfg.test_dataloader.dataset
-        dataset.update(settings)
-        apply_box_source(cfg, source, tmp_path, False)
-        paths.add(dataset.bbox_file)
+        cfg.test_dataloader.dataset.update(settings)
+        apply(SCALED, cfg, write=False)
+        paths.add(cfg.test_dataloader.dataset.bbox_file)
     assert len(paths) == 3
 
 
-def test_single_stage_has_no_boxes(tiny_config, tmp_path):
+@pytest.mark.parametrize('source', [CONFIG, TRUTH])
+@pytest.mark.parametrize(
+    'step, label',
+    [
+        ('TopdownAffine', 'none (single stage)'),
+        ('GroupAffine', "group's place and scale (annotated)"),
+        (GroupAffine, "group's place and scale (annotated)"),
+    ],
+)
+def test_single_stage_and_groups_of_mpii(
+    apply, tiny_config, source, step, label
+):
     dataset = tiny_config.test_dataloader.dataset
     dataset.data_mode = 'bottomup'
-    for kind in ('config', 'ground_truth'):
-        label = apply_box_source(tiny_config, BoxSource(kind), tmp_path, True)
-        assert label == 'none (single stage)'
+    dataset.pipeline[1] = dict(type=step, input_size=(48, 64))
+    assert apply(source) == label
 
 
-@pytest.mark.parametrize('kind', ['GroupAffine', GroupAffine])
-def test_groups_of_mpii_are_annotated(tiny_config, tmp_path, kind):
-    dataset = tiny_config.test_dataloader.dataset
-    dataset.data_mode = 'bottomup'
-    dataset.pipeline[1] = dict(type=kind, input_size=(48, 64))
-    for source in ('config', 'ground_truth'):
-        source = BoxSource(source)
-        label = apply_box_source(tiny_config, source, tmp_path, True)
-        assert label == "group's place and scale (annotated)"
-
-
-def test_data_sets_within_others(tiny_config, tmp_path):
+def test_data_sets_within_others(apply, tiny_config):
     inner = tiny_config.test_dataloader.dataset
     tiny_config.test_dataloader.dataset = dict(
         type='CombinedDataset', datasets=[inner]
     )
-    apply_box_source(tiny_config, BoxSource('config'), tmp_path, True)
+    apply(CONFIG)
     with pytest.raises(ConfigError, match='CombinedDataset of other data'):
-        apply_box_source(
-            tiny_config, BoxSource('ground_truth'), tmp_path, True
-        )
+        apply(TRUTH)
 
 
 @pytest.mark.parametrize('content', [b'[]', b'{}', b'\x89HDF'])
-def test_errors_need_coco_annotations(tiny_config, tmp_path, content):
+def test_errors_need_coco_annotations(apply, tiny_config, tmp_path, content):
     path = tmp_path / 'other.json'
     path.write_bytes(content)
     tiny_config.test_dataloader.dataset.ann_file = str(path)
-    source = BoxSource('perturbed', error='scale', size=0.1)
     with pytest.raises(ConfigError, match=r"other\.json.*(JSON|COCO's)"):
-        apply_box_source(tiny_config, source, tmp_path, True)
+        apply(SCALED)

@@ -149,8 +149,8 @@ def test_protocols_of_mpii_do_not_compare(mpii_key, tmp_path):
 
 def test_written_defaults_and_the_models_nms_compare(mpii_key):
     same = dict(protocol='image', group_file=None, min_people=1)
-    same['sample_interval'] = 1  # of a parent
-    assert mpii_key({'thr': 0.5}, **same) == mpii_key()
+    same['sample_interval'] = 1
+    assert mpii_key(**same) == mpii_key()
     nms = dict(type='ParametricPoseNMS', preset='mpii')
     assert mpii_key({'nms': nms, 'score_mode': 'bbox'}) == mpii_key()
 

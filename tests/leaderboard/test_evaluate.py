@@ -11,7 +11,13 @@ from rmpe_spm.leaderboard import evaluate as running
 from rmpe_spm.leaderboard.entries import WITHOUT_BOXES
 from rmpe_spm.leaderboard.evaluate import first_failure, retry
 from rmpe_spm.leaderboard.report import build_tables
-from rmpe_spm.leaderboard.spec import BoxSource, LeaderboardSpec, ModelSpec
+from rmpe_spm.leaderboard.spec import (
+    BoxSource,
+    LeaderboardSpec,
+    ModelSpec,
+    PublishedSpec,
+    ResultsSpec,
+)
 
 
 @pytest.fixture
@@ -93,16 +99,41 @@ def test_what_fails_is_a_row_and_the_others_go_on(
     assert 'foreign.pth lacks' in reasons[4]
     tables = build_tables(outcomes, 'AP', 50)
     assert len(tables) == 1
-    assert [row.record is None for row in tables[0].rows] == [
-        False,
-        True,
-        True,
-        True,
-        True,
-    ]
+    missing = [row.record is None for row in tables[0].rows]
+    assert missing == [False, True, True, True, True]
     # a failure is not kept
     shutil.copy(good[1], broken)
     assert evaluate(good[0], str(broken))[0].row.failure == ''
+
+
+def test_files_of_results_and_published_rows(
+    write_model, evaluate, easy_annotations, tmp_path
+):
+    """A file of results has the numbers of the run that wrote it."""
+    (ran,) = evaluate(*write_model())
+    (found,) = tmp_path.glob('work/runs/*/results.keypoints.json')
+    of_file = dict(ann_file=str(easy_annotations), boxes='ground truth')
+    spec = LeaderboardSpec(
+        (),
+        results=(
+            ResultsSpec('other', str(found), **of_file, data_set='easy'),
+            ResultsSpec('lost', 'no.json', **of_file, data_set='easy'),
+        ),
+        published=(
+            PublishedSpec('paper', {'AP': 0.9}, 'a', 'easy', 'table 3'),
+        ),
+    )
+    outcomes = [ran, *evaluate(spec)]
+    _, other, lost, _ = (outcome.row for outcome in outcomes)
+    assert other.metrics == pytest.approx(ran.row.metrics)
+    assert other.record.joints == ran.row.record.joints
+    assert lost.failure == 'there is no file no.json'
+    (table,) = build_tables(outcomes, 'AP', 50)
+    paper, one, two, _ = table.rows
+    assert (paper.label, paper.interval) == ('paper (published)', None)
+    assert {one.label, two.label} == {'tiny', 'other (result file)'}
+    assert one.interval == two.interval is not None
+    assert table.comparisons[1, 2].difference == 0
 
 
 def test_error_within_a_run_names_its_place(

@@ -93,24 +93,23 @@ def test_data_sets_of_one_name_are_told_apart(
     assert [len(table.rows) for table in tables] == [1, 1]
 
 
-def test_says_what_there_is(make_row):
+def test_notes_say_what_there_is_and_no_more(make_row, failed_row):
     row = make_row(interval=(0.4, 0.6))
     notes = column_notes([make_table('val', [row], 'AP')], 321)
     assert '321 resamples' in dict(notes)['95%, less the best, p']
     assert 'PCK@0.1' in dict(notes)
     assert all(name for name, _ in notes)
-
-
-def test_says_nothing_of_what_is_not_there(failed_row, make_row):
     row = make_row()
     row.record.joints = {}
     notes = column_notes([make_table('val', [failed_row, row], 'AP')], 321)
-    assert 'resamples' not in str(notes)
-    assert 'PCK' not in str(notes)
+    assert 'resamples' not in str(notes) and 'PCK' not in str(notes)
 
 
 def test_devices(make_row):
-    other = make_row('other')
+    other, published = make_row('other'), make_row('published')
+    published.record.device = ''
+    rows = [make_row(), published]
+    assert '' not in dict(column_notes([make_table('val', rows, 'AP')], 9))
     other.record.device = 'GPU'
-    table = make_table('val', [make_row(), other], 'AP')
-    assert 'different devices' in dict(column_notes([table], 100))['']
+    table = make_table('val', [*rows, other], 'AP')
+    assert 'different devices' in dict(column_notes([table], 9))['']

@@ -5,6 +5,8 @@ from rmpe_spm.leaderboard.spec import (
     BoxSource,
     DataSetSpec,
     ModelSpec,
+    PublishedSpec,
+    ResultsSpec,
     parse_box_source,
     read_spec,
     spec_of_pairs,
@@ -31,6 +33,10 @@ models:
   - config: a/two.py
     checkpoint: two.pth
     cfg_options: {model.test_cfg.flip_test: false}
+results:
+  - {name: other, results: found.json, ann_file: a/val.json, boxes: ours}
+published:
+  - {name: SPM, data_set: val, boxes: none, metrics: {AP: 67}, source: paper}
 """
 
 
@@ -69,6 +75,12 @@ def test_reads_all(write):
             'AP hard',
         ),
     )
+    assert spec.results == (
+        ResultsSpec('other', 'found.json', 'a/val.json', 'ours', 'val'),
+    )
+    assert spec.published == (
+        PublishedSpec('SPM', {'AP': 67.0}, 'none', 'val', 'paper'),
+    )
 
 
 def test_what_need_not_be_given(write):
@@ -92,8 +104,14 @@ MODEL = 'models: [{config: c.py, checkpoint: w.pth}]\n'
         ('', 'is empty: it needs a list of models'),
         ('a: [', 'is no YAML'),
         ('- a', 'must have keys (models, '),
-        ('title: x', "lacks 'models'"),
-        ('models: []', 'models is empty'),
+        ('title: x', 'lists no models, results or published rows'),
+        (MODEL + MODEL, "the key 'models' stands twice"),
+        ('models: [{config: c.py, config: d.py}]', "'config' stands twice"),
+        (
+            'published: [{name: a, data_set: b, boxes: c, source: d, '
+            'metrics: {AP: high}}]',
+            "published[0]: metrics: AP must be a number, but is 'high'",
+        ),
         ('model: []', "unknown key 'model': did you mean models?"),
         ('models: {config: c.py}', 'models must be a list'),
         ('models: [{config: c.py}]', "models[0] lacks 'checkpoint'"),
@@ -115,7 +133,7 @@ MODEL = 'models: [{config: c.py, checkpoint: w.pth}]\n'
             'seed must be a whole number, but is True',
         ),
         ('models: [a]', 'models[0] must have keys (name, config, '),
-        ('zzz: 1', "unknown key 'zzz': the keys are models, title, "),
+        ('zzz: 1', "unknown key 'zzz': the keys are models, data_sets, "),
         ('1: 1', 'unknown key 1: '),
         (MODEL + 'box_sources: []', 'box_sources is empty'),
         (MODEL + 'box_sources: [jitter]', "box_sources[0]: 'jitter' is no"),

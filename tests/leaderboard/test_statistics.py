@@ -3,8 +3,8 @@ import pytest
 
 from rmpe_spm.coco.bootstrap import bootstrap_ap, paired_bootstrap
 from rmpe_spm.coco.ground_truth import ImageGroundTruth, PoseSet
-from rmpe_spm.coco.keypoint_ap import match_poses
-from rmpe_spm.leaderboard.report import SEED, ResampledRow, add_statistics
+from rmpe_spm.coco.keypoint_ap import PoseMatches, match_poses
+from rmpe_spm.leaderboard.report import SEED, add_statistics
 from rmpe_spm.leaderboard.tables import make_table
 from rmpe_spm.mpii.ap import AnnotatedPoses, PredictedPoses, match_joints
 
@@ -39,8 +39,8 @@ def pose_set(noise, num_images=12):
 
 
 @pytest.fixture
-def ranked(make_row, tmp_path):
-    """A table of two rows with their poses and folders."""
+def ranked(make_row):
+    """A table of two rows with their poses."""
     poses, rows = {}, []
     for name, noise in (('good', 4.0), ('bad', 5.5)):
         poses[name] = pose_set(noise)
@@ -49,19 +49,13 @@ def ranked(make_row, tmp_path):
         row = make_row(name, ap)
         row.record.sigmas = SIGMAS.tolist()
         rows.append(row)
-        (tmp_path / name).mkdir()
     table = make_table('val', rows, 'AP')
-    names = [row.model for row in table.rows]
-    return (
-        table,
-        [poses[name] for name in names],
-        [tmp_path / name for name in names],
-    )
+    return table, [poses[row.model] for row in table.rows]
 
 
 def test_intervals_and_tests_are_those_of_the_bootstrap(ranked):
-    table, poses, folders = ranked
-    add_statistics(table, poses, folders, 200)
+    table, poses = ranked
+    add_statistics(table, poses, 200)
     matches = [match_poses(each, SIGMAS) for each in poses]
     for row, each in zip(table.rows, matches, strict=True):
         rng = np.random.default_rng(SEED)
@@ -87,7 +81,7 @@ def mpii_matches(noise, num_images=9):
     return match_joints(annotated, predicted)
 
 
-def test_mpii_has_intervals_and_tests_of_its_total(make_row, tmp_path):
+def test_mpii_has_intervals_and_tests_of_its_total(make_row):
     matches = {'good': mpii_matches(5.0), 'bad': mpii_matches(7.0)}
     rows = []
     for name, each in matches.items():
@@ -95,8 +89,7 @@ def test_mpii_has_intervals_and_tests_of_its_total(make_row, tmp_path):
         row.record.metrics = {'mpii/Total': float(each.ap()[0])}
         rows.append(row)
     table = make_table('mpii', rows, 'Total')
-    folders = [tmp_path / row.model for row in table.rows]
-    add_statistics(table, list(matches.values()), folders, 200)
+    add_statistics(table, list(matches.values()), 200)
     for row, each in zip(table.rows, matches.values(), strict=True):
         rng = np.random.default_rng(SEED)
         expected = bootstrap_ap(each, rng, 200)
@@ -110,78 +103,47 @@ def test_mpii_has_intervals_and_tests_of_its_total(make_row, tmp_path):
     # ranked by something else, there is none
     table = make_table('mpii', rows, 'Head')
     rows[0].interval = None
-    add_statistics(table, list(matches.values()), folders, 200)
+    add_statistics(table, list(matches.values()), 200)
     assert rows[0].interval is None and not table.comparisons
 
 
-def test_resampled_once_and_kept(ranked, monkeypatch):
-    table, poses, folders = ranked
+def test_resampled_once(ranked, monkeypatch):
+    """Once a row, for interval and test."""
     calls = []
-    original = ResampledRow.__init__
+    original = PoseMatches.ap
 
-    def spy(self, matches, folder):
-        original(self, matches, folder)
-        score = type(matches).ap
-        self._matches = type(
-            'Spy',
-            (),
-            {
-                'ap': lambda _, counts=None: (
-                    calls.append(counts is not None) or score(matches, counts)
-                )
-            },
-        )()
+    def spy(self, counts=None):
+        calls.append(counts is not None)
+        return original(self, counts)
 
-    monkeypatch.setattr(ResampledRow, '__init__', spy)
-    add_statistics(table, poses, folders, 50)
-    assert sum(calls) == 2  # once a row, for interval and test
-    first = [row.interval for row in table.rows]
-    calls.clear()
-    add_statistics(table, poses, folders, 50)
-    assert sum(calls) == 0
-    assert [row.interval for row in table.rows] == first
-    add_statistics(table, poses, folders, 60)
+    monkeypatch.setattr(PoseMatches, 'ap', spy)
+    add_statistics(*ranked, 50)
     assert sum(calls) == 2
 
 
-@pytest.mark.parametrize('kept', [0, 70, 300])
-def test_damaged_file_is_made_anew(ranked, kept):
-    table, poses, folders = ranked
-    add_statistics(table, poses, folders, 50)
-    intervals = [row.interval for row in table.rows]
-    path = folders[0] / 'resampled_ap_50.npy'
-    whole = path.read_bytes()
-    path.write_bytes(whole[:kept])
-    for row in table.rows:
-        row.interval = None
-    add_statistics(table, poses, folders, 50)
-    assert [row.interval for row in table.rows] == intervals
-    assert path.read_bytes() == whole
-
-
 def test_nobody_to_find_has_no_interval(ranked):
-    table, poses, folders = ranked
+    table, poses = ranked
     for each in poses:
         for truth in each.truths:
             truth.crowd[:] = True
-    add_statistics(table, poses, folders, 50)
+    add_statistics(table, poses, 50)
     assert [row.interval for row in table.rows] == [None, None]
 
 
 def test_another_ap_than_the_evaluators_has_no_interval(ranked):
-    table, poses, folders = ranked
+    table, poses = ranked
     table.rows[0].record.metrics['coco/AP'] += 0.01
-    add_statistics(table, poses, folders, 50)
+    add_statistics(table, poses, 50)
     assert table.rows[0].interval is None
     assert table.rows[1].interval is not None
     assert table.comparisons == {}
 
 
 def test_what_has_no_poses_or_other_images(ranked, failed_row):
-    table, poses, folders = ranked
+    table, poses = ranked
     table.rows.append(failed_row)
     poses[1].image_ids = [image_id + 100 for image_id in poses[1].image_ids]
-    add_statistics(table, [*poses, None], [*folders, folders[0]], 50)
+    add_statistics(table, [*poses, None], 50)
     assert failed_row.interval is None
     assert table.rows[1].interval is not None
     assert table.comparisons == {}

@@ -1,6 +1,7 @@
 import math
 
 from rmpe_spm.coco.bootstrap import PairedDifference
+from rmpe_spm.engine.hooks import GROUPS, SINGLE_STAGE
 from rmpe_spm.leaderboard.tables import (
     Table,
     joint_label,
@@ -26,6 +27,28 @@ def test_best_first_and_failures_last(make_row, failed_row):
         ('worst', 4),
         ('nothing known', None),
         ('broken', None),
+    ]
+
+
+def test_ranks_are_among_rows_of_the_same_boxes(make_row):
+    """Annotated boxes never come before others, however good they are."""
+    truth, groups = 'ground truth, shift 0.2, seed 0', GROUPS
+    rows = [
+        make_row('oracle', 0.9, truth),
+        make_row('weak', 0.2, 'detections a'),
+        make_row('single', 0.4, SINGLE_STAGE),
+        make_row('strong', 0.6, 'detections a'),
+        make_row('groups', 0.8, groups),
+        make_row('worse oracle', 0.1, truth),
+    ]
+    table = make_table('val', rows, 'AP')
+    assert [(row.model, row.rank) for row in table.rows] == [
+        ('strong', 1),
+        ('weak', 2),
+        ('single', 1),
+        ('oracle', 1),
+        ('worse oracle', 2),
+        ('groups', 1),
     ]
 
 
@@ -63,11 +86,15 @@ def test_columns_of_all_rows(make_row, failed_row):
     assert table.joint_measure == 'PCK@0.1'
 
 
-def test_against_the_best():
+def test_against_the_best_of_the_same_boxes(make_row):
+    boxes = ['a', 'a', 'b', 'b', 'b']
     found = PairedDifference(0.2, -0.1, 0.5, 0.04)
-    table = Table('val', 'AP', [], {(0, 1): found})
+    pairs = {(0, 1): found, (0, 3): found, (2, 4): found}
+    table = Table('val', 'AP', [make_row(boxes=b) for b in boxes], pairs)
     assert table.against_best(1) == PairedDifference(-0.2, -0.5, 0.1, 0.04)
-    assert table.against_best(0) is None and table.against_best(2) is None
+    assert table.against_best(4) == table.against_best(1)
+    for place in (0, 2, 3):
+        assert table.against_best(place) is None
 
 
 def test_names_of_joints():

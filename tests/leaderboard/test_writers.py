@@ -3,6 +3,7 @@ import csv
 import io
 import json
 import math
+import os
 import re
 from html import unescape
 from html.parser import HTMLParser
@@ -10,29 +11,44 @@ from html.parser import HTMLParser
 import pytest
 
 from rmpe_spm.coco.bootstrap import PairedDifference
+from rmpe_spm.leaderboard.measure import Record
+from rmpe_spm.leaderboard.plots import make_plots
 from rmpe_spm.leaderboard.tables import make_table
-from rmpe_spm.leaderboard.writers import to_csv, to_html, to_markdown
+from rmpe_spm.leaderboard.writers import (
+    to_csv,
+    to_html,
+    to_latex,
+    to_markdown,
+)
 
 NOTES = [('AP', 'what & why'), ('', 'A note.')]
+FOUND = 'detections "a".json'
 
 
 @pytest.fixture
 def tables(make_row, failed_row, tmp_path):
     picture = tmp_path / '01.jpg'
     picture.write_bytes(b'\xff\xd8jpeg')
-    best = make_row('<best>', 2 / 3, interval=(0.6, 0.75), pictures=[picture])
-    second = make_row('second', 0.5, boxes='detections "a".json')
-    table = make_table('val & test', [failed_row, second, best], 'AP')
+    best = make_row('<best>', 2 / 3, FOUND)
+    best.interval, best.pictures = (0.6, 0.75), [picture]
+    best.record.gflops = 50.0
+    second = make_row('second', 0.5, FOUND)
+    paper = make_row('paper', record=Record({'AP': 0.9}), origin='published')
+    paper.source, paper.config, paper.checkpoint = 'https://a.b', '', ''
+    table = make_table('val & test', [failed_row, second, paper, best], 'AP')
     table.comparisons[0, 1] = PairedDifference(1 / 6, 0.125, 0.25, 0.004)
     other = make_row('alone', 0.25, data_set='other')
     return [table, make_table('other', [other], 'AP')]
 
 
+def read_csv(text):
+    return {line['model']: line for line in csv.DictReader(io.StringIO(text))}
+
+
 def test_csv_has_every_number_in_full(tables):
-    lines = list(csv.DictReader(io.StringIO(to_csv(tables))))
-    best, second, broken, alone = lines
-    names = [line['model'] for line in lines]
-    assert names == ['<best>', 'second', 'broken', 'alone']
+    lines = read_csv(to_csv(tables))
+    assert list(lines) == ['<best>', 'second', 'paper', 'broken', 'alone']
+    best, second, paper, broken, alone = lines.values()
     assert float(best['AP']) == 2 / 3
     assert float(best['AP50']) == 2 / 3 + 0.1
     assert (best['AP low'], best['AP high']) == ('0.6', '0.75')
@@ -40,37 +56,40 @@ def test_csv_has_every_number_in_full(tables):
     assert float(second['less best, difference']) == -1 / 6
     assert float(second['less best, low']) == -0.25
     assert second['less best, p_value'] == '0.004'
-    assert second['boxes'] == 'detections "a".json'
+    assert second['boxes'] == FOUND
     assert second['PCK@0.1 left_eye'] == '0.75'
     assert (second['parameters'], second['gflops']) == ('1500000', '0.5')
-    assert broken['failure'] == 'no <checkpoint> | there'
+    assert (paper['origin'], paper['source']) == ('published', 'https://a.b')
+    assert (paper['AP'], paper['parameters']) == ('0.9', '')
+    assert broken['failure'] == 'no <weights> | there'
     assert broken['rank'] == broken['AP'] == broken['gflops'] == ''
     assert alone['data_set'] == 'other' and alone['rank'] == '1'
 
 
 def test_markdown(tables):
-    text = to_markdown(tables, 'Title', NOTES)
+    text = to_markdown(tables, 'Title <script>', NOTES)
     lines = text.splitlines()
-    assert lines[0] == '# Title'
+    assert lines[0] == '# Title \\<script>'
     start = lines.index('## val & test')
-    assert lines[start + 2 : start + 7] == [
+    assert lines[start + 2 : start + 8] == [
         '| rank | model | boxes | AP | 95% | AP50 | AR '
         '| AP less the best, p |',
         '| --- | --- | --- | --- | --- | --- | --- | --- |',
-        '| 1 | <best> | ground truth | 0.667 | 0.600 to 0.750 | 0.767 '
+        f'| 1 | \\<best> | {FOUND} | 0.667 | 0.600 to 0.750 | 0.767 '
         '| 0.667 | best |',
-        '| 2 | second | detections "a".json | 0.500 | - | 0.600 | 0.500 '
+        f'| 2 | second | {FOUND} | 0.500 | - | 0.600 | 0.500 '
         '| -0.167 [-0.250, -0.125], p = 0.004 |',
-        '| - | broken | ground truth | failed: no <checkpoint> \\| there '
+        '| 1 | paper (published) | ground truth | 0.900 | - | - | - | best |',
+        '| - | broken | ground truth | failed: no \\<weights> \\| there '
         '|  |  |  |  |',
     ]
     assert '## other' in lines
     assert lines[-3:] == ['- **AP**: what & why', '', 'A note.']
     joints = lines.index('| model | boxes | nose | L eye |')
     assert lines[joints - 2] == 'PCK@0.1 of each joint:'
-    assert lines[joints + 2] == '| <best> | ground truth | 0.25 | 0.75 |'
+    assert lines[joints + 2] == f'| \\<best> | {FOUND} | 0.25 | 0.75 |'
     costs = (
-        '| second | detections "a".json | 1.50 | 0.500 '
+        f'| second | {FOUND} | 1.50 | 0.500 '
         "| one person's crop of 48x64 | 12.5 | 300 | CPU | 1 | 2026-11-24 "
         '| `c.py` | `w.pth` (abababab) |'
     )
@@ -80,7 +99,20 @@ def test_markdown(tables):
         rows = [line for line in block.splitlines() if line[:1] == '|']
         assert len({row.replace('\\|', '').count('|') for row in rows}) <= 1
     tables[0].comparisons[0, 1] = PairedDifference(0.1, 0.1, 0.2, 0.0005)
-    assert '0.100], p < 0.001 |' in to_markdown(tables, 'Title', [])
+    assert '0.100], p \\< 0.001 |' in to_markdown(tables, 'Title', [])
+
+
+def test_latex(tables):
+    lines = to_latex(tables).splitlines()
+    assert lines[:2] == ['% val & test', r'\begin{tabular}{llrrrrrr}']
+    assert lines[5] == (
+        r'$<$best$>$ & detections "a".json & 0.667 & 0.767 & 0.667 & 1.500 '
+        r'& 50.000 & 12.5 \\'
+    )
+    assert 'broken' not in str(lines)
+    tables[1].rows[0].model = r'50% a_b\c'
+    text = to_latex(tables[1:])
+    assert r'50\% a\_b\textbackslash{}c & ground truth' in text
 
 
 def test_a_row_that_is_not_ranked_is_not_the_best(make_row):
@@ -121,16 +153,19 @@ class Page(HTMLParser):
             self.rows[-1][-1] += data
 
 
-def test_page(tables):
-    text = to_html(tables, 'A </title>', NOTES)
+def test_page(tables, tmp_path):
+    text = to_html(tables, 'A </title> @notes@', NOTES, tmp_path / 'board')
+    assert '<h1>A &lt;/title&gt; @notes@</h1>' in text
     page = Page(text)
-    head, best, second, broken, *_, alone = (row for row in page.rows if row)
-    assert head[:5] == ['rank', 'model', 'boxes', 'AP', 'AP50']
-    assert best[:3] == ['1', '<best>', 'ground truth']
-    assert best[3:6] == ['0.667', '0.767', '0.667']
-    assert second[1:3] == ['second', 'detections "a".json']
-    reason = 'failed: no <checkpoint> | there'
-    assert broken == ['-', 'broken', 'ground truth', reason]
+    head, best, second, paper, broken, *_ = (row for row in page.rows if row)
+    alone = page.rows[-1]
+    assert head[:6] == ['rank', 'model', 'boxes', 'AP', '95%', 'AP50']
+    assert best[:3] == ['1', '<best> config checkpoint', FOUND]
+    assert best[3:7] == ['0.667', '0.600 to 0.750', '0.767', '0.667']
+    assert second[2:5] == [FOUND, '0.500', '-']
+    assert paper[1] == 'paper (published) source'
+    assert broken[0] == '-' and broken[2] == 'ground truth'
+    assert broken[3] == 'failed: no <weights> | there'
     assert alone == ['alone', 'ground truth', '0.25', '0.75']
     cell = re.search(r'<td data-value="0\.6666[^\n]*?</td>', text)[0]
     assert '<i style="width:66.67%">' in cell
@@ -138,13 +173,44 @@ def test_page(tables):
     assert '<dt>AP</dt><dd>what &amp; why</dd>' in text
     assert '<p>A note.</p>' in text
     # needs nothing else
-    assert not re.search(r'https?:|//\w+\.\w|@import|url\(', text)
+    own = text.replace('href="https://a.b"', '')
+    assert not re.search(r'https?:|//\w+\.\w|@import|url\(', own)
     for tag, attrs in page.tags:
         assert tag not in ('link', 'iframe', 'object')
         assert attrs.get('src', 'data:').startswith('data:')
     (source,) = (a['src'] for tag, a in page.tags if tag == 'img')
     content = base64.b64decode(source.partition('base64,')[2])
     assert content == b'\xff\xd8jpeg'
+    links = [attrs['href'] for tag, attrs in page.tags if tag == 'a']
+    config = os.path.relpath('c.py', tmp_path / 'board')
+    assert config in links and 'https://a.b' in links
+    kept = [base64.b64decode(link.partition('base64,')[2]) for link in links]
+    assert kept[0].decode() == to_csv(tables)
+    assert kept[1].decode() == to_latex(tables)
+
+
+def test_plots(tables):
+    """Of the two rows with costs, at 50 and 0.5 GFLOPs; one runs as fast."""
+    gflops, speed = make_plots(tables[0])
+    assert (gflops.cost, speed.cost) == ('GFLOPs', 'images/s')
+    assert [point.number for point in gflops.points] == [1, 2]
+    one, two = gflops.points
+    margin = math.log(1.5) / math.log(100 * 1.5**2)
+    assert (one.x, two.x) == pytest.approx((1 - margin, margin))
+    assert (one.y, two.y) == pytest.approx((1 / 1.1, 0.75 / 1.1))
+    ticks = {text: part for part, text in gflops.x_ticks}
+    assert list(ticks) == ['0.5', '1', '2', '5', '10', '20', '50']
+    assert ticks['0.5'] == two.x and ticks['50'] == one.x
+    assert [text for _, text in gflops.y_ticks] == [
+        '0', '0.2', '0.4', '0.6'
+    ]  # fmt: skip
+    assert speed.points[0].x == speed.points[1].x == pytest.approx(0.5)
+    assert make_plots(tables[1]) == []
+    page = Page(to_html(tables, 'T', []))
+    circles = [attrs for tag, attrs in page.tags if tag == 'circle']
+    assert len(circles) == 4
+    assert float(circles[0]['cx']) == pytest.approx(40 + 370 * one.x, abs=0.1)
+    assert float(circles[0]['cy']) == pytest.approx(220 - 210 * one.y, abs=0.1)
 
 
 def test_pairs_to_compare(tables):
@@ -155,8 +221,8 @@ def test_pairs_to_compare(tables):
     assert data['metric'] == 'AP'
     assert data['pairs'] == {'0,1': [1 / 6, 0.125, 0.25, 0.004]}
     options = re.findall(r'<option value="\d+"( selected)?>([^<]+)', text)
-    first = '1. <best>, boxes: ground truth'
-    second = '2. second, boxes: detections "a".json'
+    first = f'1. <best>, boxes: {FOUND}'
+    second = f'2. second, boxes: {FOUND}'
     assert [(unescape(label), bool(chosen)) for chosen, label in options] == [
         (first, True),
         (second, False),
@@ -181,21 +247,20 @@ def test_nan_is_a_missing_value(make_row):
     text = to_html([table], 'T', [])
     assert re.findall(r'<i style="width:([^"]*)">', text) == ['62.50%']
     assert 'nan' not in text
-    row, joints = (cells for cells in Page(text).rows if 'nothing' in cells)
-    assert row[3:6] == ['-', '-', '-']
+    (row,) = (cells for cells in Page(text).rows if '- ' in cells[0] + ' ')
+    assert row[1].startswith('nothing') and row[3:7] == ['-'] * 4
+    (joints,) = (cells for cells in Page(text).rows if cells[0] == 'nothing')
     assert joints[2:] == ['-', '0.75']
     missing = '| - | nothing | ground truth | - | - | - | - |'
     assert missing in to_markdown([table], 'T', [])
-    lines = {
-        line['model']: line
-        for line in csv.DictReader(io.StringIO(to_csv([table])))
-    }
+    lines = read_csv(to_csv([table]))
     assert (lines['good']['AP'], lines['nothing']['AP']) == ('62.5', '')
 
 
 def test_only_failures(failed_row):
     tables = [make_table('val', [failed_row], 'AP')]
     text = to_markdown(tables, 'Title', [])
-    assert 'failed: no <checkpoint>' in text and 'GFLOPs' not in text
+    assert 'failed: no \\<weights>' in text and 'GFLOPs' not in text
     assert 'broken' in to_csv(tables)
-    assert Page(to_html(tables, 'T', [])).rows[1][1] == 'broken'
+    page = Page(to_html(tables, 'T', []))
+    assert page.rows[1][1] == 'broken config checkpoint'

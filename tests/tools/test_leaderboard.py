@@ -101,16 +101,21 @@ def test_wrong_lists_are_told(tool, tmp_path, capsys, text, argv, said):
     assert 'leaderboard.py: error: ' in err and said in err
 
 
-def test_interruption_is_no_error_and_writes_no_tables(
+def test_an_interruption_writes_what_is_there(
     tool, files, tmp_path, capsys, monkeypatch
 ):
-    def interrupt(*_):
+    evaluate_all = tool.evaluate_all
+
+    def interrupted(*args):
+        yield next(evaluate_all(*args))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tool, 'evaluate_all', interrupt)
-    assert tool.main([*files, '--work-dir', str(tmp_path / 'board')]) == 130
+    monkeypatch.setattr(tool, 'evaluate_all', interrupted)
+    argv = [*files, *files, '--work-dir', str(tmp_path / 'board')]
+    assert tool.main([*argv, '--resamples', '20']) == 130
     assert 'the same command goes on' in capsys.readouterr().out
-    assert not (tmp_path / 'board').exists()
+    (line,) = read_csv(tmp_path / 'board')
+    assert line['AP'] != ''
 
 
 @pytest.fixture
