@@ -26,6 +26,7 @@ from ..rmpe.atoms import torso_joints
 from ..rmpe.parallel_branch import to_builtin_containers
 from ..rmpe.pgpg_model import load_proposal_model
 from ..rmpe.pgpg_transform import find_model
+from ..rmpe.pipeline_checks import check_center_target, check_switch
 from .arguments import config_parts, is_a
 
 _DATA_ADVICE = (
@@ -243,8 +244,11 @@ def _check_targets(cfg: Config) -> None:
         if not name.startswith('decode_')
     }
     for where, dataset in _datasets(cfg, 'train'):
-        seen = {}
-        for index, transform in enumerate(dataset.get('pipeline') or ()):
+        seen, pipeline = {}, dataset.get('pipeline') or ()
+        check_center_target(pipeline, f'{where}.pipeline')
+        epochs = (cfg.get('train_cfg') or {}).get('max_epochs') or 0
+        check_switch(pipeline, cfg.get('custom_hooks') or (), epochs)
+        for index, transform in enumerate(pipeline):
             key = f'{where}.pipeline.{index}'
             size = transform.get('input_size')
             if size is not None:
