@@ -56,6 +56,8 @@ from .pose_nms.parametric import ParametricPoseNMS
 from .pose_nms.rule import PoseNMSRule
 from .pose_nms.similarity import pose_similarity
 from .rmpe.center_target import GenerateCenterTarget
+from .rmpe.context_affine import TopdownContextAffine
+from .rmpe.localizers import PoseLocalizer, SecondLook
 from .rmpe.movenet_head import MoveNetHeatmapHead
 from .rmpe.parallel_sppe import ParallelSPPE
 from .rmpe.pgpg_transform import PGPGTransform
@@ -111,6 +113,7 @@ __all__ = [
     'ParallelSPPE',
     'ParametricPoseNMS',
     'PoseInferencer',
+    'PoseLocalizer',
     'PoseNMSCocoMetric',
     'PoseNMSInferencer',
     'PoseNMSRule',
@@ -120,11 +123,13 @@ __all__ = [
     'SSTNHead',
     'SafeCheckpointHook',
     'SanitizeInstances',
+    'SecondLook',
     'SoftOKSNMS',
     'StackedHourglass',
     'StrictPoseDataPreprocessor',
     'TFMobileNetV2',
     'ThetaCornerLoss',
+    'TopdownContextAffine',
     'UnsafeCheckpointError',
     '__version__',
     'generate_dataset',

@@ -79,7 +79,9 @@ def draw(model: ParallelSPPE, crop: dict, scale: int) -> np.ndarray:
         views.append(inputs.flip(-1))
     theta = model.sstn.test_theta(*map(model.regress_theta, views))
     warped = model.stn(inputs, theta)
-    h, w = inputs.shape[-2:]
+    w, h = model.frame.size
+    # the SPPE's input is the middle of a crop with context
+    margin = (np.array(model.crop_size) - (w, h)) / 2
     corners = torch.tensor([[0, 0], [w - 1, 0], [w - 1, h - 1], [0, h - 1]])
     region = transform_points(
         normalized_to_pixel_theta(theta, (w, h)),
@@ -89,12 +91,14 @@ def draw(model: ParallelSPPE, crop: dict, scale: int) -> np.ndarray:
     meta = result.metainfo
     keypoints = result.pred_instances.keypoints[0, :, :2]
     corner = meta['input_center'] - meta['input_scale'] / 2
-    keypoints = (keypoints - corner) / meta['input_scale'] * (w, h)
+    keypoints = (keypoints - corner) / meta['input_scale'] * (w, h) + margin
+    # of one size, the SPPE's input enlarged
+    size = tuple(scale * n for n in model.crop_size)
     pictures = [
-        cv2.resize(to_picture(model, x[0]), None, fx=scale, fy=scale)
-        for x in (inputs, warped)
+        cv2.resize(to_picture(model, x[0]), size) for x in (inputs, warped)
     ]
-    outline = (region.cpu().numpy() * scale).round().astype(np.int32)
+    outline = (region.cpu().numpy() + margin) * scale
+    outline = outline.round().astype(np.int32)
     cv2.polylines(pictures[0], [outline], True, ORANGE, 2, cv2.LINE_AA)
     scores = result.pred_instances.keypoint_scores[0]
     for (x, y), score in zip(keypoints * scale, scores, strict=True):

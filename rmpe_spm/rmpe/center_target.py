@@ -21,6 +21,7 @@ from mmpose.utils.typing import MultiConfig
 
 PREFIX = 'center_'
 THETA = 'center_theta'
+KEYPOINTS = 'center_keypoints'
 
 
 @TRANSFORMS.register_module()
@@ -35,7 +36,9 @@ class GenerateCenterTarget(BaseTransform):
 
     A random patch has itself as clean box (:class:`PGPGTransform`), so its
     centre-located target asks for no change. A half-body crop has not, and
-    would ask to see the whole body: leave :class:`RandomHalfBody` out.
+    would ask to see the whole body: leave :class:`RandomHalfBody` out. What
+    :class:`RandomBBoxTransform` shifts and scales is an error of the box to
+    be undone, as the proposal's; what it turns is not.
 
     Required Keys: clean_bbox (:class:`PGPGTransform`), keypoints,
     keypoints_visible, img_shape, input_size, input_center and input_scale
@@ -45,9 +48,12 @@ class GenerateCenterTarget(BaseTransform):
 
         - the encoder's with the prefix ``center_``, for example
           ``center_heatmaps`` and ``center_keypoint_weights``
-        - ``center_theta`` (1, 2, 3), float32, repeated for each level of a
-          ``multilevel`` target: the transform that the STN is to find, from
-          the clean box's frame to the crop (:class:`SSTNHead`)
+        - ``center_keypoints`` (1, K, 2), float32: the joints in pixels of
+          that frame
+        - ``center_theta`` (1, 2, 3), float32: the transform that the STN is
+          to find, from the clean box's frame to the crop (:class:`SSTNHead`)
+
+    The last two are repeated for each level of a ``multilevel`` target.
 
     ``PackPoseInputs`` packs them under the same names.
 
@@ -131,7 +137,10 @@ class GenerateCenterTarget(BaseTransform):
         levels = len(codecs) if self.generate.multilevel else 1
         theta = theta_between(to_center, to_crop, results['input_size'])
         results[THETA] = theta[None].repeat(levels, axis=0)
-        results['label_mapping_table'][THETA] = THETA
+        joints = keypoints[:1, :, :2].astype(np.float32)
+        results[KEYPOINTS] = joints.repeat(levels, axis=0)
+        for key in (THETA, KEYPOINTS):
+            results['label_mapping_table'][key] = key
         return results
 
     def _center_warp(self, results: dict) -> np.ndarray:

@@ -6,6 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmengine.logging import print_log
 from mmengine.runner import load_checkpoint
 from mmengine.structures import InstanceData, PixelData
@@ -15,10 +16,16 @@ from mmpose.structures import PoseDataSample
 from mmpose.utils.typing import SampleList
 from torch import Tensor, nn
 
+from ..errors import ConfigError
 from .heads import head_on_outputs, keypoint_head
-from .sdtn import at_least_float32
+from .joint_locations import joint_locations
+from .sdtn import CropFrame, at_least_float32, sdtn_outputs
+from .spatial_transformer import transform_points
+from .theta import motion_of
 
 TARGET_PREFIX = 'center_'
+CENTER_LOSSES = ('coordinates', 'heatmaps', 'paper')
+SMOOTH = 0.1  # below this distance the loss is quadratic, as theta's
 
 
 class ParallelBranch:
@@ -29,7 +36,28 @@ class ParallelBranch:
     with that model's. What has to follow the model, devices and checkpoints,
     the model hands on.
 
-    Its arguments are those of ``ParallelSPPE(parallel=...)``.
+    Its arguments are those of ``ParallelSPPE(parallel=...)``:
+
+    Args:
+        sppe (dict, optional): Config of another top-down model. Defaults to
+            None: a copy of the main one, weights included.
+        checkpoint (str, optional): The weights of that model. Defaults to
+            None.
+        loss_weight (float): Factor of the centre loss. Defaults to 1.0.
+        center_loss (str): What of the twin is compared with the pose in the
+            clean box's frame, and how theta gets its gradient:
+
+            - ``'coordinates'``: the joints that the twin finds, weighted by
+              its confidence, by their smooth L1 distance in units of half
+              the crop's sides. The twin runs without gradient, and its joints
+              move with theta as the places do that they show
+              (:func:`.motion_of`)
+            - ``'heatmaps'``: the twin's outputs, moved alike, by its head's
+              loss; the paper's value with another gradient
+            - ``'paper'``: the same, with the gradient through the twin and
+              the pixels of the warped crop
+
+            Defaults to 'coordinates'.
     """
 
     def __init__(
@@ -37,28 +65,48 @@ class ParallelBranch:
         sppe: dict | None = None,
         checkpoint: str | None = None,
         loss_weight: float = 1.0,
+        center_loss: str = 'coordinates',
     ) -> None:
         if sppe is not None:
             check_sppe(sppe, 'parallel.sppe')
+        if center_loss not in CENTER_LOSSES:
+            raise ValueError(
+                f'parallel: center_loss={center_loss!r} is none of '
+                f'{", ".join(CENTER_LOSSES)}'
+            )
         self.sppe = sppe
         self.checkpoint = checkpoint
         self.loss_weight = loss_weight
+        self.center_loss = center_loss
         self.module: nn.Module | None = None
         self._resumed: dict[str, Tensor] = {}
 
+    @property
+    def through_pixels(self) -> bool:
+        """Whether the gradient goes through the twin to the crop."""
+        return self.center_loss == 'paper'
+
     def make(self, model: nn.Module, device: torch.device) -> None:
-        """Make the twin of a model, from a resumed run's weights if any."""
+        """Make the twin of a model, from a resumed run's weights if any.
+
+        Raises:
+            ConfigError: If the twin's weights were never trained.
+        """
         if self.sppe is None:
             module = nn.Module()
             for part in ('backbone', 'neck', 'head'):
                 if part in model._modules:
-                    module.add_module(part, deepcopy(model._modules[part]))
-            source = 'a copy of the main SPPE'
+                    own = model._modules[part]
+                    own = own if model.is_own_twin else deepcopy(own)
+                    module.add_module(part, own)
+            source, is_trained = 'the main SPPE', model.has_loaded_head
         else:
             module = MODELS.build(self.sppe)
             module.init_weights()
-            source = 'a model of its own'
+            source, is_trained = 'a model of its own', False
         loaded, self._resumed = self._resumed, {}
+        if model.is_own_twin:
+            loaded = {}
         if loaded and _shapes(loaded) != _shapes(module.state_dict()):
             _warn(
                 'the loaded checkpoint has the parallel SPPE of another '
@@ -71,11 +119,15 @@ class ParallelBranch:
         elif self.checkpoint is not None:
             load_checkpoint(module, self.checkpoint, map_location='cpu')
             source = self.checkpoint
-        elif self.sppe is not None:
-            _warn(
-                "parallel['sppe'] without parallel['checkpoint'] is frozen "
-                'as its init_cfg makes it: a head that was never trained '
-                'teaches nothing. Give the checkpoint of a trained model'
+        elif not (is_trained or _is_pretrained(module)):
+            raise ConfigError(
+                f'ParallelSPPE: the parallel SPPE is {source}, whose head '
+                'was never trained and would teach nothing: give '
+                + (
+                    'the checkpoint of a trained SPPE (stage 1) in load_from'
+                    if self.sppe is None
+                    else "parallel['checkpoint']"
+                )
             )
         self.module = module.requires_grad_(False).to(device).eval()
         print_log(f'The parallel SPPE is {source}, frozen.', 'current')
@@ -92,18 +144,39 @@ class ParallelBranch:
         # A visible joint stays visible however its person is centred.
         return at_least_float32(keypoint_head(self.module.head).forward(feats))
 
-    def loss(self, warped: Tensor, data_samples: SampleList) -> dict:
+    def loss(
+        self,
+        warped: Tensor,
+        theta: Tensor,
+        data_samples: SampleList,
+    ) -> dict:
         """Calculate the losses of the STN's crops on the centre targets.
 
-        ``loss_center`` is the head's ``loss_kpt``; its other losses alike.
+        ``loss_center`` is the distance of the joints, or the head's
+        ``loss_kpt``; the head's other losses alike.
+
+        Args:
+            warped (Tensor): The crops ``(B, 3, h, w)``; with
+                ``center_loss='paper'`` theta's gradient comes from them.
+            theta (Tensor): The transforms ``(B, 2, 3)`` that made them.
+            data_samples (list): The samples.
 
         Raises:
             KeyError: If a sample has no centre-located target.
         """
-        losses = head_on_outputs(keypoint_head(self.module.head)).loss(
-            self.outputs(warped),
-            [center_sample(sample) for sample in data_samples],
-            train_cfg=dict(compute_acc=False),
+        samples = [center_sample(sample) for sample in data_samples]
+        head = keypoint_head(self.module.head)
+        with torch.set_grad_enabled(self.through_pixels):
+            outputs = self.outputs(warped)
+        frame = CropFrame.of_decoder(head.decoder)
+        if self.center_loss == 'coordinates':
+            moves = motion_of(theta)
+            distance = joint_distance(outputs, moves, frame, samples)
+            return dict(loss_center=distance * self.loss_weight)
+        if not self.through_pixels:
+            outputs = sdtn_outputs(outputs, motion_of(theta), frame)
+        losses = head_on_outputs(head).loss(
+            outputs, samples, train_cfg=dict(compute_acc=False)
         )
         named = {}
         for name, value in losses.items():
@@ -118,6 +191,44 @@ class ParallelBranch:
             self._resumed = state
         elif state:
             self.module.load_state_dict(state)
+
+
+def joint_distance(
+    outputs: Any, motion: Tensor, frame: CropFrame, samples: SampleList
+) -> Tensor:
+    """Compare a head's joints, moved, with the samples' ``keypoints``.
+
+    Args:
+        outputs (Any): Of the head, without gradient.
+        motion (Tensor): Transforms ``(B, 2, 3)`` in normalised units.
+        frame (CropFrame): The crop and its relation to the outputs.
+        samples (list): With ``keypoints`` (1, K, 2) in pixels of the crop and
+            ``keypoint_weights`` (1, K) as labels.
+
+    Returns:
+        Tensor: The mean smooth L1 distance of the joints, weighted by the
+        head's confidence, a scalar.
+    """
+    labels = [sample.gt_instance_labels for sample in samples]
+    xy, confidence = joint_locations(outputs, frame)
+    moved = transform_points(motion, frame.normalize(xy))
+    target = torch.cat([label.keypoints[:1] for label in labels]).to(moved)
+    weights = torch.cat([label.keypoint_weights[:1] for label in labels])
+    weights = (weights > 0).to(moved)
+    distance = F.smooth_l1_loss(
+        moved, frame.normalize(target), reduction='none', beta=SMOOTH
+    )
+    weighted = distance.mean(-1) * weights * confidence
+    return weighted.sum() / weights.sum().clamp(min=1)
+
+
+def _is_pretrained(module: nn.Module) -> bool:
+    """Whether weights of its head come with its config."""
+    configs = []
+    for part in (module, module.head):
+        given = getattr(part, 'init_cfg', None) or []
+        configs += given if isinstance(given, list) else [given]
+    return any(config.get('type') == 'Pretrained' for config in configs)
 
 
 def _warn(message: str) -> None:

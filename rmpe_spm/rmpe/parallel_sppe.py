@@ -2,15 +2,19 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import MODELS
 from mmpose.utils.typing import OptSampleList, SampleList
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import heads
+from .context_affine import context_size
+from .localizers import PoseLocalizer, SecondLook, evaluating
 from .parallel_branch import ParallelBranch, check_preprocessing, check_sppe
 from .sdtn import CropFrame
 from .spatial_transformer import warp
@@ -35,8 +39,13 @@ class ParallelSPPE(TopdownPoseEstimator):
 
     .. math::
         L = \ell(\mathrm{SDTN}_{\theta^{-1}}(f(I_\theta)), y_{crop})
-        + w\, \ell(\bar{f}(I_\theta), y_{clean}), \quad
-        I_\theta(x) = I(\theta x)
+        + w\, \ell_c(\theta^{-1} \bar\theta\, \bar{f}(I_\theta), y_{clean}),
+        \quad I_\theta(x) = I(\theta x)
+
+    A bar is on what gives no gradient: what the twin sees moves with theta,
+    how it sees does not. ``parallel=dict(center_loss='paper')`` has the
+    paper's :math:`\ell(\bar{f}(I_\theta), y_{clean})`, whose gradient goes
+    through the twin and the pixels.
 
     The SPPE's ``backbone``, ``neck`` and ``head`` keep their names, so the
     checkpoint of a plain model loads as it is, and parameter-wise optimizer
@@ -52,20 +61,35 @@ class ParallelSPPE(TopdownPoseEstimator):
     Args:
         sppe (dict): Config of a :class:`TopdownPoseEstimator`. Its
             ``test_cfg``, ``train_cfg`` and ``data_preprocessor`` are used.
-        localizer (dict): Config of the localizer's backbone.
-        sstn (dict): Config of an :class:`SSTNHead` without inner head.
+        localizer (dict): Config of the localizer's backbone, from whose last
+            map ``sstn`` regresses theta, as in the paper; a
+            :class:`PoseLocalizer`; or a :class:`SecondLook`.
+        sstn (dict): Config of an :class:`SSTNHead` without inner head, and
+            with ``in_channels=None`` for a localizer that gives theta itself.
         localizer_size (tuple[int, int], optional): Size ``(w, h)`` of the
             reduced crop that the localizer sees. None means the crop
             itself. Defaults to None.
         localizer_from_backbone (bool): Whether the localizer, of the same
             architecture as the backbone, starts from the backbone's weights
             where a checkpoint without localizer is loaded (that of a plain
-            model). Defaults to False.
-        parallel (dict, optional): Arguments of :class:`ParallelBranch`, all
+            model); a :class:`PoseLocalizer` from those of the whole SPPE.
+            Defaults to False.
+        context (float): Size of the pipeline's crops over the SPPE's input,
+            that of :class:`TopdownContextAffine`. The localizer sees all of
+            the crop, at ``localizer_size``, and the STN takes the SPPE's
+            input out of it; theta is in units of that input, and the identity
+            takes the crop that the plain model sees. Defaults to 1.0, no
+            context.
+        freeze_sppe (bool): Whether only localizer and SSTN are trained: the
+            SPPE gets no gradient and stays in evaluation mode, and where
+            theta gets no gradient of the main loss either
+            (``SSTNHead(detach_theta=True)``), that is not computed. Defaults
+            to False.
+        parallel (dict, optional): Arguments of :class:`.ParallelBranch`, all
             optional: ``sppe``, config of another top-down model (by default
             a copy of the main one, weights included), ``checkpoint``, its
-            weights, and ``loss_weight``, by default 1. None means no branch.
-            Defaults to None.
+            weights, ``loss_weight``, by default 1, and ``center_loss``. None
+            means no branch. Defaults to None.
         train_cfg (dict, optional): Added to the SPPE's. Defaults to None.
         test_cfg (dict, optional): Added to the SPPE's. Its key ``sdtn`` is
             ``'coordinates'`` (theta applied to decoded keypoints, exact) or
@@ -98,6 +122,8 @@ class ParallelSPPE(TopdownPoseEstimator):
         *,
         localizer_size: tuple[int, int] | None = None,
         localizer_from_backbone: bool = False,
+        context: float = 1.0,
+        freeze_sppe: bool = False,
         parallel: dict | None = None,
         train_cfg: dict | None = None,
         test_cfg: dict | None = None,
@@ -120,8 +146,25 @@ class ParallelSPPE(TopdownPoseEstimator):
                 'inner `head`, and the head of sppe is no SSTNHead'
             )
         heads.check_transform(head, self.sstn.transform)
+        by_joints = isinstance(self.localizer, (PoseLocalizer, SecondLook))
+        if by_joints != (self.sstn.in_channels is None):
+            raise ValueError(
+                f'sstn.in_channels={self.sstn.in_channels}, but the localizer '
+                f'{localizer["type"]} '
+                + (
+                    'gives theta itself: set it to None'
+                    if by_joints
+                    else 'gives features: set it to their channels'
+                )
+            )
         self.localizer_size = localizer_size
+        self.freeze_sppe = freeze_sppe
+        if freeze_sppe:
+            for part in self._sppe_parts():
+                part.requires_grad_(False)
         self.frame = CropFrame.of_decoder(head.decoder)
+        self.context = context
+        self.crop_size = context_size(self.frame.size, context)
         self.parallel = None
         if parallel is not None:
             self.parallel = ParallelBranch(**parallel)
@@ -129,6 +172,7 @@ class ParallelSPPE(TopdownPoseEstimator):
                 self.parallel.sppe or {}, sppe.get('data_preprocessor')
             )
         self._register_state_dict_hook(_add_branch)
+        self.has_loaded_head = False
         self._register_load_state_dict_pre_hook(self._take_parallel)
         if localizer_from_backbone:
             self._register_load_state_dict_pre_hook(self._start_localizer)
@@ -138,21 +182,80 @@ class ParallelSPPE(TopdownPoseEstimator):
         """Whether the parallel branch has been made."""
         return self.parallel is not None and self.parallel.module is not None
 
+    @property
+    def is_own_twin(self) -> bool:
+        """Whether the frozen SPPE is the parallel branch's, too."""
+        branch = self.parallel
+        return self.freeze_sppe and not (branch.sppe or branch.checkpoint)
+
+    def _sppe_parts(self) -> list[nn.Module]:
+        names = ('backbone', 'neck', 'head')
+        return [self._modules[n] for n in names if n in self._modules]
+
+    def train(self, mode: bool = True) -> 'ParallelSPPE':
+        """Set the mode, but for a frozen SPPE."""
+        super().train(mode)
+        if self.freeze_sppe:
+            for part in self._sppe_parts():
+                part.eval()
+        return self
+
     def regress_theta(self, inputs: Tensor) -> Tensor:
         """Regress theta ``(B, 2, 3)``, unguarded, from crops."""
-        size = (inputs.shape[-1], inputs.shape[-2])
+        self._check_crops(inputs)
+        reduced = inputs
         if self.localizer_size is not None:
             width, height = self.localizer_size
-            inputs = F.adaptive_avg_pool2d(inputs, (height, width))
-        return self.sstn.regress_theta(self.localizer(inputs), size)
+            reduced = F.adaptive_avg_pool2d(inputs, (height, width))
+        if isinstance(self.localizer, SecondLook):
+            with evaluating(self._sppe_parts()):
+                outputs = heads.keypoint_head(self.head).forward(
+                    self.extract_feat(reduced)
+                )
+            size = (reduced.shape[-1], reduced.shape[-2])
+            seen = replace(self.frame, size=size)
+        elif isinstance(self.localizer, PoseLocalizer):
+            outputs, seen = self.localizer(reduced)
+        else:
+            feats = self.localizer(reduced)
+            return self.sstn.regress_theta(feats, self.frame.size)
+        return self.localizer.theta(outputs, seen, self.frame, self.crop_size)
+
+    @torch.compiler.disable
+    def _check_crops(self, inputs: Tensor, data_samples: Any = None) -> None:
+        """Refuse crops of a pipeline that has another context."""
+        given = (inputs.shape[-1], inputs.shape[-2])
+        sizes = {
+            tuple(sample.get('input_size', self.frame.size))
+            for sample in data_samples or ()
+        }
+        if given != self.crop_size or not sizes <= {self.frame.size}:
+            shown = ' and '.join('{}x{}'.format(*s) for s in sizes) or 'any'
+            raise ValueError(
+                'ParallelSPPE(context={}) takes crops of {}x{} pixels (w x h) '
+                'around an input of {}x{}, but the pipeline gives crops of '
+                '{}x{} around {}: give TopdownContextAffine(input_size={}, '
+                'context={}), in training and test'.format(
+                    self.context,
+                    *self.crop_size,
+                    *self.frame.size,
+                    *given,
+                    shown,
+                    self.frame.size,
+                    self.context,
+                )
+            )
 
     def stn(self, inputs: Tensor, theta: Tensor) -> Tensor:
-        """Warp crops ``(B, 3, h, w)``; outside of them all is black."""
+        """Warp crops ``(B, 3, h, w)``; outside of them all is black.
+
+        The result has the SPPE's size, whatever the crops' context.
+        """
         preprocessor, fill = self.data_preprocessor, None
         if getattr(preprocessor, '_enable_normalize', False):
             fill = -(preprocessor.mean / preprocessor.std).flatten()
             fill = fill.expand(inputs.shape[1])
-        return warp(inputs, theta, fill)
+        return warp(inputs, theta, fill, self.frame.size)
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict:
         """Calculate the losses of crops ``(B, 3, h, w)``.
@@ -167,20 +270,28 @@ class ParallelSPPE(TopdownPoseEstimator):
         """
         if self.parallel is not None and not self.with_parallel:
             self.parallel.make(self, inputs.device)
+        self._check_crops(inputs, data_samples)
         theta = self.sstn.guard(self.regress_theta(inputs))
-        warped = self.stn(inputs, theta)
-        feats = self.extract_feat(warped)
-        outputs = heads.forward_in_crop(self.head, feats, theta, self.frame)
-        losses = heads.head_on_outputs(self.head).loss(
-            outputs, data_samples, train_cfg=self.train_cfg
-        )
+        main_theta = self.sstn.main_theta(theta)
+        losses = {}
+        warped = self.stn(inputs, main_theta)
+        if not (self.freeze_sppe and self.sstn.detach_theta):
+            outputs = heads.forward_in_crop(
+                self.head, self.extract_feat(warped), main_theta, self.frame
+            )
+            losses = heads.head_on_outputs(self.head).loss(
+                outputs, data_samples, train_cfg=self.train_cfg
+            )
         if self.with_parallel:
-            losses.update(self.parallel.loss(warped, data_samples))
+            if self.parallel.through_pixels and self.sstn.detach_theta:
+                warped = self.stn(inputs, theta)
+            losses.update(self.parallel.loss(warped, theta, data_samples))
         losses.update(self.sstn.loss_by_theta(theta, data_samples))
         return losses
 
     def predict(self, inputs: Tensor, data_samples: SampleList) -> SampleList:
         """Predict keypoints of crops ``(B, 3, h, w)`` in image coordinates."""
+        self._check_crops(inputs, data_samples)
         views = [inputs]
         if self.test_cfg.get('flip_test', False):
             views.append(inputs.flip(-1))
@@ -213,34 +324,41 @@ class ParallelSPPE(TopdownPoseEstimator):
 
     def _apply(self, fn: Callable, recurse: bool = True) -> 'ParallelSPPE':
         """Move or cast the model, and the twin with it."""
-        if self.with_parallel:
+        if self.with_parallel and not self.is_own_twin:
             self.parallel.module._apply(fn, recurse)
         return super()._apply(fn, recurse)
 
     def _take_parallel(self, state_dict, prefix, *args) -> None:
         """Give the branch its weights of a training checkpoint."""
-        prefix = f'{prefix}{BRANCH}.'
+        root, prefix = prefix, f'{prefix}{BRANCH}.'
         state = {
             key[len(prefix) :]: state_dict.pop(key)
             for key in list(state_dict)
             if key.startswith(prefix)
         }
+        if any(key.startswith(f'{root}head.') for key in state_dict):
+            self.has_loaded_head = True
         if self.parallel is not None:
             self.parallel.load(state)
 
     def _start_localizer(self, state_dict, prefix, *args) -> None:
-        """Give the localizer the weights of a plain model's backbone."""
-        target, source = f'{prefix}localizer.', f'{prefix}backbone.'
+        """Give the localizer the weights of a plain model's parts."""
+        target = f'{prefix}localizer.'
         if any(key.startswith(target) for key in state_dict):
             return
-        for key in list(state_dict):
-            if key.startswith(source):
-                state_dict[target + key[len(source) :]] = state_dict[key]
+        names = {target: f'{prefix}backbone.'}
+        if isinstance(self.localizer, PoseLocalizer):
+            parts = ('backbone.', 'neck.', 'head.')
+            names = {target + part: prefix + part for part in parts}
+        for new, old in names.items():
+            for key in list(state_dict):
+                if key.startswith(old):
+                    state_dict[new + key[len(old) :]] = state_dict[key]
 
 
 def _add_branch(model: ParallelSPPE, state_dict: dict, prefix: str, _) -> None:
     """Put the twin's weights into a checkpoint of the training."""
-    if model.with_parallel:
+    if model.with_parallel and not model.is_own_twin:
         state_dict.update(
             model.parallel.module.state_dict(prefix=f'{prefix}{BRANCH}.')
         )

@@ -97,6 +97,17 @@ class CropFrame:
         middle = tuple(map(sum, zip(half_map, first, strict=True)))
         return rescale_theta(theta, (half, half), (half_map, middle))
 
+    def cells_to_pixels(self, cells: Tensor, maps: Tensor) -> Tensor:
+        """Return the pixels of cells ``(..., 2)``, x and y, of maps."""
+        cell_size = self.cell_size((maps.shape[-1], maps.shape[-2]))
+        cell_size = tensor_on_device_of(cell_size, cells)
+        return (cells + 0.5 * self.half_cell) * cell_size
+
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """Express pixels ``(..., 2)`` in normalised units of the crop."""
+        half = (tensor_on_device_of(self.size, pixels) - 1) / 2
+        return (pixels - half) / half
+
 
 def sdtn_outputs(outputs: Any, theta: Tensor, frame: CropFrame) -> Any:
     """Bring the outputs of a head's ``forward`` back to the crop's frame.
@@ -120,16 +131,25 @@ def sdtn_outputs(outputs: Any, theta: Tensor, frame: CropFrame) -> Any:
         if outputs.dim() == 3 and outputs.shape[-1] in (2, 4):
             return _sdtn_coordinates(outputs, theta, frame)
     elif isinstance(outputs, (tuple, list)):
-        if len(outputs) == 2 and all(
-            isinstance(o, Tensor) and o.dim() == 3 and o.shape[-1] > 4
-            for o in outputs
-        ):
+        if is_simcc(outputs):
             return sdtn_vectors(outputs, theta, frame)
         return type(outputs)(sdtn_outputs(o, theta, frame) for o in outputs)
     raise TypeError(
         'the SDTN takes heatmaps (B, K, H, W), coordinates (B, K, 2 or 4) and '
         'pairs of SimCC vectors, but the head gives a '
         f'{type(outputs).__name__} {tuple(getattr(outputs, "shape", ()))}'
+    )
+
+
+def is_simcc(outputs: Any) -> bool:
+    """Tell whether outputs are a pair of SimCC vectors ``(B, K, L)``."""
+    return (
+        isinstance(outputs, (tuple, list))
+        and len(outputs) == 2
+        and all(
+            isinstance(o, Tensor) and o.dim() == 3 and o.shape[-1] > 4
+            for o in outputs
+        )
     )
 
 

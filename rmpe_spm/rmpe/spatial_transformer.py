@@ -27,7 +27,12 @@ def transform_points(theta: Tensor, points: Tensor) -> Tensor:
     return (theta[..., :2] * points[..., None, :]).sum(-1) + theta[..., 2]
 
 
-def warp(images: Tensor, theta: Tensor, fill: Tensor | None = None) -> Tensor:
+def warp(
+    images: Tensor,
+    theta: Tensor,
+    fill: Tensor | None = None,
+    size: tuple[int, int] | None = None,
+) -> Tensor:
     """Sample images bilinearly at the transformed grid.
 
     ``out(x_t) = images(theta x_t)``: for the STN pass theta, for the SDTN
@@ -35,22 +40,32 @@ def warp(images: Tensor, theta: Tensor, fill: Tensor | None = None) -> Tensor:
 
     Args:
         images (Tensor): Images or maps ``(B, C, H, W)``; the result has
-            their size and dtype.
+            their dtype.
         theta (Tensor): Transforms ``(B, 2, 3)`` in the normalised units of
-            the images.
+            the result.
         fill (Tensor, optional): Values ``(C,)`` outside the images; None
             means zero. Defaults to None.
+        size (tuple[int, int], optional): Size ``(w, h)`` of the result, whose
+            frame is the middle of the images. Defaults to None: theirs.
     """
     dtype = images.dtype
     if images.shape[0] == 0:
-        return images
+        return images if size is None else images[..., : size[1], : size[0]]
     with torch.autocast(images.device.type, enabled=False):
         values, theta = as_geometry(images), as_geometry(theta)
         theta = theta.to(values.dtype)
         if fill is not None:
             fill = fill.to(values).reshape(1, -1, 1, 1)
             values = values - fill
-        grid = F.affine_grid(theta, list(values.shape), align_corners=True)
+        shape = list(values.shape)
+        if size is not None and tuple(shape[:1:-1]) != tuple(size):
+            share = [
+                (n - 1) / (whole - 1)
+                for n, whole in zip(size, shape[:1:-1], strict=True)
+            ]
+            theta = theta * tensor_on_device_of(share, theta)[:, None]
+            shape[2:] = size[::-1]
+        grid = F.affine_grid(theta, shape, align_corners=True)
         values = F.grid_sample(values, grid, align_corners=True)
         if fill is not None:
             values = values + fill

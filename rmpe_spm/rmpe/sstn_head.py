@@ -14,6 +14,7 @@ from .sdtn import CropFrame
 from .spatial_transformer import warp
 from .theta import (
     MIN_DET,
+    bound_theta,
     guard_theta,
     identity_params,
     mirror_theta,
@@ -41,7 +42,9 @@ class SSTNHead(BaseHead):
     with one warning.
 
     Args:
-        in_channels (int): Channels of the last feature map.
+        in_channels (int, optional): Channels of the last feature map. None
+            where the localizer itself gives theta, as a scale and a shift
+            (:class:`PoseLocalizer`, :class:`SecondLook`).
         transform (str): Parameterisation of theta: ``'affine'`` (6
             parameters), ``'similarity'`` (4: scale and rotation in pixels,
             shift) or ``'scale_shift'`` (3: one scale, shift; crops of the
@@ -59,6 +62,15 @@ class SSTNHead(BaseHead):
             transform that the clean box asks for
             (:class:`GenerateCenterTarget`). It is not in the paper, which
             has theta learnt from the pose alone. Defaults to None.
+        bounds (tuple[float, float], optional): The largest scale of theta,
+            whose inverse is the smallest, and the largest shift, in units of
+            half the crop (:func:`.bound_theta`). A squared error of heatmaps
+            falls when the person is hidden, so an unbounded theta may run
+            away. None means no bounds, as in the paper. Defaults to (2.0,
+            1.0).
+        detach_theta (bool): Whether the main loss leaves theta alone, which
+            then learns by the centre loss and ``theta_loss``. Defaults to
+            False, as in the paper.
 
     Example:
         >>> model = dict(  # of any top-down config
@@ -70,23 +82,28 @@ class SSTNHead(BaseHead):
 
     def __init__(
         self,
-        in_channels: int,
+        in_channels: int | None,
         transform: str = 'affine',
         pool_size: tuple[int, int] = (1, 1),
         *,
         neck: dict | None = None,
         head: dict | None = None,
         theta_loss: dict | None = None,
+        bounds: tuple[float, float] | None = (2.0, 1.0),
+        detach_theta: bool = False,
     ) -> None:
         super().__init__()
+        self.bounds = bounds
+        self.detach_theta = detach_theta
         self.in_channels = in_channels
         self.transform = transform
         self.pool_size = tuple(pool_size)
         self._warned = False
-        channels = in_channels * self.pool_size[0] * self.pool_size[1]
         num_params = identity_params(transform).numel()
-        self.theta_fc = nn.Linear(channels, num_params)
-        self._init_identity()
+        if in_channels is not None:
+            channels = in_channels * self.pool_size[0] * self.pool_size[1]
+            self.theta_fc = nn.Linear(channels, num_params)
+            self._init_identity()
         self.neck, self.head, self.theta_loss = (
             None if config is None else MODELS.build(config)
             for config in (neck, head, theta_loss)
@@ -104,7 +121,8 @@ class SSTNHead(BaseHead):
     def init_weights(self) -> None:
         """Initialise the layers; theta begins at the identity."""
         super().init_weights()
-        self._init_identity()
+        if self.in_channels is not None:
+            self._init_identity()
 
     def _init_identity(self) -> None:
         nn.init.zeros_(self.theta_fc.weight)
@@ -125,7 +143,7 @@ class SSTNHead(BaseHead):
         return params_to_theta(params, self.transform, size)
 
     def guard(self, theta: Tensor, warn: bool = True) -> Tensor:
-        """Replace degenerate transforms ``(B, 2, 3)`` by the identity.
+        """Bound transforms ``(B, 2, 3)``; the identity where degenerate.
 
         With ``warn`` it warns once in this head's life, and until then costs a
         synchronisation.
@@ -138,7 +156,13 @@ class SSTNHead(BaseHead):
                 f'inverted (|det| < {MIN_DET}), and takes the identity. In '
                 'training, lower the rates of the localizer and the SSTN.'
             )
-        return theta
+        return (
+            theta if self.bounds is None else bound_theta(theta, *self.bounds)
+        )
+
+    def main_theta(self, theta: Tensor) -> Tensor:
+        """Return theta as the main loss sees it: also its gradient or not."""
+        return theta.detach() if self.detach_theta else theta
 
     def loss_by_theta(
         self, theta: Tensor, data_samples: SampleList
@@ -217,8 +241,10 @@ class SSTNHead(BaseHead):
     ) -> dict:
         """Return the inner head's losses in the crop's frame, and on theta."""
         theta = self.guard(self._regress(feats))
-        feats = self._stn(feats, theta)
-        outputs = heads.forward_in_crop(self.head, feats, theta, self.frame)
+        main_theta = self.main_theta(theta)
+        outputs = heads.forward_in_crop(
+            self.head, self._stn(feats, main_theta), main_theta, self.frame
+        )
         losses = heads.head_on_outputs(self.head).loss(
             outputs, batch_data_samples, train_cfg=train_cfg or {}
         )

@@ -18,6 +18,8 @@ Convention:
 .. _RMPE: https://arxiv.org/abs/1612.00137
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -108,6 +110,64 @@ def guard_theta(theta: Tensor) -> tuple[Tensor, Tensor]:
     # Selecting before any division keeps gradients finite: 0 * inf is NaN.
     theta = torch.where(valid[..., None, None], theta, identity)
     return theta, valid
+
+
+def bound_theta(theta: Tensor, max_scale: float, max_shift: float) -> Tensor:
+    """Bound the scale and the shift of transforms ``(..., 2, 3)``.
+
+    The scale, the square root of the determinant's absolute value, is kept
+    within ``1 / max_scale`` and ``max_scale``, the shift along each axis
+    within ``max_shift``, in normalised units: 1 moves the crop's middle to
+    its border. What lies within stays as it is. Theta must have passed
+    :func:`guard_theta`.
+
+    The gradient of what lies outside is that of the identity where a step
+    against it leads back inside, and zero where it leads further out, so that
+    a theta neither runs away nor is stuck.
+
+    Example:
+        >>> bound_theta(torch.tensor([[4.0, 0, 0.1], [0, 4.0, -3]]), 2, 1)
+        tensor([[ 2.0000,  0.0000,  0.1000],
+                [ 0.0000,  2.0000, -1.0000]])
+    """
+    theta = as_geometry(theta)
+    scale = _determinant(theta).abs().sqrt()[..., None, None]
+    linear = theta[..., :2] / scale * _clamp(scale, 1 / max_scale, max_scale)
+    shift = _clamp(theta[..., 2:], -max_shift, max_shift)
+    return torch.cat((linear, shift), dim=-1)
+
+
+def _clamp(values: Tensor, low: float, high: float) -> Tensor:
+    if torch.is_grad_enabled() and values.requires_grad:
+        return _ClampThatLeadsBack.apply(values, low, high)
+    return values.clamp(low, high)
+
+
+class _ClampThatLeadsBack(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, low: float, high: float) -> Tensor:
+        ctx.save_for_backward(values)
+        ctx.limits = low, high
+        return values.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (values,) = ctx.saved_tensors
+        low, high = ctx.limits
+        kept = ((values >= low) | (grad < 0)) & ((values <= high) | (grad > 0))
+        return grad * kept, None, None
+
+
+def motion_of(theta: Tensor) -> Tensor:
+    r"""Return how the STN's frame moves with theta: the identity, in value.
+
+    .. math:: \theta^{-1} \bar\theta
+
+    with :math:`\bar\theta` theta without gradient. A point of the STN's crop
+    shows a place of the network's crop that stays where it is when theta
+    changes; in the STN's frame it moves by this transform ``(..., 2, 3)``.
+    """
+    return compose(invert_theta(theta), theta.detach())
 
 
 def invert_theta(theta: Tensor) -> Tensor:

@@ -86,6 +86,7 @@ def test_what_rmpe_adds(top_down):
     [
         RMPE + 'rmpe_mobilenetv2_1xb16-1e',
         RMPE + 'rmpe_mobilenetv2_theta-loss',
+        RMPE + 'rmpe_movenet-lightning_regression',
         'configs/rmpe/generated/rmpe_mobilenetv2_theta-loss',
     ],
 )

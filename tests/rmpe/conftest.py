@@ -114,15 +114,13 @@ def rmpe(kind='heatmap', seed=0, transform=None, sstn=None, **kwargs):
     torch.manual_seed(seed + 100)
     transform = transform or transform_of(kind)
     head = dict(type='SSTNHead', in_channels=8, transform=transform)
-    model = MODELS.build(
-        dict(
-            type='ParallelSPPE',
-            sppe=sppe(kind),
-            localizer=dict(type='TinyBackbone'),
-            sstn=head | (sstn or {}),
-            **kwargs,
-        )
+    config = dict(
+        type='ParallelSPPE',
+        sppe=sppe(kind),
+        localizer=dict(type='TinyBackbone'),
+        sstn=head | (sstn or {}),
     )
+    model = MODELS.build(config | kwargs)
     report = model.load_state_dict(plain(kind, seed).state_dict(), False)
     assert not report.unexpected_keys
     return model
@@ -152,6 +150,8 @@ def batch(kind='heatmap', count=2, seed=0, center=True):
             for key, value in codec.encode(keypoints, visible).items():
                 target = fields if key == 'heatmaps' else labels
                 target.set_field(torch.from_numpy(value), prefix + key)
+        if center:
+            labels.center_keypoints = torch.from_numpy(keypoints)
         sample.gt_instance_labels, sample.gt_fields = labels, fields
         sample.gt_instances = InstanceData(
             bboxes=np.array([[0.0, 0, 48, 64]]), bbox_scores=np.ones(1)

@@ -148,8 +148,11 @@ def test_equals_the_main_target_where_the_proposal_is_clean(
     out = run(results, codec, padding=1.25, extra=extra, seed=seed)
     assert out['bbox_rotation'][0] != 0
     compared = 0
-    encoded = {k for k in out if k.startswith('center_')} - {'center_theta'}
-    for key in encoded:
+    np.testing.assert_allclose(
+        out['center_keypoints'], out['transformed_keypoints'], atol=1e-4
+    )
+    others = {'center_theta', 'center_keypoints'}
+    for key in {k for k in out if k.startswith('center_')} - others:
         np.testing.assert_array_equal(out[key], out[key[7:]])
         compared += 1
     identity = [[[1, 0, 0], [0, 1, 0]]]
@@ -185,6 +188,10 @@ def test_packed_beside_the_main_target(codec):
     assert len(labels.center_keypoint_weights) == levels
     assert len(labels.keypoint_weights) == levels
     assert labels.center_theta.shape == (levels, 2, 3)
+    # (54, 52) - (30, 20), but for UDP's pixels
+    expected = [23.5, 31.5] if codec == 'udp' else [24, 32]
+    for joints in labels.center_keypoints:
+        np.testing.assert_allclose(joints, [expected], atol=1e-4)
     shift = -16 / (24 if codec == 'udp' else 23.5)
     np.testing.assert_allclose(labels.center_theta[:, 0, 2], shift, atol=1e-6)
     if codec in ('msra', 'udp'):

@@ -5,9 +5,22 @@ from copy import deepcopy
 import pytest
 import torch
 from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
 from mmpose.models.pose_estimators import TopdownPoseEstimator
+from mmpose.registry import MODELS
+from mmpose.structures import PoseDataSample
 
-from rmpe_spm.rmpe.parallel_branch import check_sppe, to_builtin_containers
+from rmpe_spm.errors import ConfigError
+from rmpe_spm.rmpe.heads import head_on_outputs
+from rmpe_spm.rmpe.parallel_branch import (
+    CENTER_LOSSES,
+    center_sample,
+    check_sppe,
+    joint_distance,
+    to_builtin_containers,
+)
+from rmpe_spm.rmpe.sdtn import CropFrame, sdtn_outputs
+from rmpe_spm.rmpe.theta import compose, invert_theta
 
 KINDS = ['heatmap', 'simcc', 'RegressionHead', 'RLEHead']
 PREFIX = 'parallel_sppe.'
@@ -35,9 +48,11 @@ def first_weight(module):
 
 
 @pytest.mark.parametrize('kind', ['heatmap', 'heatmap+vis'])
-def test_center_loss_by_hand(tiny, kind):
+@pytest.mark.parametrize('center_loss', ['heatmaps', 'paper'])
+def test_center_loss_by_hand(tiny, kind, center_loss):
     inputs, samples = tiny.batch(kind)
-    model = tiny.rmpe(kind, parallel=dict(loss_weight=3.0)).train()
+    parallel = dict(loss_weight=3.0, center_loss=center_loss)
+    model = tiny.rmpe(kind, parallel=parallel).train()
     loss = model.loss(inputs, samples)['loss_center']
     twin = tiny.plain(kind).eval()
     twin.head = getattr(twin.head, 'pose_head', twin.head)
@@ -47,9 +62,97 @@ def test_center_loss_by_hand(tiny, kind):
     torch.testing.assert_close(loss, expected, rtol=1e-4, atol=0)
 
 
+def test_joint_distance_by_hand():
+    """A frame of 5 x 9 pixels: half its sides are 2 and 4 pixels."""
+    frame = CropFrame((5, 9))
+    outputs = torch.tensor([[[0.4, 0.5], [0.9, 0.1], [0.2, 0.2]]])
+    labels = InstanceData(
+        keypoints=torch.tensor([[[1.0, 4.5], [0.0, 0.0], [3.0, 1.8]]]),
+        # a joint outside the centre frame has no weight
+        keypoint_weights=torch.tensor([[1.0, 0.0, 0.5]]),
+    )
+    samples = [PoseDataSample()]
+    samples[0].gt_instance_labels = labels
+    # Joints at (2, 4.5) and (1, 1.8): half a half side off, and a whole one.
+    # Smooth L1: 0.5 - 0.1 / 2 and 1 - 0.1 / 2 along x, of two axes.
+    motion = torch.eye(2, 3)[None]
+    loss = joint_distance(outputs, motion, frame, samples)
+    assert loss.item() == pytest.approx((0.45 + 0.95) / 2 / 2, abs=1e-6)
+    # a twin that is half as sure counts half as much
+    maps = torch.zeros(1, 3, 9, 5)
+    maps[0, [0, 2], [4, 2], [2, 1]] = 0.5
+    labels.keypoints[0, :, 1] = torch.tensor([4.0, 0.0, 2.0])
+    loss = joint_distance(maps, motion, frame, samples)
+    assert loss.item() == pytest.approx((0.45 + 0.95) / 4 / 2, abs=1e-4)
+
+
+@pytest.mark.parametrize('kind', ['udp', 'RegressionHead'])
+@pytest.mark.parametrize('center_loss', ['coordinates', 'heatmaps'])
+def test_gradient_is_that_of_what_the_twin_sees_moving(
+    tiny, kind, center_loss
+):
+    """By gradcheck of the loss with theta-bar and the twin's view fixed."""
+    model = tiny.rmpe(kind, parallel=dict(center_loss=center_loss)).double()
+    inputs, samples = tiny.batch(kind)
+    inputs = inputs.double()
+    model.parallel.make(model, inputs.device)
+    theta = tiny.theta.double().requires_grad_()
+    warped = model.stn(inputs, theta)
+    loss = model.parallel.loss(warped, theta, samples)['loss_center']
+    (grad,) = torch.autograd.grad(loss, theta)
+    fixed = theta.detach().clone()
+    targets = [center_sample(sample) for sample in samples]
+    outputs = model.parallel.outputs(warped.detach())
+    assert outputs.dtype == torch.float64
+
+    def by_hand(theta):
+        motion = compose(invert_theta(theta), fixed)
+        if center_loss == 'coordinates':
+            return joint_distance(outputs, motion, model.frame, targets)
+        moved = sdtn_outputs(outputs, motion, model.frame)
+        head = head_on_outputs(model.head)
+        return head.loss(moved, targets, train_cfg={})['loss_kpt']
+
+    expected = by_hand(theta)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(grad, *torch.autograd.grad(expected, theta))
+    # away from the grid's points, where sampling has a kink
+    shifted = (fixed * 1.01).requires_grad_()
+    assert torch.autograd.gradcheck(by_hand, shifted, eps=1e-7, atol=1e-4)
+
+
+def test_a_frozen_sppe_is_its_own_twin(tiny):
+    theta_loss = dict(type='ThetaCornerLoss')
+    model = tiny.rmpe(
+        parallel=dict(),
+        freeze_sppe=True,
+        sstn=dict(detach_theta=True, theta_loss=theta_loss),
+    )
+    inputs, samples = tiny.batch()
+    for sample in samples:
+        sample.gt_instance_labels.center_theta = tiny.theta[:1]
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    # the main loss teaches nobody, and is not computed
+    losses = model.train().loss(inputs, samples)
+    assert set(losses) == {'loss_center', 'loss_theta'}
+    assert first_weight(model.parallel.module) is first_weight(model)
+    train_step(model, inputs, samples)
+    after = model.state_dict()
+    assert set(after) == set(before)
+    for key, value in before.items():
+        if key.startswith(('backbone', 'head')):
+            assert torch.equal(value, after[key]), key
+    key = 'sstn.theta_fc.bias'
+    assert not torch.equal(before[key], after[key])
+
+
 @pytest.mark.parametrize('kind', KINDS)
-def test_the_branch_is_frozen_and_teaches_theta(tiny, kind):
-    model = tiny.rmpe(kind, parallel=dict())
+@pytest.mark.parametrize('center_loss', CENTER_LOSSES)
+def test_the_branch_is_frozen_and_teaches_theta(tiny, kind, center_loss):
+    parallel = dict(center_loss=center_loss)
+    # without the main loss, too
+    detach = dict(detach_theta=kind == 'heatmap')
+    model = tiny.rmpe(kind, parallel=parallel, sstn=detach)
     inputs, samples = tiny.batch(kind)
     assert not model.with_parallel
     losses = model.train().loss(inputs, samples)
@@ -79,13 +182,16 @@ def test_the_branch_is_frozen_and_teaches_theta(tiny, kind):
     assert not any(p.requires_grad for p in model.parallel.module.parameters())
 
 
-def test_the_branch_learns_the_shift_of_a_crop(tiny):
+@pytest.mark.parametrize('center_loss', CENTER_LOSSES)
+def test_the_branch_learns_the_shift_of_a_crop(tiny, center_loss):
     """Theta alone, taught by the centre loss, finds a known shift.
 
     The image is a blurred dot, the frozen SPPE shows its brightness, and
     the target is the dot moved by 6 pixels.
     """
-    model = tiny.rmpe(transform='scale_shift', parallel=dict(loss_weight=1e3))
+    weight = 1.0 if center_loss == 'coordinates' else 1e3
+    parallel = dict(loss_weight=weight, center_loss=center_loss)
+    model = tiny.rmpe(transform='scale_shift', parallel=parallel)
     model.parallel.make(model, torch.device('cpu'))
 
     class Brightness(torch.nn.Module):
@@ -113,15 +219,20 @@ def test_the_branch_learns_the_shift_of_a_crop(tiny):
     model.data_preprocessor._enable_normalize = False
     _, samples = tiny.batch(count=1)
     samples[0].gt_fields.center_heatmaps = Same()(Brightness()(dot(24, 32)))[0]
+    # cell 5.625 shows pixels 22 to 25 best
+    labels = samples[0].gt_instance_labels
+    labels.center_keypoints = torch.tensor([[[22.5, 30.5]] * tiny.joints])
     optimizer = torch.optim.Adam([model.sstn.theta_fc.bias], lr=0.02)
     for _ in range(60):
         theta = model.regress_theta(dot(30, 26))
         warped = model.stn(dot(30, 26), theta)
-        model.parallel.loss(warped, samples)['loss_center'].backward()
+        losses = model.parallel.loss(warped, theta, samples)
+        losses['loss_center'].backward()
         optimizer.step()
         optimizer.zero_grad()
     scale, x, y = model.sstn.theta_fc.bias.tolist()
-    assert scale == pytest.approx(1, abs=0.05)
+    if center_loss != 'coordinates':  # one place has no scale
+        assert scale == pytest.approx(1, abs=0.05)
     assert x * 23.5 == pytest.approx(6, abs=0.5)
     assert y * 31.5 == pytest.approx(-6, abs=0.5)
 
@@ -209,6 +320,26 @@ def test_the_twin_of_another_model_is_made_anew(tiny):
     main = started.state_dict()
     for key, value in started.parallel.module.named_parameters():
         assert torch.equal(value, main[key]), key
+
+
+@pytest.mark.parametrize('own', [False, True])
+def test_a_twin_that_was_never_trained_is_refused(tiny, own):
+    torch.manual_seed(0)
+    config = dict(
+        type='ParallelSPPE',
+        sppe=tiny.sppe(),
+        localizer=dict(type='TinyBackbone'),
+        sstn=dict(type='SSTNHead', in_channels=8),
+        parallel=dict(sppe=tiny.sppe() if own else None),
+    )
+    model = MODELS.build(config)
+    advice = r"parallel\['checkpoint'\]" if own else 'load_from'
+    with pytest.raises(ConfigError, match=f'never trained.*{advice}'):
+        model.loss(*tiny.batch())
+    # weights that come with its config are as good
+    if not own:
+        model.head.init_cfg = dict(type='Pretrained', checkpoint='a file')
+        assert 'loss_center' in model.loss(*tiny.batch())
 
 
 def test_a_branch_of_its_own_with_a_checkpoint(tiny, tmp_path):

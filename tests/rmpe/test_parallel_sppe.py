@@ -2,10 +2,11 @@
 
 from copy import deepcopy
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from mmpose.registry import MODELS
+from mmpose.registry import MODELS, TRANSFORMS
 
 from rmpe_spm.rmpe.theta import mirror_theta
 
@@ -58,6 +59,86 @@ def test_coordinates_are_theta_of_the_stn_frame(tiny, kind):
     expected = in_stn / scale * 0.8 + np.array([7.05, 0.0])
     keypoints, _ = tiny.predict(model, inputs, samples)
     np.testing.assert_allclose(keypoints, expected * scale, atol=1e-2)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('sdtn', ['coordinates', 'heatmaps'])
+def test_context_is_room_around_the_same_crop(tiny, kind, sdtn):
+    """Equal to the model without context, but for what it may look at."""
+    test_cfg = dict(sdtn=sdtn, flip_test=True)
+    model = tiny.rmpe(kind, context=1.5, test_cfg=test_cfg).double()
+    without = tiny.rmpe(kind, test_cfg=test_cfg).double()
+    inputs, samples = tiny.batch(kind)
+    inputs = inputs.double()
+    torch.manual_seed(0)
+    wide = torch.randn(2, 3, 96, 72, dtype=torch.float64)
+    wide[..., 16:80, 12:60] = inputs  # 48 x 64 in the middle of 72 x 96
+    found = tiny.predict(model, wide, samples)
+    for ours, plain in zip(
+        found, tiny.predict(without, inputs, samples), strict=True
+    ):
+        np.testing.assert_allclose(ours, plain, rtol=0, atol=1e-6)
+    # a theta that stays within the crop sees and predicts the same
+    found = []
+    for each, crops in ((model, wide), (without, inputs)):
+        tiny.set_theta(each.sstn, tiny.theta[0])
+        found.append(tiny.predict(each, crops, samples)[0])
+        found.append(each.train().loss(crops, samples)['loss_kpt'])
+    np.testing.assert_allclose(found[0], found[2], rtol=0, atol=1e-6)
+    torch.testing.assert_close(found[1], found[3])
+    # where it leaves the crop there is something to see
+    beside = torch.tensor([[[1.0, 0, 0.4], [0, 1, 0]]], dtype=torch.float64)
+    edges = [
+        each.stn(crops[:1], beside)[0, 0, :, -1].std()
+        for each, crops in ((model, wide), (without, inputs))
+    ]
+    assert edges[0] > 0.1 and edges[1] == 0
+
+
+def test_another_context_in_the_pipeline_is_named(tiny):
+    model = tiny.rmpe(context=1.5)
+    inputs, samples = tiny.batch()
+    message = r'context=1.5\) takes crops of 72x96 .* gives crops of 48x64'
+    for forward in (model.loss, model.predict):
+        with pytest.raises(ValueError, match=message):
+            forward(inputs, samples)
+    # a crop of the right size that is another frame's
+    for sample in samples:
+        sample.set_metainfo(dict(input_size=(72, 96)))
+    with pytest.raises(ValueError, match='of 72x96 around 72x96: give'):
+        model.loss(torch.zeros(2, 3, 96, 72), samples)
+
+
+@pytest.mark.parametrize('use_udp', [False, True])
+def test_the_crop_with_context_has_the_plain_one_in_its_middle(use_udp):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (150, 200, 3), dtype=np.uint8)
+    image = cv2.GaussianBlur(image, (0, 0), 3)
+    given = dict(
+        img=image,
+        img_shape=(150, 200),
+        bbox_center=np.array([[90.3, 70.8]], dtype=np.float32),
+        bbox_scale=np.array([[61.0, 70.0]], dtype=np.float32),
+        bbox_rotation=np.array([20.0], dtype=np.float32),
+        keypoints=np.array([[[80.0, 60.0]]], dtype=np.float32),
+    )
+    setting = dict(input_size=(48, 64), use_udp=use_udp)
+    plain = TRANSFORMS.build(dict(setting, type='TopdownAffine'))
+    context = dict(setting, type='TopdownContextAffine', context=1.6)
+    plain, wide = (
+        transform(deepcopy(given))
+        for transform in (plain, TRANSFORMS.build(context))
+    )
+    # 48 + 2 * 14 and 64 + 2 * 19, of 1.6 times 48 and 64: 14.4 and 19.2
+    assert wide['img'].shape == (102, 76, 3)
+    middle = wide['img'][19:83, 14:62].astype(int)
+    # cv2 rounds places to 1/32 pixel
+    assert np.abs(middle - plain['img']).max() <= 2
+    assert (middle == plain['img']).mean() > 0.9
+    for key in ('input_size', 'input_center', 'transformed_keypoints'):
+        np.testing.assert_array_equal(wide[key], plain[key])
+    with pytest.raises(ValueError, match='context=0.9 is below 1'):
+        TRANSFORMS.build(context | dict(context=0.9))
 
 
 def test_stn_pads_with_black(tiny):
@@ -250,7 +331,8 @@ def test_a_twin_of_the_same_preprocessing(tiny):
     twin = tiny.sppe()
     preprocessor = twin['data_preprocessor']
     preprocessor.update(mean=tuple(preprocessor['mean']), bgr_to_rgb=False)
-    model = tiny.rmpe(parallel=dict(sppe=twin)).train()
+    assert tiny.rmpe(parallel=dict(sppe=twin)).parallel.sppe is twin
+    model = tiny.rmpe(parallel=dict()).train()
     inputs, samples = tiny.batch(center=False)
     with pytest.raises(KeyError, match='GenerateCenterTarget'):
         model.loss(inputs, samples)

@@ -63,20 +63,6 @@ def test_clip_bbox_by_hand(box, expected):
     assert clip_bbox(box, (200, 150), 5) == pytest.approx(expected)
 
 
-@given(
-    st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS),
-    st.integers(2, 300),
-    st.integers(2, 300),
-    st.floats(0.5, 20),
-)
-def test_clip_bbox_is_inside_with_min_side(box, w, h, min_side):
-    x0, y0, x1, y1 = clip_bbox(box, (w, h), min_side)
-    assert 0 <= x0 < x1 <= w - 1
-    assert 0 <= y0 < y1 <= h - 1
-    assert x1 - x0 >= min(min_side, w - 1) - 1e-6
-    assert y1 - y0 >= min(min_side, h - 1) - 1e-6
-
-
 @pytest.mark.parametrize(
     ('box', 'image_size', 'is_usable'),
     [

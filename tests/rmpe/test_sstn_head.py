@@ -164,28 +164,6 @@ def test_the_loss_on_theta_by_hand(tiny, level):
     assert 'loss_theta' not in model.loss(inputs, samples)
 
 
-def test_both_modes_agree_on_a_smooth_map(tiny):
-    """A dot decoded in the STN's frame, or after the SDTN: the same place."""
-    y, x = torch.meshgrid(
-        torch.arange(16.0), torch.arange(12.0), indexing='ij'
-    )
-    dot = (-((x - 5) ** 2 + (y - 9) ** 2) / 8).exp().expand(1, 8, 16, 12)
-    keypoints = {}
-    for sdtn in ('coordinates', 'heatmaps'):
-        model = feature_level(tiny, sdtn=sdtn).eval()
-        tiny.set_theta(model.head)
-        torch.nn.init.ones_(model.head.head.final_layer.weight)
-        _, samples = tiny.batch(count=1)
-        preds = model.head.predict((dot,), samples, test_cfg=model.test_cfg)
-        keypoints[sdtn] = preds[0].keypoints
-    # Features and outputs are warped there and back: the dot stays, up to
-    # the quarter cell of the decoder.
-    for value in keypoints.values():
-        np.testing.assert_allclose(
-            value[0], [[20, 36]] * tiny.joints, atol=1.1
-        )
-
-
 def test_multi_stage_features(tiny):
     """Nested features and heatmaps, as of a stacked hourglass."""
     head = MODELS.build(

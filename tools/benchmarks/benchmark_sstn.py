@@ -1,9 +1,10 @@
 """Measure what RMPE adds to a top-down model, side by side in one process.
 
-- test time: ParallelSPPE with each localizer over the plain model, backbone
-  to head, without decoding, as one image or a batch;
-- training step: forward, backward and optimizer step with a parallel branch
-  of the main SPPE's size, of half its depth and of half its width, over the
+- test time: ParallelSPPE as the config has it, and with other localizers,
+  over the plain model, backbone to head, without decoding, as one image or a
+  batch;
+- training step: forward, backward and optimizer step of the config with each
+  centre loss, without a parallel branch, and with a frozen SPPE, over the
   plain step.
 
 The plain model and the variants take turns, and the least time of each
@@ -25,15 +26,15 @@ from mmpose.structures import PoseDataSample
 from mmpose.utils import register_all_modules
 
 import rmpe_spm  # noqa: F401
+from rmpe_spm.rmpe.context_affine import context_size
+from rmpe_spm.rmpe.parallel_branch import CENTER_LOSSES
 
 CONFIG = 'configs/rmpe/coco/rmpe_hrnet-w32_8xb64-30e_coco-256x192.py'
 RESNET = dict(type='ResNet', depth=18)
-QUARTER = dict(RESNET, base_channels=16, stem_channels=16)
 MOBILENET = dict(type='MobileNetV2', out_indices=(7,))
 # name: backbone, its channels, the share of the crop's side that it sees
 LOCALIZERS = {
-    'MobileNetV2, half crop': (MOBILENET, 1280, 0.5),
-    'ResNet-18 of a quarter width, half crop': (QUARTER, 128, 0.5),
+    'MobileNetV2, last map, half crop': (MOBILENET, 1280, 0.5),
     'ResNet-18, half crop': (RESNET, 512, 0.5),
     'ResNet-18, whole crop': (RESNET, 512, 1.0),
 }
@@ -53,33 +54,12 @@ def with_localizer(cfg: dict, name: str, size: tuple[int, int]) -> dict:
     """Return the RMPE model with another localizer."""
     cfg = deepcopy(cfg)
     cfg['localizer'], cfg['sstn']['in_channels'], share = LOCALIZERS[name]
+    cfg.update(localizer_from_backbone=False)
     cfg['localizer_size'] = tuple(round(n * share) for n in size)
     cfg['sstn']['pool_size'] = tuple(
         -(-n // 32) for n in cfg['localizer_size']
     )
     return cfg
-
-
-def half_depth(sppe: dict) -> dict:
-    """Return the HRNet of half the modules of a config's HRNet."""
-    sppe = deepcopy(sppe)
-    for stage in sppe['backbone']['extra'].values():
-        stage['num_modules'] = (stage['num_modules'] + 1) // 2
-        stage['num_blocks'] = [
-            n if stage['num_modules'] > 1 else n // 2
-            for n in stage['num_blocks']
-        ]
-    return sppe
-
-
-def half_width(sppe: dict) -> dict:
-    """Return the HRNet of half the width of a config's HRNet."""
-    sppe = deepcopy(sppe)
-    for stage in sppe['backbone']['extra'].values():
-        if len(stage['num_channels']) > 1:
-            stage['num_channels'] = [c // 2 for c in stage['num_channels']]
-    sppe['head']['in_channels'] //= 2
-    return sppe
 
 
 def samples(codec: dict, count: int) -> list:
@@ -88,8 +68,10 @@ def samples(codec: dict, count: int) -> list:
     batch = []
     for _ in range(count):
         labels, fields, sample = InstanceData(), PixelData(), PoseDataSample()
+        labels.center_theta = torch.eye(2, 3)[None]
         for prefix in ('', 'center_'):
             keypoints = rng.uniform(20, 180, (1, 17, 2)).astype(np.float32)
+            labels.set_field(torch.from_numpy(keypoints), 'center_keypoints')
             visible = np.ones((1, 17), dtype=np.float32)
             for key, value in codec.encode(keypoints, visible).items():
                 target = fields if key == 'heatmaps' else labels
@@ -97,6 +79,12 @@ def samples(codec: dict, count: int) -> list:
         sample.gt_instance_labels, sample.gt_fields = labels, fields
         batch.append(sample)
     return batch
+
+
+def crops(cfg: dict, size: tuple[int, int], batch: int, device: str):
+    """Return inputs (B, 3, h, w) as the model's pipeline gives them."""
+    width, height = context_size(size, cfg.get('context', 1.0))
+    return torch.randn(batch, 3, height, width, device=device)
 
 
 def race(title: str, runners: dict[str, Callable], args, repeats: int) -> None:
@@ -119,13 +107,13 @@ def race(title: str, runners: dict[str, Callable], args, repeats: int) -> None:
 
 def test_time(model_cfg: dict, size: tuple[int, int], args) -> None:
     """Race the plain model and the localizers at test."""
-    cfgs = {'plain': model_cfg['sppe']}
+    cfgs = {'plain': model_cfg['sppe'], "the config's": model_cfg}
     for name in LOCALIZERS:
         cfgs[name] = with_localizer(model_cfg, name, size)
-    inputs = torch.randn(args.batch, 3, size[1], size[0], device=args.device)
 
     def runner(cfg: dict) -> Callable:
         model = MODELS.build(cfg).to(args.device).eval()
+        inputs = crops(cfg, size, args.batch, args.device)
         return torch.no_grad()(lambda: model(inputs, None, mode='tensor'))
 
     runners = {name: runner(cfg) for name, cfg in cfgs.items()}
@@ -136,25 +124,22 @@ def test_time(model_cfg: dict, size: tuple[int, int], args) -> None:
 def train_time(model_cfg: dict, size: tuple[int, int], args) -> None:
     """Race the plain training step and those with a parallel branch."""
     sppe = model_cfg['sppe']
-    cfgs = {
-        'plain': sppe,
-        'SSTN without parallel branch': {**model_cfg, 'parallel': None},
-        'branch of half the width': {
-            **model_cfg,
-            'parallel': dict(sppe=half_width(sppe)),
-        },
-        'branch of half the depth': {
-            **model_cfg,
-            'parallel': dict(sppe=half_depth(sppe)),
-        },
-        'branch of the same size': model_cfg,
-    }
+    detached = {**model_cfg['sstn'], 'detach_theta': True}
+    frozen = {**model_cfg, 'sstn': detached, 'freeze_sppe': True}
+    cfgs = {'plain': sppe, 'no branch': {**model_cfg, 'parallel': None}}
+    for name in CENTER_LOSSES:
+        branch = dict(center_loss=name)
+        cfgs[f'branch, {name}'] = {**model_cfg, 'parallel': branch}
+    cfgs['frozen SPPE, branch'] = {**frozen, 'parallel': {}}
+    if model_cfg['sstn'].get('theta_loss'):
+        cfgs['frozen SPPE, theta loss alone'] = {**frozen, 'parallel': None}
     batch = args.train_batch
-    inputs = torch.randn(batch, 3, size[1], size[0], device=args.device)
     data = [s.to(args.device) for s in samples(sppe['head']['decoder'], batch)]
 
     def runner(cfg: dict) -> Callable:
+        inputs = crops(cfg, size, batch, args.device)
         model = MODELS.build(cfg).to(args.device).train()
+        model.has_loaded_head = True  # random, but not to be refused
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
 
         def run() -> None:

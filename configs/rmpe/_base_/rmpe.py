@@ -5,21 +5,24 @@ rmpe = dict(
     load=[dict(type='LoadImageOrSkip'), dict(type='SanitizeInstances')],
     # stage 1: boxes as a person detector would give them
     pgpg=dict(type='PGPGTransform', mode='global_gaussian'),
-    # stage 2: a MobileNetV2 on a crop of half the size, which adds 5% to the
-    # time of an HRNet-w32; see tools/benchmarks/benchmark_sstn.py
+    # stage 2: a MobileNetV2 up to stride 16 on a crop of half the size, whose
+    # cells tell where the person is; theta learns by the centre loss and its
+    # own, the SPPE by the main loss
     sstn=dict(
         type='ParallelSPPE',
         localizer=dict(
             type='MobileNetV2',
-            out_indices=(7, ),
+            out_indices=(4, ),
             init_cfg=dict(
                 type='Pretrained', checkpoint='mmcls://mobilenet_v2')),
         localizer_size=(96, 128),
         sstn=dict(
             type='SSTNHead',
-            in_channels=1280,
+            in_channels=96,
             transform='scale_shift',
-            pool_size=(3, 4)),
+            pool_size=(6, 8),
+            detach_theta=True,
+            theta_loss=dict(type='ThetaCornerLoss')),
         parallel=dict()),
     # the localizer learns slowly beside an SPPE that is already trained
     paramwise_cfg=dict(

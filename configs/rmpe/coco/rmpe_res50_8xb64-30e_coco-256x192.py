@@ -4,6 +4,7 @@ load_from = 'work_dirs/pgpg_res50_8xb64-30e_coco-256x192/epoch_30.pth'
 
 optim_wrapper = dict(optimizer=dict(lr=5e-05), paramwise_cfg=_base_.rmpe.paramwise_cfg)
 model = dict(_delete_=True, sppe=_base_.model, **_base_.rmpe.sstn)
+find_unused_parameters = True
 
 train_pipeline = [
     *_base_.train_pipeline[:-1],

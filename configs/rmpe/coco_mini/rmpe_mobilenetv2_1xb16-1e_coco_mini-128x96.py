@@ -20,7 +20,7 @@ model = dict(
         in_channels=320,
         transform='scale_shift',
         pool_size=(2, 2)),
-    parallel=dict())
+    parallel=dict(center_loss='paper'))
 
 train_pipeline = [
     *_base_.train_pipeline[:-1],

@@ -36,7 +36,7 @@ model = dict(
         in_channels=320,
         transform='scale_shift',
         pool_size=(2, 2)),
-    parallel=dict())
+    parallel=dict(center_loss='paper'))
 
 # pipelines: the target in the frame of the clean box
 train_pipeline = [

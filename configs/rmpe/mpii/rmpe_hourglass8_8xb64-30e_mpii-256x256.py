@@ -6,6 +6,7 @@ optim_wrapper = dict(optimizer=dict(lr=5e-05), paramwise_cfg=_base_.rmpe.paramwi
 half = {**_base_.model, 'backbone': {**_base_.model.backbone, 'num_stacks': 4}, 'head': {**_base_.model.head, 'num_stages': 4}}
 parallel = dict(sppe=half, checkpoint='work_dirs/td-hm_hourglass4_8xb64-210e_mpii-256x256/epoch_210.pth')
 model = dict(_delete_=True, sppe=_base_.model, **{**_base_.rmpe.sstn, 'localizer_size': (128, 128), 'parallel': parallel})
+find_unused_parameters = True
 
 train_pipeline = [
     *_base_.train_pipeline[:-1],

@@ -4,6 +4,7 @@ load_from = 'work_dirs/pgpg_res50_8xb64-30e_mpii-256x256/epoch_30.pth'
 
 optim_wrapper = dict(optimizer=dict(lr=5e-05), paramwise_cfg=_base_.rmpe.paramwise_cfg)
 model = dict(_delete_=True, sppe=_base_.model, **{**_base_.rmpe.sstn, 'localizer_size': (128, 128)})
+find_unused_parameters = True
 
 train_pipeline = [
     *_base_.train_pipeline[:-1],

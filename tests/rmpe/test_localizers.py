@@ -1,0 +1,183 @@
+"""Theta from joints, and the localizers that find it so."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from mmpose.registry import MODELS
+from torch.autograd import gradcheck
+
+from rmpe_spm.rmpe.joint_locations import soft_argmax
+from rmpe_spm.rmpe.localizers import pose_theta
+from rmpe_spm.rmpe.spatial_transformer import transform_points
+
+# No gate: any joints suffice, and no correction is too small.
+OPEN = dict(padding=1.6, min_confidence=0.2, min_joints=-99.0, dead_zone=0.0)
+GATED = dict(padding=1.6, min_confidence=0.2, min_joints=5.0, dead_zone=0.2)
+EYE = torch.eye(2, 3)
+
+
+def people(count=3, seed=0):
+    """Joints that a frame of padding 1.6 about them centres."""
+    torch.manual_seed(seed)
+    xy = (torch.rand(count, 17, 2, dtype=torch.float64) * 2 - 1) / 1.6
+    xy[:, 0], xy[:, 1] = 1 / 1.6, -1 / 1.6
+    return xy, torch.full((count, 17), 0.9, dtype=torch.float64)
+
+
+def test_by_hand():
+    xy = torch.tensor([[[0.1, -0.4], [0.5, 0.6], [0.3, 0.0]]])
+    theta = pose_theta(xy, torch.ones(1, 3), **OPEN)
+    # spans 0.4 and 1.0 about (0.3, 0.1); 1.6 * 1.0 / 2 = 0.8
+    expected = torch.tensor([[[0.8, 0.0, 0.3], [0.0, 0.8, 0.1]]])
+    torch.testing.assert_close(theta, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize('scale, x, y', [(1.5, 0.3, -0.5), (0.6, -0.8, 0.1)])
+def test_there_and_back(scale, x, y):
+    """The frame that moves well-framed joints is the one found for them."""
+    xy, confidence = people()
+    theta = torch.tensor([[[scale, 0, x], [0, scale, y]]]).double()
+    theta = theta.expand(3, 2, 3)
+    moved = transform_points(theta, xy)
+    found = pose_theta(moved, confidence, **OPEN)
+    torch.testing.assert_close(found, theta, rtol=0, atol=1e-5)
+    # A correction as large is hardly smaller behind the gate
+    gated = pose_theta(moved, confidence, **GATED)
+    torch.testing.assert_close(gated, theta, rtol=0, atol=0.12)
+    # and a batch is its people.
+    for index in range(3):
+        one = slice(index, index + 1)
+        alone = pose_theta(moved[one], confidence[one], **GATED)
+        torch.testing.assert_close(alone, gated[one])
+
+
+def test_where_little_is_known_or_wrong_it_is_the_identity():
+    xy, confidence = people(1)
+    # a good box: 0.02 beside
+    theta = pose_theta(xy + 0.02, confidence, **GATED)
+    torch.testing.assert_close(theta[0], EYE.double(), rtol=0, atol=1e-3)
+    # nobody, or three joints
+    few = torch.zeros_like(confidence)
+    for count in (0, 3):
+        few[:, :count] = 0.9
+        theta = pose_theta(xy * 0.5 + 0.4, few, **GATED)
+        torch.testing.assert_close(theta[0], EYE.double(), rtol=0, atol=0.02)
+    # a joint that is not seen widens nothing
+    xy, confidence[:, 5] = xy.clone(), 0.0
+    expected = pose_theta(xy, confidence, **OPEN)
+    xy[:, 5] = 1.5
+    found = pose_theta(xy, confidence, **OPEN)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.03)
+
+
+def test_gradient():
+    xy, confidence = people(2)
+    xy = (xy * 1.3 + 0.1).requires_grad_()
+    confidence = (confidence * 0.3).requires_grad_()
+    settings = dict(GATED, min_joints=11.0)
+
+    def by_joints(xy, confidence):
+        return pose_theta(xy, confidence, **settings)
+
+    assert gradcheck(by_joints, (xy, confidence))
+
+
+def localized(tiny, name, **kwargs):
+    """A model with a localizer by joints, which takes every joint."""
+    localizer = dict(OPEN, type=name, min_confidence=-9.0)
+    if name == 'PoseLocalizer':
+        part = tiny.sppe()
+        localizer.update(backbone=part['backbone'], head=part['head'])
+    sstn = dict(in_channels=None, theta_loss=dict(type='ThetaCornerLoss'))
+    sstn.update(kwargs.pop('sstn', {}))
+    return tiny.rmpe(
+        localizer=localizer,
+        localizer_size=(24, 32),
+        transform='scale_shift',
+        sstn=sstn,
+        **kwargs,
+    )
+
+
+@pytest.mark.parametrize('name', ['PoseLocalizer', 'SecondLook'])
+@pytest.mark.parametrize('context', [1.0, 1.5])
+def test_the_sdtn_is_exact_behind_it(tiny, name, context):
+    """What the SPPE predicts in theta's frame, moved by theta by hand."""
+    model = localized(tiny, name, context=context).eval()
+    inputs, samples = tiny.batch()
+    width, height = model.crop_size
+    torch.manual_seed(1)
+    crops = torch.randn(2, 3, height, width)
+    with torch.no_grad():
+        theta = model.sstn.guard(model.regress_theta(crops))
+        warped = model.stn(crops, theta)
+    assert (theta - EYE).abs().amax((1, 2)).min() > 0.02
+    assert warped.shape == inputs.shape
+    in_stn, _ = tiny.predict(tiny.plain(), warped, samples)
+    half = np.array([23.5, 31.5])
+    expected = [
+        ((pose - half) / half * t[0, 0] + [t[0, 2], t[1, 2]]) * half + half
+        for pose, t in zip(in_stn, theta.double().numpy(), strict=True)
+    ]
+    keypoints, _ = tiny.predict(model, crops, samples)
+    np.testing.assert_allclose(keypoints, expected, atol=1e-2)
+    # the joints of the reduced crop, where they lie in the SPPE's input
+    reduced = torch.nn.functional.adaptive_avg_pool2d(crops, (32, 24))
+    network = model if name == 'SecondLook' else model.localizer
+    with torch.no_grad():
+        maps = network.head(network.backbone(reduced))
+    cells, confidence = soft_argmax(maps)
+    pixels = cells * 4  # of 24 x 32, each the mean of a few
+    share = torch.tensor([width / 24, height / 32])
+    whole = (pixels + 0.5) * share - 0.5
+    middle = torch.tensor([width - 1, height - 1]) / 2
+    xy = (whole - middle) / torch.tensor(half, dtype=torch.float32)
+    by_hand = pose_theta(xy, confidence, **model.localizer.settings)
+    torch.testing.assert_close(theta, by_hand, rtol=0, atol=1e-5)
+
+
+def test_a_pose_localizer_learns_and_a_second_look_leaves_no_trace(tiny):
+    inputs, samples = tiny.batch()
+    for sample in samples:
+        sample.gt_instance_labels.center_theta = tiny.theta[:1]
+    detached = dict(detach_theta=True)
+    model = localized(tiny, 'PoseLocalizer', sstn=detached).train()
+    model.loss(inputs, samples)['loss_theta'].backward()
+    assert (model.localizer.backbone.layers[0].weight.grad != 0).any()
+    assert model.backbone.layers[0].weight.grad is None
+
+    model = localized(tiny, 'SecondLook').train()
+    assert not list(model.localizer.parameters())
+    before = deepcopy(model.state_dict())
+    model.regress_theta(inputs)
+    after = model.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert model.backbone.training and model.backbone.layers[1].training
+
+
+def test_a_pose_localizer_starts_as_the_sppe(tiny):
+    model = localized(tiny, 'PoseLocalizer', localizer_from_backbone=True)
+    plain = tiny.plain(seed=3).state_dict()
+    model.load_state_dict(plain, strict=False)
+    for name, value in model.localizer.state_dict().items():
+        assert torch.equal(value, plain[name]), name
+
+
+@pytest.mark.parametrize(
+    ('localizer', 'channels', 'message'),
+    [
+        ('SecondLook', 8, 'SecondLook gives theta itself: set it to None'),
+        ('TinyBackbone', None, 'TinyBackbone gives features'),
+    ],
+)
+def test_a_head_of_another_localizer(tiny, localizer, channels, message):
+    config = dict(
+        type='ParallelSPPE',
+        sppe=tiny.sppe(),
+        localizer=dict(type=localizer),
+        sstn=dict(type='SSTNHead', in_channels=channels),
+    )
+    with pytest.raises(ValueError, match=message):
+        MODELS.build(config)
