@@ -26,8 +26,8 @@ from ..rmpe.atoms import torso_joints
 from ..rmpe.parallel_branch import to_builtin_containers
 from ..rmpe.pgpg_model import load_proposal_model
 from ..rmpe.pgpg_transform import find_model
-from ..rmpe.pipeline_checks import check_center_target, check_switch
 from .arguments import config_parts, is_a
+from .pipeline_checks import check_center_target, check_switch
 
 _DATA_ADVICE = (
     'Give the folder of the data with --cfg-options data_root=... (or the '

@@ -78,9 +78,9 @@ class _JointLocalizer(BaseModule):
 
     def __init__(
         self,
-        padding: float = 1.6,
-        min_confidence: float = 0.15,
-        min_joints: float = 9.0,
+        padding: float = 1.7,
+        min_confidence: float = 0.2,
+        min_joints: float = 12.0,
         dead_zone: float = 0.4,
         init_cfg: dict | None = None,
     ) -> None:
@@ -128,8 +128,8 @@ class PoseLocalizer(_JointLocalizer):
         head (dict): Config of a head that predicts heatmaps or coordinates;
             its ``decoder`` tells how cells and pixels relate.
         neck (dict, optional): Config of its neck. Defaults to None.
-        **settings: ``padding`` (1.6), ``min_confidence`` (0.15),
-            ``min_joints`` (9.0) and ``dead_zone`` (0.4) of
+        **settings: ``padding`` (1.7), ``min_confidence`` (0.2),
+            ``min_joints`` (12.0) and ``dead_zone`` (0.4) of
             :func:`.pose_theta`.
 
     Example:

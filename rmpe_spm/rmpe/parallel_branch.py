@@ -94,23 +94,25 @@ class ParallelBranch:
         """
         if self.sppe is None:
             module = nn.Module()
-            for part in ('backbone', 'neck', 'head'):
-                if part in model._modules:
-                    own = model._modules[part]
-                    own = own if model.is_own_twin else deepcopy(own)
-                    module.add_module(part, own)
+            for name, part in model.sppe_parts.items():
+                part = part if model.is_own_twin else deepcopy(part)
+                module.add_module(name, part)
             source, is_trained = 'the main SPPE', model.has_loaded_head
+            advice = 'the checkpoint of a trained SPPE (stage 1) in load_from'
         else:
             module = MODELS.build(self.sppe)
             module.init_weights()
             source, is_trained = 'a model of its own', False
+            advice = "parallel['checkpoint']"
         loaded, self._resumed = self._resumed, {}
         if model.is_own_twin:
             loaded = {}
         if loaded and _shapes(loaded) != _shapes(module.state_dict()):
-            _warn(
-                'the loaded checkpoint has the parallel SPPE of another '
-                "model: the config's is made anew"
+            print_log(
+                'ParallelSPPE: the loaded checkpoint has the parallel SPPE of '
+                "another model: the config's is made anew",
+                'current',
+                logging.WARNING,
             )
             loaded = {}
         if loaded:
@@ -122,12 +124,7 @@ class ParallelBranch:
         elif not (is_trained or _is_pretrained(module)):
             raise ConfigError(
                 f'ParallelSPPE: the parallel SPPE is {source}, whose head '
-                'was never trained and would teach nothing: give '
-                + (
-                    'the checkpoint of a trained SPPE (stage 1) in load_from'
-                    if self.sppe is None
-                    else "parallel['checkpoint']"
-                )
+                f'was never trained and would teach nothing: give {advice}'
             )
         self.module = module.requires_grad_(False).to(device).eval()
         print_log(f'The parallel SPPE is {source}, frozen.', 'current')
@@ -145,10 +142,7 @@ class ParallelBranch:
         return at_least_float32(keypoint_head(self.module.head).forward(feats))
 
     def loss(
-        self,
-        warped: Tensor,
-        theta: Tensor,
-        data_samples: SampleList,
+        self, warped: Tensor, theta: Tensor, data_samples: SampleList
     ) -> dict:
         """Calculate the losses of the STN's crops on the centre targets.
 
@@ -229,10 +223,6 @@ def _is_pretrained(module: nn.Module) -> bool:
         given = getattr(part, 'init_cfg', None) or []
         configs += given if isinstance(given, list) else [given]
     return any(config.get('type') == 'Pretrained' for config in configs)
-
-
-def _warn(message: str) -> None:
-    print_log(f'ParallelSPPE: {message}', 'current', logging.WARNING)
 
 
 def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:

@@ -160,7 +160,7 @@ class ParallelSPPE(TopdownPoseEstimator):
         self.localizer_size = localizer_size
         self.freeze_sppe = freeze_sppe
         if freeze_sppe:
-            for part in self._sppe_parts():
+            for part in self.sppe_parts.values():
                 part.requires_grad_(False)
         self.frame = CropFrame.of_decoder(head.decoder)
         self.context = context
@@ -188,15 +188,17 @@ class ParallelSPPE(TopdownPoseEstimator):
         branch = self.parallel
         return self.freeze_sppe and not (branch.sppe or branch.checkpoint)
 
-    def _sppe_parts(self) -> list[nn.Module]:
+    @property
+    def sppe_parts(self) -> dict[str, nn.Module]:
+        """The SPPE's own modules by their names."""
         names = ('backbone', 'neck', 'head')
-        return [self._modules[n] for n in names if n in self._modules]
+        return {n: self._modules[n] for n in names if n in self._modules}
 
     def train(self, mode: bool = True) -> 'ParallelSPPE':
         """Set the mode, but for a frozen SPPE."""
         super().train(mode)
         if self.freeze_sppe:
-            for part in self._sppe_parts():
+            for part in self.sppe_parts.values():
                 part.eval()
         return self
 
@@ -208,7 +210,7 @@ class ParallelSPPE(TopdownPoseEstimator):
             width, height = self.localizer_size
             reduced = F.adaptive_avg_pool2d(inputs, (height, width))
         if isinstance(self.localizer, SecondLook):
-            with evaluating(self._sppe_parts()):
+            with evaluating(self.sppe_parts.values()):
                 outputs = heads.keypoint_head(self.head).forward(
                     self.extract_feat(reduced)
                 )
@@ -230,20 +232,14 @@ class ParallelSPPE(TopdownPoseEstimator):
             for sample in data_samples or ()
         }
         if given != self.crop_size or not sizes <= {self.frame.size}:
-            shown = ' and '.join('{}x{}'.format(*s) for s in sizes) or 'any'
+            (w, h), (inner_w, inner_h) = self.crop_size, self.frame.size
             raise ValueError(
-                'ParallelSPPE(context={}) takes crops of {}x{} pixels (w x h) '
-                'around an input of {}x{}, but the pipeline gives crops of '
-                '{}x{} around {}: give TopdownContextAffine(input_size={}, '
-                'context={}), in training and test'.format(
-                    self.context,
-                    *self.crop_size,
-                    *self.frame.size,
-                    *given,
-                    shown,
-                    self.frame.size,
-                    self.context,
-                )
+                f'ParallelSPPE(context={self.context}) takes crops of {w}x{h} '
+                f'pixels (w x h) around an input of {inner_w}x{inner_h}, but '
+                f'the pipeline gives crops of {given[0]}x{given[1]} around '
+                f'{sizes or "any"}: give TopdownContextAffine(input_size='
+                f'{self.frame.size}, context={self.context}) in training and '
+                'test'
             )
 
     def stn(self, inputs: Tensor, theta: Tensor) -> Tensor:

@@ -105,7 +105,9 @@ def test_another_context_in_the_pipeline_is_named(tiny):
     # a crop of the right size that is another frame's
     for sample in samples:
         sample.set_metainfo(dict(input_size=(72, 96)))
-    with pytest.raises(ValueError, match='of 72x96 around 72x96: give'):
+    with pytest.raises(
+        ValueError, match=r'of 72x96 around \{\(72, 96\)\}: give'
+    ):
         model.loss(torch.zeros(2, 3, 96, 72), samples)
 
 

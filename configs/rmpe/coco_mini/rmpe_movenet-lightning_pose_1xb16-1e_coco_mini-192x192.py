@@ -1,15 +1,6 @@
 # The localizer is a pose network, here of the SPPE's kind, whose joints theta frames:
 # it starts with the SPPE's weights, and works without a training, too.
-_base_ = ['./rmpe_movenet-lightning_regression_1xb16-2e_coco_mini-192x192.py']
-
-# runtime
-train_cfg = dict(max_epochs=1, val_interval=1)
-
-# learning policy
-param_scheduler = [
-    _base_.param_scheduler[0],
-    dict(_base_.param_scheduler[1], end=1),
-]
+_base_ = ['./rmpe_movenet-lightning_regression_1xb16-1e_coco_mini-192x192.py']
 
 # optimizer: trained weights
 optim_wrapper = dict(
@@ -25,4 +16,6 @@ model = dict(
         backbone=_base_.model.sppe.backbone,
         neck=_base_.model.sppe.neck,
         head=_base_.model.sppe.head),
+    # smaller people than it was trained on are not found
+    localizer_size=(160, 160),
     sstn=dict(in_channels=None))

@@ -7,6 +7,4 @@ model = dict(
     freeze_sppe=False,
     localizer=dict(_delete_=True, type='SecondLook'),
     localizer_from_backbone=False,
-    # smaller people than it was trained on are not found
-    localizer_size=(160, 160),
     sstn=dict(theta_loss=None))

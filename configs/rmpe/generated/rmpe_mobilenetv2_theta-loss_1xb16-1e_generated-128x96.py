@@ -1,6 +1,5 @@
-# Stage 2 with a loss on theta itself, an addition to the paper: a localizer that is
-# told where the person is follows the boxes after one epoch, one that learns it from
-# the poses alone does not (docs/results/rmpe.md).
+# Stage 2 with a loss on theta itself, an addition to the paper, and a shallower
+# localizer (docs/results/rmpe.md).
 _base_ = ['./rmpe_mobilenetv2_1xb16-1e_generated-128x96.py']
 
 # model settings: more cells tell where the person is

@@ -8,7 +8,7 @@ _base_ = [
 load_from = 'work_dirs/td-hm_movenet-lightning_1xb16-10e_coco_mini-192x192/epoch_10.pth'
 
 # runtime
-train_cfg = dict(max_epochs=2, val_interval=2)
+train_cfg = dict(max_epochs=1, val_interval=1)
 
 # optimizer
 optim_wrapper = dict(
@@ -17,7 +17,7 @@ optim_wrapper = dict(
 # learning policy
 param_scheduler = [
     dict(_base_.param_scheduler[0], end=50),
-    dict(_base_.param_scheduler[1], end=2),
+    dict(_base_.param_scheduler[1], end=1),
 ]
 
 # the localizer's last layers are not used

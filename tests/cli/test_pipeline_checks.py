@@ -2,8 +2,8 @@
 
 import pytest
 
+from rmpe_spm.cli.pipeline_checks import check_center_target, check_switch
 from rmpe_spm.errors import ConfigError
-from rmpe_spm.rmpe.pipeline_checks import check_center_target, check_switch
 
 
 def steps(crop='TopdownAffine', udp=False, padding=1.25, **center):
