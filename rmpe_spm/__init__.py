@@ -37,6 +37,7 @@ from .engine.bfloat16 import BFloat16OptimWrapper
 from .engine.checkpoint import load_from_http, load_from_local
 from .engine.hooks import BoxSourceHook, ChannelsLastHook, FuseConvBNHook
 from .engine.layer_decay import LayerDecayLrMultConstructor
+from .engine.relative_adamw import RelativeAdamW
 from .engine.safe_saving import FiniteLossHook, SafeCheckpointHook
 from .engine.shipped import shipped_config, shipped_weights
 from .errors import (
@@ -119,6 +120,7 @@ __all__ = [
     'PoseNMSRule',
     'PoseResult',
     'RunFailedError',
+    'RelativeAdamW',
     'SPMHead',
     'SSTNHead',
     'SafeCheckpointHook',
