@@ -65,6 +65,7 @@ from .rmpe.pgpg_transform import PGPGTransform
 from .rmpe.spatial_transformer import ThetaCornerLoss
 from .rmpe.sstn_head import SSTNHead
 from .spm.codec import HierarchicalSPRCodec
+from .spm.focal_loss import MapFocalLoss
 from .spm.head import SPMHead
 from .spm.movenet_stage import MoveNetStage
 from .spm.stage import MapL1Loss, MapL2Loss
@@ -98,6 +99,7 @@ __all__ = [
     'LateralSum',
     'LayerDecayLrMultConstructor',
     'LoadImageOrSkip',
+    'MapFocalLoss',
     'MapL1Loss',
     'MapL2Loss',
     'MoveNetFPN',

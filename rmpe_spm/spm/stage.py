@@ -120,13 +120,15 @@ class SPMStage(BaseModule):
         )
 
 
-class _MapLoss(nn.Module):
+class MapLoss(nn.Module):
+    """A loss of maps, summed over them and averaged over a batch."""
+
     def __init__(self, loss_weight: float = 1.0):
         super().__init__()
         self.loss_weight = loss_weight
 
-    def error(self, difference: Tensor) -> Tensor:
-        """What a difference (B, C, H, W) costs, of the same shape."""
+    def error(self, output: Tensor, target: Tensor) -> Tensor:
+        """What each value of maps (B, C, H, W) costs, of the same shape."""
         raise NotImplementedError
 
     def forward(
@@ -147,12 +149,12 @@ class _MapLoss(nn.Module):
         """
         if mask is not None:
             weights = weights * mask
-        error = self.error(output.float() - target.float()) * weights.float()
+        error = self.error(output.float(), target.float()) * weights.float()
         return self.loss_weight * (error.sum() / max(len(error), 1))
 
 
 @MODELS.register_module()
-class MapL2Loss(_MapLoss):
+class MapL2Loss(MapLoss):
     r"""Weighted squared error of maps, summed as in SPM.
 
     .. math::
@@ -166,13 +168,13 @@ class MapL2Loss(_MapLoss):
         loss_weight (float): Factor of the loss. Defaults to 1.0.
     """
 
-    def error(self, difference: Tensor) -> Tensor:
-        """The square."""
-        return difference**2
+    def error(self, output: Tensor, target: Tensor) -> Tensor:
+        """The square of the difference."""
+        return (output - target) ** 2
 
 
 @MODELS.register_module()
-class MapL1Loss(_MapLoss):
+class MapL1Loss(MapLoss):
     r"""Weighted absolute error of maps, summed as in SPM.
 
     .. math::
@@ -187,6 +189,6 @@ class MapL1Loss(_MapLoss):
         loss_weight (float): Factor of the loss. Defaults to 1.0.
     """
 
-    def error(self, difference: Tensor) -> Tensor:
-        """The absolute value."""
-        return difference.abs()
+    def error(self, output: Tensor, target: Tensor) -> Tensor:
+        """The absolute difference."""
+        return (output - target).abs()

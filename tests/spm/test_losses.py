@@ -1,7 +1,9 @@
+import math
+
 import pytest
 import torch
 
-from rmpe_spm.spm.stage import MapL1Loss, MapL2Loss
+from rmpe_spm import MapFocalLoss, MapL1Loss, MapL2Loss
 
 
 def example():
@@ -41,3 +43,27 @@ def test_half_precision_sums_in_float32():
     output = torch.zeros(1, 1, 300, 300, dtype=torch.float16)
     loss = MapL2Loss()(output, output + 1, torch.ones_like(output))
     assert loss.dtype == torch.float32 and loss == 90000
+
+
+def test_focal_loss_by_hand():
+    output = torch.tensor([0.25, 0.5, 0.5, 0.0, 1.0]).reshape(1, 1, 1, 5)
+    target = torch.tensor([0.9, 0.5, 0.0, 0.0, 1.0]).reshape(1, 1, 1, 5)
+    weights = torch.tensor([2.0, 1, 1, 1, 1]).reshape(1, 1, 1, 5)
+    expected = (
+        2 * 0.75**2 * math.log(4)
+        + 0.5**4 * 0.5**2 * math.log(2)
+        + 0.5**2 * math.log(2)
+    )
+    loss = MapFocalLoss(loss_weight=2.0)(output, target, weights)
+    assert loss.item() == pytest.approx(2 * expected, abs=1e-4)
+
+
+def test_focal_loss_teaches_what_was_missed():
+    """Behind a sigmoid the squared error has hardly a gradient there."""
+    gradients = []
+    for loss in (MapFocalLoss(), MapL2Loss()):
+        logits = torch.full((1, 1, 1, 1), -6.0, requires_grad=True)
+        one = torch.ones(1, 1, 1, 1)
+        loss(logits.sigmoid(), one, one).backward()
+        gradients.append(logits.grad.item())
+    assert gradients[0] < -0.9 and -0.01 < gradients[1] < 0

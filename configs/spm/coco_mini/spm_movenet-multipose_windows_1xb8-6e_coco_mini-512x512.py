@@ -1,5 +1,5 @@
 # SPM from MoveNet's multipose network, trained on windows of 256x256 from pictures of
-# 256 to 768 pixels, tested on whole pictures of 512x512. It starts with the poses that
+# 256 to 640 pixels, tested on whole pictures of 512x512. It starts with the poses that
 # MoveNet finds: tools/import_movenet.py multipose --kinematics coco
 _base_ = ['./spm_mobilenetv2_windows_1xb8-16e_coco_mini-256x256.py']
 load_from = 'data/pretrained/movenet-multipose_coco.pth'
@@ -9,7 +9,9 @@ train_cfg = dict(max_epochs=6, val_interval=1)
 
 # optimizer: trained weights without normalisation
 optim_wrapper = dict(
-    type='BFloat16OptimWrapper', optimizer=dict(lr=1e-4))
+    type='BFloat16OptimWrapper',
+    optimizer=dict(
+        _delete_=True, type='RelativeAdamW', lr=5e-4, weight_decay=0))
 
 # learning policy
 param_scheduler = [
@@ -28,7 +30,7 @@ codec = dict(
     input_size=window_size,
     heatmap_size=(64, 64),
     kinematics='coco',
-    sigma=3,
+    sigma=2,
     tau=3,
     overlap='nearest',
     root_type='bbox_center',
@@ -36,8 +38,7 @@ codec = dict(
     normalizer=None,
     generate_keypoint_heatmaps=True,
     keypoint_sigma=1.5,
-    generate_keypoint_offsets=True,
-    background_weight=0.1)
+    generate_keypoint_offsets=True)
 
 # model settings
 model = dict(
@@ -60,6 +61,8 @@ model = dict(
         keypoint_heatmaps=True,
         keypoint_offsets=True,
         stage=dict(type='MoveNetStage'),
+        heatmap_loss=dict(type='MapFocalLoss'),
+        keypoint_loss=dict(type='MapFocalLoss'),
         decoder=codec),
     test_cfg=dict(
         _delete_=True,
@@ -74,8 +77,8 @@ train_pipeline = list(_base_.train_pipeline)
 train_pipeline[3] = dict(
     type='BottomupInstanceAffine',
     input_size=window_size,
-    picture_size=picture_size,
-    scale_factor=(0.5, 1.5),
+    picture_size=(384, 384),
+    scale_factor=(0.67, 1.67),
     rotate_factor=15.0)
 train_pipeline[4] = dict(type='GenerateTarget', encoder=codec)
 val_pipeline = list(_base_.val_pipeline)
