@@ -1,6 +1,6 @@
 # Displacements around each joint's parent, where MoveNet has none: they start as those
 # at the root.
-_base_ = ['./spm_movenet-multipose_windows_1xb8-6e_coco_mini-512x512.py']
+_base_ = ['./spm_movenet-multipose_1xb4-3e_coco_mini-384x384.py']
 
 codec = dict(_base_.codec, displacement_location='parent')
 model = dict(head=dict(decoder=codec))

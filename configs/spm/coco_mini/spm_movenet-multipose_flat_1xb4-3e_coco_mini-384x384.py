@@ -1,5 +1,5 @@
 # The flat form, as MoveNet has it, from the same weights: all vectors lead from the root.
-_base_ = ['./spm_movenet-multipose_windows_1xb8-6e_coco_mini-512x512.py']
+_base_ = ['./spm_movenet-multipose_1xb4-3e_coco_mini-384x384.py']
 load_from = 'data/pretrained/movenet-multipose.pth'
 
 codec = dict(_base_.codec, kinematics='coco-flat')

@@ -1,11 +1,12 @@
-# SPM from MoveNet's multipose network, trained on windows of 256x256 from pictures of
-# 256 to 640 pixels, tested on whole pictures of 512x512. It starts with the poses that
-# MoveNet finds: tools/import_movenet.py multipose --kinematics coco
+# SPM from MoveNet's multipose network, trained and tested on whole pictures of 384x384;
+# in smaller windows the large people of a picture would be seen in parts only. It
+# starts with the poses that MoveNet finds:
+# tools/import_movenet.py multipose --kinematics coco
 _base_ = ['./spm_mobilenetv2_windows_1xb8-16e_coco_mini-256x256.py']
 load_from = 'data/pretrained/movenet-multipose_coco.pth'
 
 # runtime
-train_cfg = dict(max_epochs=6, val_interval=1)
+train_cfg = dict(max_epochs=3, val_interval=1)
 
 # optimizer: trained weights without normalisation
 optim_wrapper = dict(
@@ -16,19 +17,17 @@ optim_wrapper = dict(
 # learning policy
 param_scheduler = [
     dict(_base_.param_scheduler[0], end=200),
-    dict(_base_.param_scheduler[1], end=6),
+    dict(_base_.param_scheduler[1], end=3),
 ]
 find_unused_parameters = False
 
-# A whole picture as a test shows it, and the window that a training step sees
-picture_size = (512, 512)
-window_size = (256, 256)
+picture_size = (384, 384)
 
 # codec settings: MoveNet's root is the centre of a person's box, its vectors are cells
 codec = dict(
     type='HierarchicalSPRCodec',
-    input_size=window_size,
-    heatmap_size=(64, 64),
+    input_size=picture_size,
+    heatmap_size=(96, 96),
     kinematics='coco',
     sigma=2,
     tau=3,
@@ -76,15 +75,15 @@ model = dict(
 train_pipeline = list(_base_.train_pipeline)
 train_pipeline[3] = dict(
     type='BottomupInstanceAffine',
-    input_size=window_size,
-    picture_size=(384, 384),
-    scale_factor=(0.67, 1.67),
+    input_size=picture_size,
+    picture_size=picture_size,
+    scale_factor=(0.75, 1.33),
     rotate_factor=15.0)
 train_pipeline[4] = dict(type='GenerateTarget', encoder=codec)
 val_pipeline = list(_base_.val_pipeline)
 val_pipeline[1] = dict(_base_.val_pipeline[1], input_size=picture_size)
 
 # data loaders
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = val_dataloader
