@@ -14,7 +14,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from rmpe_spm.cli.arguments import OptionAction
+from rmpe_spm.cli.arguments import add_cfg_options
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.experiments.rmpe_ablation import (
     ablation_table,
@@ -31,12 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('stage2', help='config of ParallelSPPE')
     parser.add_argument('--work-dir', type=Path, required=True)
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionAction,
-        help='settings that override both configs, as key=value',
-    )
+    add_cfg_options(parser, 'both configs')
     args = parser.parse_args(argv)
     words = sys.argv[1:] if argv is None else argv
     command = shlex.join(['python', 'tools/ablate_rmpe.py', *words])

@@ -16,7 +16,7 @@ runs.
 import argparse
 from pathlib import Path
 
-from rmpe_spm.cli.arguments import OptionAction
+from rmpe_spm.cli.arguments import add_cfg_options
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.experiments.spm_comparison import run_comparison
 from rmpe_spm.experiments.tool_runs import run_command
@@ -53,12 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         '--work-dir', type=Path, default=Path('work_dirs/compare_spm')
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionAction,
-        help='settings that override every config, as key=value',
-    )
+    add_cfg_options(parser, 'every config')
     args = parser.parse_args(argv)
     if len(dict(args.configs)) < len(args.configs):
         parser.error('two configs have the same name')

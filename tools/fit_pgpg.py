@@ -10,9 +10,9 @@ with the annotated boxes and fits, for each atom, the offsets of the four sides
 """
 
 import argparse
-import datetime
 import shlex
 import sys
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,8 @@ from rmpe_spm.rmpe.pgpg_matching import match_people
 from rmpe_spm.rmpe.pgpg_model import save_proposal_model
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str]) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__.split('\n', maxsplit=1)[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -46,27 +47,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='the number of atoms; without it, the one of the best held-out '
         'likelihood of the offsets is chosen',
     )
-    parser.add_argument(
-        '--max-components',
-        type=int,
-        default=3,
-        help="the most Gaussians of a side's mixture, chosen by BIC",
-    )
-    parser.add_argument(
-        '--min-matches',
-        type=int,
-        default=60,
-        help="an atom with fewer matched people takes everybody's offsets",
-    )
-    parser.add_argument(
-        '--min-iou', type=float, default=0.5, help='the least IoU of a match'
-    )
-    parser.add_argument(
-        '--score-thr',
-        type=float,
-        default=0.1,
-        help='detections with a lower score are left out',
-    )
     parser.add_argument('--seed', type=int, default=0, help='the seed')
     return parser.parse_args(argv)
 
@@ -79,38 +59,28 @@ def read_skeleton(annotations: dict) -> list[tuple[int, int]]:
     return []
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    """Fit as the command line says."""
+    words = sys.argv[1:] if argv is None else argv
+    args = parse_args(words)
+    files = {name: vars(args)[name] for name in ('annotations', 'detections')}
     with report_user_errors('fit_pgpg.py'):
-        annotations, detections = map(
-            read_json, (args.annotations, args.detections)
-        )
-        people = match_people(
-            annotations, detections, args.min_iou, args.score_thr
-        )
+        annotations, detections = map(read_json, files.values())
+        people = match_people(annotations, detections)
         for key, value in people.counts.items():
             print(f'{key.replace("_", " ")}: {value}')
         model = fit_proposal_model(
             people,
-            FitSettings(
-                num_atoms=args.num_atoms,
-                max_components=args.max_components,
-                min_matches=args.min_matches,
-                seed=args.seed,
-            ),
+            FitSettings(num_atoms=args.num_atoms, seed=args.seed),
             report=lambda line: print(line, flush=True),
         )
-    names = ('annotations', 'detections')
-    files = {name: Path(getattr(args, name)) for name in names}
     model.provenance = {
         **{
-            name: {'file': path.name, 'sha256': digest_file(path, 64)}
-            for name, path in files.items()
+            name: {'file': Path(file).name, 'sha256': digest_file(file, 64)}
+            for name, file in files.items()
         },
-        'command': shlex.join(['python', 'tools/fit_pgpg.py', *sys.argv[1:]]),
-        'date': datetime.datetime.now(datetime.timezone.utc)
-        .date()
-        .isoformat(),
+        'command': shlex.join(['python', 'tools/fit_pgpg.py', *words]),
+        'date': date.today().isoformat(),
         'seed': args.seed,
         'counts': people.counts,
         'versions': {
@@ -122,9 +92,7 @@ def main() -> None:
     save_proposal_model(model, args.out)
     print(f'{len(model.atoms)} atoms: {args.out}')
     if args.report:
-        page = write_report(
-            model, people, args.report, read_skeleton(annotations)
-        )
+        page = write_report(model, args.report, read_skeleton(annotations))
         print(f'report: {page}')
 
 

@@ -36,14 +36,13 @@ from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.coco.ground_truth import PoseSet, read_pose_set
 from rmpe_spm.errors import ConfigError
 from rmpe_spm.experiments.pose_nms_report import (
-    FitSettings,
     compare_nms,
     draw_planes,
     fit_rule,
     markdown_report,
     rules_to_compare,
 )
-from rmpe_spm.pose_nms.rule import PRESETS, save_rule
+from rmpe_spm.pose_nms.rule import save_rule
 
 SPLIT_HINT = (
     ': give annotations of more images, another --held-out-fraction or --seed'
@@ -70,21 +69,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='of that split')
     parser.add_argument('--out-dir', default='work_dirs/pose_nms')
     parser.add_argument(
-        '--starts',
-        nargs='+',
-        default=list(PRESETS),
-        choices=list(PRESETS),
-        help='presets to start from, with their merging and without; the '
-        'best in cross-validation counts (default: all)',
-    )
-    parser.add_argument(
-        '--rank-by',
-        nargs='+',
-        default=['keypoint', 'score'],
-        choices=['keypoint', 'score'],
-        help='orders of confidence to try (default: %(default)s)',
-    )
-    parser.add_argument(
         '--metainfo',
         default='configs/_base_/datasets/coco.py',
         help="mmpose's file of the data set's keypoints and sigmas "
@@ -95,29 +79,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         action='store_true',
         help='for data sets whose annotations have no area',
     )
-    parser.add_argument(
-        '--cells',
-        type=int,
-        default=13,
-        help='cells of the grids in each direction, half as many for rules '
-        'that merge poses, which take longer (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--folds',
-        type=int,
-        default=3,
-        help='parts of the cross-validation that chooses among the starts '
-        '(default: %(default)s)',
-    )
     args = parser.parse_args(argv)
     if (args.held_out_ann is None) != (args.held_out_results is None):
         parser.error('--held-out-ann and --held-out-results go together')
     if not 0 < args.held_out_fraction < 1:
         parser.error('--held-out-fraction must be between 0 and 1')
-    if args.cells < 3:
-        parser.error('--cells must be at least 3')
-    if args.folds < 2:
-        parser.error('--folds must be at least 2')
     return args
 
 
@@ -163,8 +129,7 @@ def main(argv: list[str] | None = None) -> None:
         ) from error
     sigmas = np.asarray(meta['sigmas'], dtype=np.float64)
     train, held_out = load(args, sigmas)
-    settings = FitSettings(args.starts, args.rank_by, args.folds, args.cells)
-    rule, planes = fit_rule(train, sigmas, settings, args.result_file)
+    rule, planes = fit_rule(train, sigmas, args.result_file)
     rules = rules_to_compare(rule, sigmas)
     tables = [compare_nms(part, rules, sigmas) for part in (train, held_out)]
 
@@ -187,9 +152,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     save_rule(out_dir / 'pose_nms.json', rule, provenance)
     for number in sorted({plane.round for plane in planes}):
-        figure = draw_planes(
-            [plane for plane in planes if plane.round == number]
-        )
+        figure = draw_planes([p for p in planes if p.round == number])
         figure.savefig(out_dir / f'planes_round_{number}.png', dpi=90)
     report = markdown_report(command, rule, (train, held_out), tables)
     (out_dir / 'report.md').write_text(report)

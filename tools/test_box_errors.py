@@ -1,9 +1,8 @@
 """Evaluate a top-down model on boxes with errors of many sizes.
 
 The annotated boxes are shifted, scaled and truncated, and the errors of the
-detections of the config's test are multiplied. The model is loaded once.
-Writes the boxes and the metrics, and prints a table; what is there already is
-not evaluated again:
+detections of the config's test are multiplied. Each set of boxes is a run of
+tools/test.py. Prints a table; an interrupted command goes on where it stopped:
 
     python tools/test_box_errors.py CONFIG CHECKPOINT --work-dir FOLDER
 """
@@ -12,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from rmpe_spm.cli.arguments import OptionAction
+from rmpe_spm.cli.arguments import add_cfg_options
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.experiments.box_robustness import box_curves
 from rmpe_spm.markdown import markdown_table
@@ -30,12 +29,7 @@ def main(argv: list[str] | None = None) -> None:
         default=0,
         help="the seed of the errors' directions",
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionAction,
-        help='settings that override the config, as key=value',
-    )
+    add_cfg_options(parser, 'the config')
     args = parser.parse_args(argv)
     with report_user_errors('test_box_errors.py'):
         points = box_curves(

@@ -8,7 +8,7 @@ and an interrupted command continues where it stopped.
 import argparse
 from pathlib import Path
 
-from rmpe_spm.cli.arguments import OptionAction
+from rmpe_spm.cli.arguments import add_cfg_options
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.experiments.tool_runs import run_command, run_training
 
@@ -22,12 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('stage1', help='config of the SPPE with PGPG')
     parser.add_argument('stage2', help='config of ParallelSPPE')
     parser.add_argument('--work-dir', type=Path, required=True)
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionAction,
-        help='settings that override both configs, as key=value',
-    )
+    add_cfg_options(parser, 'both configs')
     args, others = parser.parse_known_args(argv)
     weights = None
     with report_user_errors('train_rmpe.py'):

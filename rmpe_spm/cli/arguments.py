@@ -68,18 +68,23 @@ def _as_text(key: str, value: Any) -> str:
     )
 
 
-def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of every tool that runs configs."""
-    parser.add_argument('--work-dir', help='where logs and results go')
+def add_cfg_options(parser: argparse.ArgumentParser, configs: str) -> None:
+    """Add ``--cfg-options``; ``configs`` says what they override."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=OptionAction,
-        help='settings that override the config, as key=value: '
+        help=f'settings that override {configs}, as key=value: '
         'model.backbone.depth=18 or key="[a,b]" or key=a,b; quotes are '
         'needed around brackets, without blanks, and twice around a text '
         'with a comma: "key=\'a, b\'"',
     )
+
+
+def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of every tool that runs configs."""
+    parser.add_argument('--work-dir', help='where logs and results go')
+    add_cfg_options(parser, 'the config')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],

@@ -1,9 +1,7 @@
 """AP against the size of the box errors: one model on many sets of boxes."""
 
 import json
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
@@ -11,15 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 from mmengine.config import Config
-from mmengine.runner import Runner
 
-from ..cli.preflight import check_weights
 from ..engine.hooks import GROUND_TRUTH
 from ..errors import ConfigError
 from ..files import read_json, write_atomically
 from ..markdown import markdown_table, over_seeds
 from .box_errors import AMPLIFICATION, perturb_boxes, read_people
-from .runs import RunFolder, find_inputs, read_config
+from .runs import read_config
+from .tool_runs import run_test
 
 BBOX_FILE = 'test_dataloader.dataset.bbox_file'
 
@@ -47,7 +44,7 @@ class CurvePoint(NamedTuple):
 
     kind: str
     size: float
-    metrics: dict[str, float]
+    metrics: dict[str, float | str]
 
     @property
     def boxes(self) -> str:
@@ -63,18 +60,17 @@ def box_curves(
     seed: int = 0,
     cfg_options: Mapping[str, Any] | None = None,
 ) -> list[CurvePoint]:
-    """Evaluate a checkpoint on boxes with errors of many sizes.
+    """Test a checkpoint on boxes with errors of many sizes.
 
     The boxes come from the annotations and the detections of the config's
-    test. What was evaluated in the folder already, with the same settings,
-    weights and boxes, is not evaluated again.
+    test. Each set of them is a :func:`.run_test`, so what is finished in the
+    folder is not tested again.
 
     Args:
         config (str | Path): A top-down model with data and evaluators of
             the test.
         checkpoint (str | Path): The trained weights.
-        folder (str | Path): For the boxes, and a folder with the metrics of
-            each set of them.
+        folder (str | Path): For the boxes, and a folder for each set of them.
         curves (Mapping): The sizes of each kind of error. Defaults to
             ``CURVES``.
         seed (int): The seed of the errors' directions. Defaults to 0.
@@ -87,26 +83,22 @@ def box_curves(
     Raises:
         ConfigError: The config is missing, or names no detections for a
             curve that amplifies their errors.
+        RunFailedError: A test failed.
     """
     folder, options = Path(folder), dict(cfg_options or {})
     cfg = read_config(config, options)
-    cfg.work_dir = str(folder)
     files = write_box_sets(cfg, folder / 'boxes', curves, seed)
-    options['load_from'] = str(checkpoint)
-    runs = {
-        path: RunFolder(
+    metrics = {
+        path: run_test(
+            config,
+            checkpoint,
             folder / path.stem,
-            find_inputs(config, {**options, BBOX_FILE: str(path)}),
-        )
+            {**options, BBOX_FILE: str(path)},
+        ).metrics
         for path in dict.fromkeys(files.values())
     }
-    missing = [path for path, run in runs.items() if run.outcome() is None]
-    found = evaluate_on_boxes(cfg, checkpoint, missing) if missing else ()
-    for path, metrics in zip(missing, found, strict=True):
-        runs[path].finish(metrics=metrics)
-        print(f'{folder}: {path.stem} done', flush=True)
     return [
-        CurvePoint(kind, size, runs[path].outcome()['metrics'])
+        CurvePoint(kind, size, metrics[path])
         for (kind, size), path in files.items()
     ]
 
@@ -149,36 +141,6 @@ def write_box_sets(
                 write_atomically(path, json.dumps(boxes))
             files[kind, float(size)] = path
     return files
-
-
-def evaluate_on_boxes(
-    cfg: Config, checkpoint: str | Path, bbox_files: Sequence[str | Path]
-) -> Iterator[dict[str, float]]:
-    """Evaluate a checkpoint on several sets of boxes, loading it once.
-
-    Yields the metrics of ``tools/test.py`` with ``bbox_file`` of the test's
-    data set to each file in turn.
-
-    Raises:
-        ConfigError: The checkpoint is of another model.
-    """
-    cfg = deepcopy(cfg)
-    cfg.load_from, cfg.resume = str(checkpoint), False
-    # mmengine keeps global state by this name; its own is to the second.
-    cfg.experiment_name = f'boxes_{time.time_ns()}'
-    runner = Runner.from_cfg(cfg)
-    check_weights(runner.model, cfg.load_from)
-    loop = runner.test_loop
-    runner.call_hook('before_run')
-    runner.load_or_resume()
-    for path in bbox_files:
-        loader = deepcopy(cfg.test_dataloader)
-        loader.dataset.bbox_file = str(path)
-        loop.dataloader = runner.build_dataloader(loader, seed=runner.seed)
-        loop.evaluator = runner.build_evaluator(deepcopy(cfg.test_evaluator))
-        loop.evaluator.dataset_meta = loop.dataloader.dataset.metainfo
-        yield loop.run()
-    runner.call_hook('after_run')
 
 
 def curve_tables(curves: Curves) -> str:

@@ -1,6 +1,6 @@
 """Draw COCO results beside the annotations."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from mmpose.visualization import PoseLocalVisualizer
 SCORE_THR = 0.3
 # Keypoints with a lower score are not drawn.
 KPT_THR = 0.2
-JPEG_QUALITY = 80
+JPEG = [cv2.IMWRITE_JPEG_QUALITY, 80]
 
 
 def draw_results(
@@ -40,8 +40,7 @@ def draw_results(
             are made smaller. Defaults to None.
 
     Returns:
-        list[Path]: The files, named as the images; where several folders
-        have the name with the image's id after it.
+        list[Path]: The files, named by the images' ids.
 
     Raises:
         FileNotFoundError: An image is missing or cannot be read.
@@ -55,64 +54,44 @@ def draw_results(
 
     visualizer = PoseLocalVisualizer(radius=3.0, line_width=2)
     visualizer.set_dataset_meta(dataset_meta)
-    out_dir = Path(out_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    stems = Counter(Path(i['file_name']).stem for i in annotations['images'])
+    Path(out_dir).mkdir(parents=True, exist_ok=True)
     written = []
     for info in annotations['images']:
-        path = Path(image_dir) / info['file_name']
+        path, image_id = Path(image_dir) / info['file_name'], info['id']
         image = cv2.imread(str(path))
         if image is None:
             raise FileNotFoundError(
-                f'{path}: image {info["id"]} is missing or unreadable; check '
+                f'{path}: image {image_id} is missing or unreadable; check '
                 'the folder of the images'
             )
-        found = poses[info['id']]
-        best = max((pose['score'] for pose in found), default=0.0)
+        found = poses[image_id]
+        least = SCORE_THR * max((pose['score'] for pose in found), default=0.0)
+        found = [pose for pose in found if pose['score'] >= least]
         sample = PoseDataSample()
-        sample.gt_instances = _instances(people[info['id']])
-        sample.pred_instances = _instances(
-            [pose for pose in found if pose['score'] >= SCORE_THR * best]
-        )
-        name = path.stem
-        if stems[name] > 1:  # in several folders
-            name = f'{name}_{info["id"]}'
+        sample.gt_instances = _instances(people[image_id])
+        sample.pred_instances = _instances(found)
         visualizer.add_datasample(
-            name, image[..., ::-1], sample, kpt_thr=KPT_THR
+            path.stem, image[..., ::-1], sample, kpt_thr=KPT_THR
         )
         picture = visualizer.get_image()[..., ::-1]
         height, width = picture.shape[:2]
         if max_width and width > max_width:
             size = (max_width, max(1, round(height * max_width / width)))
             picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        written.append(out_dir / f'{name}.jpg')
-        quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-        cv2.imwrite(str(written[-1]), picture, quality)
+        written.append(Path(out_dir) / f'{image_id}.jpg')
+        cv2.imwrite(str(written[-1]), picture, JPEG)
     return written
 
 
 def make_contact_sheet(
     pictures: Sequence[Path], out_file: str | Path, columns: int = 2
 ) -> Path:
-    """Put pictures side by side into one picture.
+    """Put picture files side by side into one, row by row.
 
-    Args:
-        pictures (sequence): The files, row by row; all get the smallest
-            width and height.
-        out_file (str | Path): The sheet.
-        columns (int): Pictures in a row. Defaults to 2.
-
-    Returns:
-        Path: The sheet.
-
-    Raises:
-        ValueError: There are no pictures.
+    All get the smallest width and height. Returns ``out_file``.
     """
-    if not pictures:
-        raise ValueError(f'no pictures to put into {out_file}')
     tiles = [cv2.imread(str(picture)) for picture in pictures]
-    height = min(tile.shape[0] for tile in tiles)
-    width = min(tile.shape[1] for tile in tiles)
+    height, width = np.min([tile.shape[:2] for tile in tiles], axis=0).tolist()
     tiles = [cv2.resize(tile, (width, height)) for tile in tiles]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     rows = [

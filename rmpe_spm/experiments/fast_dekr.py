@@ -12,14 +12,7 @@ from ..engine.mmcv_fallbacks import deform_conv2d
 
 
 class GridDeformConv2d(BaseModule):
-    """:func:`deform_conv2d` with the parameter of mmcv's ``DeformConv2d``.
-
-    Its stride is 1, and it keeps the size.
-
-    Args:
-        weight (nn.Parameter): Its weight, (C_out, C // groups, k, k), k odd.
-        groups (int): Its groups, of the convolution and of the offsets.
-    """
+    """:func:`deform_conv2d` by the weight of an mmcv ``DeformConv2d``."""
 
     def __init__(self, weight: nn.Parameter, groups: int) -> None:
         super().__init__()
@@ -27,7 +20,7 @@ class GridDeformConv2d(BaseModule):
         self.groups = groups
 
     def forward(self, inputs: Tensor, offsets: Tensor) -> Tensor:
-        """Convolve; see :func:`deform_conv2d`."""
+        """Convolve at stride 1; the size stays."""
         return deform_conv2d(
             inputs,
             offsets,

@@ -1,18 +1,14 @@
 """The report of a PGPG fit, which ``tools/fit_pgpg.py`` writes.
 
-A Markdown page with the counts, the atomic poses drawn, and the histograms of
-each side's offsets with the fitted densities.
+A Markdown page with the counts, the fitted numbers and the atomic poses drawn.
 """
 
 from pathlib import Path
 
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..files import write_atomically
 from ..markdown import markdown_table
-from ..rmpe.pgpg_matching import MatchedPeople
 from ..rmpe.pgpg_model import PeopleGroup, ProposalModel
 
 SIDES = ('x0 (left)', 'y0 (top)', 'x1 (right)', 'y1 (bottom)')
@@ -20,16 +16,12 @@ COLUMNS = 6  # of the drawn poses
 
 
 def write_report(
-    model: ProposalModel,
-    people: MatchedPeople,
-    folder: str | Path,
-    skeleton: list[tuple[int, int]],
+    model: ProposalModel, folder: str | Path, skeleton: list[tuple[int, int]]
 ) -> Path:
-    """Write ``README.md``, ``atoms.png`` and ``offsets.png``.
+    """Write ``README.md`` and ``atoms.png``.
 
     Args:
         model (ProposalModel): The fitted model with its provenance.
-        people (MatchedPeople): The people that it was fitted to.
         folder (str | Path): Where to; it is made.
         skeleton (list): Pairs of joints to connect in the drawings.
 
@@ -38,7 +30,6 @@ def write_report(
     """
     page = write_atomically(Path(folder) / 'README.md', markdown_report(model))
     draw_atoms(model, skeleton).savefig(page.with_name('atoms.png'), dpi=70)
-    draw_offsets(model, people).savefig(page.with_name('offsets.png'), dpi=55)
     return page
 
 
@@ -72,8 +63,6 @@ def markdown_report(model: ProposalModel) -> str:
         '(y), in hundredths; in brackets the components of the mixture.\n\n'
         f'{markdown_table(["people", "annotated", "matched", *SIDES], rows)}'
         f'{note if fallen else ""}'
-        '\n![Offsets of each side: histogram, mixture (blue), single Gaussian '
-        '(orange)](offsets.png)\n'
     )
 
 
@@ -109,58 +98,6 @@ def draw_atoms(
             title=f'atom {index}\n{people} people',
         )
     return figure
-
-
-def draw_offsets(model: ProposalModel, people: MatchedPeople) -> Figure:
-    """Draw each group's offsets with the fitted densities.
-
-    One row a group, one column a side: the histogram of the matched
-    detections' offsets (grey), the mixture (blue) and the single Gaussian
-    (orange); dashed where the global ones stand in.
-    """
-    labels = map(model.atom_index, people.keypoints, people.visible)
-    labels = np.array([-1 if index is None else index for index in labels])
-    matched = ~np.isnan(people.offsets[:, 0])
-    members = [labels == index for index in range(len(model.atoms))]
-    members += [labels == -1, np.full(len(labels), True)]
-    groups = _named_groups(model)
-    figure = Figure((11, 1.6 * len(groups)), layout='tight')
-    axes = figure.subplots(len(groups), 4, squeeze=False, sharex=True)
-    for row, (name, group), own in zip(axes, groups, members, strict=True):
-        row[0].set_ylabel(f'{name}\nn = {group.num_matches}')
-        for side, axis in enumerate(row):
-            offsets = people.offsets[own & matched, side]
-            _draw_side(axis, offsets, group, model, side)
-    for axis, title in zip(axes[0], SIDES, strict=True):
-        axis.set_title(title)
-    return figure
-
-
-def _draw_side(
-    axis: Axes,
-    offsets: np.ndarray,
-    group: PeopleGroup,
-    model: ProposalModel,
-    side: int,
-) -> None:
-    """The histogram and the densities of one side of a group's boxes."""
-    if len(offsets):
-        bins = np.linspace(-0.5, 0.5, 51)
-        counts, _ = np.histogram(offsets, bins)
-        heights = counts / (len(offsets) * 0.02)
-        axis.stairs(heights, bins, fill=True, color='0.8')
-    fitted = group.offsets or model.everybody.offsets
-    style = '-' if group.offsets else '--'
-    grid = np.linspace(-0.5, 0.5, 401)
-    mixture = fitted.mixtures[side].density(grid)
-    # offsets that are all equal have no width to draw
-    std = max(fitted.std[side], grid[1] - grid[0])
-    z = (grid - fitted.mean[side]) / std
-    gaussian = np.exp(-(z**2) / 2) / (std * np.sqrt(2 * np.pi))
-    axis.plot(grid, mixture, 'tab:blue', linestyle=style, linewidth=1.2)
-    axis.plot(grid, gaussian, 'tab:orange', linestyle=style, linewidth=1)
-    axis.set_xlim(-0.5, 0.5)
-    axis.set_yticks([])
 
 
 def _named_groups(model: ProposalModel) -> list[tuple[str, PeopleGroup]]:

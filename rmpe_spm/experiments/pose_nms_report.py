@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from ..coco.ground_truth import FlatGroundTruth, PoseSet
 from ..coco.keypoint_ap import KeypointAP
 from ..errors import ConfigError
+from ..markdown import markdown_table
 from ..pose_nms.base import BasePoseNMS
 from ..pose_nms.learning import (
     RANGES,
@@ -25,38 +26,31 @@ from ..pose_nms.parametric import ParametricPoseNMS
 from ..pose_nms.rule import PRESETS, PoseNMSRule, make_rule
 
 
-@dataclass(frozen=True)
-class FitSettings:
-    """How :func:`fit_rule` looks for the parameters.
+def fit_rule(
+    poses: PoseSet,
+    sigmas: np.ndarray,
+    source: str,
+    *,
+    presets: Sequence[str] = tuple(PRESETS),
+    rank_by: Sequence[str] = ('keypoint', 'score'),
+    folds: int = 3,
+    cells: int = 13,
+) -> tuple[PoseNMSRule, list[Plane]]:
+    """Learn a rule from the start that is best on images left out.
 
-    Attributes:
-        presets (sequence): Those to start from, with their merging and
-            without. Defaults to all.
+    Starts are the presets, ranked in each way, with their merging and
+    without. Progress is printed.
+
+    Args:
+        poses (PoseSet): Detected and annotated people.
+        sigmas (np.ndarray): Of the OKS, (K,).
+        source (str): The file of the poses, for the message.
+        presets (sequence): Those to start from. Defaults to all.
         rank_by (sequence): Orders of confidence to try. Defaults to both.
         folds (int): Parts of the cross-validation that chooses the start.
             Defaults to 3.
         cells (int): Cells of the grids in each direction, half as many for
             rules that merge poses, which take longer. Defaults to 13.
-    """
-
-    presets: Sequence[str] = tuple(PRESETS)
-    rank_by: Sequence[str] = ('keypoint', 'score')
-    folds: int = 3
-    cells: int = 13
-
-
-def fit_rule(
-    poses: PoseSet, sigmas: np.ndarray, settings: FitSettings, source: str
-) -> tuple[PoseNMSRule, list[Plane]]:
-    """Learn a rule from the start that is best on images left out.
-
-    Progress is printed.
-
-    Args:
-        poses (PoseSet): Detected and annotated people.
-        sigmas (np.ndarray): Of the OKS, (K,).
-        settings (FitSettings): Starts and grids.
-        source (str): The file of the poses, for the message.
 
     Returns:
         tuple: The rule and the planes that were searched.
@@ -67,19 +61,15 @@ def fit_rule(
             two poses are alike.
     """
     starts = {}
-    for preset, rank_by in itertools.product(
-        settings.presets, settings.rank_by
-    ):
-        rule = make_rule(preset, rank_by=rank_by)
+    for preset, order in itertools.product(presets, rank_by):
+        rule = make_rule(preset, rank_by=order)
         for merge in dict.fromkeys((rule.merge, None)):
-            name = f'{preset}, ranked by {rank_by}, merging {merge}'
+            name = f'{preset}, ranked by {order}, merging {merge}'
             starts[name] = replace(rule, merge=merge)
     found = {}
     for number, (name, rule) in enumerate(starts.items(), 1):
-        cells = 7 if rule.merge is None else 5
-        found[name] = cross_validate(
-            poses, sigmas, rule, settings.folds, cells
-        )
+        coarse = 7 if rule.merge is None else 5
+        found[name] = cross_validate(poses, sigmas, rule, folds, coarse)
         print(
             f'[{number}/{len(starts)}] from {name}: AP {found[name]:.4f} in '
             'cross-validation',
@@ -111,14 +101,10 @@ def fit_rule(
             flush=True,
         )
 
-    cells = settings.cells
     if problem.rule.merge is not None:
         cells = max((cells + 1) // 2, 3)
-    began = time.perf_counter()
     learned, ap = learn(problem, cells, on_plane=show)
-    seconds = time.perf_counter() - began
-    each = seconds / sum(plane.ap.size for plane in planes)
-    print(f'  AP {ap:.4f}, {1e3 * each:.1f} ms an evaluation')
+    print(f'  AP {ap:.4f}')
     return learned, planes
 
 
@@ -227,27 +213,28 @@ def markdown_report(
     """
     train, held_out = poses
     values = ', '.join(f'{n} {getattr(rule, n):.4g}' for n in RANGES)
-    lines = [
-        '# Learned pose NMS',
-        '',
-        f'`{command}`',
-        '',
+    rows = [
+        [
+            name,
+            f'{tables[0][name].ap:.4f}',
+            f'{score.ap:.4f}',
+            f'{score.ap50:.4f}',
+            f'{score.ap75:.4f}',
+            score.num_poses,
+            f'{score.milliseconds:.3f}',
+        ]
+        for name, score in tables[1].items()
+    ]
+    head = ['pose NMS', 'AP (fit)', 'AP', 'AP50', 'AP75', 'poses', 'ms/image']
+    return (
+        f'# Learned pose NMS\n\n`{command}`\n\n'
         f'Fitted to {len(train.image_ids)} images with {train.num_poses} '
         f'poses, reported on {len(held_out.image_ids)} others with '
         f'{held_out.num_poses}. {values}; ranked by {rule.rank_by}, merging '
         f'{rule.merge}, match_fraction {rule.match_fraction}. A kept pose '
-        'has the score that it came with.',
-        '',
-        '| pose NMS | AP (fit) | AP | AP50 | AP75 | poses | ms/image |',
-        '|---|---|---|---|---|---|---|',
-    ]
-    for name, score in tables[1].items():
-        lines.append(
-            f'| {name} | {tables[0][name].ap:.4f} | {score.ap:.4f} '
-            f'| {score.ap50:.4f} | {score.ap75:.4f} | {score.num_poses} '
-            f'| {score.milliseconds:.3f} |'
-        )
-    return '\n'.join(lines) + '\n'
+        'has the score that it came with.\n\n'
+        f'{markdown_table(head, rows)}'
+    )
 
 
 def draw_planes(planes: Sequence[Plane]) -> Figure:

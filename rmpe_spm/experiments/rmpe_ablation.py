@@ -142,8 +142,6 @@ def run_ablation(
 def _run_seed(
     seed: int, configs: Mapping[str, Path], folder: Path
 ) -> AblationResult:
-    """Do the runs of one seed."""
-
     def train(name: str, load_from: Path | None = None) -> Path:
         return run_training(
             configs[name],
@@ -195,25 +193,24 @@ def read_stages(
         ConfigError: A file is missing, or has not what is to be ablated.
     """
     stages = []
-    for path, last in ((stage1, False), (stage2, True)):
-        kinds = [PROPOSALS, CENTER_TARGET] if last else [PROPOSALS]
+    for path, kinds in (
+        (stage1, [PROPOSALS]),
+        (stage2, [PROPOSALS, CENTER_TARGET]),
+    ):
         cfg = read_config(path, cfg_options or {})
         datasets = _with_pipelines(cfg.train_dataloader.dataset)
         steps = [step['type'] for d in datasets for step in d['pipeline']]
-        needed = {f'{kind} in training': kind in steps for kind in kinds}
-        needed[f"a detector's boxes ({BBOX_FILE})"] = (
-            cfg.test_dataloader.dataset.get('bbox_file')
-        )
-        needed['train_cfg.max_epochs'] = 'max_epochs' in cfg.train_cfg
-        if last:
-            needed[f'a {PARALLEL_SPPE} with a parallel branch as model'] = (
-                cfg.model.type == PARALLEL_SPPE
-                and cfg.model.get('parallel') is not None
-            )
-        for what, there in needed.items():
-            if not there:
-                raise ConfigError(f'{path}: the ablation needs {what}')
+        lacks = [f'{kind} in training' for kind in kinds if kind not in steps]
+        if not cfg.test_dataloader.dataset.get('bbox_file'):
+            lacks.append(f"a detector's boxes ({BBOX_FILE})")
+        if lacks:
+            raise ConfigError(f'{path}: the ablation needs {lacks[0]}')
         stages.append(cfg)
+    if cfg.model.type != PARALLEL_SPPE or cfg.model.get('parallel') is None:
+        raise ConfigError(
+            f'{stage2}: the ablation needs a {PARALLEL_SPPE} with a parallel '
+            'branch as model'
+        )
     return stages
 
 
@@ -267,11 +264,11 @@ def nms_evaluators(cfg: Config) -> list[dict]:
     evaluator = cfg.test_evaluator
     if isinstance(evaluator, list) and len(evaluator) == 1:
         evaluator = evaluator[0]
-    kind = evaluator.get('type') if isinstance(evaluator, dict) else None
+    kind = evaluator.get('type') if isinstance(evaluator, dict) else 'a list'
     if kind not in ('CocoMetric', 'PoseNMSCocoMetric'):
         raise ConfigError(
-            f'test_evaluator: {kind or "a list"} is not one COCO metric '
-            '(CocoMetric or PoseNMSCocoMetric)'
+            f'test_evaluator: {kind} is not one COCO metric (CocoMetric or '
+            'PoseNMSCocoMetric)'
         )
     own = dict(evaluator, type='PoseNMSCocoMetric')
     ways = dict(NMS)

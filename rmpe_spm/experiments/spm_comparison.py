@@ -202,11 +202,11 @@ def _common_annotations(
                 f'{config}: test_evaluator has no CocoMetric with an '
                 'ann_file; the joint errors need its results'
             )
-        files[name] = metric['ann_file']
-    if len(set(files.values())) > 1:
-        listed = ', '.join(f'{name} on {file}' for name, file in files.items())
+        files[metric['ann_file']] = name
+    if len(files) > 1:
+        listed = ', '.join(f'{name} on {file}' for file, name in files.items())
         raise ConfigError(
             'models to compare must be tested on the same annotations: '
             + listed
         )
-    return next(iter(files.values()))
+    return next(iter(files))

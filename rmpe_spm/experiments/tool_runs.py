@@ -204,15 +204,7 @@ def _readable_checkpoint(work_dir: Path) -> Path | None:
 
 def _run_tool(tool: str, arguments: list[str], log_file: Path) -> Path:
     """Run a tool, show its progress, and append its output to the log."""
-    path = TOOLS / tool
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'{path} does not exist: runs need the tools of the checkout, '
-            'install it with pip install -e'
-        )
-    if path.is_relative_to(Path.cwd()):
-        path = path.relative_to(Path.cwd())
-    command = [str(path), *arguments]
+    command = [str(TOOLS / tool), *arguments]
     # Runs may be side by side.
     name = f'{log_file.parent.parent.name}/{log_file.parent.name}'
     print(f'$ python {shlex.join(command)}\n  log: {log_file}', flush=True)
@@ -235,12 +227,8 @@ def _run_tool(tool: str, arguments: list[str], log_file: Path) -> Path:
                     text = re.sub(r'\s+', ' ', progress[0])
                     print(f'  {name}: {text[:150]}', flush=True)
         except BaseException:
-            # It may have heard of Ctrl-C, or not.
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.terminate()  # it may have heard of Ctrl-C, or not
+            process.wait()
             raise
     if process.returncode:
         tail = log_file.read_text(encoding='utf-8').splitlines()[-15:]

@@ -1,9 +1,9 @@
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
-from mmpose.models import build_pose_estimator
 
 from rmpe_spm.errors import ConfigError
 from rmpe_spm.experiments import box_robustness
@@ -13,142 +13,50 @@ from rmpe_spm.experiments.box_robustness import (
     curve_tables,
     doubling_summary,
     draw_curves,
-    evaluate_on_boxes,
     write_box_sets,
 )
 
-BBOX_FILE = box_robustness.BBOX_FILE
-SOME = {'shift': (0, 0.2), 'amplification': (1, 2)}
 
+def test_each_set_of_boxes_is_one_test(
+    tiny_config, tiny_detections, tmp_path, monkeypatch
+):
+    """Sets without errors, of several kinds, are the annotated boxes."""
+    tested = []
 
-@pytest.fixture
-def config(tiny_config, tiny_detections, tmp_path):
-    """A config whose metrics tell any two sets of predictions apart."""
+    def run(config, checkpoint, folder, cfg_options):
+        assert (config, checkpoint) == (path, 'weights.pth')
+        assert cfg_options.pop('a.b') == 1
+        ((key, file),) = cfg_options.items()
+        boxes = json.loads(Path(file).read_text())
+        tested.append((key, folder.name, len(boxes), boxes[0]['score']))
+        return SimpleNamespace(metrics={'coco/AP': len(tested) / 10})
+
+    monkeypatch.setattr(box_robustness, 'run_test', run)
     tiny_config.test_dataloader.dataset.bbox_file = str(tiny_detections)
-    tiny_config.test_evaluator = [
-        dict(
-            type='PoseNMSCocoMetric',
-            ann_file=tiny_config.test_evaluator.ann_file,
-            score_mode='keypoint',
-        ),
-        dict(type='DumpedSum'),
-    ]
-    tiny_config.dump(tmp_path / 'tiny.py')
-    return str(tmp_path / 'tiny.py')
-
-
-@pytest.fixture(autouse=True)
-def _dumped_sum():
-    """AP of noise is 0 whatever the boxes are; sums of keypoints are not."""
-    from mmengine.evaluator import BaseMetric
-    from mmpose.registry import METRICS
-
-    @METRICS.register_module(force=True)
-    class DumpedSum(BaseMetric):
-        default_prefix = 'sum'
-
-        def process(self, data_batch, data_samples):
-            for sample in data_samples:
-                keypoints = sample['pred_instances']['keypoints']
-                self.results.append(float(keypoints.sum()))
-
-        def compute_metrics(self, results):
-            return dict(keypoints=sum(results), instances=len(results))
-
-    yield
-    METRICS.module_dict.pop('DumpedSum')
-
-
-@pytest.fixture
-def weights(tiny_config, tmp_path):
-    torch.manual_seed(0)
-    model = build_pose_estimator(tiny_config.model)
-    path = tmp_path / 'weights.pth'
-    torch.save({'state_dict': model.state_dict()}, path)
-    return path
-
-
-def test_metrics_are_those_of_the_test_tool(
-    config, tiny_config, weights, load_tool, tmp_path
-):
-    """One load for three sets of boxes, against a start of the tool each."""
-    tool = load_tool('test')
-    files = write_box_sets(tiny_config, tmp_path / 'boxes', SOME)
-    files = list(dict.fromkeys(files.values()))
-    assert len(files) == 4
-    several = list(evaluate_on_boxes(tiny_config, weights, files))
-    for number, (path, metrics) in enumerate(zip(files, several, strict=True)):
-        out = tmp_path / f'{number}.json'
-        options = [f'{BBOX_FILE}={path}', f'experiment_name=tool_{number}']
-        tool.main(
-            [config, str(weights), '--out', str(out), '--cfg-options']
-            + options
-        )
-        expected = json.loads(out.read_text())
-        assert expected.pop('boxes') == f'detections {path.name}'
-        assert metrics == pytest.approx(expected)
-    sums = [metrics['sum/keypoints'] for metrics in several]
-    assert len(set(sums)) == 4
-    assert all(metrics['sum/instances'] == 8 for metrics in several)
-
-
-def test_size_0_is_the_test_on_annotated_boxes(
-    tiny_config, config, weights, tmp_path
-):
-    cfg = tiny_config
-    files = write_box_sets(cfg, tmp_path, {'scale': (0,)})
-    (perturbed,) = evaluate_on_boxes(cfg, weights, files.values())
-    (oracle,) = evaluate_on_boxes(cfg, weights, [''])
-    assert perturbed == pytest.approx(oracle, rel=1e-4)
-
-
-def test_curves_are_evaluated_once(config, weights, tmp_path, monkeypatch):
-    seen = []
-
-    def evaluate(cfg, checkpoint, files):
-        for path in files:
-            seen.append(path.name)
-            if len(seen) == 3:
-                raise KeyboardInterrupt
-            yield {'coco/AP': len(seen) / 10}
-
-    monkeypatch.setattr(box_robustness, 'evaluate_on_boxes', evaluate)
-    curves = dict(SOME, truncation=(0, 0.2))
-    folder = tmp_path / 'curves'
-    with pytest.raises(KeyboardInterrupt):
-        box_curves(config, weights, folder, curves)
-    points = box_curves(config, weights, folder, curves)
-    assert seen == [
-        'annotated.json',
-        'shift_0.2.json',
-        'amplification_1.json',
-        'amplification_1.json',
-        'amplification_2.json',
-        'truncation_0.2.json',
+    path = tmp_path / 'tiny.py'
+    tiny_config.dump(path)
+    curves = dict(shift=(0, 0.2), amplification=(1, 2), truncation=(0,))
+    options = {'a.b': 1}
+    points = box_curves(
+        path, 'weights.pth', tmp_path / 'c', curves, cfg_options=options
+    )
+    option = 'test_dataloader.dataset.bbox_file'
+    assert tested == [
+        (option, 'annotated', 8, 1),
+        (option, 'shift_0.2', 8, 1),
+        (option, 'amplification_1', 8, 0.9),
+        (option, 'amplification_2', 8, 0.9),
     ]
     assert [(p.kind, p.size, p.metrics['coco/AP']) for p in points] == [
         ('shift', 0, 0.1),
         ('shift', 0.2, 0.2),
-        ('amplification', 1, 0.4),
-        ('amplification', 2, 0.5),
+        ('amplification', 1, 0.3),
+        ('amplification', 2, 0.4),
         ('truncation', 0, 0.1),
-        ('truncation', 0.2, 0.6),
     ]
-    assert box_curves(config, weights, folder, curves) == points
-    assert len(seen) == 6
-    # Other directions are other boxes, other weights another model.
-    box_curves(config, weights, folder, curves, seed=1)
-    assert seen[6:] == ['shift_0.2.json', 'truncation_0.2.json']
-    torch.save({}, weights)
-    box_curves(config, weights, folder, curves, seed=1)
-    assert len(seen) == 8 + 5
-
-
-def test_weights_of_another_model_are_refused(tiny_config, tmp_path):
-    path = tmp_path / 'foreign.pth'
-    torch.save(dict(state_dict={'foo.weight': torch.ones(1)}), path)
-    with pytest.raises(ConfigError, match='foreign.pth lacks'):
-        next(evaluate_on_boxes(tiny_config, path, ['boxes.json']))
+    shifted = (tmp_path / 'c/boxes/shift_0.2.json').read_text()
+    box_curves(path, 'weights.pth', tmp_path / 'd', curves, 1, options)
+    assert (tmp_path / 'd/boxes/shift_0.2.json').read_text() != shifted
 
 
 def test_detections_are_needed_to_amplify(tiny_config, tmp_path):

@@ -1,12 +1,7 @@
 import numpy as np
 import pytest
 
-from rmpe_spm.experiments.pgpg_report import (
-    draw_atoms,
-    draw_offsets,
-    markdown_report,
-)
-from rmpe_spm.rmpe.pgpg_matching import MatchedPeople
+from rmpe_spm.experiments.pgpg_report import draw_atoms, markdown_report
 from rmpe_spm.rmpe.pgpg_model import (
     OffsetModel,
     PeopleGroup,
@@ -68,36 +63,3 @@ def test_atoms_are_drawn_where_they_are(model):
         # y grows downwards, as in the image
         assert axis.get_ylim()[0] > axis.get_ylim()[1]
     assert 'atom 1\n20 people' in figure.axes[1].get_title()
-
-
-def test_histograms_and_densities(model):
-    rng = np.random.default_rng(0)
-    offsets = rng.uniform(-0.3, 0.3, (80, 4))
-    offsets[::4] = np.nan
-    keypoints = np.tile(POSE * 40 + 100, (80, 1, 1))
-    keypoints[40:] = POSE[:, ::-1] * 40 + 100
-    visible = np.ones((80, 5), bool)
-    visible[70:, 3:] = False
-    people = MatchedPeople(NAMES, keypoints, visible, offsets)
-    figure = draw_offsets(model, people)
-    assert len(figure.axes) == 4 * 4
-    rows = np.array(figure.axes).reshape(4, 4)
-    members = [slice(0, 40), slice(40, 70), slice(70, 80), slice(0, 80)]
-    for row, own in zip(rows, members, strict=True):
-        for side, axis in enumerate(row):
-            values = offsets[own, side]
-            values = values[~np.isnan(values)]
-            bars = axis.patches[0].get_data().values
-            expected = np.histogram(values, np.linspace(-0.5, 0.5, 51))[0]
-            np.testing.assert_allclose(bars * len(values) * 0.02, expected)
-            mixture, gaussian = axis.lines
-            x, y = mixture.get_data()
-            np.testing.assert_allclose(
-                y, model.everybody.offsets.mixtures[side].density(x)
-            )
-            # one density: its integral over the picture is about 1
-            x, y = gaussian.get_data()
-            assert y.sum() * (x[1] - x[0]) == pytest.approx(1, abs=0.01)
-    # dashed where the global ones stand in
-    styles = [row[0].lines[0].get_linestyle() for row in rows]
-    assert styles == ['-', '--', '--', '-']

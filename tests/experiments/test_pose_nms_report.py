@@ -53,40 +53,30 @@ def planes():
     ]
 
 
-def test_a_row_for_each_pair_and_a_column_for_each_zoom(planes):
+def test_planes_by_pair_and_zoom_with_a_star_at_the_choice(planes):
     figure = draw_planes(planes)
     figure.draw_without_rendering()
-    axes = {
-        (axis.get_ylabel(), axis.get_title()): axis
-        for axis in figure.axes
-        if axis.get_title()
-    }
-    assert set(axes) == {
-        ('eta', 'zoom 0: AP 0.1100'),
-        ('eta', 'zoom 1: AP 0.1234'),
-        ('sigma1', 'zoom 0: AP 0.1100'),
-    }
-    places = {key: axis.get_subplotspec() for key, axis in axes.items()}
-    found = {k: (p.rowspan.start, p.colspan.start) for k, p in places.items()}
-    assert found == {
-        ('eta', 'zoom 0: AP 0.1100'): (0, 0),
-        ('eta', 'zoom 1: AP 0.1234'): (0, 1),
-        ('sigma1', 'zoom 0: AP 0.1100'): (1, 0),
-    }
-
-
-def test_columns_run_to_the_right_and_a_star_marks_the_choice(planes):
-    figure = draw_planes(planes[:1])
-    axis = figure.axes[0]
-    assert axis.get_xlabel() == 'lambda_' and axis.get_ylabel() == 'eta'
-    (star,) = axis.lines
+    axes = [axis for axis in figure.axes if axis.get_title()]
+    places = [axis.get_subplotspec() for axis in axes]
+    assert [
+        (axis.get_ylabel(), axis.get_title(), p.rowspan.start, p.colspan.start)
+        for axis, p in zip(axes, places, strict=True)
+        if axis.collections
+    ] == [
+        ('eta', 'zoom 0: AP 0.1100', 0, 0),
+        ('eta', 'zoom 1: AP 0.1234', 0, 1),
+        ('sigma1', 'zoom 0: AP 0.1100', 1, 0),
+    ]
+    # Columns run to the right.
+    assert axes[0].get_xlabel() == 'lambda_'
+    (star,) = axes[0].lines
     assert star.get_xydata().tolist() == [[0.2, 10]]
-    (mesh,) = axis.collections
+    (mesh,) = axes[0].collections
     np.testing.assert_array_equal(
         np.reshape(mesh.get_array(), (3, 4)), planes[0].ap
     )
-    assert axis.get_xscale() == axis.get_yscale() == 'log'
-    np.testing.assert_allclose(axis.get_xticks(), planes[0].columns)
+    assert axes[0].get_xscale() == axes[0].get_yscale() == 'log'
+    np.testing.assert_allclose(axes[0].get_xticks(), planes[0].columns)
 
 
 def test_duplicates_cost_precision_until_an_nms_removes_them():

@@ -64,14 +64,8 @@ def calls(folder):
 
 def test_training_command(tools, config, weights, tmp_path):
     folder = tmp_path / 'my runs, 2' / 'train'
-    run = run_training(
-        config,
-        folder,
-        seed=3,
-        cfg_options=dict(lr=2, size=(4, 5)),
-        load_from=weights,
-        arguments=['--amp'],
-    )
+    options = dict(lr=2, size=(4, 5))
+    run = run_training(config, folder, 3, options, weights, ['--amp'])
     assert run.checkpoint == folder / 'epoch_1.pth'
     assert calls(folder) == [
         [config, '--work-dir', str(folder), '--amp', '--cfg-options']
@@ -88,9 +82,7 @@ def test_finished_training_is_not_repeated(tools, config, tmp_path, capsys):
     assert calls(folder) == [[config, '--work-dir', str(folder)]]
     run_training(config, folder, seed=1)
     run_training(config, folder, seed=1, cfg_options=dict(lr=3))
-    run_training(
-        config, folder, 1, cfg_options=dict(lr=3), arguments=['--amp']
-    )
+    run_training(config, folder, 1, dict(lr=3), arguments=['--amp'])
     assert len(calls(folder)) == 1
     assert (tmp_path / 'run.old3').is_dir()
 
@@ -103,29 +95,34 @@ def test_interrupted_training_goes_on(tools, config, weights, tmp_path):
         run_training(config, folder, 0, load_from=weights)
     train.write_text(TRAIN)
     run_training(config, folder, 0, load_from=weights)
-    resume = ['--resume', str(folder / 'epoch_1.pth')]
-    assert calls(folder)[1][3:] == [
-        *resume,
-        '--cfg-options',
-        'randomness.seed=0',
-    ]
+    expected = ['--resume', str(folder / 'epoch_1.pth')]
+    expected += ['--cfg-options', 'randomness.seed=0']
+    assert calls(folder)[1][3:] == expected
 
 
-def test_training_cut_off_while_saving_starts_anew(tools, config, tmp_path):
-    folder = tmp_path / 'run'
-    cut = "(folder / 'epoch_1.pth').write_bytes(b'PK')\nraise SystemExit(9)"
-    (tools / 'train.py').write_text(TRAIN + cut)
-    with pytest.raises(RunFailedError):
-        run_training(config, folder)
-    (tools / 'train.py').write_text(TRAIN)
-    run_training(config, folder)
-    assert '--resume' not in calls(folder)[1]
-
-
-def test_training_without_checkpoint_is_told(tools, config, tmp_path):
-    (tools / 'train.py').write_text('')
-    with pytest.raises(RunFailedError, match='saved no checkpoint'):
+@pytest.mark.parametrize(
+    'script, said',
+    [
+        # cut off while saving: it starts anew
+        (
+            TRAIN + "(folder / 'epoch_1.pth').write_bytes(b'PK')\n"
+            "raise SystemExit('no such net')",
+            'no such net\n',
+        ),
+        ('', 'saved no checkpoint'),
+    ],
+)
+def test_training_without_a_readable_checkpoint_is_told(
+    tools, config, tmp_path, script, said
+):
+    (tools / 'train.py').write_text(script)
+    log = tmp_path / 'run' / 'train.log'
+    with pytest.raises(RunFailedError) as caught:
         run_training(config, tmp_path / 'run')
+    assert said in str(caught.value) and str(log) in str(caught.value)
+    (tools / 'train.py').write_text(TRAIN)
+    run_training(config, tmp_path / 'run')
+    assert '--resume' not in calls(tmp_path / 'run')[-1]
 
 
 def test_test_command(tools, config, weights, tmp_path):
@@ -167,23 +164,6 @@ def test_results_of_other_evaluators(
         assert arguments[-1] == f'{option}={tmp_path}/test/results'
 
 
-def test_through_the_runner(tiny_config, tmp_path):
-    """The real tool trains with the seed, and resumes."""
-    config = tmp_path / 'tiny.py'
-    tiny_config.dump(config)
-    folder = tmp_path / 'run'
-    run = run_training(config, folder, 5, arguments=['--no-validate'])
-    state = torch.load(run.checkpoint, weights_only=True)
-    assert state['meta']['epoch'] == 1 and state['meta']['seed'] == 5
-    # As if it had been stopped before the end was recorded.
-    record = folder / 'run.json'
-    content = json.loads(record.read_text())
-    record.write_text(json.dumps(dict(content, outcome=None)))
-    again = run_training(config, folder, 5, arguments=['--no-validate'])
-    assert again.checkpoint == run.checkpoint
-    assert '--resume' in (folder / 'train.log').read_text()
-
-
 def test_output_is_logged_and_progress_shown(tools, config, tmp_path, capsys):
     (tools / 'train.py').write_text(
         TRAIN + 'print("INFO Epoch(train)  [1][2/3]   loss: 4")\n'
@@ -196,15 +176,6 @@ def test_output_is_logged_and_progress_shown(tools, config, tmp_path, capsys):
     for text in (shown, log.read_text()):
         assert 'train.py' in text and "'two words'\n" in text
     assert f'chatter {sys.executable}\n' in log.read_text()
-
-
-def test_failure_names_the_log(tools, config, tmp_path):
-    (tools / 'train.py').write_text('raise SystemExit("no such net")')
-    with pytest.raises(RunFailedError) as caught:
-        run_training(config, tmp_path / 'run')
-    assert 'no such net' in str(caught.value)
-    log = tmp_path / 'run' / 'train.log'
-    assert f'exit code 1; its log is {log}' in str(caught.value)
 
 
 def test_interrupt_ends_the_tool_and_keeps_the_time(
@@ -230,12 +201,6 @@ def test_interrupt_ends_the_tool_and_keeps_the_time(
         os.kill(pids[0], 0)
     state = json.loads((tmp_path / 'run' / 'run.json').read_text())
     assert state['outcome'] is None and state['seconds'] > 0
-
-
-def test_missing_tool_is_told(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(tool_runs, 'TOOLS', tmp_path / 'none')
-    with pytest.raises(FileNotFoundError, match='need the tools of the'):
-        run_training(config, tmp_path / 'run')
 
 
 def test_a_kill_is_an_interruption_that_is_told(capsys):

@@ -2,10 +2,11 @@
 
 import json
 from functools import partial
+from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
-from rmpe_spm.errors import RunFailedError
 from rmpe_spm.experiments import box_robustness, rmpe_ablation, tool_runs
 from rmpe_spm.experiments.rmpe_ablation import ROWS
 
@@ -20,14 +21,25 @@ CURVES = {
 
 @pytest.fixture
 def tool(load_tool, monkeypatch):
-    """The tool; its runs take place in this process, and are noted."""
+    """The tool; its runs take place in this process, and are noted.
+
+    Of each the name, the seed and the weights that it starts from; the one
+    of the number ``stops`` is interrupted.
+    """
     tools = {f'{name}.py': load_tool(name) for name in ('train', 'test')}
-    calls = []
 
     def run(name, arguments, log_file):
-        calls.append(log_file.parent.name)
+        if len(tool.calls) == tool.stops:
+            raise KeyboardInterrupt
+        given = dict(a.split('=', 1) for a in arguments if '=' in a)
+        assert ('--no-validate' in arguments) == (name == 'train.py')
+        tool.calls.append(log_file.parent.name)
+        tool.seeds.add(given.get('randomness.seed'))
+        start = given.get('load_from')
+        if start:
+            tool.starts[log_file.parent.name] = Path(start).parent.name
         # mmengine keeps global state by this name.
-        unique = f'experiment_name=ablation_{len(calls)}'
+        unique = f'experiment_name=ablation_{len(tool.calls)}'
         if '--cfg-options' not in arguments:
             arguments = [*arguments, '--cfg-options']
         tools[name].main([*arguments, unique])
@@ -39,58 +51,53 @@ def tool(load_tool, monkeypatch):
     curves = partial(box_robustness.box_curves, curves=CURVES)
     monkeypatch.setattr(rmpe_ablation, 'box_curves', curves)
     tool = load_tool('ablate_rmpe')
-    tool.calls = calls
+    tool.calls, tool.seeds, tool.starts, tool.stops = [], set(), {}, None
     return tool
 
 
-def test_from_configs_to_report(tool, tiny_stages, tmp_path, monkeypatch):
+def test_from_configs_to_report(tool, tiny_stages, tmp_path):
     work_dir = tmp_path / 'ablation'
     argv = [*map(str, tiny_stages), '--work-dir', str(work_dir)]
-    argv += ['--seeds', '0']
-    # Interrupted before the curves, and then in the midst of them.
-    evaluate = box_robustness.evaluate_on_boxes
-
-    def interrupted(*args):
-        metrics = evaluate(*args)
-        yield next(metrics)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(box_robustness, 'evaluate_on_boxes', interrupted)
+    argv += ['--seeds', '3', '--cfg-options', 'train_dataloader.batch_size=2']
+    trainings = [f'stage1_{name}' for name in ('plain', 'jitter', 'pgpg')]
+    trainings += [f'stage2_{name}' for name in rmpe_ablation.TRAININGS]
+    tests = [f'test_{name}' for name in rmpe_ablation.TRAININGS]
+    tests.append('test_oracle')
+    boxes = ['annotated', 'shift_0.2', 'amplification_1', 'amplification_2']
+    # Interrupted in the midst of the curves.
+    tool.stops = len(trainings) + len(tests) + 1
     with pytest.raises(KeyboardInterrupt):
         tool.main(argv)
     assert not (work_dir / 'results.md').exists()
-    done = list(tool.calls)
-    assert done == [
-        *(f'stage1_{name}' for name in ('plain', 'jitter', 'pgpg')),
-        *(f'stage2_{name}' for name in rmpe_ablation.TRAININGS),
-        *(f'test_{name}' for name in rmpe_ablation.TRAININGS),
-        'test_oracle',
-    ]
-    monkeypatch.setattr(box_robustness, 'evaluate_on_boxes', evaluate)
+    tool.stops = None
     tool.main(argv)
-    assert tool.calls == done
+    assert tool.calls == [*trainings, *tests, *boxes, *boxes]
+    assert tool.seeds == {'3', None}
+    assert tool.starts == {
+        f'stage2_{name}': f'stage1_{start}'
+        for name, start in rmpe_ablation.TRAININGS.items()
+    }
+    for path in (work_dir / 'configs').iterdir():
+        assert Config.fromfile(path).train_dataloader.batch_size == 2
     text = (work_dir / 'results.md').read_text()
     for row in ROWS:
         assert f'| {row.label} | 0.' in text
     assert f'ablate_rmpe.py {tiny_stages[0]}' in text
 
-    def measured(run):
-        return json.loads((work_dir / 'seed0' / run / 'run.json').read_text())[
-            'outcome'
-        ]['metrics']
+    def measured(name):
+        record = work_dir / 'seed3' / name / 'run.json'
+        metrics = json.loads(record.read_text())['outcome']['metrics']
+        return metrics.pop('boxes'), pytest.approx(metrics)
 
     # What is measured twice comes out the same.
-    tests = {name: measured(name) for name in done if 'test_' in name}
-    boxes = {name: tests[name].pop('boxes') for name in tests}
-    assert boxes.pop('test_oracle') == 'ground truth'
-    assert all(name.startswith('detections') for name in boxes.values())
+    found = {name: measured(name) for name in tests}
+    assert found['test_oracle'][0] == 'ground truth'
+    assert found['test_plain'][0].startswith('detections')
     for model in ('plain', 'parallel'):
-        assert measured(f'curves_{model}/amplification_1') == pytest.approx(
-            tests[f'test_{model}']
-        )
-    assert measured('curves_parallel/annotated') == pytest.approx(
-        tests['test_oracle']
-    )
+        again = measured(f'curves_{model}/amplification_1')
+        assert again[1].expected == found[f'test_{model}'][1]
+    again = measured('curves_parallel/annotated')
+    assert again[1].expected == found['test_oracle'][1]
 
 
 def test_wrong_set_up_is_told(tool, tiny_stages, tmp_path, capsys):
@@ -99,16 +106,3 @@ def test_wrong_set_up_is_told(tool, tiny_stages, tmp_path, capsys):
         tool.main([str(stage1), str(stage1), '--work-dir', str(tmp_path)])
     assert caught.value.code == 2
     assert 'ablate_rmpe.py: error: ' in capsys.readouterr().err
-
-
-def test_a_failed_run_is_told(
-    tool, tiny_stages, tmp_path, capsys, monkeypatch
-):
-    def fail(name, arguments, log_file):
-        raise RunFailedError(f'see {log_file}')
-
-    monkeypatch.setattr(tool_runs, '_run_tool', fail)
-    argv = [*map(str, tiny_stages), '--work-dir', str(tmp_path / 'work')]
-    with pytest.raises(SystemExit):
-        tool.main(argv)
-    assert 'stage1_plain/train.log' in capsys.readouterr().err

@@ -1,8 +1,9 @@
 """From the command line through the real tools to the report."""
 
-import pytest
+import json
 
-from rmpe_spm.experiments import tool_runs
+import pytest
+import torch
 
 
 @pytest.fixture
@@ -15,19 +16,28 @@ def test_compares_and_goes_on(tool, tiny_config, tmp_path, capsys):
     config = tmp_path / 'tiny.py'
     tiny_config.dump(config)
     work_dir = tmp_path / 'compared'
-    argv = [f'one={config}', '--seeds', '0', '--work-dir', str(work_dir)]
+    argv = [f'one={config}', '--seeds', '5', '--work-dir', str(work_dir)]
     tool.main(argv)
     shown = capsys.readouterr().out
     assert 'tools/train.py' in shown and '--no-validate' in shown
     assert '| AP | 0.' in shown
-    assert '136 joints of 8 people' in shown
+    assert ' joints of 8 people' in shown
     assert (work_dir / 'joint_errors.png').is_file()
     report = (work_dir / 'report.md').read_text()
     assert report in shown
+    folder = work_dir / 'one' / 'seed5' / 'train'
+    state = torch.load(folder / 'epoch_1.pth', weights_only=True)
+    assert state['meta']['epoch'] == 1 and state['meta']['seed'] == 5
+    # As if the training had been stopped before its end was recorded.
+    record = folder / 'run.json'
+    content = json.loads(record.read_text())
+    record.write_text(json.dumps(dict(content, outcome=None)))
     tool.main(argv)
     again = capsys.readouterr().out
-    assert 'tools/train.py' not in again and 'is finished' in again
-    assert report in again
+    assert f'--resume {folder}/epoch_1.pth' in again
+    assert 'tools/test.py' not in again and 'is finished' in again
+    errors = [line for line in report.splitlines() if 'error of' in line]
+    assert all(line in again for line in errors)
 
 
 @pytest.mark.parametrize(
@@ -44,19 +54,3 @@ def test_wrong_command_lines_are_told(tool, configs, said, capsys):
         tool.main(configs)
     assert caught.value.code == 2
     assert said in capsys.readouterr().err
-
-
-def test_failed_training_names_its_log(
-    tool, tiny_config, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setattr(tool_runs, 'TOOLS', tmp_path)
-    (tmp_path / 'train.py').write_text('raise SystemExit("no such net")')
-    config = tmp_path / 'tiny.py'
-    tiny_config.dump(config)
-    work_dir = tmp_path / 'compared'
-    with pytest.raises(SystemExit) as caught:
-        tool.main([f'one={config}', '--work-dir', str(work_dir)])
-    assert caught.value.code == 2
-    err = capsys.readouterr().err
-    assert 'no such net' in err
-    assert f'its log is {work_dir}/one/seed0/train/train.log' in err

@@ -1,6 +1,9 @@
 """The tool from files to files."""
 
 import json
+import re
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +12,14 @@ from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.pose_nms.parametric import ParametricPoseNMS
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture
 def tool(load_tool):
-    return load_tool('learn_pose_nms')
+    """The tool; it learns from one start, on coarse grids."""
+    tool = load_tool('learn_pose_nms')
+    tool.fit_rule = partial(
+        tool.fit_rule, presets=['mpii'], rank_by=['score'], folds=2, cells=4
+    )
+    return tool
 
 
 def write_data(folder, seed, images=10):
@@ -64,12 +72,10 @@ def test_learned_file_and_report(tool, tmp_path, capsys):
     tool.main(
         [*fit, '--held-out-ann', held_out[0], '--held-out-results']
         + [held_out[1], '--out-dir', str(out_dir)]
-        + ['--cells', '4']
-        + ['--starts', 'mpii', '--rank-by', 'score', '--folds', '2']
     )
     printed = capsys.readouterr().out
     assert 'fit: 10 images, 80 poses' in printed
-    assert 'round 1 zoom 2' in printed and 'ms an evaluation' in printed
+    assert 'round 1 zoom 2' in printed
     content = json.loads((out_dir / 'pose_nms.json').read_text())
     provenance = content['provenance']
     assert provenance['data'] == ['ann0.json', 'res0.json']
@@ -110,8 +116,6 @@ def test_split_of_one_file(tool, tmp_path, capsys):
         (['--held-out-ann', 'x'], 'go together'),
         (['--held-out-results', 'x'], 'go together'),
         (['--held-out-fraction', '1'], 'between 0 and 1'),
-        (['--cells', '2'], 'at least 3'),
-        (['--folds', '1'], 'at least 2'),
     ],
 )
 def test_arguments_that_are_refused(tool, args, message, capsys):
@@ -120,90 +124,11 @@ def test_arguments_that_are_refused(tool, args, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def edited(path, change):
-    """Change the content of a JSON file."""
-    with open(path) as file:
-        content = json.load(file)
-    content = change(content) or content
-    with open(path, 'w') as file:
-        json.dump(content, file)
-
-
-def refused(tool, capsys, *args):
-    """What the user is told, which is all of it."""
-    with (
-        pytest.raises(SystemExit) as ended,
-        report_user_errors('learn_pose_nms.py'),
-    ):
-        tool.main([str(arg) for arg in args])
-    assert ended.value.code == 2
-    message = capsys.readouterr().err
-    assert message.startswith('learn_pose_nms.py: error: ')
-    assert message.count('\n') == 1
-    return message
-
-
-def test_annotations_without_people(tool, tmp_path, capsys):
-    files = write_data(tmp_path, 0, images=4)
-    edited(files[0], lambda content: content.update(annotations=[]))
-    message = refused(tool, capsys, *files)
-    assert 'nobody is annotated in the 2 images to fit' in message
-    assert '--held-out-fraction' in message
-    # people who are there, but of whom no joint is labelled
-    files = write_data(tmp_path, 1, images=4)
-
-    def unlabel(content):
-        for person in content['annotations']:
-            person['keypoints'] = [0] * 51
-
-    edited(files[0], unlabel)
-    assert 'nobody is annotated' in refused(tool, capsys, *files)
-    good = write_data(tmp_path, 2, images=4)
-    held_out = ['--held-out-ann', files[0], '--held-out-results', files[1]]
-    message = refused(tool, capsys, *good, *held_out)
-    assert 'in the 4 images to report on' in message
-    assert '--held-out-fraction' not in message
-
-
-def test_a_part_without_images(tool, tmp_path, capsys):
-    files = write_data(tmp_path, 0, images=4)
-    message = refused(tool, capsys, *files, '--held-out-fraction', '0.01')
-    assert 'in the 0 images to report on' in message
-
-
-def test_too_few_images_for_the_folds(tool, tmp_path, capsys):
-    files = write_data(tmp_path, 0, images=4)
-    message = refused(tool, capsys, *files)
-    assert '3 parts need as many images with annotated people' in message
-
-
-def test_results_for_images_that_are_not_listed(tool, tmp_path, capsys):
-    ann_file, result_file = write_data(tmp_path, 0)
-
-    def keep_three(content):
-        content['images'] = content['images'][:3]
-
-    edited(ann_file, keep_three)
-    args = tool.parse_args([ann_file, result_file])
-    sets = tool.load(args, np.full(17, 0.1))
-    assert sum(part.num_poses for part in sets) == 3 * 8
-
-    def move(results):
-        for result in results:
-            result['image_id'] += 100
-
-    edited(result_file, move)
-    message = refused(tool, capsys, ann_file, result_file)
-    assert f'none of the results in {result_file} is for an image' in message
-    assert ann_file in message
-
-
 def test_unlisted_images_are_told(tool, tmp_path, capsys):
-    files = write_data(tmp_path, 0)
-    held_out = write_data(tmp_path, 1)
-    edited(held_out[0], lambda c: c.update(images=c['images'][:7]))
+    fit, held_out = write_data(tmp_path, 0), write_data(tmp_path, 1)
+    edit(held_out[0], lambda c: c.update(images=c['images'][:7]))
     args = ['--held-out-ann', held_out[0], '--held-out-results', held_out[1]]
-    tool.load(tool.parse_args([*files, *args]), np.full(17, 0.1))
+    tool.load(tool.parse_args([*fit, *args]), np.full(17, 0.1))
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         'fit: 10 images, 80 poses',
@@ -212,64 +137,102 @@ def test_unlisted_images_are_told(tool, tmp_path, capsys):
     ]
 
 
+def edit(path, change):
+    """Change the content of a JSON file."""
+    content = json.loads(Path(path).read_text())
+    Path(path).write_text(json.dumps(change(content) or content))
+
+
+def change_each(key, change):
+    """Change a field of each annotation or result."""
+
+    def apply(content):
+        entries = content if isinstance(content, list) else None
+        for each in entries or content['annotations']:
+            each[key] = change(each[key])
+
+    return apply
+
+
+def keypoints(x=0, score=1):
+    """Move keypoints to the right, and multiply their scores or flags."""
+    return change_each(
+        'keypoints',
+        lambda values: (
+            (np.reshape(values, (-1, 3)) * [1, 1, score] + [x, 0, 0])
+            .ravel()
+            .tolist()
+        ),
+    )
+
+
+@pytest.fixture
+def refusal(tool, capsys):
+    """Call the tool; what the user is told, which is all of it."""
+
+    def refusal(*args):
+        with (
+            pytest.raises(SystemExit) as ended,
+            report_user_errors('learn_pose_nms.py'),
+        ):
+            tool.main([str(arg) for arg in args])
+        assert ended.value.code == 2
+        message = capsys.readouterr().err
+        assert message.startswith('learn_pose_nms.py: error: ')
+        assert message.count('\n') == 1
+        return message
+
+    return refusal
+
+
+@pytest.mark.parametrize(
+    'which, change, said',
+    [
+        (0, lambda c: c.update(annotations=[]), 'nobody is annotated in the '),
+        (0, keypoints(score=0), 'in the 2 images to fit.*--held-out-fract'),
+        (1, change_each('image_id', lambda i: i + 100), 'none of the results'),
+        (1, lambda r: r[3].pop('score') and None, r'result 3 \(image 0\) has'),
+        (1, keypoints(score=0), '32 of 32 poses have no joint with a'),
+        (1, lambda results: results[::8], 'no two poses of an image are'),
+        (1, keypoints(x=5000), 'no pose in .* is near an annotated person'),
+    ],
+)
+def test_files_that_are_of_no_use(refusal, tmp_path, which, change, said):
+    files = write_data(tmp_path, 0, images=4)
+    edit(files[which], change)
+    assert re.search(said, refusal(*files))
+
+
+def test_nobody_to_report_on(refusal, tmp_path):
+    good = write_data(tmp_path, 0, images=4)
+    message = refusal(*good, '--held-out-fraction', '0.01')
+    assert 'in the 0 images to report on' in message
+    files = write_data(tmp_path, 1, images=4)
+    edit(files[0], keypoints(score=0))
+    message = refusal(
+        *good, '--held-out-ann', files[0], '--held-out-results', files[1]
+    )
+    assert 'in the 4 images to report on' in message
+    assert '--held-out-fraction' not in message
+
+
+def test_too_few_images_for_the_folds(refusal, tmp_path):
+    files = write_data(tmp_path, 0, images=2)
+    message = refusal(*files)
+    assert '2 parts need as many images with annotated people' in message
+
+
 @pytest.mark.parametrize('place', range(4))
-def test_missing_files(tool, tmp_path, capsys, place):
+def test_missing_files(refusal, tmp_path, place):
     files = [*write_data(tmp_path, 0), *write_data(tmp_path, 1)]
     files[place] = tmp_path / 'nowhere.json'
     first, second, third, fourth = files
-    args = [first, second, '--held-out-ann', third]
-    args += ['--held-out-results', fourth]
-    message = refused(tool, capsys, *args)
+    message = refusal(
+        first, second, '--held-out-ann', third, '--held-out-results', fourth
+    )
     assert f'there is no file {tmp_path / "nowhere.json"}' in message
 
 
-def test_missing_metainfo(tool, tmp_path, capsys):
-    files = write_data(tmp_path, 0)
-    message = refused(tool, capsys, *files, '--metainfo', 'nowhere.py')
+def test_missing_metainfo(refusal):
+    message = refusal('a.json', 'b.json', '--metainfo', 'nowhere.py')
     assert '--metainfo: there is no file nowhere.py' in message
-
-
-def test_results_without_scores(tool, tmp_path, capsys):
-    ann_file, result_file = write_data(tmp_path, 0)
-
-    def without_person(results):
-        del results[3]['score']
-
-    edited(result_file, without_person)
-    message = refused(tool, capsys, ann_file, result_file)
-    assert f'{result_file}: result 3 (image 0) has no score' in message
-    ann_file, result_file = write_data(tmp_path, 1)
-
-    def without_joints(results):
-        for result in results:
-            result['score'] = 0.5
-            result['keypoints'][2::3] = [0] * 17
-
-    edited(result_file, without_joints)
-    message = refused(tool, capsys, ann_file, result_file)
-    assert f'{result_file}: 80 of 80 poses have no joint with a' in message
-
-
-def test_results_that_passed_an_nms(tool, tmp_path, capsys):
-    ann_file, result_file = write_data(tmp_path, 0)
-    edited(result_file, lambda results: results[::8])
-    message = refused(
-        tool, capsys, ann_file, result_file, '--starts', 'mpii', '--folds', '2'
-    )
-    assert 'no two poses of an image are alike' in message
-
-
-def test_results_far_from_everybody(tool, tmp_path, capsys):
-    ann_file, result_file = write_data(tmp_path, 0, images=6)
-
-    def move(results):
-        for result in results:
-            result['keypoints'][::3] = [
-                x + 5000 for x in result['keypoints'][::3]
-            ]
-
-    edited(result_file, move)
-    message = refused(
-        tool, capsys, ann_file, result_file, '--starts', 'mpii', '--folds', '2'
-    )
-    assert f'no pose in {result_file} is near an annotated person' in message

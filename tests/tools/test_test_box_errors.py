@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from rmpe_spm.errors import ConfigError
 from rmpe_spm.experiments.box_robustness import CurvePoint
 
 
@@ -42,13 +41,3 @@ def test_table(tool, monkeypatch, capsys, metrics, columns, values):
     assert (config, checkpoint) == ('config.py', 'weights.pth')
     assert folder == Path('folder')
     assert options == dict(seed=3, cfg_options={'a.b': 1})
-
-
-def test_failure_is_told_plainly(tool, monkeypatch, capsys):
-    def curves(*_, **__):
-        raise ConfigError('no such boxes')
-
-    monkeypatch.setattr(tool, 'box_curves', curves)
-    with pytest.raises(SystemExit) as stop:
-        tool.main(['config.py', 'weights.pth', '--work-dir', 'folder'])
-    assert 'no such boxes' in f'{stop.value}{capsys.readouterr().err}'
