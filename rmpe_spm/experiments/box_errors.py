@@ -18,6 +18,7 @@ from ..files import read_json
 from ..mpii.dataset import MpiiMultiPersonDataset
 from ..rmpe.pgpg_matching import clip_to_image, match_detections, pairwise_iou
 from ..rmpe.proposals import is_usable_bbox
+from .runs import is_kind
 
 AMPLIFICATION = 'amplification'
 ERROR_KINDS = ('shift', 'scale', 'truncation', AMPLIFICATION)
@@ -216,11 +217,9 @@ def read_people(dataset: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: The annotations are missing or cannot be read.
     """
-    kind = dataset.get('type')
-    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
     try:
-        if isinstance(kind, type) and issubclass(kind, MpiiMultiPersonDataset):
-            return _mpii_people(kind, dataset)
+        if is_kind(dataset.get('type'), MpiiMultiPersonDataset, DATASETS):
+            return _mpii_people(dataset)
         root = Path(dataset.get('data_root') or '')
         return read_json(root / dataset['ann_file'])
     except (ValueError, FileNotFoundError) as error:
@@ -293,10 +292,9 @@ def _as_xywh(bbox_xyxy: np.ndarray) -> list[float]:
     return [x0, y0, x1 - x0, y1 - y0]
 
 
-def _mpii_people(kind: type, dataset: Mapping[str, Any]) -> dict[str, Any]:
-    left_out = ('type', 'data_mode', *OTHER_SETTINGS)
-    settings = {k: v for k, v in dataset.items() if k not in left_out}
-    data = kind(**settings, data_mode='topdown')
+def _mpii_people(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {k: v for k, v in dataset.items() if k not in OTHER_SETTINGS}
+    data = DATASETS.build(dict(settings, data_mode='topdown'))
     people = [
         data.get_data_info(index)['raw_ann_info'] for index in range(len(data))
     ]

@@ -23,7 +23,7 @@ from ..engine.checkpoint import (
 )
 from ..errors import CorruptCheckpointError, RunFailedError
 from ..files import read_json
-from .runs import RunFolder, find_inputs, read_config
+from .runs import RunFolder, find_inputs, is_kind, read_config
 
 RESULTS = 'results.keypoints.json'
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
@@ -38,9 +38,7 @@ def find_coco_metric(cfg: Config) -> tuple[str, dict | None]:
     evaluators = cfg.get('test_evaluator') or []
     single = isinstance(evaluators, dict)
     for index, metric in enumerate([evaluators] if single else evaluators):
-        kind = metric.get('type')
-        kind = METRICS.get(kind) if isinstance(kind, str) else kind
-        if isinstance(kind, type) and issubclass(kind, CocoMetric):
+        if is_kind(metric.get('type'), CocoMetric, METRICS):
             return f'test_evaluator{"" if single else f".{index}"}', metric
     return '', None
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import mmpose
 from mmengine.config import Config
-from mmengine.registry import Registry
 from mmpose.registry import TRANSFORMS
 
 from ..cli.arguments import apply_options, join_cpu_processes, load_config
@@ -26,7 +25,7 @@ from ..experiments.box_errors import (
     perturb_boxes,
     read_people,
 )
-from ..experiments.runs import digest_settings
+from ..experiments.runs import digest_settings, is_kind
 from ..files import digest, digest_file, read_json, write_atomically
 from ..mpii.dataset import GroupAffine
 from ..version import __version__
@@ -202,7 +201,7 @@ def apply_box_source(
     dataset = cfg.test_dataloader.dataset
     if is_single_stage(cfg):
         crops = any(
-            _is_kind(step['type'], GroupAffine, TRANSFORMS)
+            is_kind(step['type'], GroupAffine, TRANSFORMS)
             for step in dataset.get('pipeline') or ()
         )
         return GROUPS if crops else SINGLE_STAGE
@@ -296,8 +295,3 @@ def _data_key(cfg: Config) -> str:
         for given, known in parts
     ]
     return digest_settings(chosen, WITHOUT_EFFECT)
-
-
-def _is_kind(kind: str | type, base: type, registry: Registry) -> bool:
-    kind = registry.get(kind) if isinstance(kind, str) else kind
-    return isinstance(kind, type) and issubclass(kind, base)
