@@ -1,5 +1,6 @@
 import os
 import pickle
+import re
 from pathlib import Path
 
 import mmengine.runner.checkpoint as runner_checkpoint
@@ -17,83 +18,83 @@ from rmpe_spm.engine import checkpoint as module
 from rmpe_spm.engine.checkpoint import (
     checkpoint_to_resume,
     last_checkpoint,
-    load_from_http,
     load_from_local,
 )
 from rmpe_spm.errors import CorruptCheckpointError, UnsafeCheckpointError
 
 
-class Hostile:
-    """Runs a command when it is unpickled."""
+class Calls:
+    """Calls a function when it is unpickled."""
 
-    def __init__(self, command):
-        self.command = command
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
 
     def __reduce__(self):
-        return os.system, (self.command,)
+        return self.call
 
 
 class Stranger:
     """A harmless class that nobody allowed."""
 
 
-class Bytes:
-    """Asks for bytes of its own making."""
+@pytest.fixture
+def save(tmp_path):
+    """Write a checkpoint of some content; return its path."""
 
-    def __reduce__(self):
-        return bytes, (10,)
+    def save(content, name='model.pth', **options):
+        torch.save(content, tmp_path / name, **options)
+        return tmp_path / name
+
+    return save
 
 
 @pytest.fixture
-def hostile(tmp_path):
-    """A checkpoint that would write a file, and that file."""
-    touched = tmp_path / 'touched'
-    path = tmp_path / 'hostile.pth'
-    torch.save({'state_dict': {}, 'meta': Hostile(f'touch {touched}')}, path)
-    return path, touched
+def touched(tmp_path):
+    """What the hostile checkpoint would write."""
+    return tmp_path / 'touched'
+
+
+@pytest.fixture
+def hostile(save, touched):
+    call = Calls(os.system, f'touch {touched}')
+    return save({'state_dict': {}, 'meta': call}, 'hostile.pth')
 
 
 @pytest.mark.parametrize(
     'load',
     [
-        lambda path: load_from_local(str(path)),
-        lambda path: CheckpointLoader.load_checkpoint(str(path)),
-        lambda path: load_checkpoint(torch.nn.Linear(1, 1), str(path)),
+        load_from_local,
+        CheckpointLoader.load_checkpoint,
+        lambda path: load_checkpoint(torch.nn.Linear(1, 1), path),
     ],
 )
-def test_hostile_checkpoint_is_refused_by_name(hostile, load):
-    path, touched = hostile
-    with pytest.raises(UnsafeCheckpointError) as caught:
-        load(path)
-    message = str(caught.value)
-    assert str(path) in message
-    assert 'posix.system' in message or 'nt.system' in message
+def test_hostile_checkpoint_is_refused_by_name(hostile, touched, load):
+    said = rf'{re.escape(str(hostile))}.*(posix|nt)\.system'
+    with pytest.raises(UnsafeCheckpointError, match=said):
+        load(str(hostile))
     assert not touched.exists()
     # The test can tell: an unguarded load does run it.
-    torch.load(path, weights_only=False)
+    torch.load(hostile, weights_only=False)
     assert touched.exists()
 
 
 @pytest.mark.parametrize('zipped', [True, False])
-def test_unknown_class_is_refused_by_name(tmp_path, zipped):
-    path = tmp_path / 'stranger.pth'
-    torch.save(
+def test_unknown_class_is_refused_by_name(save, zipped):
+    path = save(
         {'meta': Stranger(), 'w': torch.ones(2)},
-        path,
         _use_new_zipfile_serialization=zipped,
     )
-    with pytest.raises(UnsafeCheckpointError, match=r'Stranger'):
-        load_from_local(str(path))
+    with pytest.raises(UnsafeCheckpointError, match='Stranger'):
+        load_from_local(path)
 
 
-def test_plain_pickle_is_refused(tmp_path):
-    path = tmp_path / 'plain.pkl'
-    touched = tmp_path / 'touched'
-    path.write_bytes(pickle.dumps(Hostile(f'touch {touched}'), protocol=2))
-    newest = tmp_path / 'next.pth'
-    newest.write_bytes(path.read_bytes())
+def test_plain_pickle_is_refused(tmp_path, touched):
+    path, newest = tmp_path / 'plain.pkl', tmp_path / 'next.pth'
+    for each in (path, newest):
+        call = Calls(os.system, f'touch {touched}')
+        each.write_bytes(pickle.dumps(call, protocol=2))
     with pytest.raises(CorruptCheckpointError) as caught:
-        load_from_local(str(path))
+        load_from_local(path)
     said = str(caught.value)
     assert 'is not a file of weights, not opened' in said
     assert 'weights_only' not in said and str(newest) not in said
@@ -102,33 +103,21 @@ def test_plain_pickle_is_refused(tmp_path):
 
 def test_allowing_does_not_open_getattr_or_callables():
     allowed = torch.serialization.get_safe_globals()
-    objects = [
+    objects = {
         item[0] if isinstance(item, tuple) else item for item in allowed
-    ]
-    for dangerous in (getattr, eval, exec, os.system, __import__, open):
-        assert dangerous not in objects
-    ours = {
+    }
+    assert not objects & {getattr, eval, exec, os.system, __import__, open}
+    assert {
         item
         for item in objects
         if getattr(item, '__module__', '').split('.')[0]
         not in ('numpy', 'torch')
-    }
-    assert ours == {
+    } == {
         HistoryBuffer,
         OneCycleParamScheduler,
         module._known_method,
         module._no_bytes,
     }
-
-
-class Reaches:
-    """Reaches an attribute through ``getattr`` when it is unpickled."""
-
-    def __init__(self, owner, name):
-        self.call = (owner, name)
-
-    def __reduce__(self):
-        return getattr, self.call
 
 
 @pytest.mark.parametrize(
@@ -143,61 +132,63 @@ class Reaches:
         (torch.Tensor, 'map_'),
     ],
 )
-def test_getattr_gives_out_known_methods_only(tmp_path, owner, name):
-    path = tmp_path / 'reaches.pth'
-    torch.save({'meta': Reaches(owner, name)}, path)
-    with pytest.raises(UnsafeCheckpointError) as caught:
-        load_from_local(str(path))
-    assert name in str(caught.value) or 'torch.Tensor' in str(caught.value)
+def test_getattr_gives_out_known_methods_only(save, owner, name):
+    path = save({'meta': Calls(getattr, owner, name)})
+    with pytest.raises(UnsafeCheckpointError, match=f'{name}|torch.Tensor'):
+        load_from_local(path)
 
 
-def test_training_state_reads_as_written(tmp_path):
+def test_training_state_reads_as_written(save):
     buffer = HistoryBuffer([1.5, 2.5], [1, 2])
-    state = {
-        'buffer': buffer,
-        'arrays': [
-            np.arange(6).reshape(2, 3).astype(dtype)
-            for dtype in module._DTYPES.split()
-        ],
-        'scalars': [np.float64(0.25), np.float32(2), np.int64(3), np.bool_(1)],
-    }
-    path = tmp_path / 'state.pth'
-    torch.save(state, path)
-    loaded = load_from_local(str(path))
-    np.testing.assert_equal(loaded['arrays'], state['arrays'])
-    for mine, theirs in zip(loaded['arrays'], state['arrays'], strict=True):
-        assert mine.dtype == theirs.dtype
-    assert loaded['scalars'] == state['scalars']
+    arrays = [
+        np.arange(6).reshape(2, 3).astype(dtype)
+        for dtype in module._DTYPES.split()
+    ]
+    scalars = [np.float64(0.25), np.float32(2), np.int64(3), np.bool_(1)]
+    loaded = load_from_local(
+        save(dict(buffer=buffer, arrays=arrays, scalars=scalars))
+    )
+    np.testing.assert_equal(loaded['arrays'], arrays)
+    assert [a.dtype for a in loaded['arrays']] == [a.dtype for a in arrays]
+    assert loaded['scalars'] == scalars
     np.testing.assert_equal(loaded['buffer'].data, buffer.data)
     assert loaded['buffer'].mean() == buffer.mean()
 
 
 @pytest.mark.parametrize('strategy', ['cos', 'linear'])
-def test_one_cycle_schedules_are_read(tmp_path, strategy):
+def test_one_cycle_schedules_are_read(save, strategy):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
-    schedule = OneCycleLR(
+    state = OneCycleLR(
         optimizer, eta_max=0.1, total_steps=9, anneal_strategy=strategy
-    )
-    state = schedule.state_dict()
-    path = tmp_path / 'state.pth'
-    torch.save({'param_schedulers': [state]}, path)
-    assert load_from_local(str(path))['param_schedulers'] == [state]
+    ).state_dict()
+    assert load_from_local(save([state])) == [state]
 
 
 @pytest.mark.parametrize('core', ['core', '_core'])
-def test_arrays_of_either_numpy_are_read(tmp_path, core):
+def test_arrays_of_either_numpy_are_read(save, core):
     """Rewrite the name that numpy 1 or 2 would have pickled."""
-    path = tmp_path / 'arrays.pth'
     value = np.array([1.0, 2.0])
-    torch.save([value, value[0]], path, _use_new_zipfile_serialization=False)
-    here = type(value).__reduce__(value)[0].__module__
-    data = path.read_bytes().replace(
-        here.encode(), f'numpy.{core}.multiarray'.encode()
-    )
-    path.write_bytes(data)
-    array, scalar = load_from_local(str(path))
+    path = save([value, value[0]], _use_new_zipfile_serialization=False)
+    here = type(value).__reduce__(value)[0].__module__.encode()
+    there = f'numpy.{core}.multiarray'.encode()
+    path.write_bytes(path.read_bytes().replace(here, there))
+    array, scalar = load_from_local(path)
     np.testing.assert_array_equal(array, value)
     assert scalar == 1.0
+
+
+def test_a_skeleton_without_links_or_sigmas_is_read(save):
+    """Empty arrays are pickled with a global of their own."""
+    meta = parse_pose_metainfo(
+        dict(from_file='configs/_base_/datasets/h36m.py')
+    )
+    links = np.zeros((0, 3), np.uint8)
+    loaded = load_from_local(save(dict(dataset_meta=meta, links=links)))
+    assert len(loaded['dataset_meta']['sigmas']) == len(meta['sigmas']) == 0
+    assert loaded['links'].shape == (0, 3)
+    # nothing but no bytes
+    with pytest.raises((UnsafeCheckpointError, CorruptCheckpointError)):
+        load_from_local(save(Calls(bytes, 10)))
 
 
 def _weights(model):
@@ -237,29 +228,27 @@ def test_train_resume_test_and_load_from(tiny_config, tmp_path):
     torch.testing.assert_close(_weights(tester.model), trained, rtol=0, atol=0)
 
 
-def test_truncated_checkpoint_at_auto_resume(tiny_config, tmp_path):
-    good = tmp_path / 'epoch_1.pth'
-    torch.save({'state_dict': {}}, good)
+@pytest.mark.parametrize(
+    'there, error, advice',
+    [
+        (True, CorruptCheckpointError, '--resume {folder}/epoch_1.pth'),
+        (False, FileNotFoundError, 'leave --resume out'),
+    ],
+)
+def test_a_pointer_to_a_bad_or_missing_file(
+    tiny_config, save, tmp_path, there, error, advice
+):
+    good = save({'state_dict': {}}, 'epoch_1.pth')
     path = tmp_path / 'epoch_2.pth'
-    path.write_bytes(good.read_bytes()[:-200])
+    if there:
+        path.write_bytes(good.read_bytes()[:-200])
     (tmp_path / 'last_checkpoint').write_text(str(path))
     tiny_config.resume = True
-    with pytest.raises(CorruptCheckpointError) as caught:
+    with pytest.raises(error) as caught:
         Runner.from_cfg(tiny_config).load_or_resume()
     message = str(caught.value)
     assert str(path) in message and 'last_checkpoint' in message
-    assert f'--resume {good}' in message
-
-
-def test_last_checkpoint_names_a_missing_file(tiny_config, tmp_path):
-    path = tmp_path / 'epoch_7.pth'
-    (tmp_path / 'last_checkpoint').write_text(str(path))
-    tiny_config.resume = True
-    with pytest.raises(
-        FileNotFoundError, match='leave --resume out'
-    ) as caught:
-        Runner.from_cfg(tiny_config).load_or_resume()
-    assert str(path) in str(caught.value)
+    assert advice.format(folder=tmp_path) in message
 
 
 def test_the_last_checkpoint_is_found(tmp_path):
@@ -284,30 +273,27 @@ def test_what_is_no_checkpoint_is_said_to_be_none(tmp_path, content):
         what = 'is cut short or damaged'
     said = rf'\({len(content)} bytes\) {what}\. Check the path$'
     with pytest.raises(CorruptCheckpointError, match=said):
-        load_from_local(str(path))
+        load_from_local(path)
 
 
 @pytest.mark.parametrize('key', ['state_dict', None])
-def test_weights_that_are_nan_are_refused(tmp_path, key):
+def test_weights_that_are_nan_are_refused(save, key):
     weights = {'good': torch.ones(2), 'bad': torch.tensor([1.0, np.nan])}
     weights['mask'] = torch.tensor([-np.inf])
-    path = tmp_path / 'epoch_2.pth'
-    torch.save({key: weights} if key else weights, path)
-    good = tmp_path / 'epoch_1.pth'
-    torch.save({'state_dict': {}}, good)
-    with pytest.raises(CorruptCheckpointError, match='1 of them, bad') as said:
-        load_from_local(str(path))
-    assert str(said.value).endswith(f'that loads is {good}')
+    path = save({key: weights} if key else weights)
+    good = save({'state_dict': {}}, 'epoch_1.pth')
+    said = f'1 of them, bad.*that loads is {re.escape(str(good))}$'
+    with pytest.raises(CorruptCheckpointError, match=said):
+        load_from_local(path)
 
 
 @pytest.mark.parametrize(
     'pointer', [b'', b' \n', b'\0\1\2', b'\xff\xfe', None]
 )
-def test_a_lost_pointer_stops_a_resume(tmp_path, pointer):
+def test_a_lost_pointer_stops_a_resume(save, tmp_path, pointer):
     assert checkpoint_to_resume(tmp_path) is None  # as in a new folder
     for index, name in enumerate(['epoch_1', 'epoch_2', 'best_AP_epoch_2']):
-        torch.save({'state_dict': {}}, tmp_path / f'{name}.pth')
-        os.utime(tmp_path / f'{name}.pth', (index, index))
+        os.utime(save({'state_dict': {}}, f'{name}.pth'), (index, index))
     (tmp_path / 'epoch_3.pth').write_bytes(b'PK')
     place = tmp_path / 'last_checkpoint'
     if pointer is not None:
@@ -326,16 +312,14 @@ def test_how_to_get_the_weights_of_imagenet_is_told():
         load_from_local('data/none/mobilenet_v2.pth')
 
 
-def test_every_truncation_is_reported(tmp_path):
+def test_every_truncation_is_reported(save):
     """No length of a cut file escapes as another error."""
-    whole = tmp_path / 'whole.pth'
-    torch.save({'w': torch.arange(40.0), 'n': np.arange(3)}, whole)
-    data = whole.read_bytes()
-    path = tmp_path / 'cut.pth'
+    path = save({'w': torch.arange(40.0), 'n': np.arange(3)})
+    data = path.read_bytes()
     for length in range(0, len(data), 97):
         path.write_bytes(data[:length])
         with pytest.raises(CorruptCheckpointError):
-            load_from_local(str(path))
+            load_from_local(path)
 
 
 @pytest.fixture
@@ -345,28 +329,21 @@ def urls(hostile, tmp_path, monkeypatch):
 
     def download(url, destination, progress):
         fetched.append(url)
-        Path(destination).write_bytes(hostile[0].read_bytes())
+        Path(destination).write_bytes(hostile.read_bytes())
 
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
     monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    models = {'resnet18': 'https://example.org/resnet18.pth'}
+    monkeypatch.setattr(
+        runner_checkpoint, 'get_torchvision_models', lambda: models
+    )
     return fetched
-
-
-def test_url_is_fetched_once_and_read_safely(urls, hostile):
-    url = 'https://example.org/models/hostile.pth?x=1'
-    for _ in range(2):
-        with pytest.raises(UnsafeCheckpointError, match=r'hub.*hostile\.pth'):
-            load_from_http(url)
-    assert urls == [url]
-    assert not hostile[1].exists()
-    loader = CheckpointLoader._get_checkpoint_loader
-    assert loader(url) is load_from_http
-    assert loader('work_dirs/model.pth') is load_from_local
 
 
 @pytest.mark.parametrize(
     'name',
     [
+        'https://example.org/models/resnet18.pth?x=1',
         'mmcls://mobilenet_v2',
         'open-mmlab://resnet50_caffe',
         'openmmlab://resnet50_caffe',
@@ -374,33 +351,8 @@ def test_url_is_fetched_once_and_read_safely(urls, hostile):
         'torchvision://resnet18',
     ],
 )
-def test_names_of_published_weights_are_read_safely(
-    urls, hostile, monkeypatch, name
-):
-    monkeypatch.setattr(
-        runner_checkpoint,
-        'get_torchvision_models',
-        lambda: {'resnet18': 'https://example.org/resnet18.pth'},
-    )
-    with pytest.raises(UnsafeCheckpointError, match=r'hub.*resnet|mobilenet'):
-        CheckpointLoader.load_checkpoint(name)
-    assert len(urls) == 1
-    assert not hostile[1].exists()
-
-
-def test_a_skeleton_without_links_or_sigmas_is_read(tmp_path):
-    """Empty arrays are pickled with a global of their own."""
-    meta = parse_pose_metainfo(
-        dict(from_file='configs/_base_/datasets/h36m.py')
-    )
-    assert len(meta['sigmas']) == 0
-    path = tmp_path / 'epoch_1.pth'
-    links = np.zeros((0, 3), np.uint8)
-    torch.save(dict(dataset_meta=meta, links=links), path)
-    loaded = load_from_local(str(path))
-    assert len(loaded['dataset_meta']['sigmas']) == 0
-    assert loaded['links'].shape == (0, 3)
-    # nothing but no bytes
-    torch.save(Bytes(), path)
-    with pytest.raises((UnsafeCheckpointError, CorruptCheckpointError)):
-        load_from_local(str(path))
+def test_downloads_happen_once_and_are_read_safely(urls, touched, name):
+    for _ in range(2):
+        with pytest.raises(UnsafeCheckpointError, match=r'hub.*(resnet|mob)'):
+            CheckpointLoader.load_checkpoint(name)
+    assert len(urls) == 1 and not touched.exists()
