@@ -1,14 +1,19 @@
-"""Generate data, train and evaluate RMPE and SPM, and draw the results.
+"""Find people in photographs, then train and evaluate RMPE and SPM.
 
-What ``make demo`` runs once the environment is there. Everything lands in
-``work_dirs/demo/``: ``results.md`` (the table), one folder a method with logs,
+What ``make demo`` runs once the environment is there. The models that ship
+with the package predict poses in photographs of installed packages. Then both
+methods learn from there to find the people of generated pictures, who look
+otherwise, and are tested and drawn. Everything lands in ``work_dirs/demo/``:
+``photographs/``, ``results.md`` (the table), one folder a method with logs,
 checkpoints and results, and ``pictures/``. What is finished there is not
 repeated, so an interrupted demo goes on where it stopped.
 """
 
 import argparse
+import importlib.util
 import multiprocessing
 import os
+import shlex
 import signal
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -24,10 +29,6 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models import build_pose_estimator
 
 from rmpe_spm.cli.error_messages import report_user_errors
-from rmpe_spm.engine.pretrained import (
-    find_mobilenet_v2_file,
-    prepare_mobilenet_v2,
-)
 from rmpe_spm.experiments.drawing import draw_results, make_contact_sheet
 from rmpe_spm.experiments.tool_runs import (
     RESULTS,
@@ -36,32 +37,29 @@ from rmpe_spm.experiments.tool_runs import (
     run_training,
 )
 from rmpe_spm.files import read_json, write_atomically
+from rmpe_spm.inference.command_line import main as rmpe_spm_command
 from rmpe_spm.markdown import markdown_table
 from rmpe_spm.synthetic.people_dataset import generate_dataset, usable_cores
 
-# where the configs look for ImageNet's weights
-WEIGHTS = Path('data/pretrained/mobilenet_v2.pth')
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
-# method -> the configs that train it, in order: each starts from the last
+# method -> the configs that train it, in order: each starts from the last, the
+# first from the weights that ship. The last one tests it.
 SCHEDULES = {
     'RMPE': [
-        'rmpe/generated/pgpg_mobilenetv2_1xb16-8e_generated-128x96.py',
-        'rmpe/generated/rmpe_mobilenetv2_1xb16-1e_generated-128x96.py',
+        'rmpe/generated/pgpg_movenet-lightning_1xb16-2e_generated-192x192.py',
+        'rmpe/generated/rmpe_movenet-lightning_1xb16-1e_generated-192x192.py',
     ],
-    'SPM': ['spm/generated/spm_mobilenetv2_1xb8-12e_generated-320x256.py'],
+    'SPM': [
+        'spm/generated/spm_movenet-multipose_1xb8-4e_generated-384x288.py'
+    ],
 }
-# method -> the configs that test its weights, by what the table calls them
-TESTS = {
-    'RMPE': {'RMPE': SCHEDULES['RMPE'][-1]},
-    'SPM': {
-        'SPM': SCHEDULES['SPM'][-1],
-        'SPM, four sizes of a picture': (
-            'spm/generated/'
-            'spm_mobilenetv2_multiscale_1xb8-12e_generated-320x256.py'
-        ),
-    },
+# photographs by the US Navy and NASA, in the public domain, and the packages
+# that carry them
+PHOTOGRAPHS = {
+    'matplotlib': 'mpl-data/sample_data/grace_hopper.jpg',
+    'skimage': 'data/astronaut.png',
 }
-# of the pictures, (w, h): a network that learns in minutes sees no more
+# of the generated pictures, (w, h)
 PICTURE_SIZE = (320, 240)
 BOX_SOURCE = {'RMPE': 'generated detections', 'SPM': 'none (single stage)'}
 COLUMNS = ['method', 'boxes', 'AP', 'AP50', 'AR']
@@ -77,12 +75,27 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--work-dir', type=Path, default='work_dirs/demo')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--num-train', type=int, default=1500)
+    parser.add_argument('--num-train', type=int, default=1000)
     parser.add_argument('--num-val', type=int, default=250)
     parser.add_argument(
         '--methods', nargs='+', choices=SCHEDULES, default=list(SCHEDULES)
     )
     return parser.parse_args(argv)
+
+
+def predict_photographs(methods: list[str], work_dir: Path) -> None:
+    """Draw the poses that the models that ship find in photographs."""
+    found = []
+    for package, name in PHOTOGRAPHS.items():
+        spec = importlib.util.find_spec(package)
+        for folder in spec.submodule_search_locations if spec else ():
+            found += [str(p) for p in [Path(folder, name)] if p.is_file()]
+    for method in methods if found else ():
+        folder = work_dir / 'photographs' / method.lower()
+        command = ['predict', *found, '--model', method.lower()]
+        command += ['--out-dir', str(folder)]
+        print(f'$ rmpe-spm {shlex.join(command)}', flush=True)
+        rmpe_spm_command(command)
 
 
 def count_parameters(config: Path) -> float:
@@ -108,13 +121,14 @@ def share_cores(num_methods: int) -> bool:
     return True
 
 
-def train_and_test(method: str, work_dir: Path, seed: int) -> list[list[str]]:
-    """Train one method and test it in each way: rows of the table."""
+def train_and_test(method: str, work_dir: Path, seed: int) -> list[str]:
+    """Train one method and test it: its row of the table."""
     folder = work_dir / method.lower()
     checkpoint, seconds = None, 0.0
     for stage, name in enumerate(SCHEDULES[method], start=1):
+        config = CONFIGS / name
         training = run_training(
-            CONFIGS / name,
+            config,
             folder / f'stage{stage}',
             seed,
             load_from=checkpoint,
@@ -122,19 +136,14 @@ def train_and_test(method: str, work_dir: Path, seed: int) -> list[list[str]]:
         )
         checkpoint = training.checkpoint
         seconds += training.seconds
-    rows = []
-    for number, (title, name) in enumerate(TESTS[method].items(), start=1):
-        test = run_test(CONFIGS / name, checkpoint, folder / f'test{number}')
-        parameters = count_parameters(CONFIGS / name)
-        cells = [f'{test.metrics[key]:.3f}' for key in METRICS]
-        cells += [f'{seconds:.0f}', f'{test.seconds:.0f}', f'{parameters:.2f}']
-        rows.append([title, BOX_SOURCE[method], *cells])
-    return rows
+    test = run_test(config, checkpoint, folder / 'test')
+    cells = [method, BOX_SOURCE[method]]
+    cells += [f'{test.metrics[key]:.3f}' for key in METRICS]
+    cells += [f'{seconds:.0f}', f'{test.seconds:.0f}']
+    return [*cells, f'{count_parameters(config):.2f}']
 
 
-def run_side_by_side(
-    runs: list[tuple[str, Path, int]],
-) -> list[list[list[str]]]:
+def run_side_by_side(runs: list[tuple[str, Path, int]]) -> list[list[str]]:
     """Call :func:`train_and_test` for each method in a process of its own.
 
     Where one fails the others come to their end first, and are not repeated
@@ -162,14 +171,13 @@ def run_side_by_side(
 
 
 def draw(method: str, data_root: Path, work_dir: Path) -> Path:
-    """Draw the predictions of its last test beside the ground truth."""
+    """Draw the predictions of its test beside the ground truth."""
     people = read_json(
         data_root / 'annotations' / 'person_keypoints_val2017.json'
     )
-    test = work_dir / method.lower() / f'test{len(TESTS[method])}'
     pictures = draw_results(
         dict(people, images=people['images'][:12]),
-        read_json(test / RESULTS),
+        read_json(work_dir / method.lower() / 'test' / RESULTS),
         data_root / 'val2017',
         work_dir / 'pictures' / method.lower(),
         parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py')),
@@ -184,6 +192,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     work_dir = args.work_dir.resolve()
     with report_user_errors('demo.py'):
+        predict_photographs(args.methods, work_dir)
         data_root = generate_dataset(
             work_dir / 'data',
             num_train=args.num_train,
@@ -191,19 +200,17 @@ def main(argv: list[str] | None = None) -> None:
             seed=args.seed,
             size=PICTURE_SIZE,
         )
-        if not WEIGHTS.is_file():
-            prepare_mobilenet_v2(find_mobilenet_v2_file(), WEIGHTS)
         # For the configs, here and in the runs.
         os.environ['GENERATED'] = f'{data_root}/'
         runs = [(method, work_dir, args.seed) for method in args.methods]
         if share_cores(len(runs)):
-            tested = run_side_by_side(runs)
+            rows = run_side_by_side(runs)
         else:
-            tested = [train_and_test(*run) for run in runs]
+            rows = [train_and_test(*run) for run in runs]
         for method in args.methods:
             sheet = draw(method, data_root, work_dir)
             print(f'{method}: pictures in {sheet}', flush=True)
-        table = markdown_table(COLUMNS, [row for own in tested for row in own])
+        table = markdown_table(COLUMNS, rows)
         write_atomically(work_dir / 'results.md', table)
         print(f'\n{table}\nWritten to {work_dir}')
 

@@ -2,8 +2,7 @@
 
 Where mmcv's compiled extension is missing,
 :func:`rmpe_spm.engine.mmcv_lite.import_mmcv_ops` puts :data:`OPERATORS` in
-its place: what mmdet's detectors call when they predict. Only
-:func:`deform_conv2d` has gradients.
+its place: what mmdet's detectors call when they predict.
 """
 
 import torch
@@ -33,11 +32,6 @@ def nms(
 
     Returns:
         Tensor: The indices of the kept boxes, best first, int64.
-
-    Example:
-        >>> bboxes = torch.tensor([[0.0, 0, 4, 4], [1, 0, 5, 4], [5, 0, 9, 4]])
-        >>> nms(bboxes, torch.tensor([0.8, 0.9, 0.1]), iou_threshold=0.5)
-        tensor([1, 2])
     """
     # step by step: a GPU would wait for each
     boxes = bboxes_xyxy.detach().cpu()
@@ -89,17 +83,9 @@ def roi_align(
 
     Source: He et al., "Mask R-CNN", ICCV 2017.
 
-    Args:
-        inputs (Tensor): X, (N, C, H, W).
-        rois (Tensor): (R, 5): the index of the image, then the box (x1, y1,
-            x2, y2) in pixels of the picture.
-        output_size (tuple[int, int]): Bins in (h, w).
-        spatial_scale (float): Cells a pixel. Defaults to 1.0.
-        sampling_ratio (int): Places in a bin along each axis; 0 for as many
-            as it has cells. Defaults to 0.
-        aligned (bool): Whether the centre of the first cell is at 0.5 instead
-            of 0. If not, regions are at least a cell wide and high. Defaults
-            to True.
+    Arguments are those of ``mmcv.ops.roi_align``: X (N, C, H, W), regions (R,
+    5) of an image's index and a box in pixels, bins (h, w). With a
+    ``sampling_ratio`` of 0 a bin has as many places as cells.
 
     Returns:
         Tensor: (R, C, h, w).
@@ -179,24 +165,15 @@ def deform_conv2d(
 
     over the taps :math:`p_n` of the kernel; between cells x is bilinear, and
     it is 0 outside. ``grid_sample`` gathers the taps, and one product sums
-    them: on a CPU this takes milliseconds where mmcv's operator takes
-    seconds.
+    them.
 
     Source: Dai et al., "Deformable Convolutional Networks", ICCV 2017; Zhu
     et al., "Deformable ConvNets v2", CVPR 2019.
 
-    Args:
-        inputs (Tensor): x, (N, C, H, W).
-        offsets (Tensor): :math:`\Delta p`, (N, deform_groups * kh * kw * 2,
-            H', W'), in cells, y before x for each tap, taps in rows.
-        weight (Tensor): w, (C', C // groups, kh, kw).
-        stride (int | tuple[int, int]): Defaults to 1.
-        padding (int | tuple[int, int]): Defaults to 0.
-        dilation (int | tuple[int, int]): Defaults to 1.
-        groups (int): Of the convolution. Defaults to 1.
-        deform_groups (int): Of channels that share offsets. Defaults to 1.
-        mask (Tensor, optional): m, (N, deform_groups * kh * kw, H', W').
-            Defaults to None.
+    Arguments are those of ``mmcv.ops.deform_conv2d``, and m: x (N, C, H, W),
+    offsets :math:`\Delta p` (N, deform_groups * kh * kw * 2, H', W') in cells,
+    y before x for each tap, taps in rows, w (C', C // groups, kh, kw), m (N,
+    deform_groups * kh * kw, H', W').
 
     Returns:
         Tensor: y, (N, C', H', W').

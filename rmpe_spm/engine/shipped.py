@@ -35,10 +35,9 @@ def shipped_weights(name: str) -> Path:
     Raises:
         ConfigError: None of this name ships. The message has those that do.
 
-    Example:
-        >>> from rmpe_spm.engine.shipped import shipped_weights
-        >>> shipped_weights('spm').name
-        'spm_movenet-multipose.pth'
+    Example::
+
+        load_checkpoint(model, str(shipped_weights('spm')))
     """
     name = name.removeprefix(SCHEME)
     known = shipped_models()

@@ -184,13 +184,15 @@ def test_config_is_short_and_complete(path):
     assert f'{epochs}e_' in path
     assert max(s.end for s in cfg.param_scheduler if s.by_epoch) == epochs
     parallel = cfg.model.get('parallel') or {}
+    published = ('https://', 'rmpe_spm://')
     for weights in (cfg.load_from, parallel.get('checkpoint')):
-        if weights is not None and not weights.startswith('https://'):
+        if weights is not None and not weights.startswith(published):
             # the last epoch of the config that the folder is named after
             config = (ROOT / path).with_name(f'{Path(weights).parent.name}.py')
             last = read_config(config).train_cfg.max_epochs
             assert Path(weights).name == f'epoch_{last}.pth'
-    assert (cfg.load_from is None) == (
+    ships = str(cfg.load_from).startswith('rmpe_spm://')
+    assert (cfg.load_from is None or ships) == (
         Path(path).name.startswith('td-hm')
         or (Path(path).name.startswith('pgpg') and small_data)
     )

@@ -1,5 +1,6 @@
 import logging
 import pickle
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,67 +20,46 @@ from rmpe_spm.engine.hooks import (
 )
 
 
-@pytest.fixture
-def build(tiny_config):
-    """Build the data set of a test with some changes."""
-    settings = tiny_config.test_dataloader.dataset
+def test_where_boxes_come_from(tiny_config, tiny_detections):
+    def name_of(**changes):
+        dataset = dict(tiny_config.test_dataloader.dataset, **changes)
+        return box_source_name(DATASETS.build(dataset))
 
-    def build(**changes):
-        return DATASETS.build(dict(settings, **changes))
-
-    return build
-
-
-def test_top_down_models(build, tiny_detections):
-    assert box_source_name(build()) == 'ground truth'
-    found = build(bbox_file=str(tiny_detections))
-    assert box_source_name(found) == 'detections detections.json'
-    found = build(
-        bbox_file=str(tiny_detections), filter_cfg=dict(bbox_score_thr=0.3)
-    )
+    assert name_of() == 'ground truth'
+    file = str(tiny_detections)
+    assert name_of(bbox_file=file) == 'detections detections.json'
+    few = dict(bbox_file=file, filter_cfg=dict(bbox_score_thr=0.3))
     name = 'detections detections.json (score >= 0.3)'
-    assert box_source_name(found) == name
-    both = ConcatDataset([build(), found, found])
-    assert box_source_name(both) == f'ground truth and {name}'
-
-
-def test_models_without_boxes(build):
-    pipeline = [dict(type='LoadImage'), dict(type='PackPoseInputs')]
-    whole = build(data_mode='bottomup', pipeline=pipeline)
-    assert box_source_name(whole) == 'none (single stage)'
-    pipeline.insert(1, dict(type='GroupAffine', input_size=(64, 64)))
-    groups = build(data_mode='bottomup', pipeline=pipeline)
-    assert box_source_name(groups) == "group's place and scale (annotated)"
-
-
-def test_what_does_not_tell():
+    assert name_of(**few) == name
+    settings = tiny_config.test_dataloader.dataset
+    data = [DATASETS.build(dict(settings, **c)) for c in ({}, few, few)]
+    assert box_source_name(ConcatDataset(data)) == f'ground truth and {name}'
+    steps = [dict(type='LoadImage'), dict(type='PackPoseInputs')]
+    whole = dict(data_mode='bottomup', pipeline=steps)
+    assert name_of(**whole) == 'none (single stage)'
+    steps.insert(1, dict(type='GroupAffine', input_size=(64, 64)))
+    assert name_of(**whole) == "group's place and scale (annotated)"
     found = box_source_name(SimpleNamespace())
     assert found == 'unknown (SimpleNamespace does not tell)'
 
 
-@pytest.fixture
-def hook():
-    return HOOKS.build(dict(type='BoxSourceHook'))
-
-
-@pytest.fixture
-def runner():
-    """Validates on annotated boxes, tests on detections."""
-
-    def loader(file):
-        dataset = SimpleNamespace(
-            data_mode='topdown', bbox_file=file, filter_cfg=None
+def test_the_source_is_added_to_the_metrics(caplog):
+    """Of a runner that validates on annotated boxes, tests on detections."""
+    annotated, detected = (
+        SimpleNamespace(
+            dataset=SimpleNamespace(
+                data_mode='topdown', bbox_file=file, filter_cfg=None
+            )
         )
-        return SimpleNamespace(dataset=dataset)
-
-    return SimpleNamespace(
-        val_dataloader=loader(None),
-        test_loop=SimpleNamespace(dataloader=loader('a/found.json')),
+        for file in (None, 'a/found.json')
+    )
+    runner = SimpleNamespace(
+        val_dataloader=annotated,
+        test_loop=SimpleNamespace(dataloader=detected),
         logger=logging.getLogger('boxes'),
     )
-
-
-def test_adds_the_source_to_the_metrics(hook, runner, caplog):
+    hook = HOOKS.build(dict(type='BoxSourceHook'))
+    assert hook.priority == 'HIGHEST'  # before the metrics are logged
     metrics = {'coco/AP': 0.5}
     hook.after_test_epoch(runner, metrics)
     assert metrics == {'coco/AP': 0.5, 'boxes': 'detections found.json'}
@@ -87,10 +67,6 @@ def test_adds_the_source_to_the_metrics(hook, runner, caplog):
         hook.after_val_epoch(runner, metrics)
     assert metrics['boxes'] == 'ground truth'
     assert caplog.messages == ['boxes: ground truth']
-
-
-def test_runs_before_the_metrics_are_logged(hook):
-    assert hook.priority == 'HIGHEST'
     hook.after_test_epoch(None, None)
     hook.after_val_epoch(None, None)
 
@@ -100,57 +76,68 @@ def test_converts_weights_and_keeps_values():
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
     image = torch.randn(2, 3, 9, 9)
     expected = model(image)
-    assert not model[0].weight.is_contiguous(memory_format=torch.channels_last)
+    layout = dict(memory_format=torch.channels_last)
+    assert not model[0].weight.is_contiguous(**layout)
     ChannelsLastHook().before_run(SimpleNamespace(model=model))
     for conv in (model[0], model[2]):
-        assert conv.weight.is_contiguous(memory_format=torch.channels_last)
+        assert conv.weight.is_contiguous(**layout)
     torch.testing.assert_close(model(image), expected)
 
 
+def randomize_norms(model):
+    """Give a network statistics as training leaves them."""
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.uniform_(norm.running_mean, -0.2, 0.2)
+            nn.init.uniform_(norm.running_var, 0.5, 2)
+            nn.init.uniform_(norm.weight, 0.5, 1.5)
+            nn.init.uniform_(norm.bias, -0.2, 0.2)
+    return model.eval()
+
+
+@pytest.fixture
 def network():
     torch.manual_seed(0)
-    model = nn.Sequential(
-        ConvModule(3, 4, 3, norm_cfg=dict(type='BN')), nn.Conv2d(4, 2, 1)
-    ).eval()
-    norm = model[0].bn
-    nn.init.uniform_(norm.running_mean, -1, 1)
-    nn.init.uniform_(norm.running_var, 0.5, 2)
-    nn.init.uniform_(norm.weight, 0.5, 2)
-    nn.init.uniform_(norm.bias, -1, 1)
-    return model
+    return randomize_norms(
+        nn.Sequential(
+            ConvModule(3, 4, 3, norm_cfg=dict(type='BN')), nn.Conv2d(4, 2, 1)
+        )
+    )
 
 
-def test_the_same_function_without_its_norms_and_then_as_before():
-    model = network()
+@contextmanager
+def unchanged(model):
+    """The model has its own layers and weights at the end, and values."""
     images = torch.randn(2, 3, 8, 8)
     before = model(images)
-    modules, parameters = list(model.modules()), list(model.parameters())
-    with folded_norms(model):
-        assert not any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
-        torch.testing.assert_close(model(images), before)
-    assert all(a is b for a, b in zip(model.modules(), modules, strict=True))
+    parts = [*model.modules(), *model.parameters()]
+    yield images, before
     assert all(
-        a is b for a, b in zip(model.parameters(), parameters, strict=True)
+        a is b
+        for a, b in zip(
+            [*model.modules(), *model.parameters()], parts, strict=True
+        )
     )
     assert torch.equal(model(images), before)
 
 
-def test_an_error_leaves_the_model_as_it_was():
-    model = network()
-    with pytest.raises(KeyError), folded_norms(model):
+def test_the_same_function_without_its_norms_and_then_as_before(network):
+    with unchanged(network) as (images, before), folded_norms(network):
+        layers = network.modules()
+        assert not any(isinstance(m, nn.BatchNorm2d) for m in layers)
+        torch.testing.assert_close(network(images), before)
+
+
+def test_an_error_leaves_the_model_as_it_was(network):
+    """In the body, and of a convolution that has not the norm's channels."""
+    with unchanged(network), pytest.raises(KeyError), folded_norms(network):
         raise KeyError
-    assert isinstance(model[0].bn, nn.BatchNorm2d)
-    assert model[0].conv.bias is None
-
-
-def test_an_error_while_folding_too():
-    """Here of the second block, whose convolution has no such channels."""
-    model = network()
-    model.append(nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(5)).eval())
-    modules = list(model.modules())
-    with pytest.raises(RuntimeError), folded_norms(model):
+    layers = [nn.Conv2d(2, 3, 1), nn.BatchNorm2d(5)]
+    broken = nn.Sequential(network, nn.Sequential(*layers).eval())
+    modules = list(broken.modules())
+    with pytest.raises(RuntimeError), folded_norms(broken):
         raise AssertionError('not reached')
-    assert all(a is b for a, b in zip(model.modules(), modules, strict=True))
+    assert all(a is b for a, b in zip(broken.modules(), modules, strict=True))
 
 
 CONFIGS = {
@@ -171,14 +158,7 @@ def trained(config):
         if 'backbone' in part:
             part.backbone.init_cfg = None
     torch.manual_seed(0)
-    model = build_pose_estimator(config).eval()
-    for norm in model.modules():
-        if isinstance(norm, nn.BatchNorm2d):
-            nn.init.uniform_(norm.running_mean, -0.2, 0.2)
-            nn.init.uniform_(norm.running_var, 0.5, 2)
-            nn.init.uniform_(norm.weight, 0.5, 1.5)
-            nn.init.uniform_(norm.bias, -0.2, 0.2)
-    return model
+    return randomize_norms(build_pose_estimator(config))
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -210,47 +190,36 @@ def test_predictions_stay(repo_root, name):
         assert all(p is own[k] for k, p in model.named_parameters())
 
 
-def test_beside_averaged_weights_nothing_is_folded(
-    load_tool, tiny_config, tmp_path
-):
+@pytest.fixture
+def poses_with(load_tool, tiny_config, tmp_path):
+    """Test one network with some hooks; return its scores."""
+    weights, dump = tmp_path / 'weights.pth', tmp_path / 'poses.pkl'
+    state = trained(tiny_config.model).state_dict()
+    torch.save({'state_dict': state}, weights)
+
+    def test(*hooks):
+        tiny_config.custom_hooks = [dict(type=hook) for hook in hooks]
+        config = tmp_path / f'tiny{len(hooks)}.py'
+        tiny_config.dump(config)
+        load_tool('test').main(
+            [str(config), str(weights), '--dump', str(dump)]
+        )
+        samples = pickle.loads(dump.read_bytes())
+        return np.array(
+            [each['pred_instances']['keypoint_scores'] for each in samples]
+        )
+
+    return test
+
+
+def test_beside_averaged_weights_nothing_is_folded(poses_with, tmp_path):
     """EMAHook exchanges parameters by their place within the test."""
-    weights = tmp_path / 'weights.pth'
-    torch.save(
-        {'state_dict': trained(tiny_config.model).state_dict()}, weights
-    )
-    tiny_config.custom_hooks = [
-        dict(type='FuseConvBNHook'),
-        dict(type='EMAHook'),
-    ]
-    tiny_config.dump(tmp_path / 'tiny.py')
-    load_tool('test').main([str(tmp_path / 'tiny.py'), str(weights)])
+    poses_with('FuseConvBNHook', 'EMAHook')
     (log,) = tmp_path.glob('*/*.log')
     assert 'folds nothing beside an EMAHook' in log.read_text()
 
 
-def test_runs_after_the_weights_are_loaded(load_tool, tiny_config, tmp_path):
-    weights = tmp_path / 'weights.pth'
-    model = trained(tiny_config.model)
-    torch.save({'state_dict': model.state_dict()}, weights)
-    poses = []
-    for hooks in ([], [dict(type='FuseConvBNHook')]):
-        tiny_config.custom_hooks = hooks
-        tiny_config.dump(tmp_path / f'tiny{len(hooks)}.py')
-        dump = tmp_path / f'poses{len(hooks)}.pkl'
-        load_tool('test').main(
-            [
-                str(tmp_path / f'tiny{len(hooks)}.py'),
-                str(weights),
-                '--dump',
-                str(dump),
-            ]
-        )
-        poses.append(
-            [
-                sample['pred_instances']['keypoint_scores']
-                for sample in pickle.loads(dump.read_bytes())
-            ]
-        )
-    before, after = np.array(poses)
+def test_runs_after_the_weights_are_loaded(poses_with):
+    before, after = poses_with(), poses_with('FuseConvBNHook')
     np.testing.assert_allclose(after, before, rtol=1e-4)
     assert (after != before).any()

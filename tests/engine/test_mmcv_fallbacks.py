@@ -1,18 +1,41 @@
-"""The fallbacks beside brute force and mmcv's operators."""
+"""The fallbacks beside brute force and mmcv's operators, and in detectors."""
 
+import importlib.util
 import itertools
 import math
+from pathlib import Path
 
+import mmdet
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmcv import ops
-from mmcv_operators import needs_mmcv_operators
+from mmdet.apis import inference_detector, init_detector
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
 from rmpe_spm.engine import mmcv_fallbacks
 from rmpe_spm.engine.mmcv_fallbacks import deform_conv2d, nms, roi_align
+from rmpe_spm.engine.mmcv_lite import EXTENSION, Placeholder
+
+
+@pytest.fixture
+def without_operators(monkeypatch):
+    """Take mmcv's compiled operators away, where there are some."""
+
+    def take():
+        for name in (
+            'nms',
+            'roi_align',
+            'deform_conv',
+            'modulated_deform_conv',
+        ):
+            module = importlib.import_module(f'mmcv.ops.{name}')
+            monkeypatch.setattr(module, 'ext_module', Placeholder(EXTENSION))
+
+    return take
 
 
 def random(*shape, seed=0, dtype=torch.float64):
@@ -156,9 +179,7 @@ def brute_force_deform_conv2d(
 
     for n, out, row, column in np.ndindex(num, len(weight), *out_shape):
         group = out // (len(weight) // groups)
-        for index, (i, j) in itertools.product(
-            range(per_group), np.ndindex(*size)
-        ):
+        for index, i, j in np.ndindex(per_group, *size):
             channel = group * per_group + index
             field = channel // (channels // fields)
             tap = (field * size[0] + i) * size[1] + j
@@ -196,56 +217,16 @@ def make_deform(
     ],
 )
 def test_deform_conv2d_is_the_sum_over_taps(groups, fields, cfg):
-    inputs, offsets, weight, mask = make_deform(groups, fields, **cfg)
-    arguments = [
-        cfg.get('stride', (1, 1)),
-        cfg.get('padding', (0, 0)),
-        cfg.get('dilation', (1, 1)),
-        groups,
-        fields,
-    ]
-    for one in (mask, None):
-        found = deform_conv2d(inputs, offsets, weight, *arguments, one)
-        expected = brute_force_deform_conv2d(
-            inputs,
-            offsets,
-            weight,
-            *arguments,
-            torch.ones_like(mask) if one is None else one,
-        )
-        torch.testing.assert_close(found, expected)
-
-
-@pytest.mark.parametrize('stride', [1, 2])
-def test_without_offsets_it_is_a_convolution(stride):
-    cfg = dict(padding=1, stride=stride)
-    inputs, offsets, weight, _ = make_deform(3, 3, **cfg)
-    found = deform_conv2d(
-        inputs, 0 * offsets, weight, groups=3, deform_groups=3, **cfg
-    )
-    expected = torch.conv2d(inputs, weight, groups=3, **cfg)
-    torch.testing.assert_close(found, expected)
-
-
-def test_whole_offsets_move_the_input():
-    inputs, offsets, weight, _ = make_deform(size=(6, 6), padding=1)
-    offsets.view(2, 9, 2, 6, 6)[:] = torch.tensor([1.0, -2.0]).view(2, 1, 1)
-    moved = torch.zeros_like(inputs)
-    moved[..., :5, 2:] = inputs[..., 1:, :4]
-    found = deform_conv2d(inputs, offsets, weight, padding=1)
-    expected = torch.conv2d(moved, weight, padding=1)
-    # at the border the moved picture lacks what is there in the input
-    inner = (..., slice(1, 4), slice(3, 5))
-    torch.testing.assert_close(found[inner], expected[inner])
-
-
-def test_the_memory_format_makes_no_difference():
-    *tensors, _ = make_deform(2, 2, padding=1)
+    *tensors, mask = make_deform(groups, fields, **cfg)
+    arguments = [cfg.get('stride', (1, 1)), cfg.get('padding', (0, 0))]
+    arguments += [cfg.get('dilation', (1, 1)), groups, fields]
     moved = [x.to(memory_format=torch.channels_last) for x in tensors]
-    cfg = dict(padding=1, groups=2, deform_groups=2)
-    torch.testing.assert_close(
-        deform_conv2d(*moved, **cfg), deform_conv2d(*tensors, **cfg)
-    )
+    for weights in (mask, torch.ones_like(mask)):
+        expected = brute_force_deform_conv2d(*tensors, *arguments, weights)
+        given = mask if weights is mask else None
+        for layout in (tensors, moved):
+            found = deform_conv2d(*layout, *arguments, given)
+            torch.testing.assert_close(found, expected)
 
 
 def test_half_precision_rounds_values_and_not_places():
@@ -257,16 +238,6 @@ def test_half_precision_rounds_values_and_not_places():
     expected = deform_conv2d(*[x.double() for x in half], padding=1)
     error = (found - expected).abs().mean() / expected.abs().mean()
     assert found.dtype == torch.bfloat16 and error < 0.01
-
-
-def test_gradients_of_deform_conv2d():
-    tensors = make_deform(1, 2, size=(3, 4), padding=1)
-    torch.autograd.gradcheck(
-        lambda inputs, offsets, weight, mask: deform_conv2d(
-            inputs, offsets, weight, 1, 1, 1, 1, 2, mask
-        ),
-        [tensor.requires_grad_() for tensor in tensors],
-    )
 
 
 def test_what_does_not_fit_a_convolution_is_told():
@@ -313,45 +284,28 @@ def test_mmcv_calls_the_fallbacks(without_operators):
     dets, kept = found['nms']
     assert kept.tolist() == brute_force_nms(boxes, scores, 0.4)
     torch.testing.assert_close(dets[:, 4], scores[kept])
+    expected = []
+    for one in range(3):
+        places = (classes == one).nonzero()[:, 0]
+        kept = brute_force_nms(boxes[places], scores[places], 0.4)
+        expected += places[kept].tolist()
     for name in ('batched_nms', 'split_nms'):
-        expected = [
-            index
-            for one in range(3)
-            for places in [(classes == one).nonzero()[:, 0]]
-            for index in places[
-                brute_force_nms(boxes[places], scores[places], 0.4)
-            ].tolist()
-        ]
         assert sorted(found[name][1].tolist()) == sorted(expected)
         assert (found[name][0][:-1, 4] >= found[name][0][1:, 4]).all()
     assert found['roi_align'].shape == (200, 4, 7, 7)
     assert found['modulated'].shape == (2, 6, 22, 30)
 
 
-@needs_mmcv_operators
+@pytest.mark.skipif(
+    importlib.util.find_spec(EXTENSION) is None,
+    reason='mmcv has no compiled operators here',
+)
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 def test_equals_the_compiled_operators(without_operators, dtype):
     expected = call_operators(dtype)
     without_operators()
     found = call_operators(dtype)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-
-
-@needs_mmcv_operators
-def test_equals_mmcv_in_its_gradients():
-    inputs, offsets, weight, _ = make_deform(2, 2, padding=1)
-    tensors = [inputs, offsets, weight]
-    for tensor in tensors:
-        tensor.requires_grad_()
-    found, expected = (
-        convolve(*tensors, 1, 1, 1, 2, 2)
-        for convolve in (deform_conv2d, ops.deform_conv2d)
-    )
-    slope = torch.randn_like(expected)
-    torch.testing.assert_close(
-        torch.autograd.grad(found, tensors, slope),
-        torch.autograd.grad(expected, tensors, slope),
-    )
 
 
 def test_what_has_no_fallback_is_named(without_operators):
@@ -365,3 +319,60 @@ def test_what_has_no_fallback_is_named(without_operators):
     outputs = ops.deform_conv2d(inputs, offsets, weight.requires_grad_())
     with pytest.raises(RuntimeError, match='deform_conv_backward_parameters'):
         outputs.sum().backward()
+
+
+@pytest.fixture
+def predict():
+    """Build a detector of mmdet's; predict on a small picture."""
+    configs = Path(mmdet.__file__).parent / '.mim' / 'configs'
+
+    def call(name, threshold):
+        cfg = Config.fromfile(configs / f'{name}.py')
+        cfg.model.backbone.init_cfg = None
+        # random weights are unsure
+        cfg.merge_from_dict({threshold: 0.0} if threshold else {})
+        for step in cfg.test_dataloader.dataset.pipeline:
+            for key in {'scale', 'size'} & set(step):
+                step[key] = (96, 96)
+        torch.manual_seed(0)
+        model = init_detector(cfg, None, palette='coco', device='cpu')
+        # so that what random layers give stays finite
+        for parameter in model.parameters():
+            parameter.data *= 0.5
+        picture = np.random.default_rng(0).integers(0, 255, (72, 96, 3))
+
+        def again():
+            result = inference_detector(model, picture.astype(np.uint8))
+            return result.pred_instances
+
+        return again
+
+    yield call
+    init_default_scope('mmpose')
+
+
+@pytest.mark.parametrize(
+    'name, threshold',
+    [
+        ('rtmdet/rtmdet_tiny_8xb32-300e_coco', None),
+        ('yolox/yolox_tiny_8xb8-300e_coco', 'model.test_cfg.score_thr'),
+        ('tood/tood_r50_fpn_1x_coco', None),
+        ('centernet/centernet_r18-dcnv2_8xb16-crop512-140e_coco', None),
+        (
+            'faster_rcnn/faster-rcnn_r50_fpn_1x_coco',
+            'model.test_cfg.rcnn.score_thr',
+        ),
+    ],
+)
+def test_detectors_predict(predict, without_operators, name, threshold):
+    """As with the compiled operators, where they are there."""
+    again = predict(name, threshold)
+    expected = again()
+    without_operators()
+    found = again()
+    assert len(found) and torch.isfinite(found.bboxes).all()
+    assert (found.scores[:-1] >= found.scores[1:]).all()
+    for key in ('bboxes', 'scores', 'labels'):
+        torch.testing.assert_close(
+            found[key], expected[key], rtol=1e-4, atol=1e-3
+        )

@@ -7,51 +7,48 @@ import pytest
 
 from rmpe_spm.engine import mmcv_lite
 
+OPS = """
+import importlib
+
+ext = importlib.import_module('mmcv._ext')
+assert hasattr(ext, 'carafe')
+
+
+def carafe(features):
+    return ext.carafe(features, scale=2)
+"""
+# The folder alone: the package would import the real stack.
+LOADER = """
+import importlib.util, sys, types
+folder = types.ModuleType('engine')
+folder.__path__ = [sys.argv[1]]
+sys.modules['engine'] = folder
+from engine import mmcv_lite as lite
+"""
+
 
 def _run_with_fake_mmcv(tmp_path, code, extension=''):
     """Run code where mmcv is a fake that loads operators as mmcv does."""
     package = tmp_path / 'mmcv'
     (package / 'ops').mkdir(parents=True)
-    (package / '__init__.py').write_text('')
-    (package / 'ops' / '__init__.py').write_text(
-        textwrap.dedent("""
-        import importlib
-
-        ext = importlib.import_module('mmcv._ext')
-        assert hasattr(ext, 'carafe')
-
-
-        def carafe(features):
-            return ext.carafe(features, scale=2)
-        """)
-    )
+    (package / '__init__.py').touch()
+    (package / 'ops' / '__init__.py').write_text(OPS)
     if extension:
         (package / '_ext.py').write_text(extension)
-    # The folder alone: the package would import the real stack.
-    loader = """
-    import importlib.util, sys, types
-    folder = types.ModuleType('engine')
-    folder.__path__ = [sys.argv[1]]
-    sys.modules['engine'] = folder
-    from engine import mmcv_lite as lite
-    """
-
-    return subprocess.run(
-        [
-            sys.executable,
-            '-c',
-            textwrap.dedent(loader) + textwrap.dedent(code),
-            str(Path(mmcv_lite.__file__).parent),
-        ],
+    engine = str(Path(mmcv_lite.__file__).parent)
+    result = subprocess.run(
+        [sys.executable, '-c', LOADER + textwrap.dedent(code), engine],
         cwd=tmp_path,
         env={'PYTHONPATH': str(tmp_path)},
         capture_output=True,
         text=True,
     )
+    assert result.returncode == 0 and not result.stderr, result.stderr
+    return result.stdout
 
 
 def test_ops_import_and_operators_raise_by_name(tmp_path):
-    result = _run_with_fake_mmcv(
+    out = _run_with_fake_mmcv(
         tmp_path,
         """
         assert lite.import_mmcv_ops() is True
@@ -66,14 +63,11 @@ def test_ops_import_and_operators_raise_by_name(tmp_path):
             print(error)
         """,
     )
-    assert result.returncode == 0, result.stderr
-    assert "'carafe' is needed" in result.stdout
-    assert 'mmcv-lite' in result.stdout
-    assert result.stderr == ''
+    assert "'carafe' is needed" in out and 'mmcv-lite' in out
 
 
 def test_compiled_mmcv_is_left_alone(tmp_path):
-    result = _run_with_fake_mmcv(
+    out = _run_with_fake_mmcv(
         tmp_path,
         """
         assert lite.import_mmcv_ops() is False
@@ -83,13 +77,11 @@ def test_compiled_mmcv_is_left_alone(tmp_path):
         """,
         extension='def carafe(features, scale):\n    return features\n',
     )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == '[3]'
-    assert result.stderr == ''
+    assert out == '[3]\n'
 
 
 def test_failed_import_leaves_no_placeholder(tmp_path):
-    result = _run_with_fake_mmcv(
+    out = _run_with_fake_mmcv(
         tmp_path,
         """
         import pathlib
@@ -100,7 +92,7 @@ def test_failed_import_leaves_no_placeholder(tmp_path):
             print('mmcv._ext' in sys.modules)
         """,
     )
-    assert result.stdout.strip() == 'False', result.stderr
+    assert out == 'False\n'
 
 
 @pytest.mark.parametrize('name', ['__path__', '__file__'])

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from rmpe_spm.backbones.movenet import MoveNetFPN, TFMobileNetV2
 from rmpe_spm.engine.movenet_weights import (
@@ -13,10 +14,7 @@ from rmpe_spm.engine.movenet_weights import (
     map_movenet,
     to_hierarchical,
 )
-from rmpe_spm.engine.tfjs_graph import (
-    GraphError,
-    read_graph_model,
-)
+from rmpe_spm.engine.tfjs_graph import GraphError, read_graph_model
 from rmpe_spm.spm.movenet_stage import MoveNetStage
 
 PREFIX = 'StatefulPartitionedCall/'
@@ -53,31 +51,16 @@ def made_up_graph(tmp_path):
         own = f'{PREFIX}{head}_0/separable_conv2d/'
         end = f'{PREFIX}{head}_0/conv2d_4/'
         add(depthwise, f'{own}d', ['pw'], f'{own}dw', (3, 3, 4, 1))
-        add(
-            'Conv2D',
-            f'{own}p',
-            [f'{own}d'],
-            f'{own}k',
-            (1, 1, 4, 5),
-            f'{own}b',
-        )
-        add(
-            'Conv2D',
-            f'{end}o',
-            [f'{own}p'],
-            f'{end}k',
-            (1, 1, 5, outs),
-            f'{end}b',
-        )
+        for before, name, kernel, shape in (
+            (f'{own}d', f'{own}p', f'{own}k', (1, 1, 4, 5)),
+            (f'{own}p', f'{end}o', f'{end}k', (1, 1, 5, outs)),
+        ):
+            add('Conv2D', name, [before], kernel, shape, f'{kernel[:-1]}b')
 
-    def write(changed_nodes=nodes, cut=0):
+    def write(changed_nodes=nodes):
+        stored = dict(dtype='float32', quantization=dict(dtype='float16'))
         manifest = [
-            dict(
-                name=name,
-                shape=list(values.shape),
-                dtype='float32',
-                quantization=dict(dtype='float16'),
-            )
+            dict(stored, name=name, shape=list(values.shape))
             for name, values in weights.items()
         ]
         content = dict(
@@ -85,7 +68,7 @@ def made_up_graph(tmp_path):
             weightsManifest=[dict(paths=['g.bin'], weights=manifest)],
         )
         data = b''.join(values.tobytes() for values in weights.values())
-        (tmp_path / 'g.bin').write_bytes(data[: len(data) - cut])
+        (tmp_path / 'g.bin').write_bytes(data)
         (tmp_path / 'g.json').write_text(json.dumps(content))
         return tmp_path / 'g.json'
 
@@ -131,55 +114,56 @@ def test_a_graph_is_read_into_our_names_and_layout(made_up_graph):
     np.testing.assert_array_equal(state[f'{head}keypoint.3.bias'], bias)
 
 
-def test_graphs_that_are_not_understood(made_up_graph, tmp_path):
-    def changed(name, **values):
-        return made_up_graph(
-            [
-                node | values if node['name'] == name else node
-                for node in made_up_graph.nodes
-            ]
-        )
-
-    graph = read_graph_model(changed('scaled', op='FFT'))
-    with pytest.raises(
-        GraphError, match='node scaled is of the operation FFT'
-    ):
-        map_movenet(graph)
-    graph = read_graph_model(changed('scaled', input=['nowhere']))
-    with pytest.raises(GraphError, match='has no node nowhere'):
-        map_movenet(graph)
+@pytest.mark.parametrize(
+    'name, changes, said',
+    [
+        ('scaled', dict(op='FFT'), 'node scaled is of the operation FFT'),
+        ('scaled', dict(input=['nowhere']), 'has no node nowhere'),
+        (
+            'lateral',
+            dict(input=['scaled', 'odd']),
+            'convolution odd is none of MoveNet',
+        ),
+        ('nothing', {}, 'is no MoveNet'),
+    ],
+)
+def test_graphs_that_are_not_understood(made_up_graph, name, changes, said):
     made_up_graph.weights['odd'] = np.zeros((1, 1, 2, 4), np.float16)
-    graph = read_graph_model(changed('lateral', input=['scaled', 'odd']))
-    with pytest.raises(GraphError, match='convolution odd is none of MoveNet'):
+    nodes = [
+        node | changes if node['name'] == name else node
+        for node in made_up_graph.nodes
+    ]
+    # of the last one the heads are missing
+    graph = read_graph_model(made_up_graph(nodes if changes else nodes[:5]))
+    with pytest.raises(GraphError, match=said):
         map_movenet(graph)
-    graph = read_graph_model(made_up_graph(made_up_graph.nodes[:5]))
-    with pytest.raises(GraphError, match='is no MoveNet'):
-        map_movenet(graph)
-    # what no head needs is not looked at
+
+
+def test_what_no_head_needs_is_not_looked_at(made_up_graph):
     nodes = [*made_up_graph.nodes, dict(name='after', op='TopKV2')]
     assert map_movenet(read_graph_model(made_up_graph(nodes)))
 
 
 def test_files_that_are_no_graph(made_up_graph, tmp_path):
-    with pytest.raises(GraphError, match=r'g\.bin: truncated in the weight'):
-        read_graph_model(made_up_graph(cut=1))
-    path = made_up_graph()
-    (tmp_path / 'g.bin').open('ab').write(b'more')
-    with pytest.raises(GraphError, match='is it of another graph'):
-        read_graph_model(path)
+    def refused(said, **changed):
+        for suffix, change in changed.items():
+            path = tmp_path / f'g.{suffix}'
+            path.write_bytes(change(path.read_bytes()))
+        with pytest.raises(GraphError, match=said):
+            read_graph_model(tmp_path / 'g.json')
+        made_up_graph()
+
+    made_up_graph()
+    refused(r'g\.bin: truncated in the weight', bin=lambda data: data[:-1])
+    refused('is it of another graph', bin=lambda data: data + b'more')
+    refused(r'g\.json is truncated or no graph', json=lambda data: data[:100])
+    refused('no graph model', json=lambda data: b'{}')
+    refused(
+        'stored as uint8',
+        json=lambda data: data.replace(b'"float16"', b'"uint8"', 1),
+    )
     (tmp_path / 'g.bin').unlink()
-    with pytest.raises(GraphError, match=r'g\.bin does not exist'):
-        read_graph_model(path)
-    path.write_text(path.read_text()[:100])
-    with pytest.raises(GraphError, match=r'g\.json is truncated or no graph'):
-        read_graph_model(path)
-    path.write_text('{}')
-    with pytest.raises(GraphError, match='no graph model'):
-        read_graph_model(path)
-    path = made_up_graph()
-    path.write_text(path.read_text().replace('"float16"', '"uint8"', 1))
-    with pytest.raises(GraphError, match='stored as uint8'):
-        read_graph_model(path)
+    refused(r'g\.bin does not exist')
 
 
 @pytest.mark.parametrize('name', MOVENETS)
@@ -196,18 +180,9 @@ def test_all_heads_agree_with_tensorflow(name, shared_dir, tmp_path):
     channels = {'multipose': (40, 48, 96), 'thunder': (40, 56, 112)}
     neck = MoveNetFPN([*channels.get(name, (24, 32, 64)), 1280])
     stage = MoveNetStage(24, 17, True, True)
-    for part, prefix in (
-        (backbone, 'backbone.'),
-        (neck, 'neck.'),
-        (stage, 'head.stages.0.'),
-    ):
-        part.load_state_dict(
-            {
-                key.removeprefix(prefix): value
-                for key, value in state.items()
-                if key.startswith(prefix)
-            }
-        )
+    head = nn.ModuleDict(dict(stages=nn.ModuleList([stage])))
+    parts = dict(backbone=backbone, neck=neck, head=head)
+    nn.ModuleDict(parts).load_state_dict(state)
     golden = np.load(source / f'golden_{name}.npz')
     image = torch.from_numpy(golden['image']).permute(2, 0, 1)[None].float()
     with torch.no_grad():

@@ -47,15 +47,12 @@ def test_one_checkpoint_is_kept(config, tmp_path):
 def test_a_full_disk_leaves_the_last_good_checkpoint(config, tmp_path):
     del config.default_hooks.checkpoint['save_best']
     runner = Runner.from_cfg(config)
-    save, limits = (
-        runner.save_checkpoint,
-        resource.getrlimit(resource.RLIMIT_FSIZE),
-    )
+    save = runner.save_checkpoint
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def save_on_a_full_disk(out_dir, filename, *args, **kwargs):
-        if filename != 'epoch_2.pth':
-            return save(out_dir, filename, *args, **kwargs)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+        if filename == 'epoch_2.pth':
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
         return save(out_dir, filename, *args, **kwargs)
 
     runner.save_checkpoint = save_on_a_full_disk

@@ -17,7 +17,7 @@ import rmpe_spm
 def wheel(repo_root, tmp_path_factory):
     """Its files and its metadata."""
     folder = tmp_path_factory.mktemp('wheel')
-    for name in ('pyproject.toml', 'README.md', 'LICENSE'):
+    for name in ('pyproject.toml', 'README.md', 'LICENSE', 'NOTICE'):
         shutil.copy(repo_root / name, folder)
     shutil.copytree(
         repo_root / 'rmpe_spm',
@@ -49,6 +49,8 @@ def test_everything_is_in_the_wheel(wheel, repo_root):
     for path in repo_root.glob('rmpe_spm/**/*'):
         if path.is_file() and '__pycache__' not in path.parts:
             assert path.relative_to(repo_root).as_posix() in wheel[0]
+    for name in ('LICENSE', 'NOTICE'):
+        assert any(path.endswith(f'licenses/{name}') for path in wheel[0])
 
 
 def test_version_is_the_packages(wheel):
