@@ -10,7 +10,7 @@ TEST_JOBS ?= 2
 .PHONY: help env demo test lint
 
 help:
-	@echo 'make demo   train, evaluate and draw both methods on generated pictures'
+	@echo 'make demo   find people in photographs; train, test and draw both methods'
 	@echo 'make test   run the test suite'
 	@echo 'make lint   check the style'
 	@echo 'make env    make the environment only (the others do it themselves)'

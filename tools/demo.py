@@ -46,11 +46,11 @@ CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # first from the weights that ship. The last one tests it.
 SCHEDULES = {
     'RMPE': [
-        'rmpe/generated/pgpg_movenet-lightning_1xb16-2e_generated-192x192.py',
+        'rmpe/generated/pgpg_movenet-lightning_1xb16-3e_generated-192x192.py',
         'rmpe/generated/rmpe_movenet-lightning_1xb16-1e_generated-192x192.py',
     ],
     'SPM': [
-        'spm/generated/spm_movenet-multipose_1xb8-4e_generated-384x288.py'
+        'spm/generated/spm_movenet-multipose_1xb8-6e_generated-384x288.py'
     ],
 }
 # photographs by the US Navy and NASA, in the public domain, and the packages

@@ -1,16 +1,19 @@
 import yaml
 
+from rmpe_spm.engine.shipped import SCHEME, shipped_models, shipped_weights
+
 
 def test_index_lists_every_metafile_and_model(repo_root):
     """Every metafile is listed, and names configs that exist, once.
 
-    Of RMPE all last stages are listed; SPM's test is with its configs.
+    Of RMPE all last stages are listed; SPM's test is with its configs. The
+    weights that ship belong to one model each, with results.
     """
     index = yaml.safe_load((repo_root / 'model-index.yml').read_text())
     metafiles = sorted(repo_root.glob('configs/**/*.yml'))
     listed = [repo_root / path for path in index['Import']]
     assert sorted(listed) == metafiles
-    names, configs = [], []
+    names, configs, weights = [], [], []
     for metafile in metafiles:
         content = yaml.safe_load(metafile.read_text())
         collections = {c['Name'] for c in content.get('Collections', [])}
@@ -19,7 +22,16 @@ def test_index_lists_every_metafile_and_model(repo_root):
             assert model['In Collection'] in collections or not collections
             names.append(model['Name'])
             configs.append(repo_root / model['Config'])
+            if 'Weights' in model:
+                assert model['Weights'].startswith(SCHEME)
+                path = shipped_weights(model['Weights'])
+                assert path == shipped_weights(model['Alias'])
+                weights.append(path.stem)
+                assert model['Results'][0]['Metrics']['AP'] > 0
+                command = model['Metadata']['Training Command']
+                assert command.endswith(f'train.py {model["Config"]}')
     assert len(set(names)) == len(names)
+    assert sorted(weights) == shipped_models()
     last_stages = [
         path
         for beginning in ('rmpe', 'sstn')

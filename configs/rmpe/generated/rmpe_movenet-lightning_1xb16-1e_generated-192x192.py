@@ -1,6 +1,6 @@
 # Stage 2: SSTN and the parallel SPPE join the SPPE of stage 1.
-_base_ = ['./pgpg_movenet-lightning_1xb16-2e_generated-192x192.py']
-load_from = 'work_dirs/pgpg_movenet-lightning_1xb16-2e_generated-192x192/epoch_2.pth'
+_base_ = ['./pgpg_movenet-lightning_1xb16-3e_generated-192x192.py']
+load_from = 'work_dirs/pgpg_movenet-lightning_1xb16-3e_generated-192x192/epoch_3.pth'
 
 # runtime
 train_cfg = dict(max_epochs=1, val_interval=1)
