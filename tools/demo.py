@@ -46,7 +46,7 @@ CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # first from the weights that ship. The last one tests it.
 SCHEDULES = {
     'RMPE': [
-        'rmpe/generated/pgpg_movenet-lightning_1xb16-3e_generated-192x192.py',
+        'rmpe/generated/pgpg_movenet-lightning_1xb16-4e_generated-192x192.py',
         'rmpe/generated/rmpe_movenet-lightning_1xb16-1e_generated-192x192.py',
     ],
     'SPM': [

@@ -7,7 +7,7 @@ _base_ = [
 load_from = 'rmpe_spm://td-hm_movenet-lightning'
 
 # runtime
-train_cfg = dict(max_epochs=3, val_interval=3)
+train_cfg = dict(max_epochs=4, val_interval=4)
 
 # optimizer
 optim_wrapper = dict(optimizer=dict(lr=3e-4, fused=True))
@@ -15,7 +15,7 @@ optim_wrapper = dict(optimizer=dict(lr=3e-4, fused=True))
 # learning policy
 param_scheduler = [
     dict(_base_.param_scheduler[0], end=30),
-    dict(_base_.param_scheduler[1], end=3),
+    dict(_base_.param_scheduler[1], end=4),
 ]
 
 # hooks
