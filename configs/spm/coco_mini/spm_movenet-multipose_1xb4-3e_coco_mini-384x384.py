@@ -37,7 +37,8 @@ codec = dict(
     normalizer=None,
     generate_keypoint_heatmaps=True,
     keypoint_sigma=1.5,
-    generate_keypoint_offsets=True)
+    generate_keypoint_offsets=True,
+    background_weight=1)
 
 # model settings
 model = dict(
