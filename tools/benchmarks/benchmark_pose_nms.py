@@ -30,35 +30,13 @@ STANDING = np.array(
 )  # fmt: skip
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n', maxsplit=1)[0]
-    )
-    parser.add_argument('--preset', nargs='+', default=['coco', 'mpii'])
-    parser.add_argument(
-        '--numbers', nargs='+', type=int, default=[15, 30, 60, 150, 300]
-    )
-    parser.add_argument('--copies', type=int, default=3)
-    parser.add_argument(
-        '--noise',
-        type=float,
-        default=0.02,
-        help='standard deviation of the joints of redundant poses, relative '
-        "to the person's height (default: %(default)s)",
-    )
-    parser.add_argument(
-        '--seconds',
-        type=float,
-        default=2.0,
-        help='time for each pair of rules and number (default: %(default)s)',
-    )
-    return parser.parse_args()
+PRESETS = ('coco', 'mpii')
+NOISE = 0.02  # deviation of redundant poses' joints, over the person's height
 
 
 def make_poses(
     number: int,
-    copies: int,
-    noise: float,
+    copies: int = 3,
     size: tuple[int, int] = (640, 480),
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -69,7 +47,7 @@ def make_poses(
     corner = rng.uniform(0, 1, (people, 1, 2)) * size
     keypoints = corner + STANDING * [0.45, 1] * height
     keypoints = keypoints.repeat(copies, 0)[:number]
-    spread = noise * height.repeat(copies, 0)[:number]
+    spread = NOISE * height.repeat(copies, 0)[:number]
     keypoints += rng.normal(size=keypoints.shape) * spread
     scores = rng.uniform(0.2, 1, keypoints.shape[:2])
     boxes = np.concatenate([keypoints.min(1), keypoints.max(1)], 1)
@@ -92,13 +70,12 @@ def fastest(functions: list[Callable], seconds: float) -> list[float]:
     return [1e3 * value for value in best]
 
 
-def beside_oks(args: argparse.Namespace) -> None:
+def beside_oks(seconds: float) -> None:
     print('poses  OKS NMS (ms)  kept   parametric (ms)  kept   ratio')
-    for preset in args.preset:
+    for preset in PRESETS:
         nms = ParametricPoseNMS(preset)
-        for number in args.numbers:
-            poses = make_poses(number, args.copies, args.noise)
-            keypoints, scores, boxes = poses
+        for number in (15, 30, 60, 150, 300):
+            keypoints, scores, boxes = poses = make_poses(number)
             joints = np.concatenate([keypoints, scores[..., None]], 2)
             areas = np.prod(boxes[:, 2:] - boxes[:, :2], 1)
             database = [
@@ -110,7 +87,7 @@ def beside_oks(args: argparse.Namespace) -> None:
                     lambda database=database: oks_nms(database, 0.9),
                     lambda poses=poses, nms=nms: nms(*poses),
                 ],
-                args.seconds,
+                seconds,
             )
             kept = len(oks_nms(database, 0.9)), len(nms(*poses))
             print(
@@ -120,9 +97,9 @@ def beside_oks(args: argparse.Namespace) -> None:
             )
 
 
-def crowds(args: argparse.Namespace) -> None:
+def crowds(seconds: float) -> None:
     print('\n10,000 poses in one image   ms      kept  peak MB')
-    for preset in args.preset:
+    for preset in PRESETS:
         nms = ParametricPoseNMS(preset)
         for name, copies, size in (
             ('3 a person, 1920 x 1080', 3, (1920, 1080)),
@@ -130,10 +107,10 @@ def crowds(args: argparse.Namespace) -> None:
             ('100 a person, 640 x 480', 100, (640, 480)),
             ('1 a person, 640 x 480', 1, (640, 480)),
         ):
-            poses = make_poses(10000, copies, args.noise, size)
+            poses = make_poses(10000, copies, size)
             kept = len(nms(*poses))
             (ours,) = fastest(
-                [lambda poses=poses, nms=nms: nms(*poses)], args.seconds
+                [lambda poses=poses, nms=nms: nms(*poses)], seconds
             )
             tracemalloc.start()
             nms(*poses)
@@ -142,13 +119,10 @@ def crowds(args: argparse.Namespace) -> None:
             print(f'{preset}: {name:24s} {ours:6.0f}  {kept:6d}  {peak:6.0f}')
 
 
-def batches(args: argparse.Namespace) -> None:
+def batches(seconds: float) -> None:
     print('\n64 images of 30 poses          ms an image')
-    nms = ParametricPoseNMS(args.preset[0])
-    images = [
-        make_poses(30, args.copies, args.noise, seed=seed)
-        for seed in range(64)
-    ]
+    nms = ParametricPoseNMS(PRESETS[0])
+    images = [make_poses(30, seed=seed) for seed in range(64)]
     columns = list(zip(*images, strict=True))
     devices = ['cpu'] + ['cuda'] * torch.cuda.is_available()
     functions = dict(
@@ -161,17 +135,21 @@ def batches(args: argparse.Namespace) -> None:
             for column in columns
         ]
         functions[f'batch on {device}'] = lambda t=tensors: nms.batch(*t)
-    times = fastest(list(functions.values()), args.seconds)
+    times = fastest(list(functions.values()), seconds)
     for name, milliseconds in zip(functions, times, strict=True):
         print(f'{name:28s} {milliseconds / 64:8.3f}')
 
 
 def main() -> None:
-    args = parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument(
+        '--seconds', type=float, default=2.0, help='for each comparison'
+    )
+    seconds = parser.parse_args().seconds
     torch.set_num_threads(1)
-    beside_oks(args)
-    crowds(args)
-    batches(args)
+    beside_oks(seconds)
+    crowds(seconds)
+    batches(seconds)
 
 
 if __name__ == '__main__':
