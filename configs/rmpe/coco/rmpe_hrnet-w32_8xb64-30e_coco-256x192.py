@@ -12,5 +12,5 @@ train_pipeline = [
     _base_.train_pipeline[-1],
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_evaluator = dict(type='PoseNMSCocoMetric', nms=_base_.rmpe.nms)
-test_evaluator = dict(type='PoseNMSCocoMetric', nms=_base_.rmpe.nms)
+val_evaluator = dict(type='PoseNMSCocoMetric', nms_mode=None, nms=_base_.rmpe.nms)
+test_evaluator = val_evaluator

@@ -4,3 +4,5 @@ custom_imports = dict(imports=['rmpe_spm'], allow_failed_imports=False)
 default_hooks = dict(checkpoint=dict(type='SafeCheckpointHook'))
 
 model = dict(backbone=dict(_delete_=True, type='StackedHourglass', num_stacks=8), head=dict(num_stages=8))
+val_evaluator = dict(type='PoseNMSCocoMetric', nms_mode='oks_nms')
+test_evaluator = val_evaluator

@@ -30,5 +30,5 @@ train_pipeline = [
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
 # redundant proposals are merged by the parametric pose NMS
-val_evaluator = dict(type='PoseNMSCocoMetric', nms=_base_.rmpe.nms)
+val_evaluator = dict(type='PoseNMSCocoMetric', nms_mode=None, nms=_base_.rmpe.nms)
 test_evaluator = val_evaluator

@@ -139,6 +139,7 @@ test_dataloader = val_dataloader
 
 # evaluators
 val_evaluator = dict(
-    type='CocoMetric',
+    type='PoseNMSCocoMetric',
+    nms_mode='oks_nms',
     ann_file=data_root + 'annotations/person_keypoints_val2017.json')
 test_evaluator = val_evaluator

@@ -12,3 +12,5 @@ train_pipeline = [*_base_.rmpe.load, _base_.rmpe.pgpg] + [
     t for t in _base_.train_pipeline[1:] if t['type'] != 'RandomHalfBody'
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_evaluator = dict(type='PoseNMSCocoMetric', nms_mode='oks_nms')
+test_evaluator = val_evaluator

@@ -13,3 +13,5 @@ val_pipeline = [*_base_.val_pipeline[:2], crop, _base_.val_pipeline[-1]]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
 test_dataloader = val_dataloader
+val_evaluator = dict(type='PoseNMSCocoMetric', nms_mode='oks_nms')
+test_evaluator = val_evaluator

@@ -41,7 +41,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
-    type='CocoMetric',
+    type='PoseNMSCocoMetric',
     ann_file=data_root + 'annotations/mmpose_crowdpose_test.json',
     nms_mode='none',
     score_mode='keypoint',
