@@ -21,17 +21,19 @@ def read_json(path: str | os.PathLike) -> Any:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ConfigError: The file is no JSON. Both messages name the file.
+        ConfigError: The file is no JSON in UTF-8, which other readers, such
+            as mmpose's, want without a byte order mark. Both messages name
+            the file.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'there is no file {path}')
     try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
+        return json.loads(path.read_text('utf-8'))
+    except (ValueError, RecursionError) as error:
         raise ConfigError(
             f'{path} is not a JSON file ({error}): it is damaged or cut '
-            'short, fetch or make it again'
+            'short, fetch or make it again, as UTF-8 without byte order mark'
         ) from error
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .errors import ConfigError
+
 # https://cocodataset.org/#keypoints-eval
 COCO_SIGMAS = (
     0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062,
@@ -25,16 +27,27 @@ def resolve_sigmas(
         np.ndarray: Shape (K,), float64.
 
     Raises:
-        ValueError: If their number is not K.
+        ConfigError: Their number is not K, or one is not positive.
     """
     values = np.asarray(COCO_SIGMAS if sigmas is None else sigmas, float)
     if values.shape != (num_keypoints,):
         source = 'COCO has' if sigmas is None else 'sigmas has'
-        raise ValueError(
+        raise ConfigError(
             f'the poses have {num_keypoints} keypoints, but {source} '
             f'{values.size} sigmas: pass sigmas=[...] of the data set'
         )
+    check_sigmas(values)
     return values
+
+
+def check_sigmas(sigmas: Sequence[float]) -> None:
+    """Raise a ConfigError for a sigma by which OKS is not defined."""
+    for joint, sigma in enumerate(sigmas):
+        if not 0 < sigma < np.inf:
+            raise ConfigError(
+                f'the sigma of joint {joint} is {sigma}, not a positive '
+                "number: correct it in the data set's metainfo"
+            )
 
 
 def pose_oks(

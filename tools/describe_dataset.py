@@ -16,7 +16,7 @@ import numpy as np
 
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.coco.annotations import KeypointAnnotations
-from rmpe_spm.errors import ConfigError
+from rmpe_spm.coco.entries import is_labelled
 
 # COCO's bounds of small and medium, sqrt(area) in pixels
 SMALL, MEDIUM = 32, 96
@@ -48,19 +48,12 @@ def describe(annotations: KeypointAnnotations) -> dict[str, float]:
     for annotation in annotations.annotations:
         if annotation.get('iscrowd'):
             crowds += 1
-        elif annotation.get('num_keypoints'):
+        elif is_labelled(annotation):
             people.append(annotation)
-    if not people:
-        raise ConfigError(
-            f'{annotations.source}: nobody with labelled joints is annotated'
-        )
     sizes = np.sqrt([person['area'] for person in people])
     flags = np.concatenate([person['keypoints'][2::3] for person in people])
     pictures = len(annotations.images)
-    lengths = {
-        image['id']: max(image['width'], image['height'])
-        for image in annotations.images
-    }
+    lengths = {number: max(size) for number, size in annotations.sizes.items()}
     ids = [person['image_id'] for person in people]
     common = sizes * COMMON_LENGTH / [lengths[number] for number in ids]
     counts = Counter(ids).values()

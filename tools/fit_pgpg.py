@@ -20,6 +20,7 @@ import sklearn
 
 import rmpe_spm
 from rmpe_spm.cli.error_messages import report_user_errors
+from rmpe_spm.coco.annotations import KeypointAnnotations
 from rmpe_spm.experiments.pgpg_report import write_report
 from rmpe_spm.files import digest_file, read_json
 from rmpe_spm.rmpe.pgpg_fitting import FitSettings, fit_proposal_model
@@ -65,8 +66,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(words)
     files = {name: vars(args)[name] for name in ('annotations', 'detections')}
     with report_user_errors('fit_pgpg.py'):
-        annotations, detections = map(read_json, files.values())
-        people = match_people(annotations, detections)
+        annotations = KeypointAnnotations.read(args.annotations)
+        annotations.check_people()
+        people = match_people(annotations.content, read_json(args.detections))
         for key, value in people.counts.items():
             print(f'{key.replace("_", " ")}: {value}')
         model = fit_proposal_model(
@@ -92,7 +94,8 @@ def main(argv: list[str] | None = None) -> None:
     save_proposal_model(model, args.out)
     print(f'{len(model.atoms)} atoms: {args.out}')
     if args.report:
-        page = write_report(model, args.report, read_skeleton(annotations))
+        skeleton = read_skeleton(annotations.content)
+        page = write_report(model, args.report, skeleton)
         print(f'report: {page}')
 
 

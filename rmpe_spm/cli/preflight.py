@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dataset import InfiniteSampler
 from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -16,12 +17,14 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import DATASETS, METRICS, OPTIMIZERS
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from ..coco.annotations import KeypointAnnotations
-from ..coco.loading import check_images
+from ..coco.images import check_images, check_sizes
 from ..coco.metric import PoseNMSCocoMetric
 from ..coco.results import read_detections
 from ..errors import ConfigError
+from ..oks import check_sigmas
 from ..rmpe.atoms import torso_joints
 from ..rmpe.parallel_branch import to_builtin_containers
 from ..rmpe.pgpg_model import load_proposal_model
@@ -55,13 +58,18 @@ def build_runner(cfg: Config, mode: str) -> Runner:
         _check_targets(cfg)
     data = CheckedData(cfg, mode)
     runner = _Runner.from_cfg(cfg)
-    runner.annotations = data.annotations
+    runner.annotations = data.files
     for note in data.notes:
         runner.logger.warning(note)
     _check_keypoints(runner.model, data.num_keypoints)
-    loop = runner.val_loop if mode == 'train' else runner.test_loop
-    if loop is not None:
-        check_images(loop.dataloader.dataset)
+    for part in dict.fromkeys([mode, 'val' if mode == 'train' else mode]):
+        loop = getattr(runner, f'{part}_loop')
+        if loop is not None:
+            dataset = loop.dataloader.dataset
+            _check_length(loop.dataloader, f'{part}_dataloader')
+            if part != 'train':
+                check_images(dataset)
+            check_sizes(dataset, data.files)
     if mode == 'test':
         check_weights(runner.model, cfg.load_from)
     elif cfg.get('load_from') and not cfg.get('resume'):
@@ -95,8 +103,7 @@ class CheckedData:
         num_keypoints (int, optional): Of the skeleton that the data sets of
             training (or of the test) share; None if they do not tell.
         notes (list[str]): What training leaves out or repairs, a line each.
-        annotations (dict[str, KeypointAnnotations]): What results are
-            compared with, by its path.
+        files (dict[str, KeypointAnnotations]): All annotations, by path.
 
     Raises:
         ConfigError: Something is missing or malformed, has another skeleton,
@@ -105,8 +112,8 @@ class CheckedData:
 
     def __init__(self, cfg: Config, mode: str) -> None:
         self.notes: list[str] = []
-        self.annotations: dict[str, KeypointAnnotations] = {}
-        self._files: dict[str, KeypointAnnotations] = {}
+        self.files: dict[str, KeypointAnnotations] = {}
+        self._evaluated: dict[str, int] = {}  # keypoints by path
         part = 'val' if mode == 'train' else 'test'
         counts = {}
         for loader in dict.fromkeys([mode, part]):
@@ -127,21 +134,37 @@ class CheckedData:
                 self._check_metric(metric)
 
     def _read(self, path: str) -> KeypointAnnotations:
-        if path not in self._files:
-            self._files[path] = KeypointAnnotations.read(path)
-        return self._files[path]
+        if path not in self.files:
+            self.files[path] = KeypointAnnotations.read(path)
+        return self.files[path]
 
     def _check_metric(self, metric: Mapping) -> None:
         """Check what the results are compared with."""
-        path = metric.get('ann_file')
-        if path and is_a(metric.get('type'), METRICS, CocoMetric):
-            annotations = self.annotations[path] = self._read(path)
-            if not metric.get('format_only'):
-                annotations.require('categories')
-                annotations.check_evaluation(
-                    use_area=metric.get('use_area', True),
-                    iou_type=metric.get('iou_type', 'keypoints'),
-                )
+        if not is_a(metric.get('type'), METRICS, CocoMetric):
+            return
+        # without a file mmpose's takes that of the data set
+        path = metric.get('ann_file') or next(iter(self._evaluated), None)
+        if not path:
+            return
+        annotations = self._read(path)
+        category = annotations.find_person_category()['id']
+        if category != 1 and not is_a(
+            metric['type'], METRICS, PoseNMSCocoMetric
+        ):
+            raise ConfigError(
+                f'{path}: people are of category {category}, but CocoMetric '
+                "takes predictions for 1: use type='PoseNMSCocoMetric'"
+            )
+        if metric.get('format_only'):
+            return
+        counts = set(self._evaluated.values())
+        converted = metric.get('gt_converter') or len(counts) != 1
+        annotations.require('categories')
+        annotations.check_evaluation(
+            None if converted else counts.pop(),
+            metric.get('use_area', True),
+            metric.get('iou_type', 'keypoints'),
+        )
 
     def _check_dataset(
         self, where: str, dataset: Mapping, evaluated: bool
@@ -167,8 +190,13 @@ class CheckedData:
                 for name in ('_load_annotations', 'load_data_list')
             ):
                 annotations = self._read(path)
-                annotations.check_dataset(names)
-                if not evaluated:
+                annotations.check_dataset(
+                    names, dataset.get('data_mode') == 'bottomup'
+                )
+                if evaluated:
+                    self._evaluated[path] = len(names)
+                    check_sigmas(skeleton.get('sigmas', ()))
+                else:
                     notes = annotations.training_notes()
                     self.notes += [n for n in notes if n not in self.notes]
         if dataset.get('bbox_file'):
@@ -187,6 +215,16 @@ class CheckedData:
                 with _blamed_on(f'{where}.pipeline.{index}.model'):
                     _check_proposals(transform.get('model'), names)
         return count
+
+
+def _check_length(loader: DataLoader, key: str) -> None:
+    """Refuse a data set that has not one batch."""
+    if len(loader) == 0 and not isinstance(loader.sampler, InfiniteSampler):
+        raise ConfigError(
+            f'{key}: its data set has {len(loader.dataset)} samples, fewer '
+            f'than a batch: lower the batch_size {loader.batch_size}, or set '
+            'drop_last=False'
+        )
 
 
 def _check_proposals(model: str | None, names: list[str]) -> None:

@@ -1,15 +1,22 @@
 """People annotated in COCO's layout: read once, checked in one place."""
 
-import math
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.fileio import get_local_path
 
 from ..errors import ConfigError
 from ..files import read_json
+from .entries import (
+    flaws_of,
+    is_labelled,
+    is_number,
+    problem_of_evaluated,
+    problem_of_person,
+    problem_of_segmentation,
+)
 
 IOU_TYPES = ('keypoints', 'keypoints_crowd')
 
@@ -38,13 +45,16 @@ class KeypointAnnotations:
 
     Raises:
         ConfigError: There is no list of images, or an entry lacks the ids by
-            which it is found. The message names the first.
+            which it is found, or has those of another. The message names the
+            first.
     """
 
     def __init__(self, content: dict, source: str = 'the annotations') -> None:
         self.content = content
         self.source = source
         self.require('images')
+        optional = [k for k in ('annotations', 'categories') if k in content]
+        self.require(*optional)
         self.images = content['images']
         self.annotations = content.get('annotations', [])
         self.categories = content.get('categories', [])
@@ -56,8 +66,17 @@ class KeypointAnnotations:
             ('category', self.categories, ['id']),
             ('annotation', self.annotations, ids),
         ):
+            seen = {}
             for index, entry in enumerate(entries):
-                _check_ids(entry, names, f'{source}: {key} number {index}')
+                where = f'{source}: {key} number {index}'
+                _check_ids(entry, names, where)
+                first = seen.setdefault(entry['id'], index)
+                if first != index:
+                    raise ConfigError(
+                        f'{where} has the id {entry["id"]} of {key} number '
+                        f'{first}: give each an id of its own (files that '
+                        'were joined have some twice)'
+                    )
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> 'KeypointAnnotations':
@@ -82,6 +101,47 @@ class KeypointAnnotations:
         """The annotations that have keypoints, crowds among them."""
         return [a for a in self.annotations if 'keypoints' in a]
 
+    @property
+    def sizes(self) -> dict[int, tuple[float, float]]:
+        """Listed (w, h) of the images by id; ConfigError if one has none."""
+        sizes = {}
+        for image in self.images:
+            for key in ('width', 'height'):
+                value = image.get(key)
+                if not is_number(value) or value <= 0:
+                    raise ConfigError(
+                        f'{self.source}: image {image["id"]} '
+                        f'({image.get("file_name")}) has the {key} {value!r}, '
+                        'not a number of pixels'
+                    )
+            sizes[image['id']] = image['width'], image['height']
+        return sizes
+
+    def find_person_category(self) -> dict:
+        """Find the one category of the people, which a model predicts.
+
+        Returns:
+            dict: Its entry. Where nobody is annotated it is the first that
+            lists keypoints, or else that of the id 1.
+
+        Raises:
+            ConfigError: The people are of several categories, which a model
+                does not tell from one another.
+        """
+        known = {category['id']: category for category in self.categories}
+        used = {person.get('category_id', 1) for person in self.people}
+        if len(used) > 1:
+            raise ConfigError(
+                f'{self.source}: people with keypoints are of the categories '
+                f'{sorted(used)}, which a model does not tell apart: give '
+                'all of them one category_id'
+            )
+        if used:
+            (number,) = used
+            return known.get(number, dict(id=number))
+        listing = (c for c in self.categories if c.get('keypoints'))
+        return next(listing, known.get(1, dict(id=1)))
+
     def require(self, *keys: str) -> None:
         """Raise a ConfigError if one of these lists is missing."""
         for key in keys:
@@ -93,7 +153,9 @@ class KeypointAnnotations:
                     f'{key!r}'
                 )
 
-    def check_dataset(self, joint_names: Sequence[str]) -> None:
+    def check_dataset(
+        self, joint_names: Sequence[str], bottom_up: bool = False
+    ) -> None:
         """Check that mmpose's data sets can load the file.
 
         Coordinates may be NaN: training leaves such people out or hides the
@@ -102,30 +164,70 @@ class KeypointAnnotations:
         Args:
             joint_names (Sequence[str]): Keypoints of the data set's skeleton,
                 in order.
+            bottom_up (bool): Whether segmentations are read, to mask people
+                without keypoints. Defaults to False.
 
         Raises:
             ConfigError: A part is missing, or people have another skeleton
                 or another order of joints. The message names the first.
         """
-        self.require('categories')
-        self._check_joint_order(joint_names)
         for image in self.images:
-            problem = _problem_of_image(image)
-            if problem:
+            if not isinstance(image.get('file_name'), str):
                 raise ConfigError(
-                    f'{self.source}: image {image["id"]} {problem}'
+                    f'{self.source}: image {image["id"]} has the file_name '
+                    f'{image.get("file_name")!r}, which is not a text'
                 )
+        self.check_people(joint_names, bottom_up, finite=False)
+
+    def check_people(
+        self,
+        joint_names: Sequence[str] | None = None,
+        bottom_up: bool = False,
+        finite: bool = True,
+    ) -> None:
+        """Check what is annotated in images whose files are not needed.
+
+        Args:
+            joint_names (Sequence[str], optional): As in
+                :meth:`check_dataset`. Defaults to None: those that the file
+                lists.
+            bottom_up (bool): As in :meth:`check_dataset`.
+            finite (bool): Whether coordinates must be finite. Defaults to
+                True.
+
+        Raises:
+            ConfigError: As in :meth:`check_dataset`.
+        """
+        self.require('categories')
+        if joint_names is None:
+            joint_names = self.find_person_category().get('keypoints') or []
+        self._check_joint_order(joint_names)
+        sizes = self.sizes
         people = self.people
         if self.annotations and not people:
             raise ConfigError(
                 f'{self.source}: no annotation has keypoints. COCO has them '
                 'in the files person_keypoints_*.json'
             )
-        listed = {image['id'] for image in self.images}
+        categories = self._category_ids()
+        outlined = {
+            person['image_id']
+            for person in people
+            if isinstance(person.get('segmentation'), list)
+        }
         for person in people:
-            problem = _problem_of_person(person, len(joint_names), False)
-            if not problem and person['image_id'] not in listed:
+            image_id = person['image_id']
+            problem = problem_of_person(
+                person, len(joint_names), categories, finite
+            )
+            if not problem and image_id not in sizes:
                 problem = 'is in an image that the file does not list'
+            if not problem and bottom_up:
+                problem = problem_of_segmentation(
+                    person.get('segmentation'),
+                    max(sizes[image_id]),
+                    image_id in outlined,
+                )
             if problem:
                 raise self._error(person, problem)
 
@@ -157,15 +259,16 @@ class KeypointAnnotations:
         count.
 
         Args:
-            num_keypoints (int, optional): K. Defaults to None: not checked.
+            num_keypoints (int, optional): K. Defaults to None: that of the
+                first person.
             use_area (bool): Whether the people's areas are needed. Defaults
                 to True.
             iou_type (str): With ``'keypoints_crowd'`` CrowdPose's fields are
                 needed. Defaults to ``'keypoints'``.
 
         Raises:
-            ConfigError: An id comes twice, or OKS would not be defined. The
-                message names the first entry.
+            ConfigError: OKS or AP would not be defined, or perfect poses
+                would not reach an AP of 1. The message names the first entry.
         """
         if iou_type not in IOU_TYPES:
             raise ConfigError(
@@ -173,30 +276,32 @@ class KeypointAnnotations:
             )
         self.require('annotations')
         crowd = iou_type == 'keypoints_crowd'
-        listed = set()
         for image in self.images:
-            listed.add(image['id'])
             if crowd and not is_number(image.get('crowdIndex')):
                 raise ConfigError(
                     f'{self.source}: image {image["id"]} has no crowdIndex, '
                     'which CrowdPose needs for easy, medium and hard'
                 )
-        seen = {}
-        for index, person in enumerate(self.annotations):
-            if person['image_id'] not in listed:
+        images = {image['id']: image for image in self.images}
+        categories = self._category_ids()
+        somebody = False
+        for person in self.annotations:
+            image = images.get(person['image_id'])
+            if image is None:
                 continue
-            first = seen.setdefault(person['id'], index)
-            problem = _problem_of_person(person, num_keypoints, True)
-            if first != index:
-                problem = (
-                    f'has the id of annotation number {first}: give every '
-                    'person an id of their own'
-                )
-            elif crowd and not is_number(person.get('num_keypoints')):
+            problem = problem_of_person(person, num_keypoints, categories)
+            if not problem and crowd and 'num_keypoints' not in person:
                 problem = 'has no num_keypoints, which CrowdPose needs'
-            problem = problem or _problem_of_area(person, use_area)
+            problem = problem or problem_of_evaluated(person, image, use_area)
             if problem:
                 raise self._error(person, problem)
+            num_keypoints = len(person['keypoints']) // 3
+            somebody = somebody or is_labelled(person)
+        if not somebody:
+            raise ConfigError(
+                f'{self.source}: nobody with a labelled keypoint is annotated '
+                'in its images, so that there is no AP'
+            )
 
     def training_notes(self) -> list[str]:
         """Say what training leaves out or repairs.
@@ -212,16 +317,16 @@ class KeypointAnnotations:
         """
         self.require('annotations')
         people = self.people
-        if not any(map(has_visible_keypoint, people)):
+        if not any(map(is_labelled, people)):
             raise ConfigError(
                 f'{self.source}: nobody has a visible keypoint, so there is '
                 'nothing to train on'
             )
-        sizes = {i['id']: (i['width'], i['height']) for i in self.images}
+        sizes = self.sizes
         flawed = defaultdict(list)
         for person in people:
             if not person.get('iscrowd'):
-                for flaw in _flaws_of(person, sizes[person['image_id']]):
+                for flaw in flaws_of(person, sizes[person['image_id']]):
                     flawed[flaw].append(person)
         notes = [
             f'{self.source}: {len(bad)} of {len(people)} annotations have '
@@ -240,6 +345,12 @@ class KeypointAnnotations:
             )
         return notes
 
+    def _category_ids(self) -> set[int] | None:
+        """The categories listed; None if the file has no list of them."""
+        if 'categories' not in self.content:
+            return None
+        return {category['id'] for category in self.categories}
+
     def _error(self, annotation: dict, problem: str) -> ConfigError:
         """Name an annotation and what is wrong with it."""
         return ConfigError(
@@ -248,119 +359,15 @@ class KeypointAnnotations:
         )
 
 
-def has_visible_keypoint(annotation: dict) -> bool:
-    """Whether a COCO annotation labels any keypoint."""
-    return any(flag > 0 for flag in annotation['keypoints'][2::3])
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value of a JSON file is a finite number."""
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    )
-
-
-def are_numbers(values: Any, finite: bool = True) -> bool:
-    """Whether a value of a JSON file is a list of (finite) numbers."""
-    if not isinstance(values, list):
-        return False
-    try:
-        # fast: one number that is not finite spoils the sum
-        whole = math.isfinite(sum(values))
-        return whole or not finite or all(map(math.isfinite, values))
-    except (TypeError, OverflowError):
-        return False
-
-
 def _check_ids(entry: Any, names: Sequence[str], where: str) -> None:
     """Refuse an entry that lacks an id."""
     if not isinstance(entry, dict):
         raise ConfigError(f'{where} is {entry!r}, not an object')
     for name in names:
-        if not isinstance(entry.get(name), int | str):
+        if type(entry.get(name)) is not int:
             if 'image_id' in entry and name != 'image_id':
                 where += f' (image {entry["image_id"]})'
             raise ConfigError(
-                f'{where} has the {name} {entry.get(name)!r}, not a number'
+                f'{where} has the {name} {entry.get(name)!r}, not a whole '
+                'number'
             )
-
-
-def _problem_of_image(image: dict) -> str:
-    """What keeps mmpose's data sets from an image, empty if nothing."""
-    name = image.get('file_name')
-    if not isinstance(name, str):
-        return f'has the file_name {name!r}, which is not a text'
-    for key in ('width', 'height'):
-        value = image.get(key)
-        if not is_number(value) or value <= 0:
-            return f'({name}) has the {key} {value!r}, not a number of pixels'
-    return ''
-
-
-def _problem_of_person(
-    person: dict, num_keypoints: int | None, finite: bool
-) -> str:
-    """What is wrong with an annotated person, empty if nothing."""
-    kind = 'finite numbers' if finite else 'numbers'
-    joints, box = person.get('keypoints'), person.get('bbox')
-    if not are_numbers(joints, finite):
-        return f'has no list of {kind} as keypoints'
-    if num_keypoints is not None and len(joints) != 3 * num_keypoints:
-        return (
-            f'has {len(joints)} numbers as keypoints, but '
-            f'{3 * num_keypoints} are needed for {num_keypoints} joints (x, y '
-            'and visibility of each): choose the data set type or metainfo of '
-            'this file'
-        )
-    if not are_numbers(box, finite) or len(box) != 4:
-        return f'has the bbox {box}, not 4 {kind} (x, y, width, height)'
-    return ''
-
-
-def _problem_of_area(person: dict, use_area: bool) -> str:
-    """What keeps OKS from being defined, empty if nothing."""
-    counts = not person.get('iscrowd') and has_visible_keypoint(person)
-    if not use_area:
-        if counts and person['bbox'][2] * person['bbox'][3] <= 0:
-            return (
-                f'has the box {person["bbox"]}, which is empty: with '
-                'use_area=False the area is a part of it'
-            )
-        return ''
-    area = person.get('area')
-    if not is_number(area):
-        return (
-            f'has the area {area}, not a number: add it, or evaluate with '
-            "use_area=False, which takes 0.53 of the box's (as for CrowdPose "
-            'and AIC)'
-        )
-    if counts and area <= 0:
-        return (
-            f'has the area {area}, at which no pose can match: correct it, or '
-            'evaluate with use_area=False'
-        )
-    return ''
-
-
-def _flaws_of(person: dict, size: tuple[float, float]) -> Iterator[str]:
-    """What training leaves out or repairs of a person."""
-    repaired = 'with SanitizeInstances in the pipeline, training'
-    box, joints = person['bbox'], person['keypoints']
-    if not are_numbers(box) or min(box[2:]) <= 0:
-        yield 'an empty box or one that is not finite: training skips them'
-    elif any(
-        low >= side or low + length <= 0
-        for low, length, side in zip(box[:2], box[2:], size, strict=True)
-    ):
-        yield f'a box outside their image: {repaired} skips them'
-    if not are_numbers(joints):
-        yield f'keypoints that are not finite: {repaired} hides these'
-    elif any(
-        flag > 0 and not (0 <= x <= size[0] and 0 <= y <= size[1])
-        for x, y, flag in zip(*[iter(joints)] * 3, strict=True)
-    ):
-        yield f'visible keypoints outside their image: {repaired} hides these'
-    if not has_visible_keypoint(person):
-        yield 'no visible keypoint: training skips them'

@@ -22,37 +22,22 @@ class ResampledScore(Protocol):
 
 @dataclass(frozen=True)
 class BootstrapInterval:
-    """A score and what other images of the same kind could have given.
-
-    Attributes:
-        value (float): The score.
-        mean (float): Mean of the resamples.
-        low (float): Lower end of the interval.
-        high (float): Upper end of the interval.
-    """
+    """A score and what other images of the same kind could have given."""
 
     value: float
-    mean: float
+    mean: float  # of the resamples
     low: float
     high: float
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """How much better one set of results is than another.
+    """How much better one set of results is than another, and the interval."""
 
-    Attributes:
-        difference (float): The first's score less the second's.
-        low (float): Lower end of the interval of the difference.
-        high (float): Upper end of the interval of the difference.
-        p_value (float): Of the hypothesis that there is no difference,
-            two-sided.
-    """
-
-    difference: float
+    difference: float  # the first's score less the second's
     low: float
     high: float
-    p_value: float
+    p_value: float  # of the hypothesis of no difference, two-sided
 
 
 def bootstrap_ap(
@@ -83,9 +68,10 @@ def bootstrap_ap(
     """
     counts = resample_counts(len(score.image_ids), num_resamples, rng)
     values = _defined(score.ap(counts))
-    low, high = _quantiles(values, level)
     value = float(score.ap()[0])
-    return BootstrapInterval(value, float(values.mean()), low, high)
+    return BootstrapInterval(
+        value, float(values.mean()), *_interval(values, level)
+    )
 
 
 def paired_bootstrap(
@@ -125,12 +111,10 @@ def paired_bootstrap(
         )
     counts = resample_counts(len(score.image_ids), num_resamples, rng)
     values = _defined(score.ap(counts) - other.ap(counts))
-    low, high = _quantiles(values, level)
     tail = min((values <= 0).sum(), (values >= 0).sum())
     return PairedDifference(
-        difference=float(score.ap()[0] - other.ap()[0]),
-        low=low,
-        high=high,
+        float(score.ap()[0] - other.ap()[0]),
+        *_interval(values, level),
         p_value=float(min(1.0, 2 * (tail + 1) / (len(values) + 1))),
     )
 
@@ -151,7 +135,6 @@ def _defined(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _quantiles(values: np.ndarray, level: float) -> tuple[float, float]:
-    """Ends of the interval."""
-    ends = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(ends[0]), float(ends[1])
+def _interval(values: np.ndarray, level: float) -> list[float]:
+    """Both ends."""
+    return np.quantile(values, [(1 - level) / 2, (1 + level) / 2]).tolist()

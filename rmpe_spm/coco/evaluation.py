@@ -8,7 +8,7 @@ from faster_coco_eval import COCO
 from faster_coco_eval.core.faster_eval_api import COCOeval_faster
 
 from ..files import read_json
-from ..oks import annotated_oks
+from ..oks import annotated_oks, check_sigmas
 from .annotations import KeypointAnnotations
 from .ground_truth import pairs_within
 from .results import MAX_POSES, check_results, check_scored, is_scored
@@ -38,15 +38,8 @@ def evaluate_files(
 ) -> dict[str, float]:
     """Check and evaluate a file of results in COCO's layout.
 
-    Args:
-        ann_file (str | PathLike): The annotations.
-        result_file (str | PathLike): The results.
-        sigmas (sequence): Shape (K,).
-        iou_type (str): As in :func:`evaluate_keypoints`.
-        use_area (bool): As in :func:`evaluate_keypoints`.
-
-    Returns:
-        dict[str, float]: The numbers by name.
+    The arguments, but for the paths, and the result are those of
+    :func:`evaluate_keypoints`.
 
     Raises:
         FileNotFoundError: If a file doesn't exist.
@@ -104,8 +97,12 @@ def evaluate_keypoints(
     Returns:
         dict[str, float]: The numbers of :data:`NAMES` or
         :data:`CROWD_NAMES`.
+
+    Raises:
+        ConfigError: A sigma is not positive.
     """
     sigmas = np.asarray(sigmas)
+    check_sigmas(sigmas)
     crowd = iou_type == 'keypoints_crowd'
     images = _places(annotations['images'])
     categories = _places(annotations['categories'])

@@ -48,14 +48,7 @@ class ImageGroundTruth:
 
 
 class FlatGroundTruth:
-    """The people of all images in one array, P in number.
-
-    Args:
-        truths (sequence): The :class:`ImageGroundTruth` of every image.
-
-    Raises:
-        NobodyToFind: If no person is annotated.
-    """
+    """The people of all images in one array; NobodyToFind without any."""
 
     def __init__(self, truths: Sequence[ImageGroundTruth]) -> None:
         self.counts = np.array([len(truth.areas) for truth in truths])
@@ -76,19 +69,7 @@ class FlatGroundTruth:
     def oks(
         self, keypoints: np.ndarray, person: np.ndarray, sigmas: np.ndarray
     ) -> np.ndarray:
-        """OKS of poses with annotated people, as COCO defines it.
-
-        For people without labelled joints it is the distance to a box of
-        thrice the size of theirs that counts.
-
-        Args:
-            keypoints (np.ndarray): Poses (M, K, 2) in pixels.
-            person (np.ndarray): The person to compare each with, (M,).
-            sigmas (np.ndarray): Shape (K,).
-
-        Returns:
-            np.ndarray: Shape (M,).
-        """
+        """OKS (M,) of poses (M, K, 2) with the person of each, (M,)."""
         return annotated_oks(
             keypoints,
             self.points[person],
@@ -104,13 +85,9 @@ def pairs_within(
 ) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of a pose and a person of the same image.
 
-    Args:
-        counts (np.ndarray): Number of people of every image, (I,).
-        starts (np.ndarray): Place of the first person of each, (I,).
-        images (np.ndarray): Image of every pose, (T,).
-
-    Returns:
-        tuple[np.ndarray]: Pose and person of each pair, ascending.
+    The images have ``counts`` (I,) people, the first of whom are at
+    ``starts`` (I,); the poses are in ``images`` (T,). Returns pose and person
+    of each pair, ascending.
     """
     numbers = counts[images]
     pose = np.repeat(np.arange(len(images)), numbers)
@@ -121,26 +98,15 @@ def pairs_within(
 
 @dataclass
 class PoseSet:
-    """Detected and annotated people of a number of images.
-
-    Attributes:
-        image_ids (list): The images.
-        truths (list[ImageGroundTruth]): The annotated people of each.
-        keypoints (list[np.ndarray]): Detected poses (N, K, 2), in pixels.
-        keypoint_scores (list[np.ndarray]): Their scores (N, K).
-        bboxes_xyxy (list[np.ndarray]): Their boxes (N, 4), in pixels.
-        scores (list[np.ndarray]): Scores (N,) of the persons.
-        num_unlisted (int): Poses left out because the annotations don't
-            list their image.
-    """
+    """Annotated and detected people, image by image, in pixels."""
 
     image_ids: list
     truths: list[ImageGroundTruth]
-    keypoints: list[np.ndarray]
-    keypoint_scores: list[np.ndarray]
-    bboxes_xyxy: list[np.ndarray]
-    scores: list[np.ndarray]
-    num_unlisted: int = 0
+    keypoints: list[np.ndarray]  # the detected poses (N, K, 2)
+    keypoint_scores: list[np.ndarray]  # (N, K)
+    bboxes_xyxy: list[np.ndarray]  # (N, 4)
+    scores: list[np.ndarray]  # (N,), of the persons
+    num_unlisted: int = 0  # poses left out, in images that aren't annotated
 
     def subset(self, indices: Sequence[int]) -> 'PoseSet':
         """The images at these indices."""
@@ -162,15 +128,8 @@ def read_pose_set(
 ) -> PoseSet:
     """Read annotations and results in COCO's format.
 
-    Args:
-        ann_file (str | PathLike): The annotations.
-        result_file (str | PathLike): The results.
-        num_keypoints (int): K.
-        use_area (bool): As in :func:`make_pose_set`.
-        iou_type (str): As in :func:`make_pose_set`.
-
-    Returns:
-        PoseSet: All images of the annotations, by ascending id.
+    The arguments, but for the paths, and the result are those of
+    :func:`make_pose_set`.
 
     Raises:
         FileNotFoundError: If a file doesn't exist.

@@ -20,15 +20,12 @@ MIN_OTHER_JOINTS = 3
 class JointErrors:
     r"""Errors of all annotated people's joints (P people, K joints).
 
-    Both are in units of :math:`\sqrt{area}` of the person.
-
     Attributes:
         errors (np.ndarray): Distances (P, K) of predicted joints from
-            annotated ones, NaN where the joint is not labelled or nobody
-            was matched.
-        root_distances (np.ndarray): Distances (P, K) of annotated joints
-            from the person's root, the mean of the labelled joints; NaN
-            where the joint is not labelled.
+            annotated ones, in units of the person's :math:`\sqrt{area}`; NaN
+            where the joint is not labelled or nobody was matched.
+        root_distances (np.ndarray): Those of annotated joints from the
+            person's root, the mean of the labelled joints.
     """
 
     errors: np.ndarray
@@ -97,14 +94,9 @@ def _can_be_matched(truth: ImageGroundTruth) -> np.ndarray:
 def joint_errors(pose_set: PoseSet, max_distance: float = 0.5) -> JointErrors:
     """Measure the errors of all joints.
 
-    Args:
-        pose_set (PoseSet): Poses and annotated people.
-        max_distance (float): See :func:`match_by_other_joints`. Defaults to
-            0.5.
-
-    Returns:
-        JointErrors: The people in the order of the images and annotations,
-        so that results on the same annotations have the same rows.
+    People are in the order of the images and annotations, so that results on
+    the same annotations have the same rows. For ``max_distance`` see
+    :func:`match_by_other_joints`.
     """
     errors, distances = [], []
     for keypoints, scores, truth in zip(
@@ -134,16 +126,8 @@ def keep_common(results: Sequence[JointErrors]) -> list[JointErrors]:
     """Keep the joints that all results have, for a fair comparison.
 
     A model that finds difficult people would else be charged with their
-    joints, which the others leave out.
-
-    Args:
-        results (Sequence[JointErrors]): Results on the same annotations.
-
-    Returns:
-        list[JointErrors]: The same, NaN for joints that one of them lacks.
-
-    Raises:
-        ValueError: If the results are not on the same annotations.
+    joints, which the others leave out. Results on other annotations are a
+    ValueError.
     """
     first = results[0].root_distances
     for result in results:
@@ -163,14 +147,7 @@ def keep_common(results: Sequence[JointErrors]) -> list[JointErrors]:
 
 
 def group_joints(names: Sequence[str]) -> dict[str, list[int]]:
-    """Group left and right joints under one name.
-
-    Args:
-        names (Sequence[str]): The joints' names.
-
-    Returns:
-        dict: Names without ``left_`` and ``right_`` to the joints' indices.
-    """
+    """Indices of joints by their names without ``left_`` and ``right_``."""
     groups = {}
     for index, name in enumerate(names):
         name = name.removeprefix('left_').removeprefix('right_')
@@ -179,17 +156,9 @@ def group_joints(names: Sequence[str]) -> dict[str, list[int]]:
 
 
 def distance_edges(root_distances: np.ndarray, num_bins: int) -> np.ndarray:
-    """Split distances from the root into bins of about equal counts.
+    """Edges (num_bins + 1,) between bins of about equally many distances.
 
-    Args:
-        root_distances (np.ndarray): Distances of any shape; NaN don't count.
-        num_bins (int): Number of bins.
-
-    Returns:
-        np.ndarray: Ascending edges (num_bins + 1,).
-
-    Raises:
-        ValueError: If there are fewer distances than bins.
+    NaN don't count; fewer distances than bins are a ValueError.
     """
     values = root_distances[np.isfinite(root_distances)]
     if len(values) < num_bins:
@@ -201,15 +170,9 @@ def distance_edges(root_distances: np.ndarray, num_bins: int) -> np.ndarray:
 
 
 def mean_by_distance(result: JointErrors, edges: np.ndarray) -> np.ndarray:
-    """Mean error of the joints in each bin of distance from the root.
+    """Mean error (B,) of the joints in each bin of distance from the root.
 
-    Args:
-        result (JointErrors): The errors.
-        edges (np.ndarray): Ascending edges (B + 1,); the last bin includes
-            its upper edge.
-
-    Returns:
-        np.ndarray: Shape (B,), NaN for a bin without joints.
+    The last bin includes its upper edge; a bin without joints has NaN.
     """
     known = np.isfinite(result.errors)
     errors, distances = result.errors[known], result.root_distances[known]
@@ -228,16 +191,12 @@ def joint_pck(pose_set: PoseSet, threshold: float = 0.1) -> np.ndarray:
 
     A joint is found where the pose that :func:`.joint_errors` matches with
     its person, by the other joints, has it within
-    :math:`\mathrm{threshold}\cdot\sqrt{area}` of the person. Joints of
-    people whom no pose is matched with are not found. Not counted are joints
-    without label, people to be ignored or without area, and joints with
-    fewer than three other labelled ones in the person, which cannot be
-    matched.
+    :math:`\mathrm{threshold}\cdot\sqrt{area}` of the person. Not counted are
+    joints without label and whom :func:`match_by_other_joints` leaves out.
 
     Args:
         pose_set (PoseSet): Poses and annotated people.
-        threshold (float): The distance over the square root of the area.
-            Defaults to 0.1.
+        threshold (float): Defaults to 0.1.
 
     Returns:
         np.ndarray: Shape (K,), 0 to 1, NaN for a joint that nobody has.

@@ -104,15 +104,7 @@ class KeypointAP:
         self.group_oks[group, row, column] = oks
 
     def __call__(self, kept: np.ndarray | None = None) -> float:
-        """AP of a subset of the poses.
-
-        Args:
-            kept (np.ndarray, optional): Whether each pose counts, (T,).
-                Defaults to None: all do.
-
-        Returns:
-            float: COCO's AP, 0 to 1.
-        """
+        """COCO's AP of the poses that are ``kept`` (T,), bool, or of all."""
         return float(self.precision(kept).mean())
 
     def precision(self, kept: np.ndarray | None = None) -> np.ndarray:
@@ -138,13 +130,9 @@ class KeypointAP:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Which poses of a subset have found somebody.
 
-        Args:
-            kept (np.ndarray, optional): As in :meth:`__call__`.
-
-        Returns:
-            tuple[np.ndarray]: For the poses in the order of ``by_image``,
-            whether each counts (T,), has found somebody at the 10 thresholds
-            of OKS (T, 10), and has found somebody to ignore (T, 10).
+        Returns, for the poses in the order of ``by_image``, whether each
+        counts (T,), has found somebody at the 10 thresholds of OKS (T, 10),
+        and has found somebody to ignore (T, 10).
         """
         if kept is None:
             kept = np.ones(len(self.by_image), dtype=bool)
@@ -277,17 +265,7 @@ class PoseMatches:
 def match_poses(poses: PoseSet, sigmas: np.ndarray) -> PoseMatches:
     """Match poses with people as COCO's evaluation does, once for all.
 
-    For one category and people of all sizes.
-
-    Args:
-        poses (PoseSet): Results and annotations.
-        sigmas (np.ndarray): Shape (K,).
-
-    Returns:
-        PoseMatches: The matches.
-
-    Raises:
-        NobodyToFind: If no person is annotated.
+    For one category and people of all sizes; NobodyToFind without any.
     """
     sizes = np.array([len(scores) for scores in poses.scores])
     evaluation = KeypointAP(

@@ -1,17 +1,14 @@
-"""Images and annotations that would end or poison a training run."""
+"""Transforms for images and annotations that would end or poison a run."""
 
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmpose.datasets.transforms import LoadImage
 from mmpose.registry import TRANSFORMS
-from torch.utils.data import Dataset
 
 from ..errors import ConfigError
 from ..poses import visibility_flags
@@ -35,43 +32,22 @@ class LoadImageOrSkip(LoadImage):
     result. mmpose's ``Mosaic`` and ``YOLOXMixUp`` cannot skip one among their
     other images: keep ``LoadImage`` in their ``pre_transform``.
 
-    Required Keys:
-
-        - img_path
-        - img (optional)
-        - img_id (optional)
-        - dataset (optional; added by mmpose's datasets)
-
-    Modified Keys:
-
-        - img
-        - img_shape
-        - ori_shape
-        - img_path (optional)
-
-    Args:
-        **kwargs: As in mmpose's :class:`LoadImage`.
+    Keys and arguments are those of mmpose's :class:`LoadImage`; ``img_id``
+    and ``dataset``, which mmpose's data sets add, are optional.
     """
 
     def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
-        self._reported: set[str] = set()
+        self._said: set[str] = set()
 
     def transform(self, results: dict) -> dict | None:
-        """Load the image.
-
-        Args:
-            results (dict): The sample.
-
-        Returns:
-            dict | None: The sample with its image, None to skip it.
+        """Load the image of a sample, or return None to skip it.
 
         Raises:
             ConfigError: The image cannot be read and must not be skipped.
             OSError: The system's fault, not the image's, such as too many
                 open files.
         """
-        path = str(results.get('img_path'))
         try:
             return super().transform(results)
         except (OSError, AssertionError, ValueError, cv2.error) as error:
@@ -82,60 +58,32 @@ class LoadImageOrSkip(LoadImage):
             ):
                 raise cause from None
             reason = str(cause).strip()
-        where = f'image {path} (image id {results.get("img_id")})'
-        training = not getattr(results.get('dataset'), 'test_mode', True)
-        if not training:
-            raise ConfigError(
-                f'{where} cannot be read: {reason}. Restore the file, or '
-                'remove the image from the annotation file'
-            )
-        if path not in self._reported:
-            self._reported.add(path)
-            print_log(
-                f'{where} cannot be read and is left out of training: '
-                f'{reason}',
-                logger='current',
-                level=logging.WARNING,
-            )
-        return None
-
-
-def check_images(dataset: Dataset) -> None:
-    """Check that the images that a data set reads are there.
-
-    That each is whole is not looked at: this takes a second for thousands.
-
-    Args:
-        dataset (Dataset): One of mmpose's, or a wrapper of some.
-
-    Raises:
-        ConfigError: Some are missing, or not images. The message names the
-            first.
-    """
-    images = {
-        info['img_path']: info.get('img_id')
-        for info in _data_infos(dataset)
-        if info.get('img_path') and 'img' not in info
-    }
-    bad = [path for path in images if not cv2.haveImageReader(path)]
-    if bad:
-        raise ConfigError(
-            f'{len(bad)} of the {len(images)} images to be evaluated are '
-            f'missing or not images, {bad[0]} (image id {images[bad[0]]}) the '
-            'first: restore them, or remove them from the annotation file'
+        return leave_out(
+            results,
+            f'cannot be read: {reason}',
+            'Restore the file',
+            self._said,
         )
 
 
-def _data_infos(dataset: Dataset) -> Iterator[dict]:
-    """Yield what a data set, or those within it, knows of each sample."""
-    inner = list(getattr(dataset, 'datasets', ()))
-    inner += [dataset.dataset] if hasattr(dataset, 'dataset') else []
-    for part in inner:
-        yield from _data_infos(part)
-    if not inner and isinstance(dataset, BaseDataset):
-        # mmpose's own would copy the skeleton for each
-        for index in range(len(dataset)):
-            yield BaseDataset.get_data_info(dataset, index)
+def leave_out(
+    results: dict, problem: str, advice: str, said: set[str]
+) -> None:
+    """Skip an image in training and log it once; else it is an error."""
+    path = str(results.get('img_path'))
+    where = f'image {path} (image id {results.get("img_id")})'
+    if getattr(results.get('dataset'), 'test_mode', True):
+        raise ConfigError(
+            f'{where} {problem}. {advice}, or remove the image from the '
+            'annotation file'
+        )
+    if path not in said:
+        said.add(path)
+        print_log(
+            f'{where} {problem}; it is left out of training',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 @TRANSFORMS.register_module()
@@ -179,13 +127,7 @@ class SanitizeInstances(BaseTransform):
         self._reported: set[tuple] = set()
 
     def transform(self, results: dict) -> dict | None:
-        """Repair one sample.
-
-        Args:
-            results (dict): The sample.
-
-        Returns:
-            dict | None: The repaired sample, None to skip it.
+        """Repair one sample, or return None to skip it.
 
         Raises:
             ConfigError: The number of keypoints is not the dataset's, or at

@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from mmengine.fileio import dump, get_local_path, put_text
 from mmengine.logging import print_log
+from mmpose.evaluation.functional import oks_nms, soft_oks_nms
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS, TASK_UTILS
 from xtcocotools.coco import COCO
@@ -20,6 +20,8 @@ from .annotations import IOU_TYPES, KeypointAnnotations
 from .evaluation import evaluate_keypoints
 from .results import check_results, check_scored
 
+_MMPOSE_NMS = dict(oks_nms=oks_nms, soft_oks_nms=soft_oks_nms, none=None)
+
 
 @METRICS.register_module()
 class PoseNMSCocoMetric(CocoMetric):
@@ -28,7 +30,8 @@ class PoseNMSCocoMetric(CocoMetric):
     The numbers are those of ``CocoMetric``, computed by faster-coco-eval.
     What can't be evaluated (results for unknown images, NaN, joints of
     another skeleton, annotations without areas, duplicate ids) is an error
-    that names the first such entry.
+    that names the first such entry. Predictions are of the category of the
+    annotated people, whatever its id.
 
     Each image's poses are scored as ``score_mode`` says, then pass the NMS;
     what it returns, with merged poses and lowered scores, is evaluated and
@@ -49,10 +52,12 @@ class PoseNMSCocoMetric(CocoMetric):
             ``dict(type='ParametricPoseNMS', preset='coco')``,
             ``dict(type='OKSNMS', thr=0.9)``, ``dict(type='SoftOKSNMS')`` or
             ``dict(type='NearbyJointsNMS')``. Sigmas, where it needs some,
-            are the data set's. Defaults to None, no NMS.
-        nms_mode (str, optional): mmpose's name of an NMS in place of
-            ``nms``: ``'oks_nms'``, ``'soft_oks_nms'`` or ``'none'``, with
-            the numbers of ``CocoMetric``. Defaults to None.
+            are the data set's. Of poses with equal scores the first goes
+            first. Defaults to None, no NMS.
+        nms_mode (str, optional): In place of ``nms``, mmpose's own NMS:
+            ``'oks_nms'``, ``'soft_oks_nms'`` or ``'none'``, with the numbers
+            of ``CocoMetric`` to the last digit (of poses with equal scores
+            mostly the last goes first). Defaults to None.
         nms_thr (float, optional): Of ``nms_mode``. Defaults to None: 0.9,
             mmpose's.
         **kwargs: Other arguments of ``mmpose.evaluation.CocoMetric``.
@@ -70,8 +75,8 @@ class PoseNMSCocoMetric(CocoMetric):
         nms_thr: float | None = None,
         **kwargs: Any,
     ) -> None:
-        nms = _choose_nms(nms, nms_mode, nms_thr)
-        # mmpose's would open the file twice
+        _check_nms(nms, nms_mode, nms_thr)
+        # mmpose's would open the file twice, and suppress before any check
         super().__init__(ann_file=None, nms_mode='none', **kwargs)
         if self.iou_type not in IOU_TYPES:
             raise ValueError(
@@ -79,11 +84,14 @@ class PoseNMSCocoMetric(CocoMetric):
             )
         self.nms = None if nms is None else TASK_UTILS.build(nms)
         self.uses_own_sigmas = getattr(self.nms, 'sigmas', 0) is not None
+        self.mmpose_nms = _MMPOSE_NMS[nms_mode or 'none']
+        self.nms_thr = 0.9 if nms_thr is None else nms_thr
         if ann_file is None:
             return
         annotations = ann_file
         if not isinstance(annotations, KeypointAnnotations):
             annotations = KeypointAnnotations.read(ann_file)
+        annotations.find_person_category()
         if not self.format_only:
             # before the model has seen all the images
             annotations.require('categories')
@@ -137,7 +145,8 @@ class PoseNMSCocoMetric(CocoMetric):
             ConfigError: Names the first pose for an unknown image, or with a
                 joint or score that is not finite.
         """
-        results = _as_results(keypoints)
+        category = self._annotations().find_person_category()['id']
+        results = _as_results(keypoints, category)
         if not results:
             print_log(
                 'the model found no pose in any image: all scores will be 0',
@@ -149,25 +158,27 @@ class PoseNMSCocoMetric(CocoMetric):
                 results,
                 self.dataset_meta['num_keypoints'],
                 self.coco.imgs,
-                self.coco.cats or None,
                 source='the predictions',
             )
             # an untrained model is no reason to end its training
             check_scored(results, 'the predictions', strict=False)
-            if self.nms is not None:
-                results = _as_results(self._suppress(keypoints))
+            results = _as_results(self._suppress(keypoints), category)
         put_text(
             dump(results, file_format='json'),
             f'{outfile_prefix}.keypoints.json',
+        )
+
+    def _annotations(self) -> KeypointAnnotations:
+        """The annotations, those of the samples too."""
+        return KeypointAnnotations(
+            self.coco.dataset, self.ann_file or 'the annotations'
         )
 
     def _do_python_keypoint_eval(
         self, outfile_prefix: str
     ) -> list[tuple[str, float]]:
         """Evaluate the results file: mmpose's hook for the evaluator."""
-        annotations = KeypointAnnotations(
-            self.coco.dataset, self.ann_file or 'the annotations'
-        )
+        annotations = self._annotations()
         annotations.check_evaluation(
             self.dataset_meta['num_keypoints'], self.use_area, self.iou_type
         )
@@ -184,11 +195,26 @@ class PoseNMSCocoMetric(CocoMetric):
 
     def _suppress(self, images: dict[int, list[dict]]) -> dict[int, list]:
         """Apply the NMS to the instances of all images, by image id."""
+        sigmas = self.dataset_meta['sigmas']
+        if self.mmpose_nms is not None:
+            return {
+                image: [
+                    instances[index]
+                    for index in self.mmpose_nms(
+                        instances, self.nms_thr, sigmas=sigmas
+                    )
+                ]
+                for image, instances in images.items()
+            }
+        if self.nms is None:
+            return images
         if not self.uses_own_sigmas:
-            self.nms.sigmas = self.dataset_meta['sigmas']
+            self.nms.sigmas = sigmas
         fields = defaultdict(list)
         for instances in images.values():
             poses = np.stack([each['keypoints'] for each in instances])
+            # the persons' scores get the type of the joints'
+            poses = poses.astype(np.float64)
             fields['keypoints'].append(poses[..., :2])
             fields['keypoint_scores'].append(poses[..., 2])
             fields['bboxes_xyxy'].append(_boxes(instances, poses))
@@ -245,41 +271,24 @@ class PoseNMSCocoMetric(CocoMetric):
         }
 
 
-def _choose_nms(
+def _check_nms(
     nms: dict | None, nms_mode: str | None, nms_thr: float | None
-) -> dict | None:
-    """The NMS that a metric's arguments, ours or mmpose's, ask for."""
-    if nms_mode is None:
-        if nms_thr is not None:
-            raise ValueError(
-                f'nms_thr={nms_thr} belongs to nms_mode: add '
-                "nms_mode='oks_nms', or choose the NMS by "
-                f"nms=dict(type='OKSNMS', thr={nms_thr})"
-            )
-        return nms
-    if nms is not None:
+) -> None:
+    """Refuse arguments, ours and mmpose's, that choose no NMS, or two."""
+    if nms_mode is None and nms_thr is not None:
+        raise ValueError(
+            f"nms_thr={nms_thr} belongs to nms_mode: add nms_mode='oks_nms', "
+            f"or choose the NMS by nms=dict(type='OKSNMS', thr={nms_thr})"
+        )
+    if nms_mode is not None and nms is not None:
         raise ValueError(
             f'both nms={nms} and nms_mode={nms_mode!r} choose an NMS: leave '
             'one of them out'
         )
-    thr = 0.9 if nms_thr is None else nms_thr
-    known = dict(
-        oks_nms=dict(type='OKSNMS', thr=thr),
-        # mmpose's keeps 20 poses, and the scores as they were
-        soft_oks_nms=dict(
-            type='SoftOKSNMS',
-            sigma=thr,
-            min_score=-math.inf,
-            max_dets=20,
-            keep_scores=True,
-        ),
-        none=None,
-    )
-    if nms_mode not in known:
+    if nms_mode is not None and nms_mode not in _MMPOSE_NMS:
         raise ValueError(
-            f'nms_mode must be one of {", ".join(known)}: {nms_mode!r}'
+            f'nms_mode must be one of {", ".join(_MMPOSE_NMS)}: {nms_mode!r}'
         )
-    return known[nms_mode]
 
 
 def _person_score(
@@ -334,13 +343,13 @@ def _check_unique(predictions: Sequence[Mapping[str, Any]]) -> None:
         seen.add((each['img_id'], name))
 
 
-def _as_results(images: dict[int, list[dict]]) -> list[dict]:
+def _as_results(images: dict[int, list[dict]], category: int) -> list[dict]:
     """Instances as COCO has results, image after image."""
     results = []
     for instance in (each for image in images.values() for each in image):
         result = dict(
             image_id=instance['img_id'],
-            category_id=_category(instance['category_id']),
+            category_id=category,
             keypoints=instance['keypoints'].ravel().tolist(),
             score=float(instance['score']),
         )
@@ -348,18 +357,6 @@ def _as_results(images: dict[int, list[dict]]) -> list[dict]:
             result['bbox'] = instance['bbox'].tolist()
         results.append(result)
     return results
-
-
-def _category(given: Any) -> int:
-    """The category, which annotated boxes or people give as an array."""
-    given = np.ravel(given)
-    if (given[1:] != given[:-1]).any():
-        raise ValueError(
-            f'PoseNMSCocoMetric: an image has people of the categories '
-            f'{np.unique(given).tolist()}, so that of a pose is not known: '
-            "leave 'category_id' out of the meta_keys of PackPoseInputs"
-        )
-    return int(given[0]) if len(given) else 1
 
 
 def _boxes(instances: list[dict], poses: np.ndarray) -> np.ndarray:

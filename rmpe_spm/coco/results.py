@@ -15,7 +15,8 @@ from mmengine.logging import print_log
 
 from ..errors import ConfigError
 from ..files import read_json, write_atomically
-from .annotations import KeypointAnnotations, are_numbers, is_number
+from .annotations import KeypointAnnotations
+from .entries import are_numbers, is_number
 
 # As many poses of an image count in COCO's evaluation.
 MAX_POSES = 20
@@ -58,6 +59,8 @@ def check_results(
         problem = _problem_of_result(
             result, num_keypoints, image_ids, category_ids
         )
+        if not problem and type(result.get('id', 0)) is not int:
+            problem = f'has the id {result["id"]!r}, not a whole number'
         if not problem and 'id' in result:
             first = seen.setdefault(result['id'], index)
             if first != index:
@@ -78,13 +81,15 @@ def _problem_of_result(
     """What is wrong with a result, empty if nothing."""
     if not isinstance(result, dict) or 'image_id' not in result:
         return 'has no image_id'
+    if type(result['image_id']) is not int:
+        return 'has an image_id that is not a whole number'
     if image_ids is not None and result['image_id'] not in image_ids:
         return 'is for an image that the annotations do not list'
     if category_ids is not None:
         category = result.get('category_id')
         if category is None:
             return 'has no category_id'
-        if category not in category_ids:
+        if type(category) is not int or category not in category_ids:
             return (
                 f'is of category {category}, which the annotations do not list'
             )
@@ -121,15 +126,8 @@ def check_scored(
 ) -> None:
     """Warn of poses that COCO's evaluation leaves out without a word.
 
-    Args:
-        results (list[dict]): Checked by :func:`check_results`.
-        source (str): Where they come from, for the messages. Defaults to
-            ``'the results'``.
-        strict (bool): Whether it is an error if all are left out. Defaults
-            to True.
-
-    Raises:
-        ConfigError: No pose has a joint of a positive score.
+    The results have passed :func:`check_results`. Where all are left out it
+    is a ConfigError, unless not ``strict``.
     """
     unscored = [i for i, r in enumerate(results) if not is_scored(r)]
     if not unscored:
@@ -150,19 +148,11 @@ def check_scored(
 def read_detections(
     path: str | os.PathLike, annotations: KeypointAnnotations | None = None
 ) -> list[dict]:
-    """Read a file of person detections in COCO's results layout.
+    """Read the detections of category 1, a person, in COCO's results layout.
 
     Boxes without area or outside their image pass: they are evaluated, and
-    perturbed ones may lie there.
-
-    Args:
-        path (str | PathLike): The JSON file.
-        annotations (KeypointAnnotations, optional): Must list the images of
-            the detections. Defaults to None: any image will do.
-
-    Returns:
-        list[dict]: The detections of category 1, a person; others are not
-        used.
+    perturbed ones may lie there. The annotations, if given, must list the
+    images.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -203,7 +193,7 @@ def _problem_of_detection(entry: Any) -> str:
         return 'has no category_id'
     if entry['category_id'] != 1:
         return ''
-    if not isinstance(entry.get('image_id'), int | str):
+    if type(entry.get('image_id')) is not int:
         return f'has the image_id {entry.get("image_id")!r}, not a number'
     box = entry.get('bbox')
     where = f'of image {entry["image_id"]}'
@@ -269,11 +259,7 @@ def make_submission(
             or ``'ochuman'`` (JSON).
         algorithm (str): Name in the file's name: letters, digits, ``.``,
             ``-`` and ``_``.
-        out_dir (str | PathLike): Where the file goes; made if it doesn't
-            exist.
-
-    Returns:
-        Submission: The file, and what to look at before it is sent.
+        out_dir (str | PathLike): Where the file goes; made if missing.
 
     Raises:
         FileNotFoundError: If a file doesn't exist.
@@ -291,6 +277,10 @@ def make_submission(
         raise ConfigError(
             "the algorithm's name is part of the file's: use letters, "
             f'digits, ".", "-" and "_" only, not {algorithm!r}'
+        )
+    if Path(out_dir).exists() and not Path(out_dir).is_dir():
+        raise ConfigError(
+            f'{out_dir} is no folder: choose another for --out-dir'
         )
     images = KeypointAnnotations.read(image_file).images
     image_ids = {image['id'] for image in images}

@@ -1,9 +1,11 @@
 import json
 from pathlib import Path
 
+import mmpose
 import mpii_files
 import pytest
 import torch
+from mmengine.config import Config
 from mmpose.models import build_pose_estimator
 
 from rmpe_spm.cli.preflight import CheckedData, build_runner
@@ -14,6 +16,20 @@ def check_data(cfg, mode):
     """What is known of the data."""
     data = CheckedData(cfg, mode)
     return data.num_keypoints, data.notes
+
+
+@pytest.fixture
+def change_annotations(tiny_coco, tmp_path):
+    """Write the annotations with a change, and give the path."""
+
+    def change(change):
+        content = json.loads((tiny_coco / 'annotations.json').read_text())
+        change(content)
+        path = tmp_path / f'{change.__name__}.json'
+        path.write_text(json.dumps(content))
+        return str(path)
+
+    return change
 
 
 def test_good_set_up(tiny_config):
@@ -159,6 +175,9 @@ def test_proposals_of_another_skeleton(tiny_config):
 
 def test_validation_may_have_another_skeleton(tiny_config, fourteen):
     tiny_config.val_dataloader.dataset = fourteen
+    with pytest.raises(ConfigError, match='annotation 1 .* 51 numbers'):
+        check_data(tiny_config, 'train')
+    tiny_config.val_evaluator.ann_file = fourteen['ann_file']
     assert check_data(tiny_config, 'train') == (17, [])
 
 
@@ -215,6 +234,80 @@ def test_a_skeleton_file_that_does_not_exist(tiny_config):
     with pytest.raises(
         ConfigError,
         match=r'^train_dataloader\.dataset\.metainfo\.from_file: .*no_skel',
+    ):
+        check_data(tiny_config, 'train')
+
+
+def test_an_epoch_needs_a_batch(tiny_config):
+    """Of eight people."""
+    loader = tiny_config.train_dataloader
+    loader.update(batch_size=9, drop_last=True)
+    with pytest.raises(
+        ConfigError,
+        match='^train_dataloader: its data set has 8 samples, fewer',
+    ):
+        build_runner(tiny_config, 'train')
+    loader.sampler = dict(type='InfiniteSampler')
+    tiny_config.train_cfg = dict(by_epoch=False, max_iters=1)
+    tiny_config.experiment_name += '_again'
+    build_runner(tiny_config, 'train')
+
+
+@pytest.mark.parametrize('mode', ['train', 'test'])
+def test_pictures_of_another_size(tiny_config, change_annotations, mode):
+    def swap(content):
+        for image in content['images']:
+            image['width'], image['height'] = image['height'], image['width']
+
+    loader = tiny_config[f'{mode}_dataloader']
+    loader.dataset.ann_file = change_annotations(swap)
+    with pytest.raises(ConfigError, match='listed as 72x96.*swapped'):
+        build_runner(tiny_config, mode)
+
+
+def test_the_evaluated_file_whichever_metric_is_named(
+    tiny_config, change_annotations
+):
+    """The data set's own where the metric names none."""
+
+    def number_nine(content):
+        content['categories'][0]['id'] = 9
+        for person in content['annotations']:
+            person['category_id'] = 9
+
+    def without_joints(content):
+        content['annotations'][4]['keypoints'] = [1, 1, 2] * 14
+
+    evaluator = tiny_config.test_evaluator
+    evaluator.ann_file = change_annotations(number_nine)
+    with pytest.raises(ConfigError, match="of category 9.*'PoseNMSCocoMetric"):
+        check_data(tiny_config, 'test')
+    evaluator.type = 'PoseNMSCocoMetric'
+    check_data(tiny_config, 'test')
+    evaluator.ann_file = change_annotations(without_joints)
+    with pytest.raises(ConfigError, match='annotation 5 .* 42 numbers'):
+        check_data(tiny_config, 'test')
+    del evaluator['ann_file']
+    check_data(tiny_config, 'test')
+
+    def without_areas(content):
+        del content['annotations'][4]['area']
+
+    dataset = tiny_config.test_dataloader.dataset
+    dataset.ann_file = change_annotations(without_areas)
+    with pytest.raises(ConfigError, match='^test_evaluator.* area None'):
+        check_data(tiny_config, 'test')
+
+
+def test_sigmas_of_the_data_set(tiny_config, tmp_path):
+    folder = Path(mmpose.__file__).parent / '.mim/configs/_base_/datasets'
+    coco = Config.fromfile(folder / 'coco.py')
+    coco.dataset_info.sigmas = [0.1] * 16 + [0.0]
+    coco.dump(tmp_path / 'skeleton.py')
+    dataset = tiny_config.val_dataloader.dataset
+    dataset.metainfo = dict(from_file=str(tmp_path / 'skeleton.py'))
+    with pytest.raises(
+        ConfigError, match=r'^val_dataloader\..* sigma of joint 16 is 0'
     ):
         check_data(tiny_config, 'train')
 

@@ -1,7 +1,6 @@
 """Good files pass without a word; of bad ones the first bad entry is named."""
 
 import json
-import math
 import re
 
 import pytest
@@ -9,7 +8,9 @@ import pytest
 from rmpe_spm.coco.annotations import KeypointAnnotations
 from rmpe_spm.errors import ConfigError
 
-NAN = float('nan')
+NAN, HUGE = float('nan'), 10**400
+ABSENT = object()
+NAMES = ('nose', 'tail')
 
 
 def content():
@@ -30,42 +31,53 @@ def content():
         dict(id=i, file_name=f'{i}.jpg', width=20, height=10, crowdIndex=0.5)
         for i in (4, 5)
     ]
-    category = dict(id=1, name='person', keypoints=['nose', 'tail'])
+    category = dict(id=1, name='person', keypoints=list(NAMES))
     return dict(images=images, annotations=people, categories=[category])
 
 
 def edited(key, values, *places):
-    """The content with some values of entries; None takes one away."""
+    """The content with some values of entries, or without them."""
     changed = content()
     for place in places:
         entry = changed[key][place]
         entry.update(values)
-        for name in [n for n, value in values.items() if value is None]:
+        for name in [n for n, value in values.items() if value is ABSENT]:
             del entry[name]
     return changed
 
 
-def notes(changed):
+def trained(changed):
     """What is said of a file that is trained on."""
     annotations = KeypointAnnotations(changed, 'file')
-    annotations.check_dataset(('nose', 'tail'))
+    annotations.check_dataset(NAMES)
     return annotations.training_notes()
 
 
-def evaluable(changed, num_keypoints=2, **options):
+def bottom_up(changed):
+    KeypointAnnotations(changed, 'file').check_dataset(NAMES, bottom_up=True)
+
+
+def evaluated(changed, num_keypoints=2, **options):
     annotations = KeypointAnnotations(changed, 'file')
     annotations.check_evaluation(num_keypoints, **options)
 
 
+def crowdpose(changed):
+    evaluated(changed, iou_type='keypoints_crowd')
+
+
+EVERYWHERE = (trained, bottom_up, evaluated, crowdpose)
+TO_EVALUATE = (evaluated, crowdpose)
+
+
 def test_good_content_passes():
-    assert notes(content()) == []
-    evaluable(content())
-    evaluable(content(), None, iou_type='keypoints_crowd')
+    for check in EVERYWHERE:
+        assert not check(content())
+    evaluated(content(), None)
     # neither is needed for the other
-    bare = edited('images', dict(file_name=None, crowdIndex=None), 0, 1)
-    evaluable(bare)
-    bare = edited('annotations', dict(area=None, num_keypoints=None), 0, 1, 2)
-    assert notes(bare) == []
+    evaluated(edited('images', dict(file_name=ABSENT, crowdIndex=ABSENT), 0))
+    bare = dict(area=ABSENT, num_keypoints=ABSENT)
+    assert trained(edited('annotations', bare, 0, 1, 2)) == []
 
 
 def test_files(tmp_path):
@@ -76,15 +88,31 @@ def test_files(tmp_path):
     assert annotations.source == str(path)
     with pytest.raises(FileNotFoundError, match=r'absent\.json'):
         KeypointAnnotations.read(tmp_path / 'absent.json')
-    for data in (b'', b'{"images": [', b'\xff\xfe\x00'):
+    for data, said in (
+        (b'', ''),
+        (b'{"images": [', ''),
+        (b'\xff\xfe\x00', 'utf-8'),
+        (b'[' * 100_000, 'recursion'),
+        # mmpose's reader would end with a traceback
+        (b'\xef\xbb\xbf' + path.read_bytes(), 'BOM.*without byte order mark'),
+    ):
         path.write_bytes(data)
-        with pytest.raises(ConfigError, match=r'people\.json is not a JSON'):
+        with pytest.raises(
+            ConfigError, match=rf'people\.json is not a JSON.*{said}'
+        ):
             KeypointAnnotations.read(path)
 
 
-@pytest.mark.parametrize('bad', [[], {}, None, [1, 2], dict(images=3)])
-def test_no_annotations_at_all(bad):
-    with pytest.raises(ConfigError, match="^file .* has no list 'images'"):
+@pytest.mark.parametrize(
+    'bad, name',
+    [
+        *((bad, 'images') for bad in ([], {}, None, [1, 2], dict(images=3))),
+        (dict(images=[], annotations=None), 'annotations'),
+        (dict(images=[], categories={}), 'categories'),
+    ],
+)
+def test_no_annotations_at_all(bad, name):
+    with pytest.raises(ConfigError, match=f'^file .* has no list {name!r}'):
         KeypointAnnotations(bad, 'file')
 
 
@@ -95,9 +123,9 @@ def test_lists_that_are_missing():
     with pytest.raises(ConfigError, match="no list 'annotations'"):
         images.check_evaluation()
     with pytest.raises(ConfigError, match="no list 'categories'"):
-        images.check_dataset(('nose', 'tail'))
+        images.check_dataset(NAMES)
     images.content['categories'] = content()['categories']
-    images.check_dataset(('nose', 'tail'))
+    images.check_dataset(NAMES)
     with pytest.raises(ConfigError, match="no list 'annotations'"):
         images.training_notes()
 
@@ -112,7 +140,7 @@ def test_lists_that_are_missing():
         ('categories', 'id', 'category number 1'),
     ],
 )
-@pytest.mark.parametrize('value', [None, [4]])
+@pytest.mark.parametrize('value', [None, [4], {}, '4', 4.5, True])
 def test_entries_without_ids(key, name, said, value):
     changed = content()
     changed['categories'].append(dict(id=2))
@@ -125,75 +153,134 @@ def test_entries_without_ids(key, name, said, value):
         KeypointAnnotations(changed, 'file')
 
 
+@pytest.mark.parametrize('key', ['images', 'annotations', 'categories'])
+def test_ids_that_come_twice(key):
+    """As in files that were joined."""
+    changed = content()
+    changed[key].append(changed[key][0])
+    number = changed[key][0]['id']
+    with pytest.raises(
+        ConfigError, match=f'^file: .* number .* has the id {number} of .* 0:'
+    ):
+        KeypointAnnotations(changed, 'file')
+
+
 @pytest.mark.parametrize(
     'values, said',
     [
-        (dict(width=None), 'the width None, not a number of pixels'),
+        (dict(width=ABSENT), 'the width None, not a number of pixels'),
         (dict(width='wide'), r"\(5\.jpg\) .* width 'wide', not"),
         (dict(height=0), 'the height 0, not'),
-        (dict(file_name=None), 'the file_name None, .* not a text'),
+        (dict(height=NAN), 'the height nan, not'),
+        (dict(file_name=ABSENT), 'the file_name None, .* not a text'),
     ],
 )
 def test_images_that_cannot_be_loaded(values, said):
     with pytest.raises(ConfigError, match=f'^file: image 5 .*{said}'):
-        notes(edited('images', values, 1))
+        trained(edited('images', values, 1))
 
 
-BAD_PEOPLE = [
-    (dict(bbox=None), 'the bbox None, not 4'),
-    (dict(bbox=[1, 2, 3]), r'the bbox \[1, 2, 3\], not 4'),
-    (dict(bbox=['a', 1, 2, 3]), 'bbox'),
-    (dict(keypoints=7), 'no list of .*numbers as keypoints'),
-    (dict(keypoints=[1, None, 2, 3, 4, 1]), 'no list of .*numbers as'),
-    (dict(keypoints=[1] * 9), '9 numbers as keypoints, but 6 are needed'),
-    (dict(keypoints=[1, 2, 2, 3]), '4 numbers as keypoints, but 6'),
-]
+# by whom, what is said, of which field, of which values
+REFUSED = [
+    (EVERYWHERE, 'the bbox .*, not 4', 'bbox',
+     [ABSENT, None, [1, 2, 3], ['a', 1, 2, 3], [1, 1, HUGE, 5]]),
+    (EVERYWHERE, 'no list of .*numbers as keypoints', 'keypoints',
+     [7, None, [1, None, 2, 3, 4, 1], [HUGE] * 6]),
+    (EVERYWHERE, '[049] numbers as keypoints, but 6 are needed', 'keypoints',
+     [[1] * number for number in (0, 4, 9)]),
+    (EVERYWHERE, 'the iscrowd .*: it must be 0 or 1', 'iscrowd',
+     ['0', None, [], 2, NAN, HUGE]),
+    (EVERYWHERE, 'the num_keypoints .*: count the labelled', 'num_keypoints',
+     ['2', None, [], NAN, True]),
+    (EVERYWHERE, 'labelled keypoints, but num_keypoints 0', 'num_keypoints',
+     [0]),
+    (EVERYWHERE, 'of category 3, which .* not list', 'category_id', [3]),
+    ([trained], '9 is in an image that .* not list', 'image_id', [9]),
+    ([bottom_up], 'the segmentation .*: correct it, or give an empty list',
+     'segmentation',
+     [
+         *([[1, 1, 9, value, 9, 9]] for value in (NAN, None, 1e9, -99)),
+         'polygon', [1, 2, 3], {}, dict(size=[10, 20]),
+         dict(size=[10, 20], counts=[NAN]), dict(counts='a'),
+         dict(size=[10.0, 20.0], counts='a'), dict(size=[10, 20], counts=[]),
+     ]),
+    (TO_EVALUATE, 'no list of finite numbers as keypoints', 'keypoints',
+     [ABSENT, [NAN] * 6]),
+    (TO_EVALUATE, 'the bbox .* 4 finite numbers', 'bbox', [[1, 2, 3, NAN]]),
+    (TO_EVALUATE, 'the area .*, not a number: .*use_area=False', 'area',
+     [ABSENT, None, NAN, True, '20', HUGE]),
+    (TO_EVALUATE, 'the area .*, at which no pose can .*use_area=False', 'area',
+     [0, -20]),
+    (TO_EVALUATE, 'the box .*, which is empty, or outside its image', 'bbox',
+     [[1, 1, 0, 5], [1, 1, 5, -5], [20, 1, 5, 5], [1, -5, 5, 5]]),
+    ([crowdpose], 'no num_keypoints, which CrowdPose needs', 'num_keypoints',
+     [ABSENT]),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize('check', [notes, evaluable])
-@pytest.mark.parametrize('values, said', BAD_PEOPLE)
-def test_people_that_nothing_can_be_done_with(check, values, said):
+@pytest.mark.parametrize(
+    'check, said, values',
+    [
+        (check, said, {field: value})
+        for checks, said, field, values in REFUSED
+        for value in values
+        for check in checks
+    ],
+)
+def test_people_that_are_refused(check, said, values):
     with pytest.raises(
-        ConfigError, match=f'^file: annotation 11 of image 5 has .*{said}'
+        ConfigError, match=f'^file: annotation 11 of image .*{said}'
     ):
-        check(edited('annotations', values, 1, 2))
+        check(edited('annotations', values, 1))
+
+
+def test_segmentation_missing_on_some_of_an_image():
+    """mmpose joins those of an image to one list."""
+    square = [[1, 1, 9, 1, 9, 9]]
+    bottom_up(edited('annotations', dict(segmentation=square), 0))
+    with pytest.raises(ConfigError, match='12 of image 5 has no segmentation'):
+        bottom_up(edited('annotations', dict(segmentation=square), 0, 1))
+    trained(edited('annotations', dict(segmentation=square), 0, 1))
 
 
 def test_people_of_other_images():
     """The evaluation leaves them out, whatever they are."""
-    with pytest.raises(ConfigError, match='11 of image 9 .* does not list'):
-        notes(edited('annotations', dict(image_id=9), 1))
-    evaluable(edited('annotations', dict(image_id=9, id=10, bbox=[]), 1))
+    evaluated(edited('annotations', dict(image_id=9, bbox=[]), 1))
 
 
 @pytest.mark.parametrize('names', [['Nose', 'Tail'], ['a'], [], 'x', None])
 def test_names_of_joints_may_differ(names):
     changed = content()
     changed['categories'][0]['keypoints'] = names
-    assert notes(changed) == []
+    assert trained(changed) == []
 
 
 def test_joints_in_another_order():
     changed = content()
     changed['categories'][0]['keypoints'] = ['tail', 'nose']
     with pytest.raises(ConfigError, match="keypoint 0 is 'tail' .* 'nose'"):
-        notes(changed)
+        trained(changed)
 
 
 def test_boxes_without_keypoints_are_the_wrong_file():
     with pytest.raises(ConfigError, match='person_keypoints_'):
-        notes(edited('annotations', dict(keypoints=None), 0, 1, 2))
+        trained(edited('annotations', dict(keypoints=ABSENT), 0, 1, 2))
     # beside people of other annotations they are left out
-    assert len(notes(edited('annotations', dict(keypoints=None), 0))) == 1
+    assert len(trained(edited('annotations', dict(keypoints=ABSENT), 0))) == 1
 
 
-@pytest.mark.parametrize('people', [[], [dict(keypoints=[0] * 6)]])
-def test_nobody_to_train_on(people):
-    changed = edited('annotations', dict(keypoints=[0] * 6), 0, 1, 2)
-    changed['annotations'] = changed['annotations'][: len(people)]
-    evaluable(changed)
+@pytest.mark.parametrize(
+    'values', [dict(keypoints=[0] * 6), dict(iscrowd=1), None]
+)
+def test_nobody_to_train_on_or_to_find(values):
+    changed = edited('annotations', values or {}, 0, 1, 2)
+    if values is None:
+        changed['annotations'] = []
     with pytest.raises(ConfigError, match='nobody has a visible keypoint'):
-        notes(changed)
+        trained(changed)
+    for check in TO_EVALUATE:
+        with pytest.raises(ConfigError, match='nobody .* there is no AP'):
+            check(changed)
 
 
 @pytest.mark.parametrize(
@@ -212,12 +299,12 @@ def test_nobody_to_train_on(people):
     ],
 )
 def test_what_training_leaves_out_is_noted(values, said):
-    (note,) = notes(edited('annotations', values, 1, 2))
+    (note,) = trained(edited('annotations', values, 1, 2))
     assert note.startswith('file: 2 of 3 annotations have ')
     assert re.search(said, note)
     assert note.endswith('(first: annotation 11 of image 5)')
     # crowds are no people
-    assert notes(edited('annotations', dict(values, iscrowd=1), 1, 2)) == []
+    assert trained(edited('annotations', dict(values, iscrowd=1), 1, 2)) == []
 
 
 @pytest.mark.parametrize(
@@ -229,60 +316,51 @@ def test_what_training_leaves_out_is_noted(values, said):
     ],
 )
 def test_people_at_the_border_need_no_note(values):
-    assert notes(edited('annotations', values, 0)) == []
+    assert trained(edited('annotations', values, 0)) == []
 
 
 def test_images_without_people_are_noted():
     changed = edited('annotations', dict(iscrowd=1), 0)
     changed['images'] += [dict(changed['images'][0], id=i) for i in (3, 2)]
-    (note,) = notes(changed)
+    (note,) = trained(changed)
     assert note.startswith('file: nobody is annotated in 2 of 4 images')
     assert note.endswith('(first: image 3)')
 
 
-@pytest.mark.parametrize('iou_type', ['keypoints', 'keypoints_crowd'])
-@pytest.mark.parametrize(
-    'values, said',
-    [
-        (dict(keypoints=None), 'no list of finite numbers as keypoints'),
-        (dict(keypoints=[NAN] * 6), 'no list of finite numbers as keypoints'),
-        (dict(bbox=[1, 2, 3, NAN]), 'not 4 finite numbers'),
-        (dict(id=10), 'the id of annotation number 0'),
-        (dict(area=None), 'the area None, not a .*use_area=False'),
-        (dict(area=0), 'the area 0, at which'),
-        (dict(area=math.nan), 'the area nan, not a number'),
-    ],
-)
-def test_people_that_oks_is_not_defined_for(values, said, iou_type):
-    changed = edited('annotations', values, 1, 2)
-    with pytest.raises(
-        ConfigError, match=f'^file: annotation 1. of image 5 has .*{said}'
-    ):
-        evaluable(changed, iou_type=iou_type)
-
-
 def test_nobody_to_find_needs_no_area():
-    values = dict(iscrowd=1, area=0)
-    evaluable(edited('annotations', values, 0))
-    values = dict(keypoints=[0] * 6, area=0)
-    evaluable(edited('annotations', values, 0))
+    for values in (dict(iscrowd=1), dict(keypoints=[0] * 6)):
+        values.update(area=0, bbox=[1, 1, 0, 0])
+        evaluated(edited('annotations', values, 0))
 
 
-def test_without_areas_a_part_of_the_box_is_taken():
-    evaluable(edited('annotations', dict(area=None), 0, 1, 2), use_area=False)
-    changed = edited('annotations', dict(area=None, bbox=[1, 2, 0, 3]), 2)
-    with pytest.raises(ConfigError, match='annotation 12 .* box .* is empty'):
-        evaluable(changed, use_area=False)
-
-
-def test_fields_of_crowdpose():
-    for key, values, said in (
-        ('images', dict(crowdIndex=None), 'image 5 has no crowdIndex'),
-        ('annotations', dict(num_keypoints=None), '11 .* no num_keypoints'),
-    ):
-        changed = edited(key, values, 1)
-        evaluable(changed)
-        with pytest.raises(ConfigError, match=said):
-            evaluable(changed, iou_type='keypoints_crowd')
+def test_options_of_an_evaluation():
+    without = edited('annotations', dict(area=ABSENT), 0, 1, 2)
+    evaluated(without, use_area=False)
+    changed = edited('images', dict(crowdIndex=ABSENT), 1)
+    evaluated(changed)
+    with pytest.raises(ConfigError, match='image 5 has no crowdIndex'):
+        crowdpose(changed)
     with pytest.raises(ConfigError, match="iou_type must be .*'bbox'"):
-        evaluable(content(), iou_type='bbox')
+        evaluated(content(), iou_type='bbox')
+    # without a number the first person tells it
+    changed = edited('annotations', dict(keypoints=[1, 1, 2]), 2)
+    with pytest.raises(ConfigError, match='annotation 12 .* 3 numbers .* 6'):
+        evaluated(changed, None)
+
+
+def test_the_peoples_category():
+    def category(changed):
+        return KeypointAnnotations(changed, 'file').find_person_category()
+
+    changed = content()
+    changed['categories'].insert(0, dict(id=7))
+    assert category(changed) == content()['categories'][0]
+    changed['annotations'][1]['category_id'] = 7
+    with pytest.raises(ConfigError, match=r'file: .* categories \[1, 7\]'):
+        category(changed)
+    # nobody is annotated
+    changed['annotations'] = []
+    assert category(changed)['id'] == 1
+    del changed['categories'][1]['keypoints']
+    assert category(changed)['id'] == 1
+    assert category(dict(images=[])) == dict(id=1)

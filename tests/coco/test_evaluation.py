@@ -12,6 +12,7 @@ from rmpe_spm.coco.evaluation import (
     evaluate_files,
     evaluate_keypoints,
 )
+from rmpe_spm.errors import ConfigError
 from rmpe_spm.oks import COCO_SIGMAS
 
 SIGMAS = np.array(COCO_SIGMAS, dtype=np.float32)
@@ -144,6 +145,15 @@ def test_no_results_and_nobody_annotated(equal, crowded):
     assert set(found.values()) == {-1}
 
 
+@pytest.mark.parametrize('sigma', [0, -0.1, np.nan, np.inf])
+def test_sigmas_must_be_positive(crowded, sigma):
+    sigmas = [*SIGMAS[:3], sigma, *SIGMAS[4:]]
+    with pytest.raises(
+        ConfigError, match=f'sigma of joint 3 is {sigma}.*, not'
+    ):
+        evaluate_keypoints(*crowded(0), sigmas)
+
+
 def test_annotations_without_crowd_flag(crowded):
     annotations, results = crowded(0)
     for person in annotations['annotations']:
@@ -181,6 +191,6 @@ def test_files(crowded, tmp_path, changes, said):
         evaluate()
     # the annotations are checked first
     annotations['categories'] = [dict(id=1)]
-    annotations['annotations'][1]['id'] = 1
-    with pytest.raises(ValueError, match='ann.json: annotation 1 of image'):
+    annotations['annotations'][1]['area'] = None
+    with pytest.raises(ValueError, match='ann.json: annotation 2 of image'):
         evaluate()

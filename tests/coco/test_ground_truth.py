@@ -88,7 +88,11 @@ def read(tmp_path):
     return read_
 
 
-def images(*ids, people=(PERSON,)):
+# somebody has to be found
+OTHER = dict(PERSON, id=2, image_id=4, iscrowd=0)
+
+
+def images(*ids, people=(PERSON, OTHER)):
     return dict(images=[dict(id=i) for i in ids], annotations=list(people))
 
 
@@ -136,11 +140,19 @@ def test_without_areas(read):
     'annotations, results, said',
     [
         ([], [POSE], r"annotations\.json is not .* no list 'images'"),
-        (images(5), {}, 'not a list of results'),
-        (images(5), [dict(POSE, image_id=6)], 'none of the results'),
-        (images(5), [], r'results\.json: empty'),
-        (images(5), [dict(POSE, keypoints=[1, 8, 0] * 2)], 'no pose is left'),
-        (images(5), [POSE, dict(POSE, keypoints=[1])], r'result 1 \(image 5'),
+        (images(4, 5), {}, 'not a list of results'),
+        (images(4, 5), [dict(POSE, image_id=6)], 'none of the results'),
+        (images(4, 5), [], r'results\.json: empty'),
+        (
+            images(4, 5),
+            [dict(POSE, keypoints=[1, 8, 0] * 2)],
+            'no pose is left',
+        ),
+        (
+            images(4, 5),
+            [POSE, dict(POSE, keypoints=[1])],
+            r'result 1 \(image 5',
+        ),
         (
             images(5, people=[dict(PERSON, keypoints=[1, 2, 3])]),
             [POSE],

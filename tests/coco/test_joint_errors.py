@@ -76,13 +76,9 @@ def test_a_joint_is_not_matched_by_its_own_error():
 
 def test_the_reach_is_in_units_of_the_person():
     truth = make_truth([SQUARE])
-    for shift, matched in ((4.9, True), (5.1, False)):
-        matches = match_by_other_joints(SQUARE[None] + shift * 0.6, [1], truth)
-        assert (matches == 0).all()
-        matches = match_by_other_joints(
-            SQUARE[None] + [shift, 0], [1.0], truth
-        )
-        assert (matches == (0 if matched else -1)).all()
+    for shift, match in (([4.9, 0], 0), ([5.1, 0], -1), ([3, 3], 0)):
+        matches = match_by_other_joints(SQUARE[None] + shift, [1.0], truth)
+        assert (matches == match).all()
 
 
 def test_best_score_first_each_takes_the_nearest_free():
@@ -228,62 +224,47 @@ def test_the_truth_itself_has_no_errors(coco_mini):
 
 # joints of a person of area 100 x 100
 PERSON = np.array([[0, 0], [100, 0], [100, 100], [0, 100], [50, 50.0]])
-
-
-def pck(*images, **options):
-    """Of images with poses and a truth each."""
-    return joint_pck(
-        make_set(
-            *(
-                (np.reshape(poses, (-1, 5, 2)), np.ones(len(poses)), truth)
-                for poses, truth in images
-            )
-        ),
-        **options,
-    )
+# 0.1 of sqrt(1e4) is 10 pixels
+NEAR = PERSON + np.array([[0, 0], [9.9, 0], [10, 0], [10.1, 0], [-11, 0]])
 
 
 def person(labels=(2, 2, 2, 2, 2), area=1e4, crowd=False):
     return make_truth([PERSON], [labels], [area], [crowd])
 
 
-def test_pck_is_within_a_part_of_the_persons_size():
-    """0.1 of sqrt(1e4) is 10 pixels."""
-    pose = PERSON.copy()
-    pose[:, 0] += (0, 9.9, 10, 10.1, -11)
-    image = [pose], person()
-    np.testing.assert_array_equal(pck(image), [1, 1, 1, 0, 0])
-    found = pck(image, threshold=0.05)
-    np.testing.assert_array_equal(found, [1, 0, 0, 0, 0])
-
-
-def test_people_that_are_missed_are_misses_of_pck():
-    two = make_truth([PERSON, PERSON + 1000], area=1e4)
-    found = pck(([PERSON], two), ([], person()))
-    np.testing.assert_allclose(found, 1 / 3)
-
-
-def test_false_poses_do_not_matter_to_pck():
-    found = pck(([PERSON, PERSON + 5000], person()))
-    np.testing.assert_array_equal(found, 1)
+FOUND = [PERSON], person()
+FOUR = person([2, 2, 2, 2, 0])
 
 
 @pytest.mark.parametrize(
-    'ignored',
+    'images, expected',
     [
-        person(crowd=True),
-        person(area=0.0),
-        person([0] * 5),
-        person([2, 2, 2, 0, 0]),  # too few to match
+        ([([NEAR], person())], [1, 1, 1, 0, 0]),
+        # people that are missed are misses, false poses do not matter
+        (
+            [
+                ([PERSON], make_truth([PERSON, PERSON + 1000], area=1e4)),
+                ([], person()),
+            ],
+            [1 / 3] * 5,
+        ),
+        ([([PERSON, PERSON + 5000], person())], [1] * 5),
+        # these do not count; the last has too few joints to match
+        ([FOUND, ([], person(crowd=True))], [1] * 5),
+        ([FOUND, ([], person(area=0.0))], [1] * 5),
+        ([FOUND, ([], person([0] * 5))], [1] * 5),
+        ([FOUND, ([], person([2, 2, 2, 0, 0]))], [1] * 5),
+        # joints without label
+        ([([PERSON], FOUR), ([], person())], [0.5] * 4 + [0]),
+        ([([PERSON], FOUR)], [1] * 4 + [np.nan]),
     ],
 )
-def test_who_does_not_count_for_pck(ignored):
-    found = pck(([PERSON], person()), ([], ignored))
-    np.testing.assert_array_equal(found, 1)
-
-
-def test_pck_of_joints_without_label():
-    four = person([2, 2, 2, 2, 0])
-    found = pck(([PERSON], four), ([], person()))
-    np.testing.assert_array_equal(found, [0.5] * 4 + [0])
-    np.testing.assert_array_equal(pck(([PERSON], four)), [1] * 4 + [np.nan])
+def test_pck(images, expected):
+    poses = [
+        (np.reshape(poses, (-1, 5, 2)), np.ones(len(poses)), truth)
+        for poses, truth in images
+    ]
+    np.testing.assert_allclose(joint_pck(make_set(*poses)), expected)
+    if images[0][0][0] is NEAR:
+        found = joint_pck(make_set(*poses), threshold=0.05)
+        np.testing.assert_array_equal(found, [1, 0, 0, 0, 0])

@@ -1,21 +1,12 @@
-import json
 import resource
-import shutil
-from contextlib import nullcontext
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
-from mmengine.dataset import ConcatDataset, RepeatDataset
-from mmpose.registry import DATASETS
 
 from rmpe_spm.coco import loading
-from rmpe_spm.coco.loading import (
-    LoadImageOrSkip,
-    SanitizeInstances,
-    check_images,
-)
+from rmpe_spm.coco.loading import LoadImageOrSkip, SanitizeInstances
 from rmpe_spm.errors import ConfigError
 
 TRAINING = SimpleNamespace(test_mode=False, data_mode='topdown')
@@ -78,63 +69,6 @@ def test_elsewhere_it_is_an_error(unreadable, log, dataset):
     assert not log
 
 
-@pytest.fixture
-def build(tiny_config, tiny_coco, tmp_path):
-    """Build data sets of images in a folder of which the third is missing."""
-    images = tmp_path / 'images'
-    shutil.copytree(tiny_coco / 'images', images)
-    (images / '000000000003.jpg').unlink()
-    settings = tiny_config.test_dataloader.dataset
-    settings.data_prefix.img = str(images)
-
-    def build(**changes):
-        return DATASETS.build(dict(settings, **changes))
-
-    build.missing = images / '000000000003.jpg'
-    return build
-
-
-def missing(number):
-    return pytest.raises(
-        ConfigError, match=rf'^1 of the {number} .*003\.jpg \(image id 3\)'
-    )
-
-
-def test_images_must_be_there(build, tiny_coco):
-    with missing(4):
-        check_images(build())
-    with missing(4):
-        check_images(ConcatDataset([build(indices=2), build()]))
-    with missing(4):
-        check_images(RepeatDataset(build(), 2))
-    build.missing.write_bytes(b'<html>')
-    with missing(4):
-        check_images(build())
-    shutil.copy(tiny_coco / 'images' / '000000000001.jpg', build.missing)
-    check_images(build())
-
-
-def test_only_images_that_are_read_must_be_there(build, tiny_coco, tmp_path):
-    check_images(build(indices=2))
-    check_images(build(sample_interval=2))
-    box = dict(category_id=1, bbox=[1, 1, 20, 20], score=0.5)
-    boxes = tmp_path / 'boxes.json'
-    for images in ((1, 2), (1, 3)):
-        boxes.write_text(json.dumps([dict(box, image_id=i) for i in images]))
-        with missing(2) if 3 in images else nullcontext():
-            check_images(build(bbox_file=str(boxes)))
-    # nobody in the image: read by bottom-up models alone
-    content = json.loads((tiny_coco / 'annotations.json').read_text())
-    for annotation in content['annotations']:
-        if annotation['image_id'] == 3:
-            annotation['keypoints'] = [0] * 51
-    path = tmp_path / 'nobody.json'
-    path.write_text(json.dumps(content))
-    check_images(build(ann_file=str(path)))
-    with missing(4):
-        check_images(build(ann_file=str(path), data_mode='bottomup'))
-
-
 def test_the_systems_own_errors_end_the_training(tmp_path, log):
     path = tmp_path / 'image.png'
     cv2.imwrite(str(path), np.zeros((5, 7, 3), np.uint8))
@@ -175,48 +109,37 @@ def test_good_sample_is_untouched(log, dataset):
 
 
 @pytest.mark.parametrize(
-    'point, kept',
+    'index, point, kept, visible, said',
     [
-        ((np.nan, 3), (0, 0)),
-        ((2, np.inf), (0, 0)),
-        ((-0.5, 3), (-0.5, 3)),
-        ((2, 10.5), (2, 10.5)),
-        ((20.1, 3), (20.1, 3)),
+        (1, (np.nan, 3), (0, 0), [1, 0, 0], True),
+        (1, (2, np.inf), (0, 0), [1, 0, 0], True),
+        (1, (-0.5, 3), (-0.5, 3), [1, 0, 0], True),
+        (1, (2, 10.5), (2, 10.5), [1, 0, 0], True),
+        (1, (20.1, 3), (20.1, 3), [1, 0, 0], True),
+        # on the edge, and invisible
+        (1, (0, 0), (0, 0), [1, 1, 0], False),
+        (1, (20, 10), (20, 10), [1, 1, 0], False),
+        (2, (np.nan, 3), (0, 0), [1, 1, 0], False),
     ],
 )
-def test_bad_keypoint_becomes_invisible(log, point, kept):
+def test_bad_keypoint_becomes_invisible(
+    log, index, point, kept, visible, said
+):
     sample = _sample()
-    sample['keypoints'][0, 1] = point
+    sample['keypoints'][0, index] = point
     original = sample['keypoints'].copy()
+    expected = original.copy()
+    expected[0, index] = kept
     transform = SanitizeInstances()
     for _ in range(2):
         results = transform(dict(sample))
-        np.testing.assert_array_equal(
-            results['keypoints_visible'], [[1, 0, 0]]
-        )
-        expected = [[[2, 3], kept, [6, 7]]]
+        np.testing.assert_array_equal(results['keypoints_visible'], [visible])
         np.testing.assert_allclose(results['keypoints'], expected)
     # The dataset's own arrays are left as they were.
     np.testing.assert_array_equal(sample['keypoints'], original)
-    assert len(log) == 1
+    assert len(log) == said
     for part in ('[1]', 'annotation 31', 'images/5.jpg', 'image id 5'):
-        assert part in log[0]
-
-
-def test_keypoints_on_the_edge_stay_visible(log):
-    sample = _sample()
-    sample['keypoints'][0, :2] = [[0, 0], [20, 10]]
-    results = SanitizeInstances()(sample)
-    np.testing.assert_array_equal(results['keypoints_visible'], [[1, 1, 0]])
-    assert not log
-
-
-def test_invisible_bad_keypoint_is_not_worth_a_word(log):
-    sample = _sample()
-    sample['keypoints'][0, 2] = np.nan
-    results = SanitizeInstances()(sample)
-    np.testing.assert_array_equal(results['keypoints'][0, 2], [0, 0])
-    assert not log
+        assert not said or part in log[0]
 
 
 def test_nan_visibility_is_invisible():

@@ -36,7 +36,14 @@ def poses():
     [
         (dict(image_id=7), r'\(image 7\) is for an image that .* not list'),
         (dict(image_id=None), r'\(image None\) has no image_id'),
-        (dict(category_id=2), 'is of category 2'),
+        *(
+            (dict(image_id=value), 'has an image_id that is not a whole numb')
+            for value in ('5', [5], {}, True)
+        ),
+        *((dict(category_id=v), 'is of category') for v in (2, '1', [1])),
+        (dict(id=[1]), r'has the id \[1\], not a whole number'),
+        (dict(score=10**400), 'has the score 1.*, not a finite number'),
+        (dict(keypoints=[1, 10**400, 0.5, 3, 2, 1]), 'has 1.* as y of joint'),
         (dict(category_id=None), 'has no category_id'),
         (dict(score=None), 'has no score'),
         (dict(score=NAN), 'has the score nan, not a finite number'),
@@ -138,6 +145,7 @@ def detections(tmp_path):
         (dict(bbox=[3, 3, NAN, 40]), 'not 4 finite numbers'),
         (dict(bbox=[3, 3, 30]), 'not 4 finite numbers'),
         (dict(image_id=[1]), r'the image_id \[1\], not a number'),
+        (dict(image_id='1'), "the image_id '1', not a number"),
         (dict(image_id=9), 'is of image 9, which people.json does not list'),
     ],
 )
@@ -323,6 +331,12 @@ def test_files_of_a_submission(tmp_path):
         make_submission(images, images, 'coco', 'a', tmp_path)
     with pytest.raises(FileNotFoundError, match='nowhere'):
         make_submission(images, tmp_path / 'nowhere', 'coco', 'a', tmp_path)
+
+
+def test_a_file_in_place_of_the_folder(submit):
+    submit.folder.write_text('')
+    with pytest.raises(ConfigError, match='new is no folder: .* --out-dir'):
+        submit([pose(1, 0.5)])
 
 
 def test_joints_of_the_data_sets():
