@@ -178,6 +178,7 @@ class CheckedData:
             skeleton = parse_pose_metainfo(
                 dict(dataset.get('metainfo') or kind.METAINFO)
             )
+            check_sigmas(skeleton['sigmas'])
         names = list(skeleton['keypoint_id2name'].values())
         root = Path(dataset.get('data_root') or '')
         annotations = None
@@ -195,7 +196,6 @@ class CheckedData:
                 )
                 if evaluated:
                     self._evaluated[path] = len(names)
-                    check_sigmas(skeleton.get('sigmas', ()))
                 else:
                     notes = annotations.training_notes()
                     self.notes += [n for n in notes if n not in self.notes]
