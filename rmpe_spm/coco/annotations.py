@@ -210,9 +210,11 @@ class KeypointAnnotations:
                 'in the files person_keypoints_*.json'
             )
         categories = self._category_ids()
+        # mmpose joins the regions of an image if the first person's are a list
+        first = {p['image_id']: p for p in reversed(people)}
         outlined = {
-            person['image_id']
-            for person in people
+            image_id
+            for image_id, person in first.items()
             if isinstance(person.get('segmentation'), list)
         }
         for person in people:

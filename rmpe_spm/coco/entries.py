@@ -117,7 +117,7 @@ def problem_of_segmentation(regions: Any, side: float, needed: bool) -> str:
         return ''
     if regions is None:
         return (
-            'has no segmentation, but others of its image have, which '
+            'has no segmentation, but the first of its image has, which '
             "mmpose's data sets cannot join: add one, an empty list if need be"
         )
     if isinstance(regions, dict):

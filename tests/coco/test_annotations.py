@@ -235,12 +235,24 @@ def test_people_that_are_refused(check, said, values):
 
 
 def test_segmentation_missing_on_some_of_an_image():
-    """mmpose joins those of an image to one list."""
+    """mmpose joins them to one list if the first person's are a list."""
     square = [[1, 1, 9, 1, 9, 9]]
+    bottom_up(edited('annotations', dict(segmentation=square), 0, 2))
     bottom_up(edited('annotations', dict(segmentation=square), 0))
     with pytest.raises(ConfigError, match='12 of image 5 has no segmentation'):
         bottom_up(edited('annotations', dict(segmentation=square), 0, 1))
     trained(edited('annotations', dict(segmentation=square), 0, 1))
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_files_of_photographs_pass(shared_dir, split):
+    annotations = KeypointAnnotations.read(
+        shared_dir
+        / f'data/coco_mini/annotations/person_keypoints_{split}2017.json'
+    )
+    for bottom_up in (False, True):
+        annotations.check_people(bottom_up=bottom_up)
+    annotations.check_evaluation(17)
 
 
 def test_people_of_other_images():
