@@ -37,7 +37,8 @@ class ParametricPoseNMS(BasePoseNMS):
 
     Args:
         preset (str, optional): ``'mpii'`` or ``'coco'``, the rules that the
-            authors released for these data sets; ``'paper'``, the printed
+            authors released for these data sets; ``'coco_body'``, that of
+            COCO for people cheek to cheek; ``'paper'``, the printed
             equations; ``'alphapose'``, the later ports with distances in
             pixels. Defaults to None: ``'coco'``, or the learned file's.
         learned_file (str | PathLike, optional): A JSON file written by

@@ -54,21 +54,6 @@ def compared(sizes, extents=None, reach=None, gone=()):
     return pairs
 
 
-def test_the_reach_is_the_references():
-    """Squares of side 1; the gaps along x are 1 and 2, along y 3."""
-    x = np.array([[0.0, 1], [2, 3], [5, 6], [5, 6], [0, 1]])
-    y = np.array([[0.0, 1], [0, 1], [0, 1], [4, 5], [0, 1]])
-
-    def pairs(*reach):
-        return compared([4, 1], pose_extents(x, y), np.array(reach))[0]
-
-    assert pairs(0.9, 1.9, 2.9, 9, 9) == []
-    assert pairs(1, 0, 0, 0, 0) == [(0, 1)]
-    assert pairs(0, 2, 3, 0, 0) == [(1, 2), (2, 3)]
-    # neither back to the references before nor to another image
-    assert pairs(9, 0, 0, 9, 9) == [(0, 1), (0, 2), (0, 3)]
-
-
 @pytest.mark.parametrize('size', [1, 256 * 3, 1 << 15])
 def test_blocks_compare_every_pair_once_and_leave_out_the_gone(
     size, monkeypatch

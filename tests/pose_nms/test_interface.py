@@ -8,14 +8,11 @@ from hypothesis import strategies as st
 from mmpose.registry import TASK_UTILS
 
 from rmpe_spm.pose_nms.base import (
-    BasePoseNMS,
-    PoseNMSResult,
-    Selection,
     flatten_poses,
     mean_scores,
-    split_images,
 )
 from rmpe_spm.pose_nms.parametric import ParametricPoseNMS
+from rmpe_spm.pose_nms.rule import PRESETS
 
 KINDS = ['ParametricPoseNMS', 'OKSNMS', 'SoftOKSNMS', 'NearbyJointsNMS']
 SIZES = [2, 0, 3]
@@ -31,50 +28,6 @@ def images(make=np.asarray):
         [make(image) for image in field]
         for field in (kpts, scores, boxes, box_scores)
     ]
-
-
-class EverySecond(BasePoseNMS):
-    """Each pose at an odd place of the ranking falls to the one before it."""
-
-    def select(self, poses):
-        starts = np.flatnonzero(poses.indices % 2 == 0)
-        sizes = np.diff(starts, append=len(poses.indices))
-        return Selection(
-            np.arange(len(poses.indices)),
-            sizes,
-            poses.keypoints[starts],
-            poses.keypoint_scores[starts],
-            poses.person_scores[starts],
-        )
-
-
-def test_one_image_and_several():
-    kpts = np.arange(10.0).reshape(5, 1, 2)
-    scores = np.arange(5, 0, -1.0).reshape(5, 1)
-    boxes = np.zeros((5, 4))
-    nms = EverySecond()
-    result = nms(kpts, scores, boxes)
-    assert result.keep.tolist() == [0, 2, 4]
-    assert [c.tolist() for c in result.clusters] == [[0, 1], [2, 3], [4]]
-    np.testing.assert_array_equal(result.keypoints, kpts[::2])
-    a, b = nms.batch(
-        [kpts[:3], kpts], [scores[:3], scores], [boxes[:3], boxes]
-    )
-    assert a.keep.tolist() == [0, 2] and b.keep.tolist() == [0, 2, 4]
-    best_last = nms(kpts, scores, boxes, scores=np.arange(5.0))
-    assert best_last.keep.tolist() == [4, 2, 0]
-    assert best_last.clusters[0].tolist() == [4, 3]
-    weighted = nms(kpts, scores, boxes, bbox_scores=np.full(5, 0.5))
-    assert weighted.scores.tolist() == [2.5, 1.5, 0.5]
-    assert nms.batch(np.zeros((0, 3, 1, 2)), [], []) == []
-
-
-def test_base_is_abstract_and_a_result_has_a_length():
-    with pytest.raises(TypeError, match='select'):
-        BasePoseNMS()
-    clusters = [np.array([4]), np.array([1, 0])]
-    arrays = np.zeros((2, 3, 2)), np.zeros((2, 3)), np.zeros(2)
-    assert len(PoseNMSResult(np.array([4, 1]), clusters, *arrays)) == 2
 
 
 @pytest.mark.parametrize('make', [np.asarray, torch.from_numpy])
@@ -105,51 +58,6 @@ def test_scores_of_joints_without_a_position_are_zero():
     assert mean_scores(np.zeros((3, 0))).tolist() == [0, 0, 0]
 
 
-def test_ranked_by_image_with_ties_in_order():
-    poses = flatten_poses(*images(), areas=[np.arange(n) for n in SIZES])
-    ranked = poses.ranked(np.array([0.1, 0.2, 0.5, 0.7, 0.5]))
-    assert ranked.indices.tolist() == [1, 0, 1, 0, 2]
-    order = [1, 0, 3, 2, 4]
-    for name in (
-        'keypoints', 'keypoint_scores', 'bboxes_xyxy', 'bbox_scores',
-        'person_scores', 'areas',
-    ):  # fmt: skip
-        expected = getattr(poses, name)[order]
-        np.testing.assert_array_equal(getattr(ranked, name), expected)
-
-
-@pytest.mark.parametrize('make', [np.asarray, torch.from_numpy])
-def test_clusters_come_back_to_their_images(make):
-    poses = flatten_poses(*images(make))
-    poses = poses.ranked(np.array([0.1, 0.2, 0.5, 0.9, 0.7]))
-    # by index in the image: 0 falls to 1; 0 of the last one to 1, 2 stays
-    kept = [0, 2, 3]
-    selection = Selection(
-        np.array([0, 1, 2, 4, 3]),
-        np.array([2, 2, 1]),
-        poses.keypoints[kept],
-        poses.keypoint_scores[kept],
-        np.array([0.5, 0.1, 0.2]),
-    )
-    assert selection.kept.tolist() == [0, 2, 3]
-    first, empty, last = split_images(poses, selection)
-    assert first.keep.tolist() == [1]
-    assert [c.tolist() for c in first.clusters] == [[1, 0]]
-    assert len(empty) == 0 and empty.keypoints.shape == (0, 2, 2)
-    assert last.keep.tolist() == [2, 1]
-    assert [c.tolist() for c in last.clusters] == [[2], [1, 0]]
-    assert last.scores.tolist() == [0.2, 0.1]
-    kpts, scores, *_ = images()
-    np.testing.assert_array_equal(last.keypoints, kpts[2][[2, 1]])
-    np.testing.assert_array_equal(last.keypoint_scores, scores[2][[2, 1]])
-
-    without = selection.having(np.array([True, False, True]))
-    assert without.members.tolist() == [0, 1, 3]
-    assert without.sizes.tolist() == [2, 1]
-    assert without.scores.tolist() == [0.5, 0.2]
-    assert without.keypoints.shape == (2, 2, 2)
-
-
 @pytest.mark.parametrize('kind', KINDS)
 @settings(max_examples=25, deadline=None)
 @given(
@@ -157,14 +65,15 @@ def test_clusters_come_back_to_their_images(make):
     count=st.integers(0, 8),
     num_joints=st.sampled_from([1, 2, 17]),
     bad=st.sampled_from([None, 0.0, np.nan]),
+    preset=st.sampled_from(list(PRESETS)),
 )
-def test_every_nms_keeps_a_subset(kind, seed, count, num_joints, bad):
+def test_every_nms_keeps_a_subset(kind, seed, count, num_joints, bad, preset):
     """Without regard to the order, and what is kept stays kept."""
     cfg = dict(type=kind)
     if 'OKS' in kind:
         cfg['sigmas'] = [0.05] * num_joints
     if kind == 'ParametricPoseNMS':
-        cfg['merge'] = None
+        cfg.update(preset=preset, merge=None)
     nms = TASK_UTILS.build(cfg)
     rng = np.random.default_rng(seed)
     people = rng.uniform(0, 100, (3, num_joints, 2))
@@ -176,15 +85,22 @@ def test_every_nms_keeps_a_subset(kind, seed, count, num_joints, bad):
     if bad is not None:
         joint_scores[:1] = box_scores[:1] = bad
     arrays = (kpts, joint_scores, boxes, box_scores)
-    keep = nms(*arrays).keep
-    assert len(set(keep.tolist())) == len(keep)
+    result = nms(*arrays)
+    keep = result.keep
+    members = [pose for cluster in result.clusters for pose in cluster]
+    assert len(set(members)) == len(members)
+    assert 'Soft' in kind or len(members) == count
+    assert [cluster[0] for cluster in result.clusters] == keep.tolist()
+    assert (np.diff(result.scores) <= 0).all()
     assert set(keep.tolist()) <= set(range(count))
     # soft NMS drops persons without a score, the others keep one of any
     kept = count - (bad is not None) if kind == 'SoftOKSNMS' else count
     assert (len(keep) > 0) == (kept > 0)
     order = rng.permutation(count)
-    permuted = nms(*(array[order] for array in arrays)).keep
-    np.testing.assert_array_equal(order[permuted], keep)
+    permuted = nms(*(array[order] for array in arrays))
+    np.testing.assert_array_equal(order[permuted.keep], keep)
+    for one, other in zip(permuted.clusters, result.clusters, strict=True):
+        assert order[one].tolist() == other.tolist()
     if kind != 'SoftOKSNMS':  # decayed scores do not go in again
         again = nms(*(array[keep] for array in arrays)).keep
         assert again.tolist() == list(range(len(keep)))

@@ -115,23 +115,6 @@ def test_soft_scores_equal_the_loops(sigma, min_score):
     assert first.keep.max() < 7
 
 
-def test_more_than_half_of_the_joints():
-    base = np.array([[0.0, 0], [30, 40], [10, 10], [20, 20]])
-    # the diagonal is 50, joints within 2.5 of each other are near
-    near, some = base + [2.4, 0], base + [2.6, 0]
-    some[:2] = base[:2]
-    kpts = np.stack([some, base, near])
-    scores = np.full((3, 4), 0.5)
-    args = kpts, scores, np.zeros((3, 4))
-    result = NearbyJointsNMS()(*args, scores=np.array([0.1, 0.9, 0.8]))
-    assert result.keep.tolist() == [1, 0]
-    assert [c.tolist() for c in result.clusters] == [[1, 2], [0]]
-    one = NearbyJointsNMS(num_nearby_joints=1)
-    assert one(*args, scores=np.array([0.1, 0.9, 0.8])).keep.tolist() == [1]
-    wide = NearbyJointsNMS(dist_thr=0.06)
-    assert wide(*args, scores=np.array([0.1, 0.9, 0.8])).keep.tolist() == [1]
-
-
 def test_nearby_joints_keep_what_mmpose_keeps():
     """On well separated people, where both greedy orders agree."""
     rng = np.random.default_rng(0)
@@ -194,26 +177,6 @@ def test_clusters_are_those_of_the_loops(block, limit, monkeypatch):
         assert [c.tolist() for c in result.clusters] == expected
         assert result.keep.tolist() == [cluster[0] for cluster in expected]
     assert 8 <= len(results[0]) < 60 or limit == 16
-
-
-def test_poses_side_by_side():
-    """Upright lines 100 high, whose extents don't meet, 4.9 and 5.1 apart."""
-    line = np.stack((np.zeros(4), np.array([0, 30, 60, 100.0])), axis=-1)
-    kpts = np.stack([line, line + [4.9, 0], line - [5.1, 0]])
-    for poses in (kpts, kpts[..., ::-1]):
-        result = NearbyJointsNMS()(poses, np.ones((3, 4)), np.zeros((3, 4)))
-        assert [c.tolist() for c in result.clusters] == [[0, 1], [2]]
-
-
-def test_missing_joints_are_not_near():
-    kpts = np.zeros((2, 4, 2)) + np.arange(4)[:, None] * 50
-    kpts[:, 2:] = np.nan
-    result = NearbyJointsNMS()(kpts, np.ones((2, 4)), np.zeros((2, 4)))
-    assert len(result) == 2
-    nothing = NearbyJointsNMS()(
-        kpts * np.nan, np.ones((2, 4)), np.zeros((2, 4))
-    )
-    assert len(nothing) == 2
 
 
 @pytest.mark.parametrize(

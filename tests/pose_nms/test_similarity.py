@@ -89,27 +89,6 @@ def test_largest_uniform_shift_that_is_redundant(preset, side, score, radius):
     assert low == pytest.approx(radius, abs=0.1)
 
 
-@pytest.mark.parametrize(
-    'preset,score,coincident',
-    [
-        ('mpii', 0.9, 8),
-        ('coco', 0.9, 11),
-        ('coco', 0.5, 12),
-        ('coco', 0.3, 13),
-    ],
-)
-def test_number_of_coincident_joints_needed(preset, score, coincident):
-    rule = make_rule(preset, match_fraction=None)
-    num_joints = 16 if preset == 'mpii' else 17
-    kpts, scores, box, _, _ = shifted(num_joints, 100, 0, score)
-    found = []
-    for count in range(num_joints + 1):
-        others = kpts.copy()
-        others[:, count:] += FAR
-        found.append(is_redundant(kpts, scores, box, others, scores, rule))
-    assert found.index(True) == coincident
-
-
 def test_five_matching_joints_are_enough_for_coco():
     rule = make_rule('coco')
     kpts, scores, box, _, _ = shifted(17, 1000, 0, 0.9)
@@ -277,11 +256,3 @@ def test_merging_equals_the_loops(merge, cap):
         np.testing.assert_allclose(pose_scores, expected_scores, rtol=1e-12)
         changed += not np.allclose(pose, kpts[cluster[0]], equal_nan=True)
     assert changed == 3
-
-
-def test_poses_alone_do_not_change():
-    rule = make_rule('mpii')
-    kpts, scores = np.full((2, 1, 2), 0.1), np.full((2, 1), 0.3)
-    similarity = similarity_of(kpts, scores, np.zeros((2, 4)), rule)
-    merged, merged_scores = similarity.merge(np.array([1, 0]), np.ones(2, int))
-    assert (merged == kpts).all() and (merged_scores == scores).all()

@@ -123,49 +123,6 @@ def test_round_trip_property(data):
         assert errors.size == 0 or errors.max(axis=1).min() < 1e-3
 
 
-def test_peaks_give_back_all_persons():
-    codec = HierarchicalSPRCodec((512, 512), (128, 128))
-    centers = np.mgrid[80:500:110, 80:500:110].reshape(2, -1).T[:, None]
-    keypoints = make_poses(16, 17, (512, 512), 1, 40)
-    keypoints += centers - keypoints.mean(axis=1, keepdims=True)
-    maps = perfect_maps(codec, [keypoints])
-    decoded, (root_scores, keypoint_scores) = codec.decode(
-        *(m[0] for m in maps)
-    )
-    assert len(decoded) == 16
-    distance = np.abs(decoded[:, None].numpy() - keypoints).max(axis=(2, 3))
-    assert sorted(distance.argmin(axis=1)) == list(range(16))
-    assert distance.min(axis=1).max() < 1e-3
-    assert torch.equal(keypoint_scores, root_scores[:, None].expand(-1, 17))
-
-
-def test_maps_of_another_size_decode_with_the_same_stride():
-    codec = HierarchicalSPRCodec((128, 128), (32, 32), sigma=3, tau=3)
-    large = HierarchicalSPRCodec(
-        (256, 192), (64, 48), sigma=3, tau=3, normalizer=codec.normalizer
-    )
-    keypoints = make_poses(1, 17, (256, 192), 5, 30)
-    (decoded,), _ = codec.batch_decode(*perfect_maps(large, [keypoints]))
-    np.testing.assert_allclose(decoded, keypoints, atol=1e-3)
-
-
-def test_batch_equals_single_and_counts_differ():
-    codec = HierarchicalSPRCodec(
-        **SMALL, generate_keypoint_heatmaps=True, overlap='nearest'
-    )
-    people = [make_poses(n, 17, codec.input_size, n) for n in range(4)]
-    maps = perfect_maps(codec, people)
-    keypoints, scores = codec.batch_decode(*maps)
-    counts = [len(k) for k in keypoints]
-    assert counts[0] == 0 and len(set(counts)) > 1
-    assert keypoints[0].shape == (0, 17, 2)
-    for i, own in enumerate(zip(*maps, strict=True)):
-        single, single_scores = codec.decode(*own)
-        assert torch.equal(single, keypoints[i])
-        for one, batch in zip(single_scores, scores, strict=True):
-            assert torch.equal(one, batch[i])
-
-
 def test_decode_options():
     heatmaps = torch.zeros(1, 16, 16)
     heatmaps[0, 4, 4], heatmaps[0, 4, 6], heatmaps[0, 12, 12] = 0.9, 0.8, 0.3

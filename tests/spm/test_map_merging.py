@@ -7,13 +7,8 @@ from rmpe_spm.spm.kinematics import PoseRepresentation, build_kinematic_tree
 from rmpe_spm.spm.map_merging import (
     merge_scale_poses,
     merge_scales,
-    resample_maps,
     unflip_heatmaps,
 )
-from rmpe_spm.spm.postprocessing import unpad_poses
-
-# the first joint's displacement starts from the cell, the second's doesn't
-CHAIN = build_kinematic_tree([-1, 0])
 
 
 def test_unflipped_heatmaps():
@@ -34,39 +29,6 @@ def test_unflipped_heatmaps():
     torch.testing.assert_close(plain, seen[:, [1, 0, 2]].flip(-1))
     root_only = unflip_heatmaps(seen[:, 2:], [1, 0], stride)
     torch.testing.assert_close(root_only, back[:, 2:])
-
-
-def test_resampled_displacements_point_at_the_same_pose():
-    joints = torch.tensor([[7.0, 3.0], [9.5, 5.0]])
-    a, b = (0.5, 0.75), (1.5, -1.0)
-    z = 5.0
-    y, x = torch.meshgrid(
-        torch.arange(20.0), torch.arange(24.0), indexing='ij'
-    )
-    cells = torch.stack((x, y))
-    limb = (joints[1] - joints[0])[:, None, None].expand_as(cells)
-    seen = torch.cat((joints[0][:, None, None] - cells, limb))[None] / z
-    heatmap = (2 * x + 3 * y)[None, None]
-    size = (10, 8)
-    representation = PoseRepresentation(CHAIN, z)
-    heatmap, vectors = resample_maps(
-        (heatmap, seen), representation, (a, b), size
-    )
-    assert heatmap.shape == (1, 1, 8, 10) and vectors.shape == (1, 4, 8, 10)
-    scale, shift = torch.tensor(a), torch.tensor(b)
-    wanted = joints * scale + shift
-    own = torch.stack(
-        torch.meshgrid(torch.arange(10.0), torch.arange(8.0), indexing='xy')
-    )
-    torch.testing.assert_close(
-        own + vectors[0, :2] * z, wanted[0][:, None, None].expand_as(own)
-    )
-    torch.testing.assert_close(
-        vectors[0, 2:] * z,
-        (wanted[1] - wanted[0])[:, None, None].expand_as(own),
-    )
-    # cell (5, 2) shows what was at (7, 4)
-    assert heatmap[0, 0, 2, 5].item() == pytest.approx(14 + 12)
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
@@ -136,44 +98,75 @@ def test_each_size_gives_the_people_that_suit_it():
     assert merged.keypoint_scores[0, kept][1].tolist() == [2, 1]
 
 
-def test_only_poses_that_count_are_taken():
-    one = poses_of([[0, 0, 30, 9], [0, 0, 40, 9]], [0.3, 0.0])
-    two = poses_of([[0, 0, 31, 9], [0, 0, 99, 9]], [0.8, 0.9])
-    merged = merge_scale_poses([two, one], TWO, (10, 50))
-    keypoints, scores = unpad_poses(merged, [{}])
-    assert keypoints[0][:, 1, 0].tolist() == [31, 60]
-    np.testing.assert_allclose(scores[0][:, 0], [0.8, 0.3], rtol=1e-6)
+# the picture is around the inputs' centres, whatever was padded
+PADDED = (
+    [(200, 128), (96, 64)],
+    [np.array([200, 128.0]), np.array([192, 128.0])],
+)
 
 
-def test_bounds_are_included():
-    poses = poses_of([[0, 0, 50, 1], [0, 0, 25, 1], [0, 0, 51, 1]], [3, 2, 1])
-    merged = merge_scale_poses([poses, poses], TWO, (25, 50))
-    assert merged_boxes(merged) == [
-        [0, 0, 50, 1],
-        [0, 0, 100, 2],
-        [0, 0, 25, 1],
-        [0, 0, 50, 2],
-        [0, 0, 102, 2],
-    ]
-
-
-def test_padding_around_the_image_is_taken_out():
-    """The picture is around the inputs' centres, whatever was padded."""
-    sizes = [(200, 128), (96, 64)]
-    scales = [np.array([200, 128.0]), np.array([192, 128.0])]
-    poses = [poses_of([[100, 64, 120, 64]], [1])] * 2
-    poses[1] = poses_of([[48, 32, 58, 42]], [0.5])
-    merged = merge_scale_poses(poses, (sizes, scales), (8, 20))
-    assert merged_boxes(merged) == [[100, 64, 120, 64], [100, 64, 120, 84]]
-
-
-def test_order_of_the_sizes_does_not_matter():
-    small = poses_of([[0, 0, 9, 5], [0, 0, 60, 20]], [2, 1])
-    large = poses_of([[1, 1, 8, 7], [0, 0, 60, 20]], [4, 3])
-    inputs = inputs_of((100, 50), (200, 100))
-    merged = merge_scale_poses([small, large], inputs, (10, 50))
-    # in pixels of the first input
-    assert merged_boxes(merged) == [[0.5, 0.5, 4, 3.5], [0, 0, 60, 20]]
+@pytest.mark.parametrize(
+    ('inputs', 'size_range', 'poses', 'expected'),
+    [
+        # both bounds are included
+        (
+            TWO,
+            (25, 50),
+            [
+                poses_of(
+                    [[0, 0, 50, 1], [0, 0, 25, 1], [0, 0, 51, 1]], [3, 2, 1]
+                )
+            ]
+            * 2,
+            [
+                [0, 0, 50, 1],
+                [0, 0, 100, 2],
+                [0, 0, 25, 1],
+                [0, 0, 50, 2],
+                [0, 0, 102, 2],
+            ],
+        ),
+        (
+            PADDED,
+            (8, 20),
+            [
+                poses_of([[100, 64, 120, 64]], [1]),
+                poses_of([[48, 32, 58, 42]], [0.5]),
+            ],
+            [[100, 64, 120, 64], [100, 64, 120, 84]],
+        ),
+        # the smaller size first; in pixels of the first input
+        (
+            inputs_of((100, 50), (200, 100)),
+            (10, 50),
+            [
+                poses_of([[0, 0, 9, 5], [0, 0, 60, 20]], [2, 1]),
+                poses_of([[1, 1, 8, 7], [0, 0, 60, 20]], [4, 3]),
+            ],
+            [[0.5, 0.5, 4, 3.5], [0, 0, 60, 20]],
+        ),
+        # in a single size everybody counts
+        (
+            inputs_of((200, 100)),
+            (10, 20),
+            [poses_of([[0, 0, 3, 9], [0, 0, 300, 9]], [0.5, 0.4])],
+            [[0, 0, 3, 9], [0, 0, 300, 9]],
+        ),
+        # only poses that count are taken
+        (
+            TWO,
+            (10, 50),
+            [
+                poses_of([[0, 0, 31, 9], [0, 0, 99, 9]], [0.8, 0.9]),
+                poses_of([[0, 0, 30, 9], [0, 0, 40, 9]], [0.3, 0.0]),
+            ],
+            [[0, 0, 31, 9], [0, 0, 60, 18]],
+        ),
+    ],
+)
+def test_who_counts_and_where(inputs, size_range, poses, expected):
+    merged = merge_scale_poses(poses, inputs, size_range)
+    assert merged_boxes(merged) == expected
 
 
 def test_images_of_a_batch_are_apart_and_broken_ones_empty():
@@ -225,9 +218,3 @@ def test_what_is_no_range_is_refused(size_range):
     poses = [poses_of([[0, 0, 30, 9]], [0.5])] * 2
     with pytest.raises(ValueError, match='pose_size_range must be two'):
         merge_scale_poses(poses, TWO, size_range)
-
-
-def test_in_a_single_size_everybody_counts():
-    poses = poses_of([[0, 0, 3, 9], [0, 0, 300, 9]], [0.5, 0.4])
-    merged = merge_scale_poses([poses], inputs_of((200, 100)), (10, 20))
-    assert len(merged_boxes(merged)) == 2

@@ -9,21 +9,6 @@ from rmpe_spm.spm.peaks import (
 )
 
 
-def test_peaks_are_sorted_and_equal_neighbours_count_once():
-    maps = torch.zeros(2, 8, 10)
-    maps[0, 1, 1], maps[0, 6, 8], maps[0, 6, 7] = 0.5, 0.9, 0.8
-    # a root halfway between four cells, and a weaker one
-    maps[1, 3:5, 4:6] = 0.6
-    maps[1, 7, 0] = 0.2
-    scores, cells = find_peaks(maps, 3, 5)
-    assert scores.shape == cells.shape == (2, 5)
-    torch.testing.assert_close(
-        scores, torch.tensor([[0.9, 0.5, 0, 0, 0], [0.6, 0.2, 0, 0, 0]])
-    )
-    assert cells[0, :2].tolist() == [6 * 10 + 8, 11]
-    assert cells[1, :2].tolist() == [34, 70]
-
-
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_equal_cells_take_no_place_of_other_peaks(dtype):
     """Peaks halfway between cells, as many as may be found, and a plateau."""
@@ -61,11 +46,6 @@ def test_peaks_are_those_of_max_pooling(nms_kernel, size):
         assert torch.equal(scores, expected)
         found = part.flatten(1).gather(1, cells)
         assert torch.equal(torch.where(scores > 0, found, 0), scores)
-
-
-def test_peaks_of_a_map_with_fewer_cells():
-    scores, cells = find_peaks(torch.tensor([[[0.3]]]), 5, 30)
-    assert scores.shape == (1, 1) and cells.tolist() == [[0]]
 
 
 @pytest.mark.parametrize(

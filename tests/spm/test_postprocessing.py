@@ -19,23 +19,23 @@ from rmpe_spm.spm.postprocessing import (
 from rmpe_spm.spm.test_time_augmentation import MultiscaleBottomupResize
 
 
-def test_nothing_is_left_in_the_padding():
+@pytest.mark.parametrize(
+    ('region', 'rows', 'columns'),
+    [
+        ((0, 0, 32, 20), (0, 5), (0, 8)),
+        # 22 pixels end between the cells at 20 and 24, 12 at one
+        ((0, 0, 22, 12), (0, 4), (0, 7)),
+        # bars at two sides: from cell 1.5 to 5.5 and from cell 1 to 3
+        ((6, 4, 22, 12), (1, 4), (1, 7)),
+    ],
+)
+def test_nothing_is_left_in_the_padding(region, rows, columns):
     heatmaps = torch.rand(2, 3, 5, 8) + 1
-    # 22 pixels end between the cells at 20 and 24, 12 at one
-    regions = [(0, 0, 32, 20), (0, 0, 22, 12)]
-    masked = mask_padding(heatmaps, regions, (4, 4))
-    assert torch.equal(masked[0], heatmaps[0])
-    assert torch.equal(masked[1, :, :4, :7], heatmaps[1, :, :4, :7])
-    assert (masked[1, :, 4:] == 0).all() and (masked[1, :, :, 7:] == 0).all()
-
-
-def test_nothing_is_left_in_bars_at_two_sides():
-    heatmaps = torch.rand(1, 2, 5, 8) + 1
-    # from cell 1.5 to 5.5 and from cell 1 to 3
-    (masked,) = mask_padding(heatmaps, [(6, 4, 22, 12)], (4, 4))
-    expected = torch.zeros(2, 5, 8)
-    expected[:, 1:4, 1:7] = heatmaps[0, :, 1:4, 1:7]
-    assert torch.equal(masked, expected)
+    masked = mask_padding(heatmaps, [(0, 0, 32, 20), region], (4, 4))
+    expected = torch.zeros_like(heatmaps[1])
+    part = (slice(None), slice(*rows), slice(*columns))
+    expected[part] = heatmaps[1][part]
+    assert torch.equal(masked, torch.stack((heatmaps[0], expected)))
 
 
 @pytest.mark.parametrize('scale', [1, 0.5])
@@ -110,50 +110,21 @@ def test_maps_of_another_stride(size):
         fit_to_images(torch.rand(1, 1, *size[::-1]), metas, np.array([4, 4]))
 
 
-def padded(counts, finite, num_candidates=3):
-    """Candidate m of image b: joints at (100 b + 10 m + j, j)."""
-    joint = torch.arange(2.0)
-    image, candidate = torch.meshgrid(
-        torch.arange(float(len(counts))),
-        torch.arange(float(num_candidates)),
-        indexing='ij',
-    )
-    x = 100 * image[..., None] + 10 * candidate[..., None] + joint
-    return PaddedPoses(
-        keypoints=torch.stack((x, joint.expand_as(x)), dim=-1),
-        root_scores=0.9 - 0.1 * candidate,
-        keypoint_scores=(0.9 - 0.1 * candidate)[..., None] * (1 - 0.5 * joint),
-        valid=candidate < torch.tensor(counts)[:, None],
-        finite=torch.tensor(finite),
-    )
-
-
-def test_counts_differ_and_values_stay():
-    keypoints, scores = unpad_poses(padded([2, 0, 3], [True] * 3), [{}] * 3)
-    assert [len(image) for image in keypoints] == [2, 0, 3]
-    assert keypoints[0].dtype == scores[0].dtype == np.float32
-    assert keypoints[0].tolist() == [
-        [[0, 0], [1, 1]],
-        [[10, 0], [11, 1]],
-    ]
-    assert keypoints[2][:, 0, 0].tolist() == [200, 210, 220]
-    np.testing.assert_allclose(scores[0], [[0.9, 0.45], [0.8, 0.4]], rtol=1e-6)
-    assert keypoints[1].shape == (0, 2, 2) and scores[1].shape == (0, 2)
-
-
 @pytest.mark.parametrize(
-    ('metainfo', 'name'),
-    [
-        (dict(img_path='a/7.jpg', img_id=7), 'a/7.jpg'),
-        (dict(img_id=7), '7'),
-        ({}, 'unknown'),
-    ],
+    ('metainfo', 'name'), [(dict(img_id=7), '7'), ({}, 'unknown')]
 )
-def test_an_image_that_is_not_finite_is_named(metainfo, name):
-    poses = padded([1, 0], [True, False])
+def test_an_image_without_a_path_that_is_not_finite(metainfo, name):
+    flags = torch.zeros(1, 3)
+    poses = PaddedPoses(
+        torch.zeros(1, 3, 2, 2),
+        flags,
+        torch.zeros(1, 3, 2),
+        flags > 0,
+        torch.tensor([False]),
+    )
     with pytest.warns(RuntimeWarning, match=f'image {name} hold NaN'):
-        keypoints, _ = unpad_poses(poses, [dict(img_id=1), metainfo])
-    assert [len(image) for image in keypoints] == [1, 0]
+        keypoints, scores = unpad_poses(poses, [metainfo])
+    assert keypoints[0].shape == (0, 2, 2) and scores[0].shape == (0, 2)
 
 
 def test_best_by_mean_score():

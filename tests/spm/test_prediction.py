@@ -42,20 +42,6 @@ def test_predict_any_batch_size():
     )
 
 
-def test_nobody_is_found_in_the_padding_of_a_batch():
-    head = make_head()
-    poses = [make_poses(3)] * 2  # 40 pixels apart
-    samples = make_samples(head.decoder, poses)
-    samples[1].set_metainfo(dict(input_size=(60, SIZE[1])))
-    for sample in samples:
-        sample.set_metainfo(dict(batch_input_shape=SIZE[::-1]))
-    preds = answer(head, perfect_maps(head.decoder, poses)).predict(
-        None, samples
-    )
-    assert len(preds[0].keypoints) == 3 and len(preds[1].keypoints) == 2
-    assert preds[1].keypoints[..., 0].mean(axis=1).max() < 70
-
-
 @pytest.mark.parametrize(
     'codec',
     [

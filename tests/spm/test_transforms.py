@@ -51,17 +51,13 @@ def test_window_by_hand():
     red = results['img'][24, 42, 2].astype(int)
     assert abs(red - 60) <= 1  # ten window pixels are twenty of the picture
     np.testing.assert_allclose(results['area'], [600, 2400], rtol=1e-5)
-
-
-def test_flags_beside_weights_are_understood():
-    """As mmpose's KeypointConverter gives them."""
+    # flags beside weights, as mmpose's KeypointConverter gives them
     data = sample(visible=(1, 0))
     flags = data['keypoints_visible']
     data['keypoints_visible'] = np.stack([flags, 0 * flags + 1], axis=2)
-    results = transform()(data)
-    expected = transform()(sample(visible=(1, 0)))
-    np.testing.assert_array_equal(results['keypoints'], expected['keypoints'])
-    assert results['keypoints_visible'].shape == (2, 2, 2)
+    again = transform()(data)
+    np.testing.assert_array_equal(again['keypoints'], results['keypoints'])
+    assert again['keypoints_visible'].shape == (2, 2, 2)
 
 
 @pytest.mark.parametrize('scale', [1, 0.5])
@@ -183,14 +179,12 @@ def run_lengths(form):
 def test_run_lengths_are_masked(form):
     seg = run_lengths(form)
     before = dict(seg)
-    np.testing.assert_array_equal(mask_of(seg), crowd())
+    for segs in ([seg], [[run_lengths('numbers')]]):
+        np.testing.assert_array_equal(mask_of(*segs), crowd())
     assert seg == before
-
-
-def test_with_polygons_and_without_anything():
     polygon = mask_of(POLYGON)
     assert polygon[4:8, 4:10].all() and polygon.sum() < 90
-    both = mask_of(POLYGON, run_lengths('numbers'))
+    both = mask_of(POLYGON, seg)
     np.testing.assert_array_equal(both, np.maximum(polygon, crowd()))
     assert not mask_of().any()
 
@@ -200,13 +194,8 @@ def test_what_is_no_region_masks_nothing(empty):
     """As converters write it for people without a segmentation."""
     assert not mask_of(empty).any()
     polygon = mask_of(POLYGON)
-    np.testing.assert_array_equal(mask_of(empty, POLYGON, empty), polygon)
-    if empty:
-        np.testing.assert_array_equal(mask_of([*empty, *POLYGON]), polygon)
-
-
-def test_a_list_of_run_lengths_is_masked():
-    np.testing.assert_array_equal(mask_of([run_lengths('numbers')]), crowd())
+    for segs in ([empty, POLYGON, empty], [[*(empty or []), *POLYGON]]):
+        np.testing.assert_array_equal(mask_of(*segs), polygon)
 
 
 def test_a_region_of_another_image_is_told():
@@ -229,20 +218,14 @@ def preprocess(*sizes, **config):
     return preprocessor(dict(inputs=images, data_samples=samples))
 
 
-def test_sizes_that_divide_pass():
+def test_sizes_that_divide_pass_and_others_name_the_divisor():
     data = preprocess((96, 64), (64, 64))
     assert data['inputs'].shape == (2, 3, 64, 96)
     assert (data['inputs'][0] == 10).all()
     assert data['data_samples'][1].batch_input_shape == (64, 96)
-
-
-@pytest.mark.parametrize('size', [(100, 64), (96, 48)])
-def test_other_sizes_name_the_divisor(size):
-    with pytest.raises(ValueError, match=r'the input is .* multiples of 32 '):
-        preprocess(size)
+    padded = preprocess((100, 60), pad_size_divisor=32)
+    assert padded['inputs'].shape[-2:] == (64, 128)
     preprocess((96, 48), size_divisor=16)
-
-
-def test_padded_images_pass():
-    data = preprocess((100, 60), pad_size_divisor=32)
-    assert data['inputs'].shape[-2:] == (64, 128)
+    for size in ((100, 64), (96, 48)):
+        with pytest.raises(ValueError, match=r'input is .* multiples of 32 '):
+            preprocess(size)

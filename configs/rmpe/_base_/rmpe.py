@@ -44,4 +44,4 @@ rmpe = dict(
             gamma=0.2,
             by_epoch=True),
     ],
-    nms=dict(type='ParametricPoseNMS', preset='coco'))
+    nms=dict(type='ParametricPoseNMS', preset='coco_body'))

@@ -24,7 +24,8 @@ codec = dict(
     heatmap_size=(128, 128),
     kinematics='coco',
     sigma=7,
-    tau=7)
+    tau=7,
+    missing_parent='ancestor')
 
 # model settings
 model = dict(

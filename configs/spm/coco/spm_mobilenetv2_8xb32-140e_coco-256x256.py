@@ -9,7 +9,8 @@ codec = dict(
     kinematics='coco',
     sigma=3,
     tau=3,
-    overlap='nearest')
+    overlap='nearest',
+    missing_parent='ancestor')
 
 model = dict(
     backbone=dict(

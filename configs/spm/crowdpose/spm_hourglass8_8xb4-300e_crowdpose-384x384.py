@@ -6,7 +6,12 @@ _base_ = ['./spm_hrnet-w32_8xb10-300e_crowdpose-512x512.py']
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='RMSprop', lr=2.5e-3))
 auto_scale_lr = dict(base_batch_size=32)
 
-codec = dict(_base_.codec, input_size=(384, 384), heatmap_size=(96, 96))
+# the paper's form: a joint without its parent is left out
+codec = dict(
+    _base_.codec,
+    input_size=(384, 384),
+    heatmap_size=(96, 96),
+    missing_parent='skip')
 
 model = dict(
     data_preprocessor=dict(size_divisor=64),

@@ -16,7 +16,8 @@ codec = dict(
     heatmap_size=(128, 128),
     kinematics='crowdpose',
     sigma=7,
-    tau=7)
+    tau=7,
+    missing_parent='ancestor')
 
 model = dict(head=dict(num_keypoints=14, decoder=codec))
 
