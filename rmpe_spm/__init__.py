@@ -51,6 +51,8 @@ from .inference.inferencer import PoseInferencer
 from .inference.results import PoseResult
 from .mpii.dataset import GroupAffine, MpiiMultiPersonDataset
 from .mpii.metric import MpiiMultiPersonAP
+from .panoptic.dataset import PanopticMultiPersonDataset
+from .panoptic.metric import MultiPersonPCK3D
 from .pose_nms.inference_nms import PoseNMSInferencer, suppress_redundant_poses
 from .pose_nms.oks_nms import NearbyJointsNMS, OKSNMS, SoftOKSNMS
 from .pose_nms.parametric import ParametricPoseNMS
@@ -65,10 +67,11 @@ from .rmpe.pgpg_transform import PGPGTransform
 from .rmpe.spatial_transformer import ThetaCornerLoss
 from .rmpe.sstn_head import SSTNHead
 from .spm.codec import HierarchicalSPRCodec
+from .spm.codec_3d import HierarchicalSPR3DCodec
 from .spm.focal_loss import MapFocalLoss
 from .spm.head import SPMHead
+from .spm.losses import MapL1Loss, MapL2Loss
 from .spm.movenet_stage import MoveNetStage
-from .spm.stage import MapL1Loss, MapL2Loss
 from .spm.test_time_augmentation import (
     MultiscaleBottomupPoseEstimator,
     MultiscaleBottomupResize,
@@ -77,6 +80,7 @@ from .spm.test_time_augmentation import (
 from .spm.transforms import (
     BottomupGetCrowdMask,
     BottomupInstanceAffine,
+    KeypointDepths,
     StrictPoseDataPreprocessor,
 )
 from .synthetic import generate_dataset
@@ -95,7 +99,9 @@ __all__ = [
     'GenerateCenterTarget',
     'GridSampleDEKRHead',
     'GroupAffine',
+    'HierarchicalSPR3DCodec',
     'HierarchicalSPRCodec',
+    'KeypointDepths',
     'LateralSum',
     'LayerDecayLrMultConstructor',
     'LoadImageOrSkip',
@@ -107,12 +113,14 @@ __all__ = [
     'MoveNetStage',
     'MpiiMultiPersonAP',
     'MpiiMultiPersonDataset',
+    'MultiPersonPCK3D',
     'MultiscaleBottomupPoseEstimator',
     'MultiscaleBottomupResize',
     'NearbyJointsNMS',
     'OKSNMS',
     'PGPGTransform',
     'PackMultiscalePoseInputs',
+    'PanopticMultiPersonDataset',
     'ParallelSPPE',
     'ParametricPoseNMS',
     'PoseInferencer',

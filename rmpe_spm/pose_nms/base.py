@@ -47,27 +47,14 @@ class PoseNMSResult:
 
 @dataclass
 class PoseBatch:
-    """The poses of several images, image after image, on the host.
+    """The T poses of several images, image after image, on the host.
 
-    T is their number in all images, K that of keypoints.
-
-    Attributes:
-        keypoints (np.ndarray): Shape (T, K, 2), float64, in pixels.
-        keypoint_scores (np.ndarray): Shape (T, K), float64, finite and not
-            negative; 0 for joints without a finite position.
-        bboxes_xyxy (np.ndarray): Shape (T, 4), float64, in pixels.
-        person_scores (np.ndarray): Shape (T,), float64, finite: given, or
-            the score of the box times the mean score of the joints.
-        bbox_scores (np.ndarray, optional): Shape (T,), float64, finite;
-            None when the persons' scores were given.
-        given_areas (np.ndarray, optional): Shape (T,), float64, in square
-            pixels.
-        indices (np.ndarray): Index of each pose in its image's input, (T,).
-        sizes (np.ndarray): Number of poses of every image.
-        device (torch.device, optional): Where the input was; None for
-            numpy.
-        dtype (np.dtype | torch.dtype): Of the result's keypoints.
-        scores_dtype (np.dtype | torch.dtype): Of the result's scores.
+    ``keypoints`` (T, K, 2) and ``bboxes_xyxy`` (T, 4) are float64, in pixels,
+    and scores (T, K) and (T,) are finite and not negative, 0 for joints
+    without a finite position. ``person_scores`` were given (then there are no
+    ``bbox_scores``), or are the boxes' times the mean of the joints'.
+    ``indices`` (T,) are those in the images' inputs, of ``sizes`` poses each.
+    ``device`` (None for numpy) and the dtypes are the result's.
     """
 
     keypoints: np.ndarray
@@ -115,13 +102,10 @@ class PoseBatch:
 class Selection:
     """The poses kept of a :class:`PoseBatch`, C of them, in any order.
 
-    Attributes:
-        members (np.ndarray): All eliminated and kept poses, cluster after
-            cluster, the pose that is kept first in its cluster.
-        sizes (np.ndarray): Number of members of each cluster, (C,).
-        keypoints (np.ndarray): Poses (C, K, 2), maybe merged.
-        keypoint_scores (np.ndarray): Their scores (C, K).
-        scores (np.ndarray): Scores (C,) of the persons.
+    ``members`` are all eliminated and kept poses, cluster after cluster, the
+    pose that is kept first in its own; ``sizes`` (C,) the clusters'. The
+    keypoints (C, K, 2), maybe merged, their scores (C, K) and the persons'
+    (C,) are those of the poses kept.
     """
 
     members: np.ndarray

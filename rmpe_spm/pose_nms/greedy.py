@@ -14,15 +14,10 @@ _BLOCK = 1 << 14
 
 
 def pose_extents(x: np.ndarray, y: np.ndarray) -> Extents:
-    """Smallest and largest coordinates of every pose's joints.
+    """Lowest and highest x, lowest and highest y (N,) of every pose's joints.
 
-    Args:
-        x (np.ndarray): Coordinates (N, K); NaN for a missing joint.
-        y (np.ndarray): The same for y.
-
-    Returns:
-        tuple: Lowest x, highest x, lowest y and highest y, each (N,); NaN
-        of a pose without joints.
+    Coordinates (N, K) are NaN for a missing joint, extents of a pose without
+    joints are.
     """
     # numpy is several times slower along the other axis
     x, y = np.ascontiguousarray(x.T), np.ascontiguousarray(y.T)
@@ -48,14 +43,12 @@ def select_greedily(
 
     Args:
         poses (PoseBatch): The poses (T), the best of each image first.
-        redundant (callable): Called with the indices i and j of pairs of
-            poses of one image, i before j; returns a boolean for each pair,
-            whether j is redundant with i.
+        redundant (callable): Tells of indices i and j of pairs of poses of
+            one image, i before j, whether j is redundant with i.
         extents (tuple, optional): :func:`pose_extents` of the poses.
             Defaults to None: all pairs are compared.
-        reach (np.ndarray, optional): How far from the extents of a pose
-            those of another can be that is redundant with it, (T,), in
-            pixels. Needed with ``extents``.
+        reach (np.ndarray, optional): With ``extents``, how far from a pose's
+            those of one can be that is redundant with it, (T,), in pixels.
 
     Returns:
         Selection: The poses kept, not merged.
@@ -74,15 +67,10 @@ def select_greedily(
 def group_clusters(
     suppressed_by: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Group poses by the pose that suppresses them.
+    """Group poses by the pose (T,) that suppresses each, itself if kept.
 
-    Args:
-        suppressed_by (np.ndarray): Its index for each pose, (T,); that of
-            the pose itself if it is kept.
-
-    Returns:
-        tuple: Whether each pose is kept (T,); the poses, cluster after
-        cluster (T,), in each by index; and the clusters' sizes.
+    Gives whether each pose is kept (T,); the poses, cluster after cluster
+    (T,), in each by index; and the clusters' sizes.
     """
     kept = suppressed_by == np.arange(len(suppressed_by))
     cluster = (kept.cumsum() - 1)[suppressed_by]

@@ -120,21 +120,10 @@ class PoseNMSInferencer(Pose2DInferencer):
         pose_nms: BasePoseNMS | dict | None = None,
         **kwargs: Any,
     ) -> list[PoseDataSample]:
-        """Predict the poses of one image.
+        """Predict the poses of one image, as ``Pose2DInferencer`` does.
 
-        Args:
-            inputs (dict | tuple): The image's batch of crops.
-            merge_results (bool): Whether the poses of an image become one
-                sample. Defaults to True.
-            pose_nms (BasePoseNMS | dict, optional): A pose NMS or its config.
-                Defaults to None: none.
-            **kwargs: Of ``Pose2DInferencer.forward``.
-
-        Returns:
-            list[PoseDataSample]: The samples with their predictions.
-
-        Raises:
-            ValueError: If a pose NMS is given with ``merge_results=False``.
+        ``pose_nms`` is a pose NMS or its config; with it
+        ``merge_results=False`` is a ``ValueError``.
         """
         if pose_nms is not None and not merge_results:
             raise ValueError(

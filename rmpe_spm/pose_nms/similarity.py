@@ -55,16 +55,11 @@ class PoseSimilarity:
     def compare(
         self, i: np.ndarray, j: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Distances of the joints of P pairs, and who lies in whose box.
+        """Distances of the joints of P references i and candidates j.
 
-        Args:
-            i (np.ndarray): Indices of the references, (P,).
-            j (np.ndarray): Indices of the candidates, (P,).
-
-        Returns:
-            tuple: The squared distances in pixels (P, K), infinite where a
-            joint is missing, and whether the candidate's joint is in the
-            matching box of the reference's, (P, K).
+        Gives the squared distances in pixels (P, K), infinite where a joint
+        is missing, and whether the candidate's joint is in the matching box
+        of the reference's, (P, K).
         """
         dx = self.x.take(j, axis=0) - self.x.take(i, axis=0)
         dy = self.y.take(j, axis=0) - self.y.take(i, axis=0)
@@ -159,13 +154,8 @@ class PoseSimilarity:
         highest of theirs, or sum(c^2) / sum(c). This is in the authors'
         code, not in the paper. A pose alone in its cluster does not change.
 
-        Args:
-            members (np.ndarray): Indices of the poses, cluster after cluster.
-            sizes (np.ndarray): Number of members of each of the C clusters;
-                a cluster's first member is its reference.
-
-        Returns:
-            tuple: Keypoints (C, K, 2) and scores (C, K), float64.
+        Takes the poses' indices, cluster after cluster, the reference first,
+        and the C clusters' sizes; gives keypoints (C, K, 2) and scores (C, K).
         """
         picks = members[sizes.cumsum() - sizes]
         merged, merged_scores = self.keypoints[picks], self.scores[picks]

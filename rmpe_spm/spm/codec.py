@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..tensors import tensor_on_device_of
 from .decoding import PaddedPoses, RootPeaks, decode_maps
-from .displacements import People, displacement_maps
+from .displacements import People, RootWindows, displacement_maps
 from .heatmaps import (
     Grid,
     gaussian_maps,
@@ -36,18 +36,17 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
     `Single-Stage Multi-Person Pose Machines`_ by Nie et al (ICCV 2019).
 
     A root map has a peak ``exp(-||p - root||^2 / sigma^2)`` at each person,
-    and 2K displacement maps hold, within ``tau`` of a root, the vectors from
-    which the person's joints follow::
+    and 2K displacement maps hold, within ``tau`` of a root, the vectors to
+    the person's joints::
 
         flat:         joint_j = root + Z D_j
         hierarchical: joint_j = joint_parent(j) + Z D_j
 
     See :func:`rmpe_spm.spm.displacements.displacement_maps` for the values.
-    What the paper leaves open (the root, units, missing joints) or does in a
-    way that has alternatives is an option here; the defaults are the paper's.
+    What the paper leaves open (the root, units, missing joints) is an option
+    here; the defaults are the paper's.
 
-    N is the number of persons, K of joints; sizes are [w, h] of images in
-    pixels and [W, H] of maps in cells.
+    N is the number of persons, K of joints.
 
     Encoded:
 
@@ -65,9 +64,8 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             ``generate_joint_offsets``, the root-to-joint displacements of
             all labelled joints, in the same shape, float32
 
-    Coordinates are mmpose's: cell u lies at input pixel u * stride, with
-    stride = input_size / heatmap_size. Maps of another size than
-    ``heatmap_size`` decode with the same stride and the same Z.
+    Coordinates are mmpose's: cell u lies at input pixel u * stride. Maps of
+    another size than ``heatmap_size`` decode with the same stride and Z.
 
     Args:
         input_size (tuple[int, int]): Image size in [w, h].
@@ -82,8 +80,7 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         tau (float): Radius of the displacement windows, in ``unit``.
             Defaults to 7.
         unit (str): Unit of ``sigma``, ``tau`` and ``keypoint_sigma``:
-            ``'cells'`` of the heatmap or ``'input'`` pixels. The paper does
-            not say. Defaults to ``'cells'``.
+            ``'cells'`` or ``'input'`` pixels. Defaults to ``'cells'``.
         overlap (str): What a cell in several windows holds: the ``'mean'``
             over persons, or the displacements of the person with the
             ``'nearest'`` root, or of the ``'smaller'`` person. Defaults to
@@ -105,24 +102,22 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             ``heatmap_size``, a number, or ``None`` for 1 (displacements in
             cells). It stays the same at every test size. Defaults to
             ``'diagonal'``.
-        generate_keypoint_heatmaps (bool): Whether to draw heatmaps of the
-            joints too. Defaults to ``False``.
+        generate_keypoint_heatmaps (bool): Whether to draw heatmaps of joints
+            too. Defaults to ``False``.
         keypoint_sigma (float): Size of their peaks, in ``unit``. Defaults to
             3.
         generate_keypoint_offsets (bool): Whether to give vectors to each
             joint too, divided by Z, in the window of radius ``tau`` around
-            it. They refine the places of its heatmap's peaks, as in CenterNet
-            and MoveNet. Defaults to ``False``.
+            it, which refine its heatmap's peaks, as in CenterNet and
+            MoveNet. Defaults to ``False``.
         generate_joint_offsets (bool): Whether to give root-to-joint
-            displacements too, for a loss on accumulated displacements.
-            Defaults to ``False``.
-        background_weight (float): Weight of heatmap cells off the peaks.
-            Defaults to 1.
+            displacements too. Defaults to ``False``.
+        background_weight (float): Weight off the peaks. Defaults to 1.
         decode_max_instances (int): The most poses per image. Defaults to 30.
         decode_thr (float): Root peaks up to this score are dropped.
             Defaults to 0.01.
-        decode_nms_kernel (int): Side of the window, in cells and odd, in
-            which a root must be the highest. Defaults to 5.
+        decode_nms_kernel (int): Odd side of the window, in cells, in which a
+            root must be the highest. Defaults to 5.
 
     Raises:
         ValueError: If an option has an unknown value, or one that leaves
@@ -270,15 +265,20 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             dict: The items listed under "Encoded" above.
 
         Raises:
-            ValueError: If the joints don't have the shape (N, K, 2) with the
-                K of the kinematic tree.
+            ValueError: If the joints are not (N, K, 2) with the tree's K.
         """
+        people, grid = self.read_people(keypoints, keypoints_visible)
+        return self.encode_people(people, grid)
+
+    def read_people(
+        self, keypoints: np.ndarray, keypoints_visible: np.ndarray | None
+    ) -> tuple[People, Grid]:
+        """The people that :meth:`encode` draws, in cells, and the grid."""
         num_joints = self.tree.num_joints
         if keypoints.ndim != 3 or keypoints.shape[1:] != (num_joints, 2):
             raise ValueError(
-                'HierarchicalSPRCodec: keypoints must have the shape '
-                f'(N, {num_joints}, 2), as the kinematic tree has '
-                f'{num_joints} joints, got {keypoints.shape}'
+                f'HierarchicalSPRCodec: keypoints of {num_joints} joints must '
+                f'be (N, {num_joints}, 2), got {keypoints.shape}'
             )
         points = keypoints / self.scale_factor
         labelled = np.isfinite(points).all(axis=-1)
@@ -291,18 +291,24 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             instance_roots(points, labelled, self.root_type, self.tree),
             instance_diagonals(points * self.scale_factor, labelled),
         )
-        grid = Grid(self.heatmap_size, self._metric, self.tau)
+        return people, Grid(self.heatmap_size, self._metric, self.tau)
 
+    def encode_people(
+        self, people: People, grid: Grid, windows: RootWindows | None = None
+    ) -> dict:
+        """What :meth:`encode` gives."""
         heatmaps = gaussian_maps(
             people.roots[:, None], people.valid[:, None], self.sigma, grid
         )
         if self.generate_keypoint_heatmaps:
             keypoint_heatmaps = gaussian_maps(
-                points, labelled, self.keypoint_sigma, grid
+                people.keypoints, people.labelled, self.keypoint_sigma, grid
             )
             heatmaps = np.concatenate((keypoint_heatmaps, heatmaps))
         rules = dict(overlap=self.overlap, missing_parent=self.missing_parent)
-        targets = displacement_maps(people, self.representation, grid, **rules)
+        targets = displacement_maps(
+            people, self.representation, grid, windows=windows, **rules
+        )
         if self.generate_keypoint_offsets:
             flat = self.tree.flat
             own = PoseRepresentation(flat, self.normalizer, 'joint')
@@ -339,8 +345,7 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
                 Defaults to ``None``: they don't.
 
         Returns:
-            PaddedPoses: M candidates for each image, best first, M being
-            ``decode_max_instances`` or the number of cells if that is less.
+            PaddedPoses: M candidates for each image, best first.
         """
         roots = RootPeaks(
             self.decode_max_instances, self.decode_thr, self.decode_nms_kernel
@@ -365,22 +370,20 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             (root_scores (N,), keypoint_scores (N, K)); the latter repeat the
             root's score without keypoint heatmaps.
         """
-        keypoints, (root_scores, keypoint_scores) = self.batch_decode(
+        (keypoints,), ((root_scores,), (keypoint_scores,)) = self.batch_decode(
             heatmaps[None], displacements[None]
         )
-        return keypoints[0], (root_scores[0], keypoint_scores[0])
+        return keypoints, (root_scores, keypoint_scores)
 
     def batch_decode(
         self, heatmaps: Tensor, displacements: Tensor
     ) -> tuple[list[Tensor], tuple[list[Tensor], list[Tensor]]]:
-        """Decode the maps of a batch, with one wait for the device in all.
+        """Decode a batch: what :meth:`decode` gives, in lists.
 
-        Gives what :meth:`decode` does, in lists with one tensor for each
-        image. One whose maps hold NaN or infinity is reported in a warning
-        and yields no pose.
+        An image whose maps hold NaN or infinity is reported in a warning and
+        yields no pose.
         """
         poses = self.decode_padded(heatmaps, displacements)
-        # root scores descend, so the valid candidates come first
         summary = torch.stack((poses.valid.sum(dim=1), poses.finite), dim=1)
         counts, finite = zip(*summary.tolist(), strict=True)
         if not all(finite):

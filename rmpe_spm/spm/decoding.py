@@ -34,6 +34,9 @@ class PaddedPoses(NamedTuple):
         valid (Tensor): (B, M) bool, the candidates that are poses.
         finite (Tensor): (B,) bool, whether the image's maps had neither NaN
             nor infinity. An image that is not finite has no valid pose.
+        depths (Tensor, optional): In 3D (B, M, K + 1): how far each joint
+            lies behind the root, in input pixels at the root's scale, and
+            the root's depth as it was predicted.
     """
 
     keypoints: Tensor
@@ -41,6 +44,7 @@ class PaddedPoses(NamedTuple):
     keypoint_scores: Tensor
     valid: Tensor
     finite: Tensor
+    depths: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -66,33 +70,26 @@ def decode_maps(
     roots: RootPeaks,
     snapping: Snapping | None = None,
 ) -> PaddedPoses:
-    """Decode the maps of a batch.
+    """Decode a batch of heatmaps (B, 1 or K+1, H, W), the root last.
 
-    Args:
-        heatmaps (Tensor): (B, 1, H, W) or (B, K+1, H, W), the root last.
-        displacements (Tensor): (B, 2K, H, W), or (B, 4K, H, W) with keypoint
-            offsets.
-        representation (PoseRepresentation): What the maps hold.
-        roots (RootPeaks): How many poses, and which.
-        snapping (Snapping, optional): Whether joints move to peaks of their
-            heatmaps. Defaults to ``None``: they don't.
-
-    Returns:
-        PaddedPoses: M candidates for each image, best first, keypoints in
-        cells. Without heatmaps of joints these have their root's score.
+    Displacements are (B, 2K, H, W), or (B, 4K, H, W) with keypoint offsets;
+    with depths K + 1 more. Gives M candidates for each image, best first,
+    keypoints in cells. Without heatmaps of joints these have their root's
+    score.
     """
     num_joints = representation.tree.num_joints
-    num_vectors = len(representation.starts_from_cell)
+    num_vectors = representation.num_vectors
+    num_depths = representation.num_depths
     if (
         heatmaps.shape[1] not in (1, num_joints + 1)
-        or displacements.shape[1] != 2 * num_vectors
+        or displacements.shape[1] != 2 * num_vectors + num_depths
         or heatmaps.shape[2:] != displacements.shape[2:]
     ):
         raise ValueError(
             f'HierarchicalSPRCodec: with {num_joints} joints the maps must '
-            f'have 1 or {num_joints + 1} and {2 * num_vectors} channels and '
-            f'the same height and width, got {tuple(heatmaps.shape)} and '
-            f'{tuple(displacements.shape)}'
+            f'have 1 or {num_joints + 1} and {2 * num_vectors + num_depths} '
+            'channels and the same height and width, got '
+            f'{tuple(heatmaps.shape)} and {tuple(displacements.shape)}'
         )
     joint_heatmaps, root_heatmaps = heatmaps[:, :-1], heatmaps[:, -1]
     with torch.autocast(heatmaps.device.type, enabled=False):
@@ -101,7 +98,12 @@ def decode_maps(
             root_heatmaps.float(), roots.nms_kernel, roots.max_instances
         )
         root_scores = torch.where(finite[:, None], root_scores, 0.0)
-        offsets = None
+        depths = offsets = None
+        if representation.with_depths:
+            displacements, depth_maps = displacements.split(
+                (2 * num_vectors, num_depths), dim=1
+            )
+            depths = read_depths(depth_maps, cells, representation)
         if representation.keypoint_offsets:
             displacements, offsets = displacements.chunk(2, dim=1)
             offsets = offsets * representation.normalizer
@@ -125,7 +127,7 @@ def decode_maps(
         else:
             scores = root_scores[..., None].expand(-1, -1, num_joints)
     valid = root_scores > roots.score_thr
-    return PaddedPoses(keypoints, root_scores, scores, valid, finite)
+    return PaddedPoses(keypoints, root_scores, scores, valid, finite, depths)
 
 
 def _are_finite(heatmaps: Tensor, displacements: Tensor) -> Tensor:
@@ -164,6 +166,24 @@ def read_poses(
     joints = joints.reshape(batch, num_joints, 2, num_cells)
     roots = torch.stack((cells % width, cells // width), dim=1)
     return (joints + roots[:, None]).permute(0, 3, 1, 2)
+
+
+def read_depths(
+    maps: Tensor, cells: Tensor, representation: PoseRepresentation
+) -> Tensor:
+    """Read depths (B, M, K + 1) at flat root cells (B, M).
+
+    Those of the joints are added up along the tree and come in cells, as the
+    vectors in the picture's plane; the root's is the last, as it is.
+    """
+    index = cells[:, None].expand(-1, maps.shape[1], -1)
+    values = maps.flatten(2).gather(2, index).float()
+    ancestors = tensor_on_device_of(
+        representation.tree.ancestor_matrix, values
+    )
+    joints = torch.matmul(ancestors, values[:, :-1])
+    joints = joints * representation.normalizer
+    return torch.cat((joints, values[:, -1:]), dim=1).transpose(1, 2)
 
 
 def read_parent_located(
@@ -234,7 +254,7 @@ def read_snapped_poses(
 def accumulate(displacements: Tensor, tree: KinematicTree) -> Tensor:
     """Root-to-joint displacements (B, 2K, H, W) from those along the body.
 
-    Keypoint offsets may come after these; they are left out.
+    What comes after these, keypoint offsets and depths, is left out.
     """
     ancestors = tensor_on_device_of(tree.ancestor_matrix, displacements)
     maps = displacements[:, : 2 * tree.num_joints]

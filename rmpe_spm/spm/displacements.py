@@ -43,6 +43,7 @@ def displacement_maps(
     grid: Grid,
     overlap: str = 'mean',
     missing_parent: str = 'skip',
+    windows: 'RootWindows | None' = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Draw the displacements of every joint inside the persons' windows.
 
@@ -76,6 +77,8 @@ def displacement_maps(
             is not labelled: ``'skip'`` leaves it out, ``'ancestor'`` takes
             the nearest labelled ancestor in the parent's place. Defaults to
             ``'skip'``.
+        windows (RootWindows, optional): What :func:`root_windows` gives,
+            where several maps are drawn in them. Defaults to ``None``.
 
     Returns:
         tuple[np.ndarray, np.ndarray]: Displacements and weights (1 where
@@ -83,45 +86,82 @@ def displacement_maps(
         x0, y0, x1, y1, ...
     """
     tree, normalizer = representation.tree, representation.normalizer
-    keypoints, labelled = people.keypoints, people.labelled
-    roots = people.roots[:, None]
     # fresh zeros cost nothing until they are written, zeros_like does
     shape = (2 * tree.num_joints, *grid.size[::-1])
     maps = (np.zeros(shape, np.float32), np.zeros(shape, np.float32))
-    if not labelled.any():
+    if not people.labelled.any():
         return maps
 
-    anchors = _anchor_joints(tree, labelled, missing_parent)
-    on_root = anchors < 0
-    anchors = np.maximum(anchors, 0)
-    drawn = labelled & (on_root | np.take_along_axis(labelled, anchors, 1))
-    anchor_points = np.where(
-        on_root[..., None],
-        roots,
-        np.take_along_axis(keypoints, anchors[..., None], axis=1),
-    )
-    points = np.where(drawn[..., None], keypoints, 0.0)
-    at_root = representation.location == 'root'
-    if at_root:
-        windows = _windows(roots, people.valid[:, None], grid)
-    else:  # without the windows of joints that are not drawn
+    anchor_points, on_root, drawn = anchor_people(people, tree, missing_parent)
+    points = np.where(drawn[..., None], people.keypoints, 0.0)
+    if representation.location != 'root':
+        # without the windows of joints that are not drawn
         around_parents = representation.location == 'parent'
         centers = anchor_points if around_parents else points
-        windows = _windows(centers, drawn, grid)
-    if overlap != 'mean':
-        keys = windows.squared
-        if overlap == 'smaller':
-            keys = np.broadcast_to(people.sizes[:, None, None], keys.shape)
-        windows = _leave_first_owner(windows, keys, np.prod(grid.size))
-
-    if not at_root:
+        windows = _owned(_windows(centers, drawn, grid), people, grid, overlap)
         _fill_own_windows(maps, points, windows, normalizer)
         return maps
+    windows = windows or root_windows(people, grid, overlap)
     # every target is `fixed - slope * cell`, summed over persons
     base = np.where(on_root[..., None], 0.0, anchor_points)
     fixed, slope = (points - base) / normalizer, on_root / normalizer
     _fill_shared_windows(maps, fixed, slope, drawn, windows)
     return maps
+
+
+def anchor_people(
+    people: People, tree: KinematicTree, missing_parent: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where each joint's displacement starts: the point (N, K, D), whether
+    that is the root (N, K), and whether it has a start at all (N, K).
+    """
+    labelled = people.labelled
+    anchors = _anchor_joints(tree, labelled, missing_parent)
+    on_root = anchors < 0
+    anchors = np.maximum(anchors, 0)
+    drawn = labelled & (on_root | np.take_along_axis(labelled, anchors, 1))
+    points = np.where(
+        on_root[..., None],
+        people.roots[:, None],
+        np.take_along_axis(people.keypoints, anchors[..., None], axis=1),
+    )
+    return points, on_root, drawn
+
+
+class RootWindows(NamedTuple):
+    """The U cells in the windows around the roots of N persons."""
+
+    used: np.ndarray  # flat cells, (U,)
+    members: np.ndarray  # 1 where a cell is in a person's window, (N, U)
+
+
+def root_windows(people: People, grid: Grid, overlap: str) -> RootWindows:
+    """The windows around people's roots, after the rule for overlaps."""
+    if not people.labelled.any():
+        number = len(people.labelled)
+        return RootWindows(np.zeros(0, np.int64), np.zeros((number, 0)))
+    windows = _windows(people.roots[:, None], people.valid[:, None], grid)
+    windows = _owned(windows, people, grid, overlap)
+    persons, _, _ = entries = np.nonzero(windows.inside)
+    cells = windows.cells[entries]
+    covered = np.zeros(np.prod(grid.size), dtype=bool)
+    covered[cells] = True
+    used = np.flatnonzero(covered)
+    slots = np.cumsum(covered) - 1
+    members = np.zeros((len(people.labelled), len(used)))
+    members[persons, slots[cells]] = 1
+    return RootWindows(used, members)
+
+
+def _owned(
+    windows: '_Windows', people: People, grid: Grid, overlap: str
+) -> '_Windows':
+    if overlap == 'mean':
+        return windows
+    keys = windows.squared
+    if overlap == 'smaller':
+        keys = np.broadcast_to(people.sizes[:, None, None], keys.shape)
+    return _leave_first_owner(windows, keys, np.prod(grid.size))
 
 
 def _anchor_joints(
@@ -206,7 +246,7 @@ def _fill_shared_windows(
     fixed: np.ndarray,
     slope: np.ndarray,
     drawn: np.ndarray,
-    windows: _Windows,
+    windows: RootWindows,
 ) -> None:
     """Average over persons whose joints share a window, in place.
 
@@ -214,15 +254,7 @@ def _fill_shared_windows(
     the persons have give the sums of all joints at once.
     """
     num_maps, height, width = maps[0].shape
-    persons, _, _ = entries = np.nonzero(windows.inside)
-    cells = windows.cells[entries]
-    covered = np.zeros(height * width, dtype=bool)
-    covered[cells] = True
-    used = np.flatnonzero(covered)
-    slots = np.cumsum(covered) - 1
-    members = np.zeros((len(drawn), len(used)))
-    members[persons, slots[cells]] = 1
-
+    used, members = windows
     count = drawn.T.astype(np.float32) @ members.astype(np.float32)
     sums = (fixed * drawn[..., None]).reshape(len(drawn), -1).T @ members
     sums = sums.reshape(num_maps // 2, 2, len(used))
@@ -237,6 +269,26 @@ def _fill_shared_windows(
     )
     targets[:, :, used] = sums
     weights[:, :, used] = (count > 0)[:, None]
+
+
+def constant_maps(
+    values: np.ndarray, drawn: np.ndarray, windows: RootWindows, grid: Grid
+) -> tuple[np.ndarray, np.ndarray]:
+    """Maps (C, H, W) of values (N, C), the same in a person's whole window.
+
+    Averaged over those that have them drawn (N, C); and their weights.
+    """
+    shape = (values.shape[1], *grid.size[::-1])
+    maps = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    used, members = windows
+    count = drawn.T.astype(np.float32) @ members.astype(np.float32)
+    sums = np.where(drawn, values, 0.0).T @ members
+    if len(drawn) > 1:
+        sums /= np.maximum(count, 1)
+    targets, weights = (own.reshape(len(own), -1) for own in maps)
+    targets[:, used] = sums
+    weights[:, used] = count > 0
+    return maps
 
 
 def _fill_own_windows(

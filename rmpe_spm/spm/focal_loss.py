@@ -4,7 +4,7 @@ import torch
 from mmpose.registry import MODELS
 from torch import Tensor
 
-from .stage import MapLoss
+from .losses import MapLoss
 
 
 @MODELS.register_module()

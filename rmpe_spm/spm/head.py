@@ -1,7 +1,6 @@
 """The head of SPM: roots and displacements, and from them poses."""
 
-from collections.abc import Callable, Sequence
-from copy import deepcopy
+from collections.abc import Sequence
 
 import torch
 import torch.nn as nn
@@ -12,7 +11,9 @@ from mmpose.registry import KEYPOINT_CODECS, MODELS, TASK_UTILS
 from mmpose.utils.typing import OptConfigType, OptSampleList, Predictions
 from torch import Tensor
 
-from .decoding import PaddedPoses, accumulate
+from .decoding import PaddedPoses
+from .depth import place_in_camera_space
+from .losses import HEATMAP_LOSSES, stage_losses
 from .map_merging import (
     merge_flipped,
     merge_scale_poses,
@@ -50,10 +51,10 @@ class SPMHead(BaseHead):
 
     Features come as a tuple, the last ``num_stages`` of which are used. With
     ``feedback`` a stage adds the maps of the stage before, through 1x1
-    convolutions, to its own features, so that backbone and head stay apart.
+    convolutions, to its own features.
 
     Args:
-        in_channels (int): Channels of the features, the same at all stages.
+        in_channels (int): Channels of the features.
         num_keypoints (int): Number of joints, K.
         num_stages (int): Number of stages T. Defaults to 1.
         in_index (int | Sequence[int]): With one stage only, which of the
@@ -87,11 +88,16 @@ class SPMHead(BaseHead):
             up from the root to each joint, weighted by ``beta`` too. It
             also trains joints whose parents are not labelled. Needs a codec
             with ``generate_joint_offsets``. Defaults to ``None``: none.
+        depth_loss, root_depth_loss (dict, optional): With
+            :class:`~rmpe_spm.HierarchicalSPR3DCodec` the losses of the
+            joints' depths and of the root's, weighted by ``beta`` too. What
+            a picture has no depths for adds nothing to them. Default to
+            ``dict(type='MapL1Loss')``.
         decoder (dict, optional): The codec,
-            :class:`~rmpe_spm.HierarchicalSPRCodec`. Needed at test and with
-            ``joint_offset_loss``. Defaults to ``None``.
-        init_cfg (dict, optional): Initialisation beside the stages' own.
-            Defaults to ``None``.
+            :class:`~rmpe_spm.HierarchicalSPRCodec` or in 3D
+            :class:`~rmpe_spm.HierarchicalSPR3DCodec`. Needed at test, in 3D
+            and with ``joint_offset_loss``. Defaults to ``None``.
+        init_cfg (dict, optional): Beside the stages' own. Defaults to None.
 
     At test ``test_cfg`` may have, as in mmpose:
 
@@ -102,8 +108,7 @@ class SPMHead(BaseHead):
       sizes are averaged, or with ``pose_size_range`` (lowest, highest) each
       pose is taken from the inputs where the longer side of its joints' box
       is in that range of pixels, which needs an NMS;
-    - ``nms`` (dict): a pose NMS from ``TASK_UTILS``, for example
-      ``dict(type='ParametricPoseNMS', preset='coco')``; or ``nms_dist_thr``,
+    - ``nms`` (dict): a pose NMS from ``TASK_UTILS``; or ``nms_dist_thr``,
       ``nms_joints_thr`` (nearby joints NMS, off by default);
     - ``max_num_people`` (int, default 30, no more than the codec's
       ``decode_max_instances``), ``output_heatmaps`` (bool);
@@ -115,8 +120,7 @@ class SPMHead(BaseHead):
       displacements around parents.
 
     Predicted ``keypoint_scores`` are the root's score, times the joint's
-    heatmap where it is predicted; ``bbox_scores`` are their means and
-    ``bboxes`` the boxes around the joints.
+    heatmap where it is predicted; ``bbox_scores`` are their means.
 
     .. _Single-Stage Multi-Person Pose Machines:
         https://arxiv.org/abs/1908.09220
@@ -140,6 +144,8 @@ class SPMHead(BaseHead):
         displacement_loss: OptConfigType = None,
         keypoint_loss: OptConfigType = None,
         joint_offset_loss: OptConfigType = None,
+        depth_loss: OptConfigType = None,
+        root_depth_loss: OptConfigType = None,
         decoder: OptConfigType = None,
         init_cfg: OptConfigType = None,
     ):
@@ -176,6 +182,12 @@ class SPMHead(BaseHead):
             keypoint_heatmaps=keypoint_heatmaps,
             keypoint_offsets=keypoint_offsets,
         )
+        self.with_depths = (
+            self.decoder is not None
+            and self.decoder.representation.with_depths
+        )
+        if self.with_depths:
+            stage.update(keypoint_depths=True)
         with_feedback = dict(stage, feedback=True)
         self.stages = ModuleList(
             MODELS.build(with_feedback if feedback and index else stage)
@@ -189,10 +201,12 @@ class SPMHead(BaseHead):
             losses['keypoint'] = keypoint_loss or dict(type='MapL2Loss')
         if joint_offset_loss is not None:
             losses['joint_offset'] = joint_offset_loss
+        if self.with_depths:
+            losses['depth'] = depth_loss or dict(type='MapL1Loss')
+            losses['root_depth'] = root_depth_loss or dict(type='MapL1Loss')
         self.loss_module = nn.ModuleDict(
             {name: MODELS.build(config) for name, config in losses.items()}
         )
-        self._nms: tuple[dict | None, Callable | None] = None, None
 
     def _check_decoder(self, with_joint_offsets: bool) -> None:
         codec = self.decoder
@@ -236,7 +250,7 @@ class SPMHead(BaseHead):
         Returns:
             tuple[Tensor, Tensor]: Heatmaps (B, 1 or K+1, H, W), the root
             last, and displacements (B, 2K, H, W), or (B, 4K, H, W) with
-            keypoint offsets.
+            keypoint offsets; in 3D with K + 1 depths behind them.
         """
         if self.feedback:
             return self.forward_stages(feats)[-1]
@@ -259,36 +273,22 @@ class SPMHead(BaseHead):
 
         Returns:
             dict[str, Tensor]: ``loss/heatmap``, ``loss/displacement`` and
-            where they are on ``loss/keypoint`` and ``loss/joint_offset``.
+            where they are on ``loss/keypoint``, ``loss/joint_offset``,
+            ``loss/depth`` and ``loss/root_depth``.
         """
         fields = [sample.gt_fields for sample in batch_data_samples]
         gt = {
             key: torch.stack([field.get(key) for field in fields])
             for key in fields[0].keys()  # noqa: SIM118 (no dict)
         }
-        target, weight = gt['heatmaps'], gt['heatmap_weights']
-        mask = gt.get('heatmap_mask')
         losses: dict[str, Tensor] = {}
-
-        def add(name: str, *args: Tensor) -> None:
-            loss = self.loss_module[name](*args)
-            if name in ('displacement', 'joint_offset'):
-                loss = self.beta * loss
-            key = f'loss/{name}'
-            losses[key] = losses[key] + loss if key in losses else loss
-
-        for heatmaps, vectors in self.forward_stages(feats):
-            root = heatmaps[:, -1:]
-            add('heatmap', root, target[:, -1:], weight[:, -1:], mask)
-            weights = gt['displacement_weights']
-            add('displacement', vectors, gt['displacements'], weights)
-            if 'keypoint' in self.loss_module:
-                joints = heatmaps[:, :-1]
-                add('keypoint', joints, target[:, :-1], weight[:, :-1], mask)
-            if 'joint_offset' in self.loss_module:
-                offsets = accumulate(vectors, self.decoder.tree)
-                weights = gt['joint_offset_weights']
-                add('joint_offset', offsets, gt['joint_offsets'], weights)
+        for maps in self.forward_stages(feats):
+            found = stage_losses(self.loss_module, maps, gt, self.decoder)
+            for name, loss in found.items():
+                if name not in HEATMAP_LOSSES:
+                    loss = self.beta * loss
+                key = f'loss/{name}'
+                losses[key] = losses[key] + loss if key in losses else loss
         return losses
 
     def predict(
@@ -312,10 +312,13 @@ class SPMHead(BaseHead):
             list[InstanceData] | tuple[list[InstanceData], list[PixelData]]:
             For each image ``keypoints`` (N, K, 2) and ``bboxes`` (N, 4, in
             xyxy format) in input pixels, ``keypoint_scores`` (N, K) and
-            ``bbox_scores`` (N,), all numpy float32, best first; with
-            ``output_heatmaps`` also the merged ``heatmaps`` and
-            ``displacements``, or with ``pose_size_range`` those of the first
-            size.
+            ``bbox_scores`` (N,), all numpy float32, best first; in 3D
+            ``keypoint_depths`` (N, K + 1) as
+            :class:`~rmpe_spm.spm.decoding.PaddedPoses` has them and, where
+            the meta information has the ``camera``, ``keypoints_3d`` (N, K,
+            3) in millimetres of its space; with ``output_heatmaps`` also the
+            merged ``heatmaps`` and ``displacements``, or with
+            ``pose_size_range`` those of the first size.
         """
         test_cfg = test_cfg or {}
         if self.decoder is None:
@@ -342,25 +345,20 @@ class SPMHead(BaseHead):
                 maps = scales[0]
                 poses = [self._decode_maps(own, test_cfg) for own in scales]
                 poses = merge_scale_poses(poses, inputs, size_range)
+        nms = pose_nms_config(test_cfg)
         preds = best_instances(
             unpad_poses(poses, metas),
             test_cfg.get('max_num_people', 30),
-            self._pose_nms(pose_nms_config(test_cfg)),
+            None if nms is None else TASK_UTILS.build(nms).batch,
         )
+        if self.with_depths:
+            place_in_camera_space(preds, metas)
         if not test_cfg.get('output_heatmaps', False):
             return preds
         return preds, [
             PixelData(heatmaps=h.detach(), displacements=d.detach())
             for h, d in zip(*maps, strict=True)
         ]
-
-    def _pose_nms(self, config: dict | None) -> Callable | None:
-        """The NMS of a batch, built where its config is another one."""
-        if config != self._nms[0]:
-            nms = None if config is None else TASK_UTILS.build(config).batch
-            # a copy, since a sweep may change the config in place
-            self._nms = deepcopy(config), nms
-        return self._nms[1]
 
     def _predict_maps(
         self,

@@ -229,12 +229,25 @@ class PoseRepresentation:
             parent. Defaults to ``'root'``.
         keypoint_offsets (bool): Whether vectors to each joint from the cells
             around it follow the displacements. Defaults to ``False``.
+        with_depths (bool): Whether K depths along the tree and the root's
+            depth, the last one, follow all vectors. Defaults to ``False``.
     """
 
     tree: KinematicTree
     normalizer: float
     location: str = 'root'
     keypoint_offsets: bool = False
+    with_depths: bool = False
+
+    @property
+    def num_vectors(self) -> int:
+        """The number of vectors in the picture's plane."""
+        return self.tree.num_joints * (1 + self.keypoint_offsets)
+
+    @property
+    def num_depths(self) -> int:
+        """The number of depth maps: none, or one a joint and the root's."""
+        return (self.tree.num_joints + 1) * self.with_depths
 
     @property
     def starts_from_cell(self) -> tuple[bool, ...]:

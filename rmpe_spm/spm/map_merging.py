@@ -4,6 +4,7 @@ Convention: cell u of a map lies at input pixel u * stride; mirroring an
 input of width w sends pixel x to w - 1 - x.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -69,13 +70,21 @@ def unflip_displacements(
     stride: float,
 ) -> Tensor:
     """Turn the displacements of a mirrored image back."""
-    maps = displacements.unflatten(1, (-1, 2)).flip(-1)
+    num_depths = representation.num_depths
+    vectors, depths = displacements.flip(-1).split(
+        (displacements.shape[1] - num_depths, num_depths), dim=1
+    )
+    maps = vectors.unflatten(1, (-1, 2))
     starts = range(0, maps.shape[1], len(flip_indices))
     maps = take_channels(maps, [i + j for i in starts for j in flip_indices])
     moved = tensor_on_device_of(representation.starts_from_cell, maps)
     moved = moved * ((stride - 1) / stride / representation.normalizer)
     x = moved[:, None, None] - maps[:, :, 0]
-    return torch.stack((x, maps[:, :, 1]), dim=2).flatten(1, 2)
+    vectors = torch.stack((x, maps[:, :, 1]), dim=2).flatten(1, 2)
+    if not num_depths:
+        return vectors
+    depths = take_channels(depths, [*flip_indices, len(flip_indices)])
+    return torch.cat((vectors, depths), dim=1)
 
 
 def read_inputs(metas: Sequence[dict]) -> Inputs:
@@ -174,12 +183,22 @@ def resample_maps(
         F.grid_sample(own, grid, padding_mode='border', align_corners=True)
         for own in (heatmaps, displacements)
     )
-    vectors = displacements.unflatten(1, (-1, 2)) * a[:, None, None]
+    num_depths = representation.num_depths
+    vectors, depths = displacements.split(
+        (displacements.shape[1] - num_depths, num_depths), dim=1
+    )
+    vectors = vectors.unflatten(1, (-1, 2)) * a[:, None, None]
     gap = (start * a + b - wanted).permute(2, 0, 1)
     gap = gap / representation.normalizer
     moved = tensor_on_device_of(representation.starts_from_cell, a)
-    vectors = vectors + moved[:, None, None, None] * gap
-    return heatmaps, vectors.flatten(1, 2)
+    vectors = (vectors + moved[:, None, None, None] * gap).flatten(1, 2)
+    if not num_depths:
+        return heatmaps, vectors
+    # joints lie as many pixels more behind the root as beside it, and a pixel
+    # stands for so much less
+    zoom = a.prod().sqrt()
+    joints, root = depths[:, :-1] * zoom, depths[:, -1:] - zoom.log()
+    return heatmaps, torch.cat((vectors, joints, root), dim=1)
 
 
 def merge_scale_poses(
@@ -204,7 +223,7 @@ def merge_scale_poses(
     # how large each input shows the image, beside the first
     zooms = [1 / float(ratio.min()) for ratio, _ in frames]
     _check_range(size_range, zooms)
-    keypoints, valid = [], []
+    keypoints, valid, depths = [], [], []
     for own, zoom, (ratio, shift) in zip(poses, zooms, frames, strict=True):
         sides = own.keypoints.amax(dim=2) - own.keypoints.amin(dim=2)
         longer = sides.amax(dim=-1)
@@ -218,6 +237,11 @@ def merge_scale_poses(
             own.keypoints * tensor_on_device_of(ratio, own.keypoints)
             + tensor_on_device_of(shift, own.keypoints)
         )
+        if own.depths is not None:
+            joints, root = own.depths[..., :-1], own.depths[..., -1:]
+            larger = float(np.sqrt(ratio.prod()))
+            root = root - math.log(larger)
+            depths.append(torch.cat((joints * larger, root), dim=-1))
     finite = torch.stack([own.finite for own in poses]).all(dim=0)
     return PaddedPoses(
         torch.cat(keypoints, dim=1),
@@ -225,6 +249,7 @@ def merge_scale_poses(
         torch.cat([own.keypoint_scores for own in poses], dim=1),
         torch.cat(valid, dim=1) & finite[:, None],
         finite,
+        torch.cat(depths, dim=1) if depths else None,
     )
 
 

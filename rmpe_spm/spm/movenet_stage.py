@@ -25,6 +25,8 @@ class MoveNetStage(BaseModule):
         num_keypoints (int): K.
         keypoint_heatmaps (bool): Whether there are K + 1 heatmaps, not 1.
         keypoint_offsets (bool): Whether there are 4K displacements, not 2K.
+        keypoint_depths (bool): Whether K + 1 depths follow them, from a head
+            of their own. Defaults to ``False``.
         channels (int): Channels before each last convolution. Defaults to
             96.
         init_cfg (dict, optional): Initialisation. Defaults to ``None``:
@@ -37,6 +39,7 @@ class MoveNetStage(BaseModule):
         num_keypoints: int,
         keypoint_heatmaps: bool,
         keypoint_offsets: bool,
+        keypoint_depths: bool = False,
         channels: int = 96,
         init_cfg: OptMultiConfig = None,
     ):
@@ -45,6 +48,7 @@ class MoveNetStage(BaseModule):
         displacements = dict(
             displacement=2 * num_keypoints,
             offset=2 * num_keypoints * keypoint_offsets,
+            depth=(num_keypoints + 1) * keypoint_depths,
         )
         # the branches that give channels, in the maps' order
         self.heatmap_branches = [b for b, own in heatmaps.items() if own]
@@ -68,7 +72,8 @@ class MoveNetStage(BaseModule):
 
         Returns:
             tuple[Tensor, Tensor]: Heatmaps (B, 1 or K+1, H, W) from 0 to 1,
-            the root last, and displacements (B, 2K or 4K, H, W).
+            the root last, and displacements (B, 2K or 4K, H, W), with depths
+            K + 1 more.
         """
         heatmaps, displacements = (
             torch.cat(

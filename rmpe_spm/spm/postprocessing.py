@@ -22,8 +22,9 @@ _KNOWN_OPTIONS = (
     'restore_heatmap_size shift_heatmap snap_distance snap_thr snap_to'
 )
 
-# Keypoints (N, K, 2) and their scores (N, K) of each image
-ImagePoses = tuple[list[np.ndarray], list[np.ndarray]]
+# Keypoints (N, K, 2) and their scores (N, K) of each image; in 3D depths
+# (N, K + 1) too
+ImagePoses = tuple[list[np.ndarray], ...]
 
 
 def pose_nms_config(test_cfg: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -173,7 +174,8 @@ def unpad_poses(
 ) -> ImagePoses:
     """Take the poses out of their padding, with one wait for the device.
 
-    Gives each image's keypoints (N, K, 2) and their scores (N, K), float32.
+    Gives each image's keypoints (N, K, 2), their scores (N, K) and in 3D
+    depths (N, K + 1), float32.
     An image whose maps were not finite is reported in a warning, by its path
     or id, and has no poses.
     """
@@ -181,11 +183,12 @@ def unpad_poses(
     flags = torch.stack(
         (poses.valid, poses.finite[:, None].expand_as(poses.valid)), dim=-1
     )
-    packed = torch.cat(
-        (poses.keypoints.flatten(2), poses.keypoint_scores, flags.float()),
-        dim=-1,
-    )
-    keypoints, scores = [], []
+    fields = [poses.keypoints.flatten(2), poses.keypoint_scores]
+    if poses.depths is not None:
+        fields.append(poses.depths)
+    stops = np.cumsum([field.shape[2] for field in fields])
+    packed = torch.cat((*fields, flags.float()), dim=-1)
+    images = []
     for metainfo, image in zip(metainfos, packed.cpu().numpy(), strict=True):
         if not image[0, -1]:
             name = metainfo.get('img_path', metainfo.get('img_id', 'unknown'))
@@ -195,9 +198,9 @@ def unpad_poses(
                 RuntimeWarning,
             )
         image = image[image[:, -2] > 0]
-        keypoints.append(image[:, : 2 * num_joints].reshape(-1, num_joints, 2))
-        scores.append(image[:, 2 * num_joints : 3 * num_joints])
-    return keypoints, scores
+        keypoints, *others, _ = np.split(image, stops, axis=1)
+        images.append((keypoints.reshape(-1, num_joints, 2), *others))
+    return tuple(map(list, zip(*images, strict=True)))
 
 
 def best_instances(
@@ -207,25 +210,34 @@ def best_instances(
 
     ``nms_batch`` is the ``batch`` of a pose NMS, which takes all images at
     once. Gives for each image, best first, ``keypoints``,
-    ``keypoint_scores``, ``bboxes`` (in xyxy format, around the joints) and
-    ``bbox_scores`` (without an NMS the mean of the joints').
+    ``keypoint_scores``, ``bboxes`` (in xyxy format, around the joints),
+    ``bbox_scores`` (without an NMS the mean of the joints') and in 3D
+    ``keypoint_depths``, of a merged pose those of the one that was kept.
     """
     people = []
     if nms_batch is None:
-        for keypoints, scores in zip(*poses, strict=True):
+        for keypoints, scores in zip(*poses[:2], strict=True):
             means = scores.mean(axis=1)
             best = np.argsort(-means, kind='stable')
-            people.append((keypoints[best], scores[best], means[best]))
+            people.append((best, keypoints[best], scores[best], means[best]))
     else:
         boxes = [bboxes_around(keypoints) for keypoints in poses[0]]
-        for kept in nms_batch(*poses, boxes):
-            people.append((kept.keypoints, kept.keypoint_scores, kept.scores))
-    return [
+        for kept in nms_batch(*poses[:2], boxes):
+            people.append(
+                (kept.keep, kept.keypoints, kept.keypoint_scores, kept.scores)
+            )
+    instances = [
         InstanceData(
             keypoints=keypoints[:limit],
             keypoint_scores=scores[:limit],
             bboxes=bboxes_around(keypoints[:limit]),
             bbox_scores=instance_scores[:limit],
         )
-        for keypoints, scores, instance_scores in people
+        for _, keypoints, scores, instance_scores in people
     ]
+    for depths in poses[2:]:
+        for image, own, (keep, *_) in zip(
+            instances, depths, people, strict=True
+        ):
+            image.keypoint_depths = own[keep[:limit]]
+    return instances

@@ -1,4 +1,4 @@
-"""A prediction stage of SPM: its two branches, and the losses of its maps."""
+"""A prediction stage of SPM: its two branches."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import torch.nn as nn
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
-from mmpose.registry import MODELS
 from torch import Tensor
 
 from ..tensors import add_levels
@@ -70,6 +69,7 @@ class SPMStage(BaseModule):
         keypoint_offsets: bool,
         norm_cfg: Mapping,
         *,
+        keypoint_depths: bool = False,
         feedback: bool = False,
         heatmap_head: Mapping[str, Any] | None = None,
         displacement_head: Mapping[str, Any] | None = None,
@@ -90,6 +90,7 @@ class SPMStage(BaseModule):
         )
         num_heatmaps = num_keypoints + 1 if keypoint_heatmaps else 1
         num_displacements = num_keypoints * (4 if keypoint_offsets else 2)
+        num_displacements += (num_keypoints + 1) * keypoint_depths
         if feedback:
             self.heatmap_feedback = nn.Conv2d(num_heatmaps, in_channels, 1)
             self.displacement_feedback = nn.Conv2d(
@@ -118,77 +119,3 @@ class SPMStage(BaseModule):
             self.heatmap_layer(self.heatmap_tower(feature)),
             self.displacement_layer(self.displacement_tower(feature)),
         )
-
-
-class MapLoss(nn.Module):
-    """A loss of maps, summed over them and averaged over a batch."""
-
-    def __init__(self, loss_weight: float = 1.0):
-        super().__init__()
-        self.loss_weight = loss_weight
-
-    def error(self, output: Tensor, target: Tensor) -> Tensor:
-        """What each value of maps (B, C, H, W) costs, of the same shape."""
-        raise NotImplementedError
-
-    def forward(
-        self,
-        output: Tensor,
-        target: Tensor,
-        weights: Tensor,
-        mask: Tensor | None = None,
-    ) -> Tensor:
-        """Compute the loss, a float32 scalar.
-
-        Args:
-            output (Tensor): Predicted maps (B, C, H, W).
-            target (Tensor): Target maps of the same shape.
-            weights (Tensor): Weights of the same shape.
-            mask (Tensor, optional): (B, 1, H, W), 0 where nothing is known
-                (crowds, people without labels). Defaults to ``None``.
-        """
-        if mask is not None:
-            weights = weights * mask
-        error = self.error(output.float(), target.float()) * weights.float()
-        return self.loss_weight * (error.sum() / max(len(error), 1))
-
-
-@MODELS.register_module()
-class MapL2Loss(MapLoss):
-    r"""Weighted squared error of maps, summed as in SPM.
-
-    .. math::
-        L = \frac{1}{B} \sum_{b,c,p} w_{bc}(p) m_b(p) (C_{bc}(p) -
-        \hat{C}_{bc}(p))^2
-
-    mmpose's ``KeypointMSELoss`` divides by the number of cells instead, next
-    to which the paper's beta for the displacements loses its meaning.
-
-    Args:
-        loss_weight (float): Factor of the loss. Defaults to 1.0.
-    """
-
-    def error(self, output: Tensor, target: Tensor) -> Tensor:
-        """The square of the difference."""
-        return (output - target) ** 2
-
-
-@MODELS.register_module()
-class MapL1Loss(MapLoss):
-    r"""Weighted absolute error of maps, summed as in SPM.
-
-    .. math::
-        L = \frac{1}{B} \sum_{b,c,p} w_{bc}(p) m_b(p) |D_{bc}(p) -
-        \hat{D}_{bc}(p)|
-
-    The weights are 1 inside the windows around the roots and 0 elsewhere, so
-    the sum goes over the windows and SPM's beta = 0.01 balances it with the
-    root loss.
-
-    Args:
-        loss_weight (float): Factor of the loss. Defaults to 1.0.
-    """
-
-    def error(self, output: Tensor, target: Tensor) -> Tensor:
-        """The absolute difference."""
-        return (output - target).abs()

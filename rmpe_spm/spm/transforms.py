@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from mmcv.transforms import BaseTransform
 from mmpose.datasets.transforms import (
     BottomupGetHeatmapMask,
     BottomupRandomAffine,
@@ -13,6 +14,7 @@ from mmpose.models.data_preprocessors import PoseDataPreprocessor
 from mmpose.registry import MODELS, TRANSFORMS
 from xtcocotools import mask as cocomask
 
+from ..cameras import focal_length
 from ..poses import visibility_flags
 
 
@@ -50,6 +52,43 @@ class StrictPoseDataPreprocessor(PoseDataPreprocessor):
                 'input_size'
             )
         return data
+
+
+@TRANSFORMS.register_module()
+class KeypointDepths(BaseTransform):
+    """Tell :class:`~rmpe_spm.HierarchicalSPR3DCodec` the joints' depths.
+
+    It comes after the transforms that warp the picture: a mirrored person's
+    joints change sides, and the focal length grows with the picture. Only
+    horizontal mirroring is known. Pictures without 3D annotations pass as they
+    are, so that they train together with others.
+
+    Required Keys: ``keypoints_cam`` (N, K, 3), in millimetres of the
+    camera's space, and ``camera``; ``warp_mat`` and ``flip`` where there are
+    any.
+
+    Added Keys: ``keypoint_depths`` (N, K) and ``focal_length``, in pixels of
+    the input.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Add the depths; a ``ValueError`` if there is no camera for them."""
+        if results.get('keypoints_cam') is None:
+            return results
+        if results.get('camera') is None:
+            raise ValueError(
+                f'KeypointDepths: {results.get("img_path")} has keypoints_cam '
+                'but no camera, without which depths mean nothing'
+            )
+        depths = results['keypoints_cam'][..., 2]
+        warp = np.asarray(results.get('warp_mat', np.eye(2, 3)))[:2, :2]
+        determinant = float(np.linalg.det(warp))
+        if (determinant < 0) != bool(results.get('flip')):
+            depths = depths[:, results['flip_indices']]
+        results['keypoint_depths'] = depths
+        zoom = np.sqrt(abs(determinant))
+        results['focal_length'] = focal_length(results['camera']) * zoom
+        return results
 
 
 _TRIANGLE = 6  # numbers

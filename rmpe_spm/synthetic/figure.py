@@ -151,15 +151,16 @@ def draw_figure(
     rng: np.random.Generator,
     *,
     light: tuple[float, float] = (-0.5, -0.8),
+    perspective: float = 0.12,
 ) -> Figure | None:
     """Draw a person on an empty window.
 
     ``stature`` is the height of the upright body and ``origin`` the pelvis (x,
     y), in pixels of an image of ``image_size`` (w, h). The light comes from
-    the direction ``light`` (x right, y down). Returns None where nothing of
-    the person is in the image.
+    the direction ``light`` (x right, y down). ``perspective`` is the stature
+    relative to the distance. Returns None where nothing of the person is in
+    the image.
     """
-    perspective = 0.12
     body = forward_kinematics(pose, look.proportions)
     outlines = build_outlines(body, look, stature, origin, perspective, light)
     box = _extent([o.polygons[0] for o in outlines])

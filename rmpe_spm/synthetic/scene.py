@@ -136,11 +136,11 @@ def compose_scene(
             continue
         people.append(figure)
         in_crowd.append(place.in_crowd)
-        _paste(image, owners, figure, len(people))
+        paste_figure(image, owners, figure, len(people))
         if rng.random() < hidden_share and not place.in_crowd:
             thing = sample_obstacle(rng, place.x, place.bottom, place.stature)
             paint_obstacle(image, owners, thing, rng)
-    return Scene(_photograph(image, rng), owners, people, in_crowd)
+    return Scene(photograph(image, rng), owners, people, in_crowd)
 
 
 def _cast_shadow(image, place):
@@ -158,7 +158,7 @@ def _cast_shadow(image, place):
     cv2.copyTo(cv2.convertScaleAbs(window, alpha=0.62), mask, window)
 
 
-def _paste(image, owners, figure, number):
+def paste_figure(image, owners, figure, number):
     height, width = figure.parts.shape
     rows = slice(figure.y, figure.y + height)
     columns = slice(figure.x, figure.x + width)
@@ -167,7 +167,7 @@ def _paste(image, owners, figure, number):
     cv2.copyTo(np.full_like(window, number), figure.parts, window)
 
 
-def _photograph(image, rng):
+def photograph(image, rng):
     """What a camera adds: softness, exposure, white balance and grain."""
     softness = rng.random()
     if softness < 0.6:

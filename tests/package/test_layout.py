@@ -13,6 +13,7 @@ USES = {
     'coco': set(),
     'engine': set(),
     'mpii': set(),
+    'panoptic': set(),
     'rmpe': {'backbones'},
     'spm': {'backbones'},
     'synthetic': set(),

@@ -172,7 +172,7 @@ def test_who_counts_and_where(inputs, size_range, poses, expected):
 def test_images_of_a_batch_are_apart_and_broken_ones_empty():
     batch = [
         PaddedPoses(
-            *(torch.cat(pair) for pair in zip(one, other, strict=True))
+            *(torch.cat(pair) for pair in zip(one[:5], other[:5], strict=True))
         )
         for one, other in (
             (

@@ -9,7 +9,8 @@ codec = dict(
     kinematics='coco',
     sigma=4,
     tau=4,
-    overlap='nearest')
+    overlap='nearest',
+    missing_parent='ancestor')
 
 model = dict(
     backbone=dict(

@@ -12,6 +12,7 @@ codec = dict(
     input_size=(512, 512),
     heatmap_size=(128, 128),
     kinematics='coco-flat',
+    missing_parent='ancestor',
     sigma=3,
     tau=3,
     overlap='nearest',

@@ -1,0 +1,1 @@
+"""CMU Panoptic: people in a camera's space, and how well they are found."""

@@ -1,0 +1,197 @@
+"""SPM's representation in 3D, as a codec."""
+
+import numpy as np
+import torch
+from mmpose.registry import KEYPOINT_CODECS
+from torch import Tensor
+
+from ..cameras import Camera
+from ..tensors import tensor_on_device_of
+from .codec import HierarchicalSPRCodec
+from .decoding import PaddedPoses
+from .depth import camera_keypoints, depth_maps
+from .displacements import root_windows
+from .kinematics import PoseRepresentation
+from .peaks import Snapping
+
+
+@KEYPOINT_CODECS.register_module()
+class HierarchicalSPR3DCodec(HierarchicalSPRCodec):
+    r"""Poses in the camera's space as roots with a depth and displacements
+    in three dimensions: the second half of SPM.
+
+    Beside what :class:`HierarchicalSPRCodec` encodes there are K + 1 maps of
+    depths, within ``tau`` of a root as the displacements, at the root always.
+    With f the focal length in input pixels and ``s = z_root / f`` the
+    millimetres that a pixel stands for at the root's depth:
+
+    .. math::
+        R = \ln\frac{s}{10}, \qquad
+        D_z^j = \frac{z^j - z^{parent(j)}}{s\,Z}
+
+    A network can only see how large somebody is in the picture. Divided by
+    the focal length depths are the same for all that look the same, whatever
+    the camera and the size of the input; equal errors of R are equal
+    percentages of the depth. D_z is in the unit of a displacement's x and y.
+
+    The network predicts the depths after the displacements (2K, or 4K with
+    keypoint offsets), D_z of each joint and then R. The joints lie at
+
+    .. math::
+        z^j = 10 e^R (f + Z \sum_{a} D_z^a), \quad
+        (x^j, y^j) = \text{unproject}(p^j, z^j)
+
+    with a the joint and its ancestors, and p its place in the picture.
+
+    Encoded beside the items of the parent class:
+
+        - depths (np.ndarray): (K + 1, H, W), the root last, float32
+        - depth_weights (np.ndarray): 1 where there is a target, else 0, of
+            the same shape, float32: nowhere in a picture without a camera,
+            so that pictures with and without one train together
+
+    Args:
+        *args, **kwargs: Those of :class:`HierarchicalSPRCodec`;
+            ``displacement_location`` must be ``'root'``, its default.
+
+    Raises:
+        ValueError: As there, and with displacements around parents.
+
+    Example:
+        >>> codec = HierarchicalSPR3DCodec((512, 512), (128, 128))
+        >>> camera = dict(K=[[600, 0, 256], [0, 600, 256], [0, 0, 1]])
+        >>> body = np.random.default_rng(0).uniform(-700, 700, (1, 17, 3))
+        >>> body[..., 2] += 4000
+        >>> keypoints = 600 * body[..., :2] / body[..., 2:] + 256
+        >>> maps = codec.encode(keypoints, None, body[..., 2], 600.0)
+        >>> maps['displacements'].shape, maps['depths'].shape
+        ((34, 128, 128), (18, 128, 128))
+        >>> predicted = np.concatenate((maps['displacements'], maps['depths']))
+        >>> found = codec.decode_3d(
+        ...     torch.tensor(maps['heatmaps']), torch.tensor(predicted), camera
+        ... )
+        >>> np.allclose(found, body, atol=1e-2)
+        True
+    """
+
+    auxiliary_encode_keys = {'keypoint_depths', 'focal_length'}
+    field_mapping_table = dict(
+        HierarchicalSPRCodec.field_mapping_table,
+        depths='depths',
+        depth_weights='depth_weights',
+    )
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.displacement_location != 'root':
+            raise ValueError(
+                'HierarchicalSPR3DCodec: depths lie at the roots, so '
+                "displacement_location must be 'root'"
+            )
+        self.representation = PoseRepresentation(
+            self.tree,
+            self.normalizer,
+            keypoint_offsets=self.generate_keypoint_offsets,
+            with_depths=True,
+        )
+        # input pixels of a cell, whichever way
+        self.pixel = float(np.sqrt(np.prod(self.scale_factor)))
+
+    def encode(
+        self,
+        keypoints: np.ndarray,
+        keypoints_visible: np.ndarray | None = None,
+        keypoint_depths: np.ndarray | None = None,
+        focal_length: float | None = None,
+    ) -> dict:
+        """Encode the poses of one image.
+
+        Args:
+            keypoints (np.ndarray): Joints (N, K, 2) in input pixels.
+            keypoints_visible (np.ndarray, optional): (N, K), above 0 where
+                the joint is labelled. Defaults to ``None``: all are.
+            keypoint_depths (np.ndarray, optional): Depths (N, K) of the
+                joints, in millimetres from the camera; NaN, or not positive,
+                where nothing is known. Defaults to ``None``: nowhere.
+            focal_length (float, optional): The camera's, in input pixels.
+                Needed with depths. Defaults to ``None``.
+
+        Returns:
+            dict: The items listed under "Encoded".
+
+        Raises:
+            ValueError: If shapes don't fit, or depths come without a
+                positive focal length.
+        """
+        people, grid = self.read_people(keypoints, keypoints_visible)
+        windows = root_windows(people, grid, self.overlap)
+        encoded = self.encode_people(people, grid, windows)
+        if keypoint_depths is None:
+            shape = (self.tree.num_joints + 1, *self.heatmap_size[::-1])
+            encoded.update(
+                depths=np.zeros(shape, np.float32),
+                depth_weights=np.zeros(shape, np.float32),
+            )
+            return encoded
+        if keypoint_depths.shape != keypoints.shape[:2]:
+            raise ValueError(
+                'HierarchicalSPR3DCodec: keypoint_depths must have the shape '
+                f'{keypoints.shape[:2]}, got {keypoint_depths.shape}'
+            )
+        if focal_length is None or not 0 < focal_length < np.inf:
+            raise ValueError(
+                'HierarchicalSPR3DCodec: depths need the focal_length of '
+                f'their camera, in input pixels, got {focal_length!r}'
+            )
+        encoded['depths'], encoded['depth_weights'] = depth_maps(
+            people,
+            keypoint_depths,
+            focal_length,
+            self.pixel,
+            self.representation,
+            grid,
+            windows,
+            self.root_type,
+            self.missing_parent,
+        )
+        return encoded
+
+    def decode_padded(
+        self,
+        heatmaps: Tensor,
+        displacements: Tensor,
+        snapping: Snapping | None = None,
+    ) -> PaddedPoses:
+        """Decode a batch into tensors of fixed shape, on the device.
+
+        As the parent class, from displacements with K + 1 depths behind
+        them: (B, 3K + 1, H, W), or (B, 5K + 1, H, W) with offsets.
+        """
+        poses = super().decode_padded(heatmaps, displacements, snapping)
+        units = tensor_on_device_of(
+            [self.pixel] * self.tree.num_joints + [1.0], poses.depths
+        )
+        return poses._replace(depths=poses.depths * units)
+
+    def decode_3d(
+        self, heatmaps: Tensor, displacements: Tensor, camera: Camera
+    ) -> np.ndarray:
+        """Decode the maps of one image into its camera's space.
+
+        Args:
+            heatmaps (Tensor): (1, H, W) or (K+1, H, W), the root last.
+            displacements (Tensor): (3K + 1, H, W), the depths last.
+            camera (dict): The camera of the input, see
+                :mod:`rmpe_spm.cameras`.
+
+        Returns:
+            np.ndarray: Joints (N, K, 3) in millimetres, the best first.
+        """
+        with torch.no_grad():
+            poses = self.decode_padded(heatmaps[None], displacements[None])
+        valid = poses.valid[0]
+        return camera_keypoints(
+            poses.keypoints[0, valid].numpy(force=True),
+            poses.depths[0, valid].numpy(force=True),
+            camera,
+        )
