@@ -54,8 +54,9 @@ DATA_SETTINGS = dict(
 )  # fmt: skip
 # What decides which poses and joints count as found.
 METRIC_SETTINGS = dict(
-    thr=None, unannotated=None, iou_type='keypoints', use_area=True
-)
+    thr=None, unannotated=None, empty_units=None, iou_type='keypoints',
+    use_area=True,
+)  # fmt: skip
 
 # What a source of boxes changes nothing of.
 WITHOUT_BOXES = (SINGLE_STAGE, GROUPS)

@@ -2,74 +2,48 @@
 
 from dataclasses import dataclass
 from os import PathLike
-from typing import Union
 
 import numpy as np
 
 MPII16 = (
-    'right_ankle',
-    'right_knee',
-    'right_hip',
-    'left_hip',
-    'left_knee',
-    'left_ankle',
-    'pelvis',
-    'thorax',
-    'upper_neck',
-    'head_top',
-    'right_wrist',
-    'right_elbow',
-    'right_shoulder',
-    'left_shoulder',
-    'left_elbow',
+    'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee',
+    'left_ankle', 'pelvis', 'thorax', 'upper_neck', 'head_top', 'right_wrist',
+    'right_elbow', 'right_shoulder', 'left_shoulder', 'left_elbow',
     'left_wrist',
-)
+)  # fmt: skip
 
 # those that the multi-person evaluation counts
 MPII14 = tuple(name for name in MPII16 if name not in ('pelvis', 'thorax'))
 
 # place of each of the 14 in the release's numbering
 MPII14_IDS = np.array([MPII16.index(name) for name in MPII14])
-JOINT_ORDERS = {14: MPII14, 16: MPII16}
 
-# head boxes are wider than heads: the size is this share of the diagonal
-HEAD_SIZE_FACTOR = 0.6
+# objpos and scale describe a square about the person of this side x scale
+PIXEL_STD = 200.0
 
 
 def evaluated_joints(values: np.ndarray) -> np.ndarray:
-    """Leave the 14 joints of the evaluation.
-
-    Args:
-        values (np.ndarray): Shape (N, K) or (N, K, ...), K = 16 joints in
-            the release's order or 14 in the same without pelvis and thorax.
-
-    Returns:
-        np.ndarray: Shape (N, 14) or (N, 14, ...).
+    """Leave the 14 evaluated of 16 joints, (N, 16, ...); 14 stay as they are.
 
     Raises:
-        ValueError: If K is neither.
+        ValueError: If there are neither 14 nor 16.
     """
-    if values.shape[1] == len(MPII16):
-        return values[:, MPII14_IDS]
-    if values.shape[1] == len(MPII14):
-        return values
-    raise ValueError(
-        f'poses of MPII have 16 joints, or 14 without pelvis and thorax, but '
-        f'these have {values.shape[1]}'
-    )
+    number = values.shape[1]
+    if number not in (14, 16):
+        raise ValueError(
+            'poses of MPII have 16 joints, or 14 without pelvis and thorax, '
+            f'but these have {number}'
+        )
+    return values if number == 14 else values[:, MPII14_IDS]
 
 
 def head_size(head_bboxes_xyxy: np.ndarray) -> np.ndarray:
-    """0.6 times the diagonal of head boxes, as MPII's toolkit has it.
+    """0.6 times the diagonal of head boxes (N, 4), in pixels, (N,).
 
-    Args:
-        head_bboxes_xyxy (np.ndarray): Shape (N, 4), in pixels.
-
-    Returns:
-        np.ndarray: Shape (N,), in pixels.
+    The factor is the toolkit's: head boxes are wider than heads.
     """
     sides = head_bboxes_xyxy[:, 2:] - head_bboxes_xyxy[:, :2]
-    return HEAD_SIZE_FACTOR * np.hypot(sides[:, 0], sides[:, 1])
+    return 0.6 * np.hypot(sides[:, 0], sides[:, 1])
 
 
 # in the place of the links to pelvis and thorax
@@ -82,14 +56,7 @@ _TORSO_COLOR = [51, 153, 255]
 
 
 def mpii14_metainfo(parsed: dict) -> dict:
-    """Take pelvis and thorax out of the description of 16 joints.
-
-    Args:
-        parsed (dict): mmpose's parsed metainfo of MPII.
-
-    Returns:
-        dict: Metainfo for mmpose to parse.
-    """
+    """Metainfo without pelvis and thorax, from mmpose's parsed one."""
     names = parsed['keypoint_id2name']
     links = [
         ([names[joint] for joint in link], color.tolist())
@@ -101,19 +68,18 @@ def mpii14_metainfo(parsed: dict) -> dict:
     ]
     links = [link for link in links if set(link[0]) <= set(MPII14)]
     links += [(link, _TORSO_COLOR) for link in _TORSO]
-    keypoints = {}
-    for new, old in enumerate(MPII14_IDS.tolist()):
-        partner = names[parsed['flip_indices'][old]]
-        keypoints[new] = dict(
-            name=MPII14[new],
-            id=new,
-            color=parsed['keypoint_colors'][old].tolist(),
-            type='upper' if old in parsed['upper_body_ids'] else 'lower',
-            swap='' if partner == MPII14[new] else partner,
-        )
     return dict(
         dataset_name=parsed['dataset_name'],
-        keypoint_info=keypoints,
+        keypoint_info={
+            new: dict(
+                name=MPII14[new],
+                id=new,
+                color=parsed['keypoint_colors'][old].tolist(),
+                type='upper' if old in parsed['upper_body_ids'] else 'lower',
+                swap=names[parsed['flip_indices'][old]],
+            )
+            for new, old in enumerate(MPII14_IDS.tolist())
+        },
         skeleton_info={
             index: dict(link=tuple(link), id=index, color=color)
             for index, (link, color) in enumerate(links)
@@ -121,10 +87,6 @@ def mpii14_metainfo(parsed: dict) -> dict:
         joint_weights=parsed['dataset_keypoint_weights'][MPII14_IDS].tolist(),
         sigmas=parsed['sigmas'][MPII14_IDS].tolist(),
     )
-
-
-# objpos and scale describe a square about the person of this side x scale
-PIXEL_STD = 200.0
 
 
 @dataclass
@@ -180,34 +142,26 @@ class MpiiImage:
             scales=np.full(number, np.nan),
         )
 
+    def check(self, path: str | PathLike) -> 'MpiiImage':
+        """Return itself; refuse joints that aren't finite, empty head boxes.
 
-def check_finite(image: MpiiImage, path: Union[str, PathLike]) -> MpiiImage:
-    """Refuse annotated joints that are not finite and empty head boxes.
-
-    Args:
-        image (MpiiImage): The image.
-        path (str | PathLike): Its file, for the message.
-
-    Returns:
-        MpiiImage: The same.
-
-    Raises:
-        ValueError: If there is one.
-    """
-    where = f'{path}: image {image.name}, person'
-    bad = image.annotated & ~np.isfinite(image.keypoints).all(-1)
-    if bad.any():
-        person, joint = np.argwhere(bad)[0]
-        raise ValueError(
-            f'{where} {image.person_ids[person]}: joint {joint} is at '
-            f'{image.keypoints[person, joint].tolist()}'
-        )
-    sizes = image.head_sizes
-    bad = image.annotated.any(1) & ((sizes <= 0) | np.isinf(sizes))
-    if bad.any():
-        person = int(bad.argmax())
-        raise ValueError(
-            f'{where} {image.person_ids[person]} has a head of size '
-            f'{sizes[person]}, but it must be positive'
-        )
-    return image
+        Raises:
+            ValueError: Names the first, and ``path``, where it comes from.
+        """
+        where = f'{path}: image {self.name}, person'
+        bad = self.annotated & ~np.isfinite(self.keypoints).all(-1)
+        if bad.any():
+            person, joint = np.argwhere(bad)[0]
+            raise ValueError(
+                f'{where} {self.person_ids[person]}: joint {joint} is at '
+                f'{self.keypoints[person, joint].tolist()}'
+            )
+        sizes = self.head_sizes
+        bad = self.annotated.any(1) & ((sizes <= 0) | np.isinf(sizes))
+        if bad.any():
+            person = int(bad.argmax())
+            raise ValueError(
+                f'{where} {self.person_ids[person]} has a head of size '
+                f'{sizes[person]}, but it must be positive'
+            )
+        return self

@@ -10,8 +10,8 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.datasets.transforms import TopdownAffine
 from mmpose.registry import DATASETS, TRANSFORMS
 
-from ..files import read_json
-from .annotations import JOINT_ORDERS, mpii14_metainfo
+from ..coco.results import read_detections
+from .annotations import mpii14_metainfo
 from .groups import MpiiUnit, make_units, read_groups, unit_annotations
 from .readers import read_mpii
 
@@ -20,17 +20,13 @@ from .readers import read_mpii
 class MpiiMultiPersonDataset(BaseCocoStyleDataset):
     """The `MPII`_ Human Pose data set, for multi-person models.
 
-    Annotations come from the release's ``.mat``, from the ``.json`` that
-    mmpose's ``MpiiDataset`` reads, from the ``.h5`` of pose-hg-train, or
-    from the ``.txt`` list of RMPE's authors
-    (:func:`~rmpe_spm.mpii.readers.read_mpii`). Their pixel coordinates are
-    taken as they are.
+    Annotations come in any form of :func:`~rmpe_spm.mpii.readers.read_mpii`.
+    Their pixel coordinates are taken as they are.
 
     Two protocols say what is evaluated at a time, the unit:
 
     - ``'group'``, of the published tables: a group of people who overlap.
-      Its place and mean scale are known to the method:
-      ``GroupAffine`` crops it.
+      Its place is known to the method: ``GroupAffine`` crops it.
     - ``'image'``: all people of an image; nothing but the image is known.
 
     In bottom-up mode a sample is a unit, in top-down mode a person or, with
@@ -41,22 +37,13 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
     images without any detection, or with none that reaches
     ``bbox_score_thr`` of ``filter_cfg``.
 
-    The joints, in the 16-joint order; that of 14 is the same without 6, 7::
-
-        0 right ankle   4 left knee    8 upper neck       12 right shoulder
-        1 right knee    5 left ankle   9 head top         13 left shoulder
-        2 right hip     6 pelvis       10 right wrist     14 left elbow
-        3 left hip      7 thorax       11 right elbow     15 left wrist
-
     .. _MPII: http://human-pose.mpi-inf.mpg.de/
 
     Added Keys of a sample (beside those of ``BaseCocoStyleDataset``):
 
         - head_size (np.ndarray, float32, (N, 1)): in pixels; NaN if unknown
-        - group_center (np.ndarray, float32, (1, 2)): mean of the people's
-          centres; this and the next two not with ``bbox_file``
-        - group_scale (float): mean height of the people over 200 pixels
-        - group_bbox (np.ndarray, float32, (1, 4)): xyxy, what holds all
+        - group_bbox (np.ndarray, float32, (1, 4)): xyxy, what holds all; not
+          with ``bbox_file``
 
     Args:
         ann_file (str): The annotations. Defaults to ''.
@@ -64,14 +51,15 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
             images are not cut into groups. Defaults to 'image'.
         split (str, optional): ``'train'`` for images whose annotations are
             public, ``'test'`` for the others. Defaults to None: both.
-        num_keypoints (int): 16, or 14, the evaluated ones. Defaults to 16.
+        num_keypoints (int): 16, or the 14 evaluated ones, the same without
+            pelvis (6) and thorax (7). Defaults to 16.
         min_people (int): Units with fewer people are left out. Defaults to
             1.
         group_file (str, optional): Who belongs together, and which images
-            to take: a ``.json`` file
+            to take: the official ``groups_v12.mat``, a ``.json`` file
             ``{"image.jpg": [[1, 2], [4, 5, 6]]}`` or the list of RMPE's
             authors. Defaults to None: all images; people whose squares of
-            200 x scale overlap are a group.
+            100 x scale overlap are a group, which gives no official numbers.
         headbox_file (str, optional): Head boxes for ``.json`` annotations,
             mmpose's ``mpii_gt_val.mat``. Defaults to None.
         **kwargs: Arguments of ``BaseCocoStyleDataset``: ``data_mode``,
@@ -100,10 +88,10 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
         headbox_file: str | None = None,
         **kwargs: Any,
     ) -> None:
-        if num_keypoints not in JOINT_ORDERS:
+        if num_keypoints not in (14, 16):
             raise ValueError(
-                f'num_keypoints={num_keypoints}: MPII has orders of '
-                f'{sorted(JOINT_ORDERS)} joints'
+                f'num_keypoints={num_keypoints}: MPII has 16 joints, 14 of '
+                'them evaluated'
             )
         if kwargs.get('sample_interval', 1) != 1:
             raise ValueError(
@@ -121,8 +109,7 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
         self.split = split
         self.num_keypoints = num_keypoints
         self.min_people = min_people
-        self.group_file = group_file
-        self.headbox_file = headbox_file
+        self.group_file, self.headbox_file = group_file, headbox_file
         if num_keypoints == 14 and kwargs.get('metainfo') is None:
             kwargs['metainfo'] = mpii14_metainfo(
                 parse_pose_metainfo(deepcopy(self.METAINFO))
@@ -130,15 +117,9 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
         super().__init__(ann_file=ann_file, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Read the annotations and make the samples.
-
-        Returns:
-            list[dict]: The samples.
-        """
+        """Read the annotations and make the samples."""
         images = read_mpii(self.ann_file, self.headbox_file)
-        groups = None
-        if self.group_file is not None:
-            groups = read_groups(self.group_file, images)
+        groups = self.group_file and read_groups(self.group_file, images)
         units = make_units(
             images, self.protocol, groups, self.split, self.min_people
         )
@@ -155,7 +136,7 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
                 ]
             else:
                 (sample,) = self._get_bottomup_data_infos(people, [])
-                sample.update(_place(unit))
+                sample['group_bbox'] = people[0]['group_bbox']
                 samples.append(sample)
         return samples
 
@@ -184,7 +165,7 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
                         [[np.nan if size is None else size]], np.float32
                     ),
                     raw_ann_info=annotation,
-                    **_place(unit),
+                    group_bbox=unit.bbox_xyxy.astype(np.float32)[None],
                 )
             )
         return people
@@ -198,28 +179,17 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
             people.setdefault(unit.img_id, []).extend(
                 unit_annotations(unit, self.num_keypoints)
             )
-        detections = read_json(self.bbox_file)
-        if not isinstance(detections, list):
-            raise ValueError(
-                f'{self.bbox_file} is not a list of detections as COCO has '
-                'them'
-            )
         # not left to filter_data, which knows nothing of missed people
         threshold = (self.filter_cfg or {}).get('bbox_score_thr', -np.inf)
         shape = 1, self.num_keypoints
         samples = []
-        for index, detection in enumerate(detections):
-            where = f'{self.bbox_file}: detection {index}'
-            for name in ('image_id', 'bbox', 'score', 'category_id'):
-                if name not in detection:
-                    raise ValueError(f'{where} has no "{name}"')
-            if detection['category_id'] != 1:
-                continue
+        for index, detection in enumerate(read_detections(self.bbox_file)):
             image_id = detection['image_id']
             if image_id not in people:
                 raise ValueError(
-                    f'{where} is of the image {image_id}, but none of the '
-                    f'{len(people)} images to evaluate has this id'
+                    f'{self.bbox_file}: detection {index} of a person is of '
+                    f'the image {image_id}, but none of the {len(people)} '
+                    'images to evaluate has this id'
                 )
             # float32 as in filter_data, which must find nothing more to drop
             score = np.array([detection['score']], np.float32)
@@ -238,11 +208,9 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
                 )
             )
         if not samples:
-            least = ''
-            if threshold > -np.inf:
-                least = f' with a score of at least {threshold}'
             raise ValueError(
-                f'{self.bbox_file} has no detection of a person{least}'
+                f'{self.bbox_file} has no detection of a person with a score '
+                f'of at least {threshold}'
             )
         detected = {sample['img_id'] for sample in samples}
         missed = [
@@ -260,15 +228,6 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
         return osp.join(self.data_prefix['img'], unit.image.name)
 
 
-def _place(unit: MpiiUnit) -> dict:
-    """What the group protocol tells a method about a unit."""
-    return dict(
-        group_center=unit.center.astype(np.float32)[None],
-        group_scale=unit.scale,
-        group_bbox=unit.bbox_xyxy.astype(np.float32)[None],
-    )
-
-
 def _to_xyxy(bbox_xywh: list[float]) -> np.ndarray:
     """A box of a sample, (1, 4)."""
     x, y, w, h = bbox_xywh[:4]
@@ -282,27 +241,21 @@ class GroupAffine(TopdownAffine):
     Takes the place of ``BottomupResize``: the group's box, padded and
     extended to the aspect ratio of the input, is warped to it as
     :class:`TopdownAffine` does for one person. Predictions of bottom-up
-    models come back to the image as usual.
-
-    A picture that has no group, as inferencers give them, is shown as a whole.
+    models come back to the image as usual. A picture that has no group, as
+    inferencers give them, is shown as a whole.
 
     Required Keys:
 
         - img
-        - group_bbox (optional)
-        - keypoints (optional)
+        - group_bbox, keypoints (optional)
 
     Modified Keys:
 
-        - img
-        - img_shape
+        - img, img_shape
 
     Added Keys:
 
-        - input_size
-        - input_center
-        - input_scale
-        - transformed_keypoints
+        - input_size, input_center, input_scale, transformed_keypoints
 
     Args:
         input_size (tuple): (w, h) of the network's input.
@@ -322,12 +275,6 @@ class GroupAffine(TopdownAffine):
 
     def transform(self, results: dict) -> dict:
         """Crop the group.
-
-        Args:
-            results (dict): The sample.
-
-        Returns:
-            dict: The sample with the keys above.
 
         Raises:
             ValueError: If the sample has boxes of people, but no group.

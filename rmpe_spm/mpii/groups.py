@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from ..files import read_json
 from .annotations import MPII14_IDS, PIXEL_STD, MpiiImage
-from .readers import read_mpii
+from .readers import read_matlab, read_mpii
 
 PROTOCOLS = ('group', 'image')
 
@@ -34,8 +34,6 @@ class MpiiUnit:
         img_id (int): The image's id.
         first_id (int): Id of the image's first person; the others follow.
         members (np.ndarray): Indices of the unit's people in the image.
-        center (np.ndarray): Mean of their centres, (2,), in pixels.
-        scale (float): Mean of their scales: height over 200 pixels.
         bbox_xyxy (np.ndarray): What holds the boxes of all, (4,), in pixels.
     """
 
@@ -45,8 +43,6 @@ class MpiiUnit:
     img_id: int
     first_id: int
     members: np.ndarray
-    center: np.ndarray
-    scale: float
     bbox_xyxy: np.ndarray
 
 
@@ -67,20 +63,18 @@ def make_units(
         images (sequence): All images of a file.
         protocol (str): ``'group'`` or ``'image'``.
         groups (dict, optional): Of the images to take, from
-            :func:`read_groups`. Defaults to None: all images, people with
-            overlapping boxes.
-        split (str, optional): ``'train'`` for images whose annotations are
-            public, ``'test'`` for the others. Defaults to None: both.
-        min_people (int): Units with fewer people are left out. Defaults to
-            1.
+            :func:`read_groups`. Defaults to None: :func:`find_groups` of
+            all images.
+        split (str, optional): As the data set's. Defaults to None.
+        min_people (int): As the data set's. Defaults to 1.
 
     Returns:
         list[MpiiUnit]: Units with annotated joints, and those of images
-        that have no public annotations, if anything tells where the people
-        are.
+        without public annotations.
 
     Raises:
-        ValueError: If an argument is unknown or nothing is left.
+        ValueError: If an argument is unknown, nothing is left, or nothing
+            tells where a group is.
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f'protocol {protocol!r} is not one of {PROTOCOLS}')
@@ -108,9 +102,17 @@ def make_units(
                 image.is_train and not shown
             ):
                 continue
+            boxes = person_boxes(image)[members]
+            boxes = boxes[np.isfinite(boxes).all(1)]
+            if len(boxes) == 0:
+                raise ValueError(
+                    f'image {image.name}, person '
+                    f'{image.person_ids[members[0]]}: nothing tells where the '
+                    'group is: no objpos with scale, joints or head box'
+                )
+            box = np.r_[boxes[:, :2].min(0), boxes[:, 2:].max(0)]
             ids = len(units), protocol, image, img_id, first_id
-            place = locate_group(image, members)
-            units.append(MpiiUnit(*ids, members, *place))
+            units.append(MpiiUnit(*ids, members, box))
     if not units:
         raise ValueError(
             f'no {protocol} with at least {min_people} people is annotated '
@@ -120,37 +122,33 @@ def make_units(
 
 
 def find_groups(image: MpiiImage) -> list[np.ndarray]:
-    """The groups of an image: people whose boxes overlap.
+    """People whose squares of 100 x ``scale`` pixels overlap.
 
-    The lists of the published tables come with the multi-person toolkit;
-    this is what to use without them. The rule that made them is not part of
-    the release: overlapping squares (:func:`person_boxes`) stand in for it.
-
-    Args:
-        image (MpiiImage): The image.
+    Directly or through others; squares that only touch don't. This stands
+    in for the official groups (:func:`read_groups`), whose rule is not
+    public: of 242 real pairs of people it decides 200 as they do, squares of
+    200 x ``scale`` 155. Only the official file gives official numbers.
 
     Returns:
-        list[np.ndarray]: Indices of the people of all groups, also of one
-        person. People of whom nothing is known are in none.
+        list[np.ndarray]: Indices of each group's people, ascending; the
+        groups by their first. People of whom nothing is known are in none.
     """
     boxes = person_boxes(image)
-    known = np.isfinite(boxes).all(1)
-    return [
-        members for members in connected_groups(boxes) if known[members].all()
-    ]
+    known = np.isfinite(boxes).all(1).nonzero()[0]
+    low, high = boxes[known, None, :2], boxes[known, None, 2:]
+    quarter = (high - low) / 4
+    low, high = low + quarter, high - quarter
+    sides = np.minimum(high, high[:, 0]) - np.maximum(low, low[:, 0])
+    _, labels = connected_components((sides > 0).all(-1), directed=False)
+    _, first = np.unique(labels, return_index=True)
+    return [known[labels == labels[index]] for index in np.sort(first)]
 
 
 def person_boxes(image: MpiiImage) -> np.ndarray:
-    """Boxes of people: squares of 200 x ``scale`` pixels about ``objpos``.
+    """Boxes (N, 4): squares of 200 x ``scale`` pixels about ``objpos``.
 
     Where these are unknown, the extents of the annotated joints and the
     head box; NaN where nothing is known.
-
-    Args:
-        image (MpiiImage): The people.
-
-    Returns:
-        np.ndarray: Boxes (N, 4) as xyxy, in pixels.
     """
     half = 0.5 * PIXEL_STD * image.scales[:, None]
     boxes = np.concatenate([image.centers - half, image.centers + half], 1)
@@ -166,76 +164,22 @@ def person_boxes(image: MpiiImage) -> np.ndarray:
     return boxes
 
 
-def connected_groups(bboxes_xyxy: np.ndarray) -> list[np.ndarray]:
-    """Sets of boxes that overlap one another, directly or through others.
-
-    Boxes that only touch don't overlap, and those with NaN nothing.
-
-    Args:
-        bboxes_xyxy (np.ndarray): Shape (N, 4), in pixels.
-
-    Returns:
-        list[np.ndarray]: Indices of each set, ascending; the sets by their
-        first.
-    """
-    if len(bboxes_xyxy) == 0:
-        return []
-    low, high = bboxes_xyxy[:, None, :2], bboxes_xyxy[:, None, 2:]
-    sides = np.minimum(high, high[:, 0]) - np.maximum(low, low[:, 0])
-    _, labels = connected_components((sides > 0).all(-1), directed=False)
-    _, first = np.unique(labels, return_index=True)
-    return [(labels == labels[index]).nonzero()[0] for index in np.sort(first)]
-
-
-def locate_group(
-    image: MpiiImage, members: np.ndarray
-) -> tuple[np.ndarray, float, np.ndarray]:
-    """Where a group of people is.
-
-    Args:
-        image (MpiiImage): The image.
-        members (np.ndarray): Indices of the group's people.
-
-    Returns:
-        tuple: Mean centre (2,), mean scale and the box (4,) that holds all,
-        in pixels. Unknown centres and scales are those of the person's box.
-
-    Raises:
-        ValueError: If nothing tells where any of them is.
-    """
-    boxes = person_boxes(image)[members]
-    low, high = boxes[:, :2], boxes[:, 2:]
-    known = np.isfinite(boxes).all(1)
-    if not known.any():
-        raise ValueError(
-            f'image {image.name}, person {image.person_ids[members[0]]}: '
-            'nothing tells where the group is: no objpos with scale, joints '
-            'or head box'
-        )
-    centers, scales = image.centers[members], image.scales[members]
-    centers = np.where(np.isnan(centers), (low + high) / 2, centers)
-    sizes = (high - low).max(1) / PIXEL_STD
-    scales = np.where(np.isnan(scales), sizes, scales)
-    return (
-        np.nanmean(centers, 0),
-        float(np.nanmean(scales)),
-        np.r_[low[known].min(0), high[known].max(0)],
-    )
-
-
 def read_groups(
-    path: Union[str, PathLike], images: Sequence[MpiiImage]
+    path: str | PathLike, images: Sequence[MpiiImage]
 ) -> dict[str, list[np.ndarray]]:
     """Read which people are evaluated together.
 
-    - ``.json``: ``{"image.jpg": [[1, 2], [4, 5, 6]]}``, people counted from
-      1 as in the release's ``annorect``
+    - ``.mat``: the official ``groups_v12.mat``, whose ``groups{i}{k}`` has
+      the people of the release's i-th image, counted from 1 as in its
+      ``annorect``; groups of one person are left out, as by the toolkit
+    - ``.json``: ``{"image.jpg": [[1, 2], [4, 5, 6]]}``, people likewise
     - ``.txt``: the list of RMPE's authors; all who are listed for an image
       are one group, found among the annotated by centre and scale
 
     Args:
         path (str | PathLike): The file.
-        images (sequence): The annotations.
+        images (sequence): The annotations; for ``.mat`` those of the
+            release.
 
     Returns:
         dict: For each image of the file the indices of its groups' people.
@@ -246,35 +190,53 @@ def read_groups(
             that is not annotated.
     """
     by_name = {image.name: image for image in images}
-    if Path(path).suffix.lower() == '.txt':
+    ending, find = Path(path).suffix.lower(), _find_by_ids
+    if ending == '.mat':
+        listed: Any = _read_official(path, images)
+    elif ending == '.txt':
         # one group an image
-        listed: Any = {image.name: [image] for image in read_mpii(path)}
+        listed = {image.name: [image] for image in read_mpii(path)}
         find = _find_by_place
     else:
-        listed, find = read_json(path), _find_by_ids
+        listed = read_json(path)
     if not isinstance(listed, dict):
         raise ValueError(
             f'{path} must have groups as {{"image.jpg": [[1, 2], [3]]}}'
         )
     groups = {}
     for name, parts in listed.items():
+        where = f'{path}: image {name}'
         if name not in by_name:
-            raise ValueError(
-                f'{path} has groups of the image {name}, which is not in the '
-                'annotations'
-            )
-        image, where = by_name[name], f'{path}: image {name}'
+            raise ValueError(f'{where} is not in the annotations')
         if not isinstance(parts, list):
             raise ValueError(
                 f'{where} has {parts!r} in place of a list of groups'
             )
-        groups[name] = [find(image, part, where) for part in parts]
-        everybody = np.concatenate([np.zeros(0, np.intp), *groups[name]])
-        people, counts = np.unique(everybody, return_counts=True)
-        if counts.max(initial=0) > 1:
-            person = image.person_ids[people[counts.argmax()]]
-            raise ValueError(f'{where} has the person {person} twice')
+        groups[name] = [find(by_name[name], part, where) for part in parts]
+        everybody = [person for group in groups[name] for person in group]
+        if len(set(everybody)) < len(everybody):
+            raise ValueError(f'{where} has a person twice in {parts}')
     return groups
+
+
+def _read_official(
+    path: str | PathLike, images: Sequence[MpiiImage]
+) -> dict[str, list[list[int]]]:
+    """Numbers of the people of each group of two or more, by image."""
+    cells = read_matlab(path, squeeze=False).get('groups', np.zeros(0))
+    if cells.size != len(images) or cells.dtype != object:
+        raise ValueError(
+            f'{path}: "groups" must have a cell for each of the {len(images)} '
+            'images of the annotations: groups_v12.mat goes with the '
+            'release, mpii_human_pose_v1_u12_1.mat'
+        )
+    listed = {}
+    for image, cell in zip(images, cells.ravel(), strict=True):
+        groups = [np.ravel(group).tolist() for group in np.ravel(cell)]
+        groups = [list(map(int, group)) for group in groups if len(group) > 1]
+        if groups:
+            listed[image.name] = groups
+    return listed
 
 
 def _find_by_ids(image: MpiiImage, group: Any, where: str) -> np.ndarray:
@@ -313,19 +275,14 @@ def unit_annotations(unit: MpiiUnit, num_keypoints: int) -> list[dict]:
 
     Beside COCO's keys (``keypoints`` with a visibility of 2 for annotated
     joints, ``bbox`` as xywh, ``area`` of 0.53 times the box) each has
-    ``head_size`` and ``head_bbox_xyxy`` (None where unknown),
-    ``image_name``, ``person_id`` (the place in the release's ``annorect``,
-    from 1), ``protocol``, ``group_id``, ``group_center``, ``group_scale``
+    ``head_size`` (None where unknown), ``image_name``, ``person_id`` (the
+    place in the release's ``annorect``, from 1), ``protocol``, ``group_id``
     and ``group_bbox_xyxy``. Boxes are those of mmpose's ``MpiiDataset``
     without its shift by one pixel: a square of 200 x scale, 15 x scale below
     ``objpos``.
 
-    Args:
-        unit (MpiiUnit): The unit.
-        num_keypoints (int): 16, or 14 without pelvis and thorax.
-
-    Returns:
-        list[dict]: One a person; those without box and joints are left out.
+    People without box and joints are left out. ``num_keypoints`` is 16, or
+    14 without pelvis and thorax.
     """
     image = unit.image
     joints = np.arange(16) if num_keypoints == 16 else MPII14_IDS
@@ -339,7 +296,6 @@ def unit_annotations(unit: MpiiUnit, num_keypoints: int) -> list[dict]:
             box[1::2] += _BOX_SHIFT * (box[3] - box[1])
         shown = image.annotated[person, joints]
         points = np.c_[image.keypoints[person, joints], 2.0 * shown]
-        head = image.head_bboxes_xyxy[person]
         size = image.head_sizes[person]
         width, height = (box[2:] - box[:2]).tolist()
         annotations.append(
@@ -355,11 +311,8 @@ def unit_annotations(unit: MpiiUnit, num_keypoints: int) -> list[dict]:
                 bbox=[*box[:2].tolist(), width, height],
                 area=max(0.53 * (width * height), 1.0),
                 head_size=None if np.isnan(size) else float(size),
-                head_bbox_xyxy=None if np.isnan(head).any() else head.tolist(),
                 protocol=unit.protocol,
                 group_id=unit.unit_id,
-                group_center=unit.center.tolist(),
-                group_scale=unit.scale,
                 group_bbox_xyxy=unit.bbox_xyxy.tolist(),
             )
         )

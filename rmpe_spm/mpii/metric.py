@@ -9,7 +9,8 @@ from mmengine.logging import print_log
 from mmpose.registry import METRICS, TASK_UTILS
 
 from .annotations import evaluated_joints
-from .ap import UNANNOTATED, MpiiMatches, PredictedPoses, match_joints
+from .ap import MpiiMatches
+from .matching import PredictedPoses, check_options, match_joints
 from .samples import (
     EvaluationUnit,
     SamplePoses,
@@ -19,6 +20,7 @@ from .samples import (
 )
 from .toolkit_file import write_predictions
 
+_FIELDS = ('keypoints', 'keypoint_scores', 'bboxes_xyxy', 'bbox_scores')
 SCORE_MODES = ('keypoint', 'bbox', 'bbox_keypoint')
 
 
@@ -26,10 +28,12 @@ SCORE_MODES = ('keypoint', 'bbox', 'bbox_keypoint')
 class MpiiMultiPersonAP(BaseMetric):
     """PCKh@0.5 mean average precision of MPII's multi-person benchmark.
 
-    The definition, with what is uncertain about it, is that of
-    :func:`~rmpe_spm.mpii.ap.multi_person_ap`; the results are in percent:
+    The definition is that of the benchmark's toolkit,
+    :func:`~rmpe_spm.mpii.matching.match_joints`; the results are in percent:
     ``Head``, ``Shoulder``, ``Elbow``, ``Wrist``, ``Hip``, ``Knee``,
-    ``Ankle`` and ``Total``.
+    ``Ankle`` and ``Total``. By another definition they have its name:
+    ``Total_ignore`` with ``unannotated='ignore'``, ``Total_toolkit`` with
+    ``empty_units='toolkit'``.
 
     It evaluates the units of a :class:`~rmpe_spm.MpiiMultiPersonDataset`,
     groups or images as that says, and needs no file. In the group protocol
@@ -58,9 +62,12 @@ class MpiiMultiPersonAP(BaseMetric):
         score_mode (str): What ranks the joints. Defaults to 'keypoint'.
         thr (float): Largest distance over head size of a match. Defaults
             to 0.5.
-        unannotated (str): ``'ignore'`` or ``'false_positive'``, for joints
-            that the assigned person has no annotation of. Defaults to
-            'ignore'.
+        unannotated (str): A predicted joint that the assigned person lacks
+            is a ``'false_positive'``, as in the toolkit; with ``'ignore'``
+            it is left out. Defaults to 'false_positive'.
+        empty_units (str): Whether the annotated joints of units without any
+            predicted person ``'count'``, or not as in the ``'toolkit'``.
+            Defaults to 'count'.
         format_only (bool): Whether to write the predictions and nothing
             else, as for test images. Defaults to False.
         outfile_prefix (str, optional): The predictions are written to this
@@ -82,8 +89,9 @@ class MpiiMultiPersonAP(BaseMetric):
         nms: dict | None = None,
         score_mode: str = 'keypoint',
         thr: float = 0.5,
-        unannotated: str = 'ignore',
+        unannotated: str = 'false_positive',
         *,
+        empty_units: str = 'count',
         format_only: bool = False,
         outfile_prefix: str | None = None,
         collect_device: str = 'cpu',
@@ -94,10 +102,7 @@ class MpiiMultiPersonAP(BaseMetric):
             raise ValueError(
                 f'score_mode {score_mode!r} is not one of {SCORE_MODES}'
             )
-        if unannotated not in UNANNOTATED:
-            raise ValueError(
-                f'unannotated {unannotated!r} is not one of {UNANNOTATED}'
-            )
+        check_options(unannotated, empty_units)
         if not thr > 0:
             raise ValueError(f'thr must be positive, but is {thr}')
         if format_only and outfile_prefix is None:
@@ -108,7 +113,7 @@ class MpiiMultiPersonAP(BaseMetric):
         self.uses_own_sigmas = getattr(self.nms, 'sigmas', 0) is not None
         self.score_mode = score_mode
         self.thr = thr
-        self.unannotated = unannotated
+        self.options = dict(unannotated=unannotated, empty_units=empty_units)
         self.format_only = format_only
         self.outfile_prefix = outfile_prefix
         self.matches: MpiiMatches | None = None
@@ -118,27 +123,14 @@ class MpiiMultiPersonAP(BaseMetric):
     ) -> None:
         """Keep the predictions and annotations of a batch.
 
-        Args:
-            data_batch (sequence): Not used.
-            data_samples (sequence): What the model returned, see
-                :func:`~rmpe_spm.mpii.samples.read_sample`.
-
-        Raises:
-            ValueError: If something is missing or not valid.
+        See :func:`~rmpe_spm.mpii.samples.read_sample` for what it takes and
+        refuses.
         """
         number = self.dataset_meta['num_keypoints']
         self.results += [read_sample(each, number) for each in data_samples]
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Evaluate, and write the predictions.
-
-        Args:
-            results (list): All :class:`SamplePoses`.
-
-        Returns:
-            dict: The columns and the total, in percent; empty with
-            ``format_only``.
-        """
+        """Evaluate, and write the predictions."""
         units, left_out = gather_units(results)
         if left_out:
             print_log(
@@ -149,7 +141,7 @@ class MpiiMultiPersonAP(BaseMetric):
         predicted = self._predictions(units, results)
         if not any(len(poses.scores) for poses in predicted):
             print_log(
-                'the model found no pose in any image: all scores will be 0',
+                'the model found no pose in any image',
                 'current',
                 level=logging.WARNING,
             )
@@ -157,7 +149,7 @@ class MpiiMultiPersonAP(BaseMetric):
             write_predictions(
                 f'{self.outfile_prefix}.mat',
                 predicted,
-                [unit.image_name for unit in units],
+                [unit['image_name'] for unit in units],
             )
         if self.format_only:
             return {}
@@ -165,80 +157,62 @@ class MpiiMultiPersonAP(BaseMetric):
             [annotated_poses(unit.people.values()) for unit in units],
             predicted,
             self.thr,
-            self.unannotated,
-            [unit.img_id for unit in units],
+            **self.options,
+            image_ids=[unit['image_id'] for unit in units],
         )
-        return self.matches.table()
+        # no table shows numbers of another definition under the same name
+        label = ''.join(
+            f'_{option}'
+            for option in self.options.values()
+            if option in ('ignore', 'toolkit')
+        )
+        table = self.matches.table()
+        return {f'{column}{label}': value for column, value in table.items()}
 
     def _predictions(
         self, units: Sequence[EvaluationUnit], samples: Sequence[SamplePoses]
     ) -> list[PredictedPoses]:
         """The poses of every unit, after the NMS, with their final scores."""
-        number = self.dataset_meta['num_keypoints']
-        shapes = dict(
-            keypoints=(number, 2),
-            keypoint_scores=(number,),
-            bboxes_xyxy=(4,),
-            bbox_scores=(),
+        keypoints, joint_scores, bboxes_xyxy, bbox_scores = (
+            np.concatenate([getattr(sample, name) for sample in samples])
+            for name in _FIELDS
         )
-        fields: dict[str, list[np.ndarray]] = {
-            name: [
-                np.array(
-                    [getattr(samples[i], name)[j] for i, j in unit.poses]
-                ).reshape(-1, *shape)
-                for unit in units
-            ]
-            for name, shape in shapes.items()
-        }
-        decays = [np.ones(len(unit.poses)) for unit in units]
+        person_scores = bbox_scores * np.maximum(joint_scores, 0).mean(1)
+        places = [np.array(unit.poses, np.intp) for unit in units]
+        poses = [keypoints[place] for place in places]
+        scores = [joint_scores[place] for place in places]
+        decays = [np.ones(len(place)) for place in places]
         if self.nms is not None:
-            decays = self._suppress(fields)
+            if not self.uses_own_sigmas:
+                self.nms.sigmas = self.dataset_meta['sigmas']
+            results = self.nms.batch(
+                poses,
+                scores,
+                [bboxes_xyxy[place] for place in places],
+                scores=[person_scores[place] for place in places],
+            )
+            poses = [result.keypoints for result in results]
+            scores = [result.keypoint_scores for result in results]
+            for unit, result in enumerate(results):
+                places[unit] = places[unit][result.keep]
+                before = person_scores[places[unit]]
+                decays[unit] = np.divide(
+                    result.scores,
+                    before,
+                    where=before > 0,
+                    out=np.ones(len(before)),
+                )
         predicted = []
-        for keypoints, joint_scores, bbox_scores, decay in zip(
-            fields['keypoints'],
-            fields['keypoint_scores'],
-            fields['bbox_scores'],
-            decays,
-            strict=True,
-        ):
-            scores = joint_scores
+        for unit, place in enumerate(places):
+            values = scores[unit]
             if self.score_mode == 'bbox':
-                scores = np.ones_like(joint_scores)
+                values = np.ones_like(values)
             if self.score_mode != 'keypoint':
-                scores = scores * bbox_scores[:, None]
+                values = values * bbox_scores[place, None]
             predicted.append(
                 PredictedPoses(
-                    evaluated_joints(keypoints),
-                    evaluated_joints(scores * decay[:, None]),
+                    evaluated_joints(poses[unit]),
+                    evaluated_joints(values * decays[unit][:, None]),
                 )
             )
         return predicted
-
-    def _suppress(self, fields: dict[str, list]) -> list[np.ndarray]:
-        """Apply the NMS in place; by what factor it lowered each person."""
-        if not self.uses_own_sigmas:
-            self.nms.sigmas = self.dataset_meta['sigmas']
-        before = [
-            boxes * np.maximum(joints, 0).mean(1)
-            for boxes, joints in zip(
-                fields['bbox_scores'], fields['keypoint_scores'], strict=True
-            )
-        ]
-        results = self.nms.batch(
-            fields['keypoints'],
-            fields['keypoint_scores'],
-            fields['bboxes_xyxy'],
-            scores=before,
-        )
-        fields['keypoints'] = [result.keypoints for result in results]
-        fields['keypoint_scores'] = [each.keypoint_scores for each in results]
-        decays = []
-        for unit, result in enumerate(results):
-            kept = before[unit][result.keep]
-            ones = np.ones(len(kept))
-            decays.append(
-                np.divide(result.scores, kept, where=kept > 0, out=ones)
-            )
-            boxes = fields['bbox_scores'][unit]
-            fields['bbox_scores'][unit] = boxes[result.keep]
-        return decays

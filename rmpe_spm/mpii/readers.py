@@ -1,15 +1,15 @@
 """Readers of MPII's annotations in the forms that they come in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 from scipy.io import loadmat
 
 from ..files import read_json
-from .annotations import MpiiImage, check_finite, head_size
+from .annotations import MpiiImage, head_size
 
 # pose-hg-train moves centres down and enlarges scales in its files
 _HDF5_SHIFT = 15.0
@@ -17,8 +17,8 @@ _HDF5_ENLARGEMENT = 1.25
 
 
 def read_mpii(
-    path: Union[str, PathLike],
-    headbox_file: Union[str, PathLike, None] = None,
+    path: str | PathLike,
+    headbox_file: str | PathLike | None = None,
 ) -> list[MpiiImage]:
     """Read MPII annotations, by the file's ending.
 
@@ -37,8 +37,7 @@ def read_mpii(
 
     Raises:
         FileNotFoundError: If a file doesn't exist.
-        ValueError: If a file isn't of its form; the first bad entry is
-            named.
+        ValueError: Names the first entry that isn't of the file's form.
     """
     ending = Path(path).suffix.lower()
     readers = {
@@ -52,33 +51,28 @@ def read_mpii(
         raise ValueError(
             f'{path}: MPII annotations end in {", ".join(readers)}'
         )
-    if headbox_file is not None and ending != '.json':
+    for file in (path, headbox_file):
+        if file is not None and not Path(file).is_file():
+            raise FileNotFoundError(f'there is no file {file}')
+    if headbox_file is None:
+        return readers[ending](path)
+    if ending != '.json':
         raise ValueError(
             f'headbox_file={str(headbox_file)!r} is for .json annotations: '
             f'leave it out for {path}, which has its own'
         )
-    for file in (path, headbox_file):
-        if file is not None and not Path(file).is_file():
-            raise FileNotFoundError(f'there is no file {file}')
-    if headbox_file is not None:
-        return _read_records(path, headbox_file)
-    return readers[ending](path)
+    return _read_records(path, headbox_file)
 
 
-def _read_release(path: Union[str, PathLike]) -> list[MpiiImage]:
+def _read_release(path: str | PathLike) -> list[MpiiImage]:
     """Read ``mpii_human_pose_v1_u12_1.mat``.
 
-    Its structure ``RELEASE`` has for the i-th image
-
-    - ``annolist(i).image.name``
-    - ``annolist(i).annorect(j)``: head box ``x1, y1, x2, y2``, ``scale``,
-      ``objpos.x``, ``objpos.y`` and ``annopoints.point(k)`` with ``x``,
-      ``y``, ``id`` (0 to 15) and ``is_visible``; any of them may be missing
-      or empty
-    - ``img_train(i)``: 1 for training
-
-    Every point counts as annotated, whatever its ``is_visible``, which the
-    release gives as a number, a string or nothing.
+    Its structure ``RELEASE`` has for the i-th image ``img_train(i)`` (1 for
+    training), ``annolist(i).image.name`` and ``annolist(i).annorect(j)``:
+    head box ``x1, y1, x2, y2``, ``scale``, ``objpos.x``, ``objpos.y`` and
+    ``annopoints.point(k)`` with ``x``, ``y``, ``id`` (0 to 15) and
+    ``is_visible``; any of them may be missing or empty. Every point counts
+    as annotated, whatever its ``is_visible``, a number, a string or nothing.
     """
     release = read_matlab(path).get('RELEASE')
     for name in ('annolist', 'img_train'):
@@ -88,22 +82,15 @@ def _read_release(path: Union[str, PathLike]) -> list[MpiiImage]:
                 'MPII Human Pose, mpii_human_pose_v1_u12_1.mat'
             )
     annolist = np.atleast_1d(release.annolist)
-    train = np.atleast_1d(release.img_train)
-    if len(annolist) != len(train):
-        raise ValueError(
-            f'{path}: RELEASE has {len(annolist)} images in annolist, '
-            f'{len(train)} in img_train'
-        )
+    train = np.broadcast_to(release.img_train, len(annolist)).tolist()
     return [
-        _read_image(path, index, annotation, bool(flag))
-        for index, (annotation, flag) in enumerate(
-            zip(annolist, train, strict=True)
-        )
+        _read_image(path, index, annotation, bool(train[index]))
+        for index, annotation in enumerate(annolist)
     ]
 
 
 def _read_image(
-    path: Union[str, PathLike], index: int, annotation: Any, is_train: bool
+    path: str | PathLike, index: int, annotation: Any, is_train: bool
 ) -> MpiiImage:
     """One entry of ``annolist``."""
     name = getattr(getattr(annotation, 'image', None), 'name', None)
@@ -114,14 +101,14 @@ def _read_image(
     for person, rect in enumerate(rects):
         where = f'{path}: image {name}, person {person + 1}'
         image.head_bboxes_xyxy[person] = [
-            _number(rect, side, where) for side in ('x1', 'y1', 'x2', 'y2')
+            read_number(rect, side, where) for side in ('x1', 'y1', 'x2', 'y2')
         ]
-        image.scales[person] = _number(rect, 'scale', where)
+        image.scales[person] = read_number(rect, 'scale', where)
         place = getattr(rect, 'objpos', None)
-        image.centers[person] = [_number(place, xy, where) for xy in 'xy']
+        image.centers[person] = [read_number(place, xy, where) for xy in 'xy']
         points = getattr(getattr(rect, 'annopoints', None), 'point', None)
         for point in structs(points):
-            joint = _number(point, 'id', where)
+            joint = read_number(point, 'id', where)
             if joint not in range(16):
                 raise ValueError(
                     f'{where} has a point with the id {joint}, but the ids '
@@ -132,26 +119,21 @@ def _read_image(
                 raise ValueError(f'{where} has two points with the id {joint}')
             image.annotated[person, joint] = True
             image.keypoints[person, joint] = [
-                _number(point, xy, where) for xy in 'xy'
+                read_number(point, xy, where) for xy in 'xy'
             ]
     image.head_sizes[:] = head_size(image.head_bboxes_xyxy)
-    return check_finite(image, path)
+    return image.check(path)
 
 
-def read_matlab(path: Union[str, PathLike]) -> dict[str, Any]:
-    """Read a MATLAB file's variables, dimensions of 1 squeezed away.
+def read_matlab(path: str | PathLike, squeeze: bool = True) -> dict:
+    """Variables of a MATLAB file; structures are objects.
 
-    Args:
-        path (str | PathLike): The file.
-
-    Returns:
-        dict: Arrays, and objects with the fields of structures.
-
-    Raises:
-        ValueError: If it is no such file.
+    With ``squeeze`` dimensions of 1 go. Raises ValueError for other files.
     """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'there is no file {path}')
     try:
-        return loadmat(str(path), struct_as_record=False, squeeze_me=True)
+        return loadmat(str(path), struct_as_record=False, squeeze_me=squeeze)
     except Exception as error:  # scipy raises errors of many kinds
         raise ValueError(
             f'{path} is not a MATLAB file that can be read: {error!r}'
@@ -159,12 +141,12 @@ def read_matlab(path: Union[str, PathLike]) -> dict[str, Any]:
 
 
 def structs(value: Any) -> list:
-    """The members of a squeezed structure array, without empty ones."""
+    """The members of a squeezed structure array, none of what isn't one."""
     members = np.atleast_1d(value)
     return [member for member in members if hasattr(member, '_fieldnames')]
 
 
-def _number(struct: Any, name: str, where: str) -> float:
+def read_number(struct: Any, name: str, where: str) -> float:
     """A number of a structure, NaN if it is missing or empty."""
     value = getattr(struct, name, None)
     if value is None or np.size(value) == 0:
@@ -176,78 +158,74 @@ def _number(struct: Any, name: str, where: str) -> float:
 
 
 def _read_records(
-    path: Union[str, PathLike],
-    headbox_file: Union[str, PathLike, None] = None,
+    path: str | PathLike,
+    headbox_file: str | PathLike | None = None,
 ) -> list[MpiiImage]:
     """Read a list of records, one a person, as mmpose's ``MpiiDataset``.
 
-    Each has ``image``, ``joints`` (16, 2), ``joints_vis`` (16,), ``center``
-    and ``scale`` (the release's ``objpos`` and ``scale``), and may have
-    ``head_box`` (x1, y1, x2, y2). A joint is annotated where its
-    ``joints_vis`` is above 0. ``mpii_gt_val.mat`` has in ``headboxes_src``
-    (2, 2, P) the corners of the head box of every record.
+    ``center`` and ``scale`` are the release's ``objpos`` and ``scale``; a
+    joint is annotated where its ``joints_vis`` is above 0. ``head_box``
+    (x1, y1, x2, y2) may be missing.
     """
     records = read_json(path)
     if not isinstance(records, list) or not records:
         raise ValueError(
             f'{path} is not a list of records, one a person, or is empty'
         )
+    shapes = dict(
+        joints=(16, 2), joints_vis=(16,), center=(2,), scale=(), head_box=(4,)
+    )
+    names, rows = [], []
     for index, record in enumerate(records):
-        _check_record(f'{path}: record {index}', record)
-
-    def column(name: str) -> np.ndarray:
-        return np.array([record[name] for record in records], np.float64)
-
-    boxes = np.full((len(records), 4), np.nan)
-    for index, record in enumerate(records):
-        if record.get('head_box') is not None:
-            boxes[index] = record['head_box']
+        where = f'{path}: record {index}'
+        name = record.get('image') if isinstance(record, dict) else None
+        if not isinstance(name, str):
+            raise ValueError(f'{where} has no image that is a file name')
+        box = record.get('head_box') or [np.nan] * 4
+        record = dict(record, head_box=box)
+        names.append(name)
+        rows.append(_numbers(f'{where} (image {name})', record, shapes))
+    columns = {name: np.stack([row[name] for row in rows]) for name in shapes}
+    boxes = columns['head_box']
     if headbox_file is not None:
         boxes = _read_headboxes(headbox_file, len(records))
     return _by_image(
         path,
-        [record['image'] for record in records],
-        keypoints=column('joints'),
-        annotated=column('joints_vis') > 0,
-        centers=column('center'),
-        scales=column('scale'),
+        names,
+        keypoints=columns['joints'],
+        annotated=columns['joints_vis'] > 0,
+        centers=columns['center'],
+        scales=columns['scale'],
         head_bboxes_xyxy=boxes,
         head_sizes=head_size(boxes),
     )
 
 
-def _check_record(where: str, record: Any) -> None:
-    """Refuse a record without the usual keys and shapes."""
-    if not isinstance(record, dict):
-        raise ValueError(f'{where} is {record!r}, not a record of a person')
-    if not isinstance(record.get('image', ''), str):
-        raise ValueError(f'{where} has image = {record["image"]!r}')
-    where += f' (image {record["image"]})' if 'image' in record else ''
-    shapes = dict(joints=(16, 2), joints_vis=(16,), center=(2,), scale=())
-    if record.get('head_box') is not None:
-        shapes['head_box'] = (4,)
-    for name in ('image', *shapes):
-        if name not in record:
-            raise ValueError(f'{where} has no "{name}"')
+def _numbers(
+    where: str, values: Mapping, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, np.ndarray]:
+    """Values of these names and shapes as float64."""
+    arrays = {}
     for name, shape in shapes.items():
+        if name not in values:
+            raise ValueError(f'{where} has no "{name}"')
         try:
-            found = np.shape(np.array(record[name], np.float64))
+            arrays[name] = np.array(values[name], np.float64)
         except (TypeError, ValueError):
             raise ValueError(
-                f'{where} has {name} = {record[name]!r}'
+                f'{where} has {name} = {values[name]!r}'
             ) from None
-        if found != shape:
+        if arrays[name].shape != shape:
             raise ValueError(
-                f'{where}: "{name}" has the shape {found}, but must have '
-                f'{shape}'
+                f'{where}: "{name}" has the shape {arrays[name].shape}, but '
+                f'must have {shape}'
             )
+    return arrays
 
 
-def _read_headboxes(path: Union[str, PathLike], people: int) -> np.ndarray:
-    """Boxes (P, 4) xyxy of ``headboxes_src`` (2, 2, P)."""
-    boxes = read_matlab(path).get('headboxes_src')
-    if people == 1 and np.shape(boxes) == (2, 2):
-        boxes = boxes[..., None]
+def _read_headboxes(path: str | PathLike, people: int) -> np.ndarray:
+    """Boxes (P, 4) of mmpose's ``headboxes_src``, their corners (2, 2, P)."""
+    boxes = read_matlab(path, squeeze=False).get('headboxes_src')
     if np.shape(boxes) != (2, 2, people):
         raise ValueError(
             f'{path}: "headboxes_src" must have the shape (2, 2, {people}), '
@@ -257,67 +235,53 @@ def _read_headboxes(path: Union[str, PathLike], people: int) -> np.ndarray:
     return boxes.transpose(2, 0, 1).reshape(people, 4).astype(np.float64)
 
 
-def _read_hdf5(path: Union[str, PathLike]) -> list[MpiiImage]:
+def _read_hdf5(path: str | PathLike) -> list[MpiiImage]:
     """Read ``train.h5`` or ``valid.h5`` as pose-hg-train has them.
 
-    Rows of ``imgname``, ``part`` (16, 2), ``center``, ``scale``,
-    ``normalize`` (the head size) and ``person`` (the place in the release's
-    list, from 0). A joint is annotated where it isn't at (0, 0);
+    ``normalize`` is the head size, ``person`` the place in the release's
+    list, from 0. A joint is annotated where ``part`` isn't (0, 0);
     ``visible`` is 0 for occluded joints too. Centres lie 15 x scale lower
-    and scales are 1.25 times larger than in the release: both are undone
-    here.
+    and scales are 1.25 times larger than in the release: this is undone.
     """
     import h5py  # only who has such a file needs it
 
-    shapes = dict(
-        imgname=(),
-        part=(16, 2),
-        center=(2,),
-        scale=(),
-        normalize=(),
-        person=(),
-    )
     try:
         with h5py.File(path) as file:
-            missing = [name for name in shapes if name not in file]
-            if missing:
-                raise ValueError(f'{path} has no "{missing[0]}"')
-            rows = {name: file[name][()] for name in shapes}
+            values = {name: file[name][()] for name in file}
     except OSError as error:
         raise ValueError(f'{path} is not an HDF5 file: {error}') from error
-    people = len(rows['imgname'])
-    for name, shape in shapes.items():
-        if rows[name].shape != (people, *shape):
-            raise ValueError(
-                f'{path}: "{name}" has the shape {rows[name].shape}, but '
-                f'must have {(people, *shape)}'
-            )
+    if 'imgname' not in values:
+        raise ValueError(f'{path} has no "imgname"')
     names = [
         name.decode() if isinstance(name, bytes) else name
-        for name in rows['imgname'].tolist()
+        for name in values['imgname'].tolist()
     ]
+    shapes = dict(part=(16, 2), center=(2,), scale=(), normalize=(), person=())
+    rows = _numbers(
+        str(path),
+        values,
+        {name: (len(names), *shape) for name, shape in shapes.items()},
+    )
     scales = rows['scale'] / _HDF5_ENLARGEMENT
-    centers = rows['center'].astype(np.float64)
-    centers[:, 1] -= _HDF5_SHIFT * scales
+    rows['center'][:, 1] -= _HDF5_SHIFT * scales
     return _by_image(
         path,
         names,
-        keypoints=rows['part'].astype(np.float64),
+        keypoints=rows['part'],
         annotated=(rows['part'] != 0).any(-1),
-        centers=centers,
+        centers=rows['center'],
         scales=scales,
-        head_sizes=rows['normalize'].astype(np.float64),
+        head_sizes=rows['normalize'],
         person_ids=rows['person'].astype(np.int64) + 1,
     )
 
 
-def _read_rmpe_list(path: Union[str, PathLike]) -> list[MpiiImage]:
+def _read_rmpe_list(path: str | PathLike) -> list[MpiiImage]:
     """Read the validation list that RMPE's authors released.
 
-    A line a person, with tabs between: image, box, centre with scale (the
-    release's ``objpos`` and ``scale``), the x and the y of the 16 joints; a
-    joint with x or y of 0 is missing. The box is that of the joints,
-    enlarged, and is not read. Head boxes are not listed.
+    A line a person, with tabs between: image, box of the joints, ``objpos``
+    with ``scale``, the x and the y of the 16 joints; a joint with x or y of 0
+    is missing. Head boxes are not listed.
     """
     names, rows = [], []
     with open(path, encoding='utf-8') as file:
@@ -351,7 +315,7 @@ def _read_rmpe_list(path: Union[str, PathLike]) -> list[MpiiImage]:
 
 
 def _by_image(
-    path: Union[str, PathLike], names: Sequence[str], **rows: np.ndarray
+    path: str | PathLike, names: Sequence[str], **rows: np.ndarray
 ) -> list[MpiiImage]:
     """Gather the rows of each image, wherever they are in the file."""
     people: dict[str, list[int]] = {}
@@ -369,5 +333,5 @@ def _by_image(
                 f'{path}: image {name} has the person '
                 f'{ids[counts.argmax()]} twice'
             )
-        images.append(check_finite(image, path))
+        images.append(image.check(path))
     return images

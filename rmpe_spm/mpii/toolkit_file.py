@@ -1,59 +1,47 @@
 """Predictions as MPII's multi-person toolkit reads them."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from os import PathLike
 from pathlib import Path
-from typing import Any, Union
 
 import numpy as np
 from scipy.io import savemat
 
+from ..coco.results import Submission
+from ..errors import ConfigError
 from .annotations import MPII14_IDS
-from .ap import NUM_JOINTS, PredictedPoses, check_poses
-from .readers import read_matlab, structs
+from .groups import make_units, read_groups
+from .matching import PredictedPoses
+from .readers import read_matlab, read_mpii, read_number, structs
+
+# the name by which the toolkit opens it
+TOOLKIT_FILE = 'pred_keypoints_mpii_multi.mat'
 
 
 def write_predictions(
-    path: Union[str, PathLike],
+    path: str | PathLike,
     predictions: Sequence[PredictedPoses],
     image_names: Sequence[str],
 ) -> None:
     """Write the ``.mat`` file that the multi-person toolkit evaluates.
 
-    Its structure ``pred`` has for the k-th joint of the j-th person of the
-    i-th unit ``pred.annolist(i).annorect(j).annopoints.point(k)`` with
-    ``x``, ``y``, ``id`` and ``score``; ids are MPII's (0 to 15), without
-    pelvis (6) and thorax (7), and joints that aren't predicted are left
-    out. ``pred.annolist(i).image.name`` says which image it is. Where
-    nobody is predicted, ``annorect`` is empty.
+    The structure array ``pred`` has an element for each unit of the ground
+    truth, in its order. Its j-th person's k-th joint is
+    ``pred(i).annorect(j).annopoints.point(k)`` with ``x``, ``y``, ``id`` and
+    ``score``; ids are MPII's (0 to 15), without pelvis (6) and thorax (7),
+    and joints that aren't predicted are left out. ``annorect`` is empty
+    where nobody is predicted. ``pred(i).image.name`` is for our reader.
 
     Args:
         path (str | PathLike): The file; its folder is made if needed.
-        predictions (sequence): The people of every unit, in the order of
-            the units.
+        predictions (sequence): The people of every unit.
         image_names (sequence): The image of every unit.
-
-    Raises:
-        ValueError: If there are none, their numbers differ, a shape is
-            wrong or a number is not finite; nothing is written then.
     """
-    if len(predictions) == 0:
-        raise ValueError('there are no predictions to write')
-    if len(predictions) != len(image_names):
-        raise ValueError(
-            f'there are predictions for {len(predictions)} units, but images '
-            f'of {len(image_names)}'
-        )
     entries = []
-    for index, (poses, name) in enumerate(
-        zip(predictions, image_names, strict=True)
-    ):
-        check_poses(f'entry {index + 1} (image {name})', poses)
-        predicted = poses.predicted
-        if predicted is None:
-            predicted = np.ones(poses.scores.shape, dtype=bool)
+    for poses, name in zip(predictions, image_names, strict=True):
         people = []
-        for person, joints in enumerate(predicted):
+        for person, joints in enumerate(poses.predicted):
             joints = joints.nonzero()[0]
             rows = np.column_stack(
                 [
@@ -64,12 +52,13 @@ def write_predictions(
             )
             points = _struct_array(('x', 'y', 'id', 'score'), rows.tolist())
             people.append([dict(point=points)])
-        rects = _struct_array(('annopoints',), people)
-        entries.append([dict(name=name), rects])
-    annolist = _struct_array(('image', 'annorect'), entries)
+        entries.append(
+            [_struct_array(('annopoints',), people), {'name': name}]
+        )
+    pred = _struct_array(('annorect', 'image'), entries)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    savemat(path, dict(pred=dict(annolist=annolist)), do_compression=True)
+    savemat(path, dict(pred=pred), do_compression=True)
 
 
 def _struct_array(names: Sequence[str], rows: list[list]) -> np.ndarray:
@@ -81,12 +70,12 @@ def _struct_array(names: Sequence[str], rows: list[list]) -> np.ndarray:
 
 
 def read_predictions(
-    path: Union[str, PathLike],
+    path: str | PathLike,
 ) -> tuple[list[PredictedPoses], list[str]]:
     """Read what :func:`write_predictions` wrote, or a file like it.
 
-    Args:
-        path (str | PathLike): The file.
+    Older files, which have ``pred.annolist(i)`` for ``pred(i)``, are read
+    too.
 
     Returns:
         tuple: The people of every unit, float64, and the units' images, ''
@@ -94,62 +83,105 @@ def read_predictions(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it isn't of this form, has no entry, lacks a score,
-            has a joint twice, or a number of an evaluated joint is not
-            finite; the first bad entry is named.
+        ValueError: Names the first entry that isn't of this form, or has a
+            joint that is unknown, there twice or not finite.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'there is no file of predictions at {path}')
-    annolist = getattr(read_matlab(path).get('pred'), 'annolist', None)
-    if annolist is None:
-        raise ValueError(f'{path} has no pred.annolist')
-    if np.size(annolist) == 0:
-        raise ValueError(f'{path}: pred.annolist is empty')
+    pred = read_matlab(path).get('pred')
+    entries = structs(getattr(pred, 'annolist', pred))
+    if not entries or not hasattr(entries[0], 'annorect'):
+        raise ValueError(
+            f'{path} has no predictions as the toolkit reads them, '
+            'pred(i).annorect(k).annopoints.point(j)'
+        )
     predictions, names = [], []
-    for index, entry in enumerate(np.atleast_1d(annolist)):
+    for index, entry in enumerate(entries):
         name = getattr(getattr(entry, 'image', None), 'name', '')
         where = f'{path}: entry {index + 1}'
         where += f' (image {name})' if name else ''
-        rects = structs(getattr(entry, 'annorect', None))
-        predictions.append(_read_people(rects, where))
+        predictions.append(_read_people(structs(entry.annorect), where))
         names.append(name)
     return predictions, names
 
 
 def _read_people(rects: list, where: str) -> PredictedPoses:
-    """The people of one entry of ``annolist``."""
+    """The people of one entry."""
     places = {int(joint): place for place, joint in enumerate(MPII14_IDS)}
-    keypoints = np.zeros((len(rects), NUM_JOINTS, 2))
-    scores = np.zeros((len(rects), NUM_JOINTS))
-    predicted = np.zeros((len(rects), NUM_JOINTS), dtype=bool)
+    poses = PredictedPoses(
+        np.zeros((len(rects), 14, 2)),
+        np.zeros((len(rects), 14)),
+        np.zeros((len(rects), 14), dtype=bool),
+    )
     for person, rect in enumerate(rects):
         who = f'{where}: person {person + 1}'
         points = getattr(getattr(rect, 'annopoints', None), 'point', None)
         for point in structs(points):
-            values = [
-                _number(point, name, who) for name in ('x', 'y', 'score')
-            ]
-            joint = _number(point, 'id', who)
+            joint, *values = (
+                read_number(point, name, who)
+                for name in ('id', 'x', 'y', 'score')
+            )
             if joint in (6, 7):  # not evaluated
                 continue
             place = places.get(joint)
-            if place is None or predicted[person, place]:
-                what = 'twice' if place is not None else 'of no joint of MPII'
-                raise ValueError(f'{who} has the id {joint:g} {what}')
-            if not np.isfinite(values).all():
+            if (
+                place is None
+                or poses.predicted[person, place]
+                or not np.isfinite(values).all()
+            ):
                 raise ValueError(
-                    f'{who} has x, y, score = {values} for the joint with '
-                    f'the id {joint:g}'
+                    f'{who} has a point with id {joint:g} and x, y, score = '
+                    f'{values}: ids are 0 to 15, each once, and all numbers '
+                    'finite'
                 )
-            keypoints[person, place] = values[:2]
-            scores[person, place] = values[2]
-            predicted[person, place] = True
-    return PredictedPoses(keypoints, scores, predicted)
+            poses.keypoints[person, place] = values[:2]
+            poses.scores[person, place] = values[2]
+            poses.predicted[person, place] = True
+    return poses
 
 
-def _number(point: Any, name: str, who: str) -> float:
-    """A number of a point."""
-    value = getattr(point, name, None)
-    if value is None or np.size(value) != 1:
-        raise ValueError(f'{who} has a point without {name}')
-    return float(value)
+def make_mpii_submission(
+    result_file: str | PathLike,
+    ann_file: str | PathLike,
+    group_file: str | PathLike,
+    folder: str | PathLike,
+) -> Submission:
+    """Check predictions for MPII's test groups, and write the toolkit's file.
+
+    Args:
+        result_file (str | PathLike): The ``.mat`` of
+            :class:`~rmpe_spm.MpiiMultiPersonAP` with an ``outfile_prefix``.
+        ann_file (str | PathLike): The release.
+        group_file (str | PathLike): The official ``groups_v12.mat``.
+        folder (str | PathLike): Where ``pred_keypoints_mpii_multi.mat`` goes.
+
+    Raises:
+        FileNotFoundError: If a file doesn't exist.
+        ValueError: If a file isn't of its form, or the entries aren't those
+            of the test groups, image by image. Nothing is written then.
+    """
+    predictions, names = read_predictions(result_file)
+    images = read_mpii(ann_file)
+    groups = read_groups(group_file, images)
+    units = make_units(images, 'group', groups, 'test')
+    for index, (name, unit) in enumerate(zip_longest(names, units)):
+        if unit is None or name != unit.image.name:
+            raise ConfigError(
+                f'{result_file} has {len(names)} entries, {group_file} '
+                f'{len(units)} groups of test images, and entry {index + 1} '
+                "is not of the group's image: evaluate with the data set's "
+                "split='test', protocol='group' and this group_file"
+            )
+    path = Path(folder, TOOLKIT_FILE)
+    write_predictions(path, predictions, names)
+    counts = np.array([len(poses.scores) for poses in predictions])
+    scores = np.concatenate([p.scores[p.predicted] for p in predictions])
+    notes = []
+    if not counts.all():
+        empty = (counts == 0).sum()
+        notes.append(f'{empty} of {len(names)} groups have no pose')
+    if len(np.unique(scores)) == 1:
+        notes.append(
+            f'all joints have the score {scores[0]:g}: AP needs scores that '
+            'rank them'
+        )
+    num_images = len(set(np.array(names)[counts > 0]))
+    return Submission(path, int(counts.sum()), num_images, notes)

@@ -296,7 +296,7 @@ def test_people_of_mpii(tmp_path, kind):
             '000000007.jpg': [mpii_files.standing_person(100, 120)],
             '000000009.jpg': [
                 mpii_files.standing_person(100, 120),
-                mpii_files.standing_person(180, 130),
+                mpii_files.standing_person(170, 130),
             ],
             '000000011.jpg': [mpii_files.standing_person(100, 120)],
         },

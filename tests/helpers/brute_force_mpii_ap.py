@@ -1,4 +1,7 @@
-"""MPII's multi-person AP as plain loops, to compare the fast one with."""
+"""MPII's multi-person AP as plain loops, to compare the fast one with.
+
+They follow the toolkit's published definition step by step.
+"""
 
 import math
 
@@ -14,17 +17,26 @@ COLUMNS = dict(
 )
 
 
-def multi_person_ap(annotated, predicted, thr=0.5, ignore=True):
+def multi_person_ap(
+    annotated,
+    predicted,
+    thr=0.5,
+    unannotated='false_positive',
+    empty_units='count',
+):
     """AP in percent by column; the arguments are those of the fast one."""
+    ignore = unannotated == 'ignore'
     labels = [[] for _ in range(14)]
     positives = [0] * 14
     for truth, poses in zip(annotated, predicted, strict=True):
         owner = assign(truth, poses, thr)
         for joint in range(14):
             for person in range(len(truth.head_sizes)):
+                if empty_units == 'toolkit' and len(poses.scores) == 0:
+                    continue
                 positives[joint] += bool(truth.annotated[person, joint])
             for pose in range(len(poses.scores)):
-                if not has(poses, pose, joint):
+                if not poses.predicted[pose, joint]:
                     continue
                 person = owner[pose]
                 found = False
@@ -41,12 +53,8 @@ def multi_person_ap(annotated, predicted, thr=0.5, ignore=True):
     return {**table, 'Total': mean(values)}
 
 
-def has(poses, pose, joint):
-    return poses.predicted is None or bool(poses.predicted[pose, joint])
-
-
 def matches(truth, poses, person, pose, joint, thr):
-    if not truth.annotated[person, joint] or not has(poses, pose, joint):
+    if not (truth.annotated[person, joint] and poses.predicted[pose, joint]):
         return False
     x, y = (
         float(poses.keypoints[pose, joint, axis])

@@ -83,3 +83,14 @@ def standing_person(x, y, height=160.0, leave_out=(), **changes):
     head = (x - 15, y - height / 2, x + 15, y - height / 2 + 40)
     options = dict(head=head, center=(x, y), scale=height / 200)
     return person(joints, **{**options, **changes})
+
+
+def write_groups(path, groups):
+    """Write numbers of people, by image and group, as ``groups_v12.mat``."""
+    cells = np.empty((1, len(groups)), object)
+    for image, parts in enumerate(groups):
+        cells[0, image] = np.empty((1, len(parts)), object)
+        for index, part in enumerate(parts):
+            cells[0, image][0, index] = np.array([part], float)
+    savemat(path, dict(groups=cells))
+    return path

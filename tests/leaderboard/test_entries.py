@@ -142,7 +142,8 @@ def test_protocols_of_mpii_do_not_compare(mpii_key, tmp_path):
         mpii_key(min_people=2),
         mpii_key(headbox_file='one.json'),
         mpii_key({'thr': 0.2}),
-        mpii_key({'unannotated': 'false_positive'}),
+        mpii_key({'unannotated': 'ignore'}),
+        mpii_key({'empty_units': 'toolkit'}),
     ]
     assert len(set(keys)) == len(keys)
 

@@ -9,7 +9,6 @@ from rmpe_spm.mpii.annotations import (
     MPII14_IDS,
     MPII16,
     MpiiImage,
-    check_finite,
     evaluated_joints,
     head_size,
     mpii14_metainfo,
@@ -75,10 +74,10 @@ def test_only_annotated_people_are_checked():
     image = MpiiImage.unknown('1.jpg', 2)
     image.keypoints[:] = np.inf
     image.head_sizes[:] = 0
-    assert check_finite(image, 'file') is image
+    assert image.check('file') is image
     image.annotated[1, 4] = True
     with pytest.raises(ValueError, match='file: image 1.jpg, person 2: joi'):
-        check_finite(image, 'file')
+        image.check('file')
     image.keypoints[:] = 0
     with pytest.raises(ValueError, match='person 2 has a head of size 0'):
-        check_finite(image, 'file')
+        image.check('file')

@@ -1,6 +1,7 @@
 """The data set in both protocols, with detections, and the crop of a group."""
 
 import json
+import pickle
 
 import cv2
 import mpii_files
@@ -9,7 +10,7 @@ import pytest
 from mmpose.registry import DATASETS, TRANSFORMS
 from scipy.io import savemat
 
-from rmpe_spm.mpii.dataset import GroupAffine, MpiiMultiPersonDataset
+from rmpe_spm.mpii.dataset import GroupAffine
 
 PACK = dict(type='PackPoseInputs')
 
@@ -39,17 +40,13 @@ def release(tmp_path_factory):
 
 def build(root, **options):
     return DATASETS.build(
-        {
-            **dict(
-                type='MpiiMultiPersonDataset',
-                data_root=str(root),
-                ann_file='mpii.mat',
-                data_prefix=dict(img='images/'),
-                split='train',
-                test_mode=True,
-            ),
+        dict(
+            dict(ann_file='mpii.mat', split='train', test_mode=True),
+            type='MpiiMultiPersonDataset',
+            data_root=str(root),
+            data_prefix=dict(img='images/'),
             **options,
-        }
+        )
     )
 
 
@@ -66,16 +63,11 @@ def test_bottom_up_groups(release):
     # a square of 200 x scale, 15 x scale below the place
     np.testing.assert_allclose(first['bbox'][0], [20, 52, 180, 212])
     np.testing.assert_allclose(first['head_size'].T, [[30, 30, 30]])
-    np.testing.assert_allclose(
-        first['group_center'], [[410 / 3, 370 / 3]], 1e-6
-    )
-    assert first['group_scale'] == pytest.approx((0.8 + 0.6 + 0.5) / 3)
     np.testing.assert_allclose(first['group_bbox'], [[20, 40, 210, 200]])
     raw = first['raw_ann_info']
     assert [person['id'] for person in raw] == [1, 3, 4]
     assert [person['person_id'] for person in raw] == [1, 3, 4]
     assert {person['group_id'] for person in raw} == {0}
-    assert raw[0]['head_bbox_xyxy'] == [85, 40, 115, 80]
 
 
 def test_whole_images(release):
@@ -97,6 +89,8 @@ def test_top_down(release, protocol):
     assert [person['id'] for person in people] == ids
     assert people[0]['keypoints'].shape == (1, 16, 2)
     assert people[0]['raw_ann_info']['id'] == 1
+    packed = TRANSFORMS.build(PACK)(dict(people[0], img=np.zeros((9, 9, 3))))
+    assert packed['data_samples'].gt_instances.head_size.tolist() == [[30]]
     # whose joints nobody knows are all there is in a test image
     assert [each['id'] for each in build(release, split='test')] == [6]
 
@@ -111,8 +105,6 @@ def test_fourteen_joints(release):
         np.delete(whole[1]['keypoints'], [6, 7], axis=1),
     )
     assert len(data[1]['flip_indices']) == 14
-    with pytest.raises(ValueError, match='num_keypoints=15'):
-        build(release, num_keypoints=15)
 
 
 def test_group_file(release, tmp_path):
@@ -125,44 +117,42 @@ def test_group_file(release, tmp_path):
 
 
 def test_json_with_head_boxes(tmp_path):
-    joints = list(mpii_files.standing(100, 120).values())
     record = dict(
-        image='3.jpg', joints=joints, joints_vis=[1] * 16,
-        center=[100, 120], scale=0.8,
+        image='3.jpg', joints=list(mpii_files.standing(100, 120).values()),
+        joints_vis=[1] * 16, center=[100, 120], scale=0.8,
     )  # fmt: skip
-    path = tmp_path / 'val.json'
-    path.write_text(json.dumps([record]))
-    data = build(tmp_path, ann_file='val.json')
-    assert np.isnan(data[0]['head_size']).all()
-    assert data[0]['raw_ann_info']['head_size'] is None
-    savemat(
-        tmp_path / 'head.mat',
-        dict(headboxes_src=np.array([[1.0, 31], [2, 42]]).T[..., None]),
-    )
-    data = build(
-        tmp_path, ann_file='val.json', headbox_file=str(tmp_path / 'head.mat')
-    )
-    assert data[0]['raw_ann_info']['head_size'] == 30
-    np.testing.assert_allclose(data[0]['head_size'], [[30]])
+    (tmp_path / 'val.json').write_text(json.dumps([record]))
+    (sample,) = build(tmp_path, ann_file='val.json')
+    assert np.isnan(sample['head_size']).all()
+    assert sample['raw_ann_info']['head_size'] is None
+    head = str(tmp_path / 'head.mat')
+    savemat(head, dict(headboxes_src=np.array([[[1.0], [2]], [[31], [42]]])))
+    (sample,) = build(tmp_path, ann_file='val.json', headbox_file=head)
+    assert sample['raw_ann_info']['head_size'] == 30
+    np.testing.assert_allclose(sample['head_size'], [[30]])
 
 
 def test_real_hdf5(shared_dir):
     folder = shared_dir / 'data' / 'mpii'
     data = build(folder, ann_file='valid.h5', protocol='group', min_people=2,
                  data_mode='bottomup')  # fmt: skip
-    assert len(data) == 149
-    sizes = [len(data[i]['id']) for i in range(len(data))]
-    assert min(sizes) == 2 and sum(sizes) == 304
-    people = [person for i in range(149) for person in data[i]['raw_ann_info']]
+    people = [person for sample in data for person in sample['raw_ann_info']]
+    assert (len(data), len(people)) == (70, 141)
     assert all(person['head_size'] > 0 for person in people)
 
 
+BOX = [10, 20, 30, 40]
+EVERYBODY = [1, 3, 4, 2]  # of image 15, by group
+
+
 def detections(path, *rows):
+    """A file of boxes: image, score and maybe category of each."""
+    names = ('image_id', 'score', 'category_id')
     path.write_text(
         json.dumps(
             [
-                dict(image_id=i, bbox=box, score=score, category_id=c)
-                for i, box, score, c in rows
+                dict(zip(names, (*row, 1), strict=False), bbox=BOX)
+                for row in rows
             ]
         )
     )
@@ -170,105 +160,76 @@ def detections(path, *rows):
 
 
 def test_detections(release, tmp_path):
-    box = [10, 20, 30, 40]
-    path = detections(
-        tmp_path / 'boxes.json', (15, box, 0.5, 1), (15, box, 0.4, 2),
-        (15, box, 0.3, 1),
-    )  # fmt: skip
+    path = detections(tmp_path / 'x.json', (15, 0.5), (15, 0.4, 2), (15, 0.3))
     data = build(release, protocol='group', bbox_file=path)
     assert len(data) == 2
     assert data[1]['bbox'].tolist() == [[10, 20, 40, 60]]
     assert data[1]['bbox_score'] == np.float32(0.3) and data[1]['id'] == 1
-    ids = [[p['id'] for p in data[i]['raw_ann_info']] for i in range(2)]
-    # the first also has the image in which nothing was detected
-    assert ids == [[1, 3, 4, 2, 5], [1, 3, 4, 2]]
 
 
 @pytest.mark.parametrize(
-    ('threshold', 'scores', 'ids'),
+    ('boxes', 'threshold', 'scores', 'people'),
     [
-        (0.3, [0.3, 0.5, 0.4], [[1, 3, 4, 2], [1, 3, 4, 2], [5]]),
+        # the first also has the image in which nothing was detected
+        ([(15, 0.5)], 0, [0.5], [[*EVERYBODY, 5]]),
+        ([(7, 0.1), (7, 0.6)], 0.5, [0.6], [[5, *EVERYBODY]]),
+        (
+            [(15, 0.3), (15, 0.5), (7, 0.4)],
+            0.3,
+            [0.3, 0.5, 0.4],
+            [EVERYBODY, EVERYBODY, [5]],
+        ),
         # the first detection falls below, nobody is missed
-        (0.35, [0.5, 0.4], [[1, 3, 4, 2], [5]]),
+        (
+            [(15, 0.3), (15, 0.5), (7, 0.4)],
+            0.35,
+            [0.5, 0.4],
+            [EVERYBODY, [5]],
+        ),
         # all detections of one image do
-        (0.45, [0.5], [[1, 3, 4, 2, 5]]),
+        ([(15, 0.3), (15, 0.5), (7, 0.4)], 0.45, [0.5], [[*EVERYBODY, 5]]),
     ],
 )
-def test_missed_people_survive_the_threshold(
-    release, tmp_path, threshold, scores, ids
+def test_missed_people_survive(
+    release, tmp_path, boxes, threshold, scores, people
 ):
-    box = [10, 20, 30, 40]
-    path = detections(
-        tmp_path / 'boxes.json', (15, box, 0.3, 1), (15, box, 0.5, 1),
-        (7, box, 0.4, 1),
-    )  # fmt: skip
     data = build(
-        release, protocol='group', bbox_file=path,
+        release,
+        protocol='group',
+        bbox_file=detections(tmp_path / 'boxes.json', *boxes),
         filter_cfg=dict(bbox_score_thr=threshold),
-    )  # fmt: skip
-    kept = [data[i] for i in range(len(data))]
-    assert [each['bbox_score'] for each in kept] == [*map(np.float32, scores)]
-    assert [[p['id'] for p in each['raw_ann_info']] for each in kept] == ids
-
-
-def test_missed_images_survive_the_threshold(release, tmp_path):
-    box = [10, 20, 30, 40]
-    path = detections(
-        tmp_path / 'boxes.json', (7, box, 0.1, 1), (7, box, 0.6, 1)
     )
-    options = dict(protocol='group', bbox_file=path)
-    data = build(release, filter_cfg=dict(bbox_score_thr=0.5), **options)
-    # nothing was detected in the other image, even below the threshold
-    (only,) = [data[i] for i in range(len(data))]
-    assert [person['id'] for person in only['raw_ann_info']] == [5, 1, 3, 4, 2]
-    # without samples nothing could be evaluated
-    with pytest.raises(ValueError, match='a score of at least 0.7') as error:
-        build(release, filter_cfg=dict(bbox_score_thr=0.7), **options)
+    assert [each['bbox_score'] for each in data] == [*map(np.float32, scores)]
+    ids = [[p['id'] for p in each['raw_ann_info']] for each in data]
+    assert ids == people
+
+
+@pytest.mark.parametrize(
+    'rows,match',
+    [
+        ([(15, 0.5), (16, 0.5)], 'detection 1 .* image 16'),
+        ([(15, 0.5, 2)], 'has no detection of a person'),
+        ([], 'has no detection of a person'),
+        ([(15, 0.3)], 'a score of at least 0.4'),
+        ([(15, None)], 'detection 0 .* score None'),
+    ],
+)
+def test_bad_detections(release, tmp_path, rows, match):
+    options = dict(filter_cfg=dict(bbox_score_thr=0.4))
+    path = str(tmp_path / 'boxes.json')
+    with pytest.raises(FileNotFoundError, match='boxes.json'):
+        build(release, bbox_file=path, **options)
+    detections(tmp_path / 'boxes.json', *rows)
+    with pytest.raises(ValueError, match=match) as error:
+        build(release, bbox_file=path, **options)
     assert path in str(error.value)
 
 
-def test_bad_detections(release, tmp_path):
-    box = [10, 20, 30, 40]
-    path = tmp_path / 'boxes.json'
-    with pytest.raises(FileNotFoundError, match='boxes.json'):
+def test_detections_are_not_unpickled(release, tmp_path):
+    path = tmp_path / 'boxes.pkl'
+    path.write_bytes(pickle.dumps([dict(image_id=15, bbox=BOX, score=1.0)]))
+    with pytest.raises(ValueError, match='boxes.pkl is not a JSON file'):
         build(release, bbox_file=str(path))
-    for rows, match in (
-        ([(15, box, 0.5, 1), (16, box, 0.5, 1)], 'detection 1 .* image 16'),
-        ([(15, box, 0.5, 2)], 'has no detection of a person'),
-        ([], 'has no detection of a person'),
-    ):
-        detections(path, *rows)
-        with pytest.raises(ValueError, match=match) as error:
-            build(release, bbox_file=str(path))
-        assert str(path) in str(error.value)
-    for content, match in (
-        ({}, 'not a list of detections'),
-        ([dict(image_id=15, score=1)], 'detection 0 has no "bbox"'),
-    ):
-        path.write_text(json.dumps(content))
-        with pytest.raises(ValueError, match=match):
-            build(release, bbox_file=str(path))
-
-
-def test_through_the_pipelines(release):
-    load = [dict(type='LoadImage')]
-    group = [dict(type='GroupAffine', input_size=(64, 64))]
-    data = build(release, protocol='group', data_mode='bottomup',
-                 pipeline=[*load, *group, PACK])  # fmt: skip
-    sample = data[0]['data_samples']
-    assert data[0]['inputs'].shape == (3, 64, 64)
-    # the group's box is 190 x 160; its padded square is the input
-    np.testing.assert_allclose(sample.input_center, [115, 120])
-    np.testing.assert_allclose(sample.input_scale, [237.5, 237.5])
-    assert len(sample.raw_ann_info) == 3
-    person = [
-        dict(type='GetBBoxCenterScale'),
-        dict(type='TopdownAffine', input_size=(48, 64)),
-    ]
-    data = build(release, pipeline=[*load, *person, PACK])
-    sample = data[0]['data_samples']
-    assert sample.gt_instances.head_size.tolist() == [[30]]
-    assert sample.raw_ann_info['id'] == 1
 
 
 def test_training_of_a_bottom_up_model(release):
@@ -295,16 +256,17 @@ def test_training_of_a_bottom_up_model(release):
 def test_errors_name_the_file(release):
     with pytest.raises(FileNotFoundError, match='none.mat'):
         build(release, ann_file='none.mat')
-    with pytest.raises(ValueError, match="'person' is not one of"):
-        build(release, protocol='person')
-    with pytest.raises(ValueError, match='sample_interval=2: .* group_file'):
-        build(release, sample_interval=2)
+    for options, match in (
+        (dict(protocol='person'), "'person' is not one of"),
+        (dict(num_keypoints=15), 'num_keypoints=15'),
+        (dict(sample_interval=2), 'sample_interval=2: .* group_file'),
+        (dict(indices=0, bbox_file='x.json'), 'indices=0 .* group_file'),
+        (dict(indices=[1], bbox_file='x.json'), 'indices=.* group_file'),
+    ):
+        with pytest.raises(ValueError, match=match):
+            build(release, **options)
     assert len(build(release, sample_interval=1)) == 4
-    for indices in (0, 1, [1]):
-        with pytest.raises(ValueError, match='indices=.* group_file'):
-            build(release, indices=indices, bbox_file='found.json')
     assert len(build(release, indices=[1], bbox_file=None)) == 1
-    assert MpiiMultiPersonDataset.METAINFO['from_file'].endswith('mpii.py')
 
 
 def picture_of_a_pair():

@@ -1,17 +1,15 @@
-"""Groups of people and the units of both protocols, by hand and by search."""
+"""Groups of people and the units of both protocols, by hand."""
 
 import json
 
+import mpii_files
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from scipy.io import savemat
 
 from rmpe_spm.mpii.annotations import MpiiImage
 from rmpe_spm.mpii.groups import (
-    connected_groups,
     find_groups,
-    locate_group,
     make_units,
     person_boxes,
     read_groups,
@@ -22,7 +20,7 @@ from rmpe_spm.mpii.readers import read_mpii
 
 def people(centers, scales=1.0, name='5.jpg'):
     image = MpiiImage.unknown(name, len(centers))
-    image.centers[:] = centers
+    image.centers[:] = np.reshape(centers, (-1, 2))
     image.scales[:] = scales
     return image
 
@@ -41,100 +39,74 @@ def test_boxes_by_hand():
     )
 
 
-def test_connected_through_others():
-    boxes = np.array(
-        [[0, 0, 4, 4], [20, 0, 24, 4], [3, 3, 9, 9], [8, 8, 12, 12],
-         [24, 0, 28, 4], [np.nan] * 4],
-        float,
-    )  # fmt: skip
-    groups = [group.tolist() for group in connected_groups(boxes)]
-    # boxes that touch don't overlap
-    assert groups == [[0, 2, 3], [1], [4], [5]]
-    assert connected_groups(boxes[:0]) == []
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.integers(0, 30),
-            st.integers(0, 30),
-            st.integers(1, 9),
-            st.integers(1, 9),
-        ),
-        min_size=1,
-        max_size=12,
-    )
-)
-def test_connected_as_by_search(places):
-    boxes = [(x, y, x + w, y + h) for x, y, w, h in places]
-
-    def overlap(a, b):
-        return all(min(a[i + 2], b[i + 2]) > max(a[i], b[i]) for i in range(2))
-
-    left, expected = set(range(len(boxes))), []
-    while left:
-        group, new = set(), {min(left)}
-        while new:
-            group |= new
-            new = {
-                j
-                for j in left - group
-                if any(overlap(boxes[i], boxes[j]) for i in group)
-            }
-        left -= group
-        expected.append(sorted(group))
-    found = connected_groups(np.array(boxes, float))
-    assert [group.tolist() for group in found] == expected
-
-
-def test_place_and_mean_scale():
-    image = people([(100, 200), (150, 260), (900, 900)], [1.0, 2.0, 1.0])
-    first, second = find_groups(image)
-    assert (first.tolist(), second.tolist()) == ([0, 1], [2])
-    center, scale, box = locate_group(image, first)
-    assert center.tolist() == [125, 230] and scale == 1.5
-    assert box.tolist() == [-50, 60, 350, 460]
-    # the box stands in for what is unknown
-    image.centers[1] = image.scales[1] = np.nan
-    image.head_bboxes_xyxy[1] = [150, 210, 190, 310]
-    center, scale, box = locate_group(image, first)
-    assert center.tolist() == [(100 + 170) / 2, (200 + 260) / 2]
-    assert scale == (1 + 0.5) / 2
-    assert box.tolist() == [0, 100, 200, 310]
-    # who is nowhere is in no group, but keeps nobody out
-    image.head_bboxes_xyxy[1] = np.nan
+def test_groups_by_hand():
+    """Squares of 100 x scale that overlap, also through others."""
+    image = people([(0, 0), (700, 0), (90, 40), (230, 0)], [1, 1, 1, 2])
+    assert [g.tolist() for g in find_groups(image)] == [[0, 2, 3], [1]]
+    # that only touch don't, and who is nowhere keeps nobody out
+    image = people([(0, 0), (0, 0), (100, 0)], [1, np.nan, 1])
     assert [g.tolist() for g in find_groups(image)] == [[0], [2]]
-    assert locate_group(image, first)[1] == 1
-    with pytest.raises(ValueError, match='image 5.jpg, person 2: nothing te'):
-        locate_group(image, np.array([1]))
+    # extents of joints stand in for squares
+    image.keypoints[1, [2, 5]] = [(20, 0), (100, 40)]
+    image.annotated[1, [2, 5]] = True
+    assert [g.tolist() for g in find_groups(image)] == [[0, 1, 2]]
+    assert find_groups(people([])) == []
+
+
+GROUPS = [people([(0, 0)] * 3), people([(0, 0)], name='6.jpg')]
+GROUPS[0].person_ids[:] = [1, 4, 7]
 
 
 def test_groups_of_a_file(tmp_path):
-    images = [people([(0, 0)] * 3), people([(0, 0)], name='6.jpg')]
-    images[0].person_ids[:] = [1, 4, 7]
     path = tmp_path / 'groups.json'
     with pytest.raises(FileNotFoundError, match='groups.json'):
-        read_groups(path, images)
+        read_groups(path, GROUPS)
     path.write_text(json.dumps({'5.jpg': [[7, 1], [4]]}))
-    groups = read_groups(path, images)
+    groups = read_groups(path, GROUPS)
     assert list(groups) == ['5.jpg']
     assert [g.tolist() for g in groups['5.jpg']] == [[2, 0], [1]]
-    for content, match in (
+
+
+@pytest.mark.parametrize(
+    'content,match',
+    [
         ('[', 'not a JSON file'),
         ([1], 'must have groups as'),
-        ({'7.jpg': [[1]]}, 'image 7.jpg, which is not in the annotations'),
+        ({'7.jpg': [[1]]}, 'image 7.jpg is not in the annotations'),
         ({'6.jpg': [[1], [2]]}, r'image 6.jpg has the person 2, but .*\[1\]'),
         ({'6.jpg': [[]]}, r'image 6.jpg has \[\] in place'),
         ({'6.jpg': [1]}, 'image 6.jpg has 1 in place'),
         ({'6.jpg': 3}, 'image 6.jpg has 3 in place of a list of groups'),
         ({'6.jpg': None}, 'image 6.jpg has None in place of a list of gr'),
-        ({'5.jpg': [[1, 4], [4]]}, 'image 5.jpg has the person 4 twice'),
-    ):
-        text = content if isinstance(content, str) else json.dumps(content)
-        path.write_text(text)
-        with pytest.raises(ValueError, match=match) as error:
-            read_groups(path, images)
-        assert str(path) in str(error.value)
+        ({'5.jpg': [[1, 4], [4]]}, 'image 5.jpg has a person twice in'),
+    ],
+)
+def test_files_that_are_refused(tmp_path, content, match):
+    path = tmp_path / 'groups.json'
+    text = content if isinstance(content, str) else json.dumps(content)
+    path.write_text(text)
+    with pytest.raises(ValueError, match=match) as error:
+        read_groups(path, GROUPS)
+    assert str(path) in str(error.value)
+
+
+def test_official_groups(tmp_path):
+    """People by number, those who are alone are left out."""
+    path = tmp_path / 'groups_v12.mat'
+    with pytest.raises(FileNotFoundError, match='groups_v12.mat'):
+        read_groups(path, GROUPS)
+    images = [people([(0, 0)] * n, name=f'{n}.jpg') for n in (4, 0, 1, 2)]
+    mpii_files.write_groups(path, [[[1, 3], [2]], [], [[1]], [[2, 1]]])
+    groups = read_groups(path, images)
+    assert list(groups) == ['4.jpg', '2.jpg']
+    assert [g.tolist() for g in groups['4.jpg']] == [[0, 2]]
+    assert [g.tolist() for g in groups['2.jpg']] == [[1, 0]]
+    with pytest.raises(ValueError, match='each of the 2 .* with the release'):
+        read_groups(path, GROUPS)
+    for content in (dict(x=1), dict(groups=[1.0, 2.0])):
+        savemat(path, content)
+        with pytest.raises(ValueError, match='"groups" must have a cell'):
+            read_groups(path, GROUPS)
 
 
 def write_list(path, rows):
@@ -169,28 +141,27 @@ def test_real_list_and_annotations(shared_dir, tmp_path):
     folder = shared_dir / 'data' / 'mpii'
     listed = folder / 'rmpe_val_list.txt'
     images = read_mpii(folder / 'valid.h5')
-    whole = []
-    by_name = {image.name: image for image in images}
-    lines = listed.read_text().splitlines(keepends=True)
-    for image in read_mpii(listed):
-        if len(image) == len(by_name.get(image.name, ())):
-            whole.append(image.name)
+    sizes = {image.name: len(image) for image in images}
+    whole = [i.name for i in read_mpii(listed) if len(i) == sizes.get(i.name)]
     path = tmp_path / 'list.txt'
     path.write_text(
-        ''.join(line for line in lines if line.split('\t')[0] in whole)
+        ''.join(
+            f'{line}\n'
+            for line in listed.read_text().splitlines()
+            if line.split('\t')[0] in whole
+        )
     )
     groups = read_groups(path, images)
     assert len(groups) == len(whole) >= 4
     for name, (group,) in groups.items():
-        assert sorted(group) == list(range(len(by_name[name])))
+        assert sorted(group) == list(range(sizes[name]))
     with pytest.raises(ValueError, match='not in the annotations|nobody'):
         read_groups(listed, images)
 
 
 def image(name, centers, is_train=True, joints=True):
-    found = MpiiImage.unknown(name, len(centers), is_train)
-    found.centers[:] = np.reshape(centers, (-1, 2))
-    found.scales[:] = 1
+    found = people(centers, name=name)
+    found.is_train = is_train
     found.keypoints[:] = found.centers[:, None] + np.arange(16)[:, None]
     found.annotated[:] = joints
     found.head_bboxes_xyxy[:] = [1, 2, 31, 42]
@@ -252,6 +223,9 @@ def test_people_who_are_nowhere():
     assert members(make_units([lost, IMAGES[4]], 'image')) == [(9, 3, [0])]
     lost.scales[1] = 1
     assert members(make_units([lost], 'image')) == [(3, 1, [1])]
+    groups = {'3.jpg': [np.array([0])]}
+    with pytest.raises(ValueError, match='image 3.jpg, person 1: nothing te'):
+        make_units([lost], 'group', groups)
 
 
 def test_wrong_arguments():
@@ -278,11 +252,9 @@ def test_annotation_by_hand():
     # a square of 200 about (100, 100 + 15)
     assert one['bbox'] == [0, 15, 200, 200]
     assert one['area'] == pytest.approx(0.53 * 200**2)
-    assert one['head_size'] == 30 and one['head_bbox_xyxy'] == [1, 2, 31, 42]
-    assert two['head_size'] is None and two['head_bbox_xyxy'] is None
+    assert one['head_size'] == 30 and two['head_size'] is None
     for each in (one, two):
         assert each['group_id'] == 0 and each['protocol'] == 'group'
-        assert each['group_center'] == [125, 100] and each['group_scale'] == 1
         assert each['group_bbox_xyxy'] == [0, 0, 250, 200]
     short = unit_annotations(unit, 14)[0]
     # pelvis and thorax are gone

@@ -12,32 +12,33 @@ from scipy.io import loadmat, savemat
 from rmpe_spm.mpii.readers import _read_image, read_mpii
 
 
-def test_reader_by_ending(tmp_path):
-    path = tmp_path / 'val.json'
-    with pytest.raises(FileNotFoundError, match='val.json'):
+def refused(path, match):
+    with pytest.raises(ValueError, match=match) as error:
         read_mpii(path)
-    record = dict(
-        image='1.jpg', joints=[[1, 2]] * 16, joints_vis=[1] * 16,
-        center=[1, 2], scale=1,
-    )  # fmt: skip
-    path.write_text(json.dumps([record]))
-    (image,) = read_mpii(path)
-    assert image.name == '1.jpg' and image.annotated.all()
-    with pytest.raises(FileNotFoundError, match='head.mat'):
-        read_mpii(path, tmp_path / 'head.mat')
-    with pytest.raises(ValueError, match='.csv: MPII annotations end in .mat'):
-        read_mpii(tmp_path / 'x.csv')
-    with pytest.raises(ValueError, match='headbox_file=.* is for .json'):
-        read_mpii(tmp_path / 'x.h5', path)
-    for name, match in (
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'name,match',
+    [
+        ('x.csv', 'MPII annotations end in .mat'),
         ('x.MAT', 'not a MATLAB'),
+        ('x.json', 'not a JSON file'),
         ('x.h5', 'not an HDF5'),
         ('x.hdf5', 'not an HDF5'),
         ('x.txt', 'x.txt, line 1'),
-    ):
-        (tmp_path / name).write_text('something else')
-        with pytest.raises(ValueError, match=match):
-            read_mpii(tmp_path / name)
+    ],
+)
+def test_reader_by_ending(tmp_path, name, match):
+    path = tmp_path / name
+    if name != 'x.csv':
+        with pytest.raises(FileNotFoundError, match=name):
+            read_mpii(path)
+    path.write_text('something else')
+    refused(path, match)
+    if name == 'x.h5':
+        with pytest.raises(ValueError, match='headbox_file=.* is for .json'):
+            read_mpii(path, path)
 
 
 def test_all_that_the_release_has(tmp_path):
@@ -56,9 +57,8 @@ def test_all_that_the_release_has(tmp_path):
     )
     first, second = read_mpii(path)
     assert (first.name, first.is_train) == ('015601864.jpg', True)
-    assert (second.name, second.is_train, len(second)) == (
-        '000000001.jpg', False, 0,
-    )  # fmt: skip
+    assert second.name == '000000001.jpg'
+    assert not second.is_train and len(second) == 0
     assert first.person_ids.tolist() == [1, 2, 3]
     expected = np.array(list(mpii_files.standing(100, 120).values()))
     shown = np.ones(16, bool)
@@ -83,13 +83,11 @@ def test_all_that_the_release_has(tmp_path):
 
 def test_people_without_some_of_the_fields(tmp_path):
     """Test images have people with no more than their place."""
-    names = ['scale', 'objpos']
     place = mpii_files.struct([dict(x=7, y=8)], ['x', 'y'])
-    rects = mpii_files.struct([dict(scale=3.0, objpos=place)], names)
-    image = mpii_files.struct([dict(name='1.jpg')], ['name'])
-    annolist = mpii_files.struct(
-        [dict(image=image, annorect=rects)], ['image', 'annorect']
+    rects = mpii_files.struct(
+        [dict(scale=3.0, objpos=place)], ['scale', 'objpos']
     )
+    annolist = dict(image=dict(name='1.jpg'), annorect=rects)
     path = tmp_path / 'release.mat'
     savemat(path, dict(RELEASE=dict(annolist=annolist, img_train=[[0]])))
     (image,) = read_mpii(path)
@@ -121,42 +119,34 @@ def test_real_people_with_head_boxes(shared_dir):
             )
 
 
+GOOD = mpii_files.standing_person(50, 90)
+TWICE = mpii_files.person({1: (1, 2), 2: (3, 4)})
+TWICE['annopoints'][0, 0]['point'][0, 1]['id'] = 1
+
+
+@pytest.mark.parametrize(
+    'people,match',
+    [
+        ([GOOD, mpii_files.person({16: (1, 2)})], 'person 2 .* id 16'),
+        ([mpii_files.person({3: (np.nan, 2)})], r'person 1: joint 3 .*nan'),
+        ([GOOD, dict(GOOD, x2=35, y2=10, x1=35, y1=10)], 'person 2 has a hea'),
+        ([dict(GOOD, scale='tall')], "person 1 has scale = 'tall'"),
+        ([TWICE], 'person 1 has two points with the id 1'),
+    ],
+)
+def test_people_of_the_release_who_are_refused(tmp_path, people, match):
+    path = tmp_path / 'release.mat'
+    mpii_files.write_release(path, {'0.jpg': [GOOD], '5.jpg': people})
+    refused(path, f'image 5.jpg, {match}')
+
+
 def test_releases_that_are_refused(tmp_path):
     path = tmp_path / 'release.mat'
-
-    def refused(match):
-        with pytest.raises(ValueError, match=match) as error:
-            read_mpii(path)
-        assert str(path) in str(error.value)
-
-    path.write_bytes(b'no MATLAB file at all')
-    refused('not a MATLAB file')
-    mpii_files.write_release(
-        path, {'1.jpg': [mpii_files.standing_person(50, 90)]}
-    )
+    mpii_files.write_release(path, {'1.jpg': [GOOD]})
     path.write_bytes(path.read_bytes()[:900])
-    refused('not a MATLAB file')
+    refused(path, 'not a MATLAB file')
     savemat(path, dict(pred=1))
-    refused('no RELEASE.annolist')
-
-    good = mpii_files.standing_person(50, 90)
-    for people, match in (
-        ([good, mpii_files.person({16: (1, 2)})], 'person 2 .* id 16'),
-        ([mpii_files.person({3: (np.nan, 2)})], r'person 1: joint 3 .*nan'),
-        (
-            [good, dict(good, x1=4, x2=4, y1=7, y2=7)],
-            'person 2 has a head of size 0',
-        ),
-        ([dict(good, scale='tall')], "person 1 has scale = 'tall'"),
-    ):
-        mpii_files.write_release(path, {'0.jpg': [good], '5.jpg': people})
-        refused(f'image 5.jpg, {match}')
-    mpii_files.write_release(path, {'5.jpg': [good]}, train=[1, 1])
-    refused('1 images in annolist, 2 in img_train')
-    twice = mpii_files.person({1: (1, 2), 2: (3, 4)})
-    twice['annopoints'][0, 0]['point'][0, 1]['id'] = 1
-    mpii_files.write_release(path, {'5.jpg': [twice]})
-    refused('person 1 has two points with the id 1')
+    refused(path, 'no RELEASE.annolist')
 
 
 def record(image='5.jpg', **changes):
@@ -171,29 +161,6 @@ def record(image='5.jpg', **changes):
         scale=1.5,
     )
     return {**values, **changes}
-
-
-def rows(number=3, **changes):
-    """Rows as pose-hg-train has them, the second image between."""
-    part = np.full((number, 16, 2), 7.0)
-    part[:, 5] = 0
-    values = dict(
-        imgname=np.array([b'5.jpg', b'6.jpg', b'5.jpg'][:number]),
-        part=part,
-        center=np.full((number, 2), [30.0, 40 + 15 * 1.5]),
-        scale=np.full(number, 1.5 * 1.25),
-        normalize=np.arange(20.0, 20 + number),
-        person=np.arange(number, dtype=float),
-        visible=np.zeros((number, 16)),
-    )
-    return {**values, **changes}
-
-
-def write_hdf5(path, values):
-    with h5py.File(path, 'w') as file:
-        for name, value in values.items():
-            file[name] = value
-    return path
 
 
 def test_json(tmp_path):
@@ -213,6 +180,8 @@ def test_json(tmp_path):
     boxes = np.arange(12.0).reshape(3, 4)
     boxes[:, 2:] += [28, 38]
     head = tmp_path / 'mpii_gt_val.mat'
+    with pytest.raises(FileNotFoundError, match='mpii_gt_val.mat'):
+        read_mpii(path, head)
     savemat(
         head, dict(headboxes_src=boxes.reshape(3, 2, 2).transpose(1, 2, 0))
     )
@@ -220,46 +189,65 @@ def test_json(tmp_path):
     np.testing.assert_allclose(first.head_bboxes_xyxy, boxes[[0, 2]])
     np.testing.assert_allclose(first.head_sizes, 30)
     np.testing.assert_allclose(second.head_bboxes_xyxy, boxes[[1]])
-
-
-def test_json_that_is_refused(tmp_path):
-    path = tmp_path / 'val.json'
-    short = [[1, 2]] * 15
-    nan = record()
-    nan['joints'][4] = [float('nan'), 1.0]
     for content, match in (
-        ('[{', 'not a JSON file'),
-        ('{}', 'not a list of records'),
-        ('[]', 'is empty'),
-        ([record(), 5], 'record 1 is 5'),
+        (dict(headboxes_src=np.ones((2, 2, 4))), r'\(2, 2, 3\).*\(2, 2, 4\)'),
+        (dict(x=1), 'but has nothing'),
+    ):
+        savemat(head, content)
+        with pytest.raises(ValueError, match=match):
+            read_mpii(path, head)
+
+
+@pytest.mark.parametrize(
+    'content,match',
+    [
+        ({}, 'not a list of records'),
+        ([], 'is empty'),
+        ([record(), 5], 'record 1 has no image'),
+        ([record(image=3)], 'record 0 has no image'),
         ([record(), {'image': '6.jpg'}], 'record 1 .image 6.jpg. has no "jo'),
-        ([record(joints=short)], r'record 0 .*"joints" has the .*\(15, 2\)'),
+        (
+            [record(joints=[[1, 2]] * 15)],
+            r'record 0 .*"joints" has the .*\(15, 2\)',
+        ),
         ([record(scale=[1, 2])], r'record 0 .*"scale" has the shape \(2,\)'),
         ([record(center='here')], 'record 0 .* has center'),
-        ([record(image=3)], 'record 0 has image = 3'),
         ([record(head_box=[1, 2])], r'"head_box" has the shape \(2,\)'),
-        ([record('6.jpg'), nan], 'image 5.jpg, person 1: joint 4 is at .nan'),
-    ):
-        text = content if isinstance(content, str) else json.dumps(content)
-        path.write_text(text)
-        with pytest.raises(ValueError, match=match) as error:
-            read_mpii(path)
-        assert str(path) in str(error.value)
-    path.write_text(json.dumps([record()]))
-    head = tmp_path / 'head.mat'
-    savemat(head, dict(headboxes_src=np.ones((2, 2, 4))))
-    with pytest.raises(ValueError, match=r'\(2, 2, 1\).*\(2, 2, 4\)'):
-        read_mpii(path, head)
-    savemat(head, dict(x=1))
-    with pytest.raises(ValueError, match='but has nothing'):
-        read_mpii(path, head)
-    head.write_text('text')
-    with pytest.raises(ValueError, match='not a MATLAB file'):
-        read_mpii(path, head)
+        (
+            [record('6.jpg'), record(joints=[[np.nan, 1.0]] * 16)],
+            'image 5.jpg, person 1: joint 0 is at .nan',
+        ),
+    ],
+)
+def test_json_that_is_refused(tmp_path, content, match):
+    path = tmp_path / 'val.json'
+    path.write_text(json.dumps(content))
+    refused(path, match)
+
+
+def write_hdf5(path, without=None, **changes):
+    """Three rows as pose-hg-train has them, the second image between."""
+    part = np.full((3, 16, 2), 7.0)
+    part[:, 5] = 0
+    rows = dict(
+        imgname=np.array([b'5.jpg', b'6.jpg', b'5.jpg']),
+        part=part,
+        center=np.full((3, 2), [30.0, 40 + 15 * 1.5]),
+        scale=np.full(3, 1.5 * 1.25),
+        normalize=np.arange(20.0, 23),
+        person=np.arange(3.0),
+        visible=np.zeros((3, 16)),
+    )
+    rows.update(changes)
+    rows.pop(without, None)
+    with h5py.File(path, 'w') as file:
+        for name, value in rows.items():
+            file[name] = value
+    return path
 
 
 def test_hdf5(tmp_path):
-    first, second = read_mpii(write_hdf5(tmp_path / 'valid.h5', rows()))
+    first, second = read_mpii(write_hdf5(tmp_path / 'valid.h5'))
     assert (first.name, second.name) == ('5.jpg', '6.jpg')
     assert first.person_ids.tolist() == [1, 3]
     assert first.head_sizes.tolist() == [20, 22]
@@ -270,27 +258,23 @@ def test_hdf5(tmp_path):
     assert first.annotated.sum() == 30 and not first.annotated[:, 5].any()
 
 
-def test_hdf5_that_is_refused(tmp_path):
-    path = tmp_path / 'valid.h5'
-    path.write_text('text')
-    with pytest.raises(ValueError, match='not an HDF5 file'):
-        read_mpii(path)
-    lacking = rows()
-    del lacking['normalize']
-    nan = rows()
-    nan['part'][1, 2, 0] = np.nan
-    for values, match in (
-        (lacking, 'has no "normalize"'),
-        (rows(part=np.ones((3, 14, 2))), r'"part" .*\(3, 14, 2\)'),
-        (rows(scale=np.ones(2)), r'"scale" has the shape \(2,\)'),
-        (rows(normalize=-np.ones(3)), 'image 5.jpg, person 1 has a head of'),
-        (rows(person=np.zeros(3)), 'image 5.jpg has the person 1 twice'),
-        (nan, 'image 6.jpg, person 2: joint 2 is at .nan'),
-    ):
-        write_hdf5(path, values)
-        with pytest.raises(ValueError, match=match) as error:
-            read_mpii(path)
-        assert str(path) in str(error.value)
+@pytest.mark.parametrize(
+    'changes,match',
+    [
+        (dict(without='normalize'), 'has no "normalize"'),
+        (dict(without='imgname'), 'has no "imgname"'),
+        (dict(part=np.ones((3, 14, 2))), r'"part" .*\(3, 14, 2\)'),
+        (dict(scale=np.ones(2)), r'"scale" has the shape \(2,\)'),
+        (dict(normalize=-np.ones(3)), 'image 5.jpg, person 1 has a head of'),
+        (dict(person=np.zeros(3)), 'image 5.jpg has the person 1 twice'),
+        (
+            dict(part=np.full((3, 16, 2), np.nan)),
+            'image 5.jpg, person 1: joint 0 is at .nan',
+        ),
+    ],
+)
+def test_hdf5_that_is_refused(tmp_path, changes, match):
+    refused(write_hdf5(tmp_path / 'valid.h5', **changes), match)
 
 
 def test_real_hdf5(shared_dir):
@@ -336,8 +320,7 @@ def test_rmpe_list(tmp_path):
         (line().replace('1.5', 'x'), 'line 1: could not convert'),
     ):
         path.write_text(text)
-        with pytest.raises(ValueError, match=match):
-            read_mpii(path)
+        refused(path, match)
 
 
 def test_real_rmpe_list(shared_dir):

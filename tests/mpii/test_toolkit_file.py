@@ -1,13 +1,18 @@
-"""The toolkit's structure, there and back, and what is refused."""
+"""The toolkit's file: its structure, there and back, and as a submission."""
 
+import mpii_files
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
-from rmpe_spm.mpii.ap import PredictedPoses
-from rmpe_spm.mpii.toolkit_file import read_predictions, write_predictions
+from rmpe_spm.mpii.matching import PredictedPoses
+from rmpe_spm.mpii.toolkit_file import (
+    make_mpii_submission,
+    read_predictions,
+    write_predictions,
+)
 
 IDS = [0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15]
 
@@ -22,16 +27,14 @@ def unit(people, seed=0, missing=False):
 
 
 def test_structure_by_scipy(tmp_path):
-    """Read as MATLAB sees it, without our reader."""
+    """Read as MATLAB sees it, without our reader: pred(i).annorect(k)."""
     units, names = [unit(2), unit(0), unit(1, 1)], ['5.jpg', '5.jpg', '06.jpg']
     path = tmp_path / 'new' / 'pred.mat'
     write_predictions(path, units, names)
     pred = loadmat(path)['pred']
-    assert pred.shape == (1, 1) and pred.dtype.names == ('annolist',)
-    annolist = pred[0, 0]['annolist']
-    assert annolist.shape == (1, 3)
-    assert [e['image'][0, 0]['name'][0] for e in annolist[0]] == names
-    rects = [each['annorect'] for each in annolist[0]]
+    assert pred.shape == (1, 3) and 'annorect' in pred.dtype.names
+    assert [e['image'][0, 0]['name'][0] for e in pred[0]] == names
+    rects = [each['annorect'] for each in pred[0]]
     assert [rect.size for rect in rects] == [2, 0, 1]
     for rect, written in zip(rects, units, strict=True):
         for person in range(rect.size):
@@ -49,103 +52,128 @@ def test_structure_by_scipy(tmp_path):
 @given(
     people=st.lists(st.integers(0, 3), min_size=1, max_size=4),
     missing=st.booleans(),
+    old=st.booleans(),
 )
-def test_there_and_back(tmp_path_factory, people, missing):
+def test_there_and_back(tmp_path_factory, people, missing, old):
     path = tmp_path_factory.mktemp('pred') / 'pred.mat'
     units = [unit(number, i, missing) for i, number in enumerate(people)]
     names = [f'{index}.jpg' for index in range(len(units))]
     write_predictions(path, units, names)
+    if old:  # pred.annolist(i)
+        savemat(path, dict(pred=dict(annolist=loadmat(path)['pred'])))
     again, found_names = read_predictions(path)
     assert found_names == names
     for back, written in zip(again, units, strict=True):
         shown = written.predicted
-        if shown is None:
-            shown = np.ones(written.scores.shape, bool)
         assert (back.predicted == shown).all()
         assert (back.keypoints[shown] == written.keypoints[shown]).all()
         assert (back.scores[shown] == written.scores[shown]).all()
 
 
-def test_refused_before_it_is_written(tmp_path):
-    path = tmp_path / 'pred.mat'
-    good, nan, infinite = unit(1), unit(2), unit(2)
-    nan.keypoints[1, 8, 0] = np.nan
-    infinite.scores[0, 13] = np.inf
-    many = PredictedPoses(np.zeros((1, 16, 2)), np.zeros((1, 16)))
-    few = PredictedPoses(np.zeros((2, 14, 2)), np.zeros((1, 14)))
-    for units, match in (
-        ([], 'no predictions'),
-        ([good], 'for 1 units, but images of 2'),
-        (
-            [good, nan],
-            r'entry 2 \(image 6.jpg\): person 1 .*wrist .*nan',
-        ),
-        ([good, infinite], 'entry 2 .*person 0 .*left_wrist .* score inf'),
-        ([good, many], r'entry 2 .*keypoints .*\(1, 16, 2\)'),
-        ([good, few], r'entry 2 .*scores .*\(1, 14\).*\(2, 14\)'),
-    ):
-        with pytest.raises(ValueError, match=match):
-            write_predictions(path, units, ['5.jpg', '6.jpg'])
-        assert not path.exists()
+POINT = dict(x=1.0, y=2.0, id=9.0, score=0.5)
+SCORELESS = {name: value for name, value in POINT.items() if name != 'score'}
 
 
 def points_file(path, points):
     """One person of these points in one image."""
-    names = [name for name in ('x', 'y', 'id', 'score') if name in points[0]]
-    array = np.empty((1, len(points)), dtype=[(n, 'O') for n in names])
-    for index, point in enumerate(points):
-        array[0, index] = tuple(point[name] for name in names)
-    annolist = dict(
-        image=dict(name='5.jpg'), annorect=dict(annopoints=dict(point=array))
+    points = mpii_files.struct(points, list(points[0]))
+    pred = dict(
+        image=dict(name='5.jpg'), annorect=dict(annopoints=dict(point=points))
     )
-    savemat(path, dict(pred=dict(annolist=annolist)))
+    savemat(path, dict(pred=pred))
 
 
-def test_reading_other_files(tmp_path):
+def test_pelvis_and_thorax_are_not_read(tmp_path):
     path = tmp_path / 'pred.mat'
-    point = dict(x=1.0, y=2.0, id=9.0, score=0.5)
-    # pelvis and thorax are not evaluated, whatever they are
-    points_file(path, [dict(point, id=6, x=np.nan), point, dict(point, id=7)])
+    # whatever they are
+    points_file(path, [dict(POINT, id=6, x=np.nan), POINT, dict(POINT, id=7)])
     (found,), names = read_predictions(path)
     assert names == ['5.jpg']
     assert found.predicted.nonzero()[1].tolist() == [7]
     assert found.keypoints[0, 7].tolist() == [1, 2]
     assert found.scores[0, 7] == 0.5
-    with pytest.raises(FileNotFoundError, match='no.mat'):
-        read_predictions(tmp_path / 'no.mat')
-    scoreless = {k: v for k, v in point.items() if k != 'score'}
-    for points, match in (
-        ([scoreless], r'entry 1 \(image 5.jpg\): person 1 .* without score'),
-        ([dict(point, score=np.zeros(0))], 'person 1 .* without score'),
-        ([point, point], 'person 1 has the id 9 twice'),
-        ([dict(point, id=16)], 'person 1 has the id 16 of no joint'),
-        ([dict(point, id=np.nan)], 'person 1 has the id nan of no joint'),
-        (
-            [dict(point, y=np.nan)],
-            r'entry 1 \(image 5.jpg\): person 1 has x, y, .*nan.* the id 9',
-        ),
-        (
-            [dict(point, x=-np.inf)],
-            'has x, y, score = .-inf, 2.0',
-        ),
-        (
-            [dict(point, score=np.nan)],
-            r'score = .1.0, 2.0, nan',
-        ),
-    ):
-        points_file(path, points)
-        with pytest.raises(ValueError, match=match) as error:
-            read_predictions(path)
-        assert str(path) in str(error.value)
-    empty = np.empty((1, 0), dtype=[('image', 'O'), ('annorect', 'O')])
-    for annolist in (empty, np.zeros((0, 0))):
-        savemat(path, dict(pred=dict(annolist=annolist)))
-        with pytest.raises(ValueError, match='annolist is empty') as error:
-            read_predictions(path)
-        assert str(path) in str(error.value)
-    savemat(path, dict(x=1))
-    with pytest.raises(ValueError, match='no pred.annolist'):
+
+
+@pytest.mark.parametrize(
+    'points,match',
+    [
+        ([SCORELESS], 'id 9 and x, y, score = .1.0, 2.0, nan'),
+        ([dict(POINT, score=np.zeros(0))], r'score = .1.0, 2.0, nan'),
+        ([POINT, POINT], 'id 9 .* each once'),
+        ([dict(POINT, id=16)], 'id 16 .* ids are 0 to 15'),
+        ([dict(POINT, id=np.nan)], 'id nan'),
+        ([dict(POINT, y=np.nan)], 'score = .1.0, nan, 0.5.* finite'),
+        ([dict(POINT, x=-np.inf)], 'score = .-inf, 2.0'),
+    ],
+)
+def test_bad_points_are_named(tmp_path, points, match):
+    path = tmp_path / 'pred.mat'
+    points_file(path, points)
+    with pytest.raises(ValueError, match=match) as error:
+        read_predictions(path)
+    where = f'{path}: entry 1 (image 5.jpg): person 1 has a point with'
+    assert str(error.value).startswith(where)
+
+
+@pytest.mark.parametrize(
+    'content', [{}, dict(x=1), dict(pred=1), dict(pred=dict(annolist=[]))]
+)
+def test_other_files(tmp_path, content):
+    path = tmp_path / 'pred.mat'
+    with pytest.raises(FileNotFoundError, match='pred.mat'):
         read_predictions(path)
     path.write_text('text')
-    with pytest.raises(ValueError, match='not a MATLAB file'):
+    with pytest.raises(ValueError, match='pred.mat is not a MATLAB file'):
         read_predictions(path)
+    savemat(path, content)
+    with pytest.raises(ValueError, match=r'pred.mat .* pred\(i\).annorect'):
+        read_predictions(path)
+
+
+@pytest.fixture
+def benchmark(tmp_path):
+    """The release and its groups: of three test images the last has none."""
+    people = [mpii_files.person({}, center=(x, 50)) for x in (40, 60, 900)]
+    images = {f'{n}.jpg': people for n in (1, 2, 3, 4)}
+    release = tmp_path / 'release.mat'
+    mpii_files.write_release(release, images, train=[1, 0, 0, 0])
+    groups = tmp_path / 'groups_v12.mat'
+    mpii_files.write_groups(groups, [[[1, 2]], [[3], [1, 2]], [[1, 3]], []])
+    return release, groups
+
+
+def test_submission(benchmark, tmp_path):
+    results, folder = tmp_path / 'spm.mat', tmp_path / 'out'
+    units, names = [unit(2), unit(0)], ['2.jpg', '3.jpg']
+    write_predictions(results, units, names)
+    made = make_mpii_submission(results, *benchmark, folder)
+    assert made.path == folder / 'pred_keypoints_mpii_multi.mat'
+    assert (made.num_poses, made.num_images) == (2, 1)
+    assert made.notes == ['1 of 2 groups have no pose']
+    found, found_names = read_predictions(made.path)
+    assert found_names == names
+    np.testing.assert_array_equal(found[0].keypoints, units[0].keypoints)
+    for each in units:
+        each.scores[:] = 0.5
+    write_predictions(results, units, names)
+    notes = make_mpii_submission(results, *benchmark, folder).notes
+    assert notes[1:] == [
+        'all joints have the score 0.5: AP needs scores that rank them'
+    ]
+
+
+@pytest.mark.parametrize(
+    'names,entry',
+    [
+        (['2.jpg'], 2),
+        (['3.jpg', '2.jpg'], 1),
+        (['2.jpg', '3.jpg', '4.jpg'], 3),
+    ],
+)
+def test_entries_of_other_groups(benchmark, tmp_path, names, entry):
+    results = tmp_path / 'spm.mat'
+    write_predictions(results, [unit(1)] * len(names), names)
+    match = rf'{len(names)} entries.* 2 groups of test images.* entry {entry} '
+    with pytest.raises(ValueError, match=match):
+        make_mpii_submission(results, *benchmark, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()

@@ -12,7 +12,7 @@ USES = {
     'backbones': set(),
     'coco': set(),
     'engine': set(),
-    'mpii': set(),
+    'mpii': {'coco'},
     'panoptic': set(),
     'rmpe': {'backbones'},
     'spm': {'backbones'},

@@ -2,7 +2,12 @@
 
 import json
 
+import mpii_files
+import numpy as np
 import pytest
+
+from rmpe_spm.mpii.matching import PredictedPoses
+from rmpe_spm.mpii.toolkit_file import read_predictions, write_predictions
 
 
 @pytest.fixture(scope='module')
@@ -35,3 +40,23 @@ def test_writes_and_says_what(tool, tmp_path, capsys):
         f'make_submission: error: {results}: result 0 (image 3) is for an '
         'image that the annotations do not list\n'
     )
+
+
+def test_file_of_the_mpii_toolkit(tool, tmp_path, capsys):
+    people = [mpii_files.person({}, center=(x, 50)) for x in (40, 60)]
+    release, groups = tmp_path / 'release.mat', tmp_path / 'groups.mat'
+    mpii_files.write_release(release, {'1.jpg': people}, train=[0])
+    mpii_files.write_groups(groups, [[[1, 2]]])
+    results = tmp_path / 'results.mat'
+    poses = PredictedPoses(np.ones((2, 14, 2)), np.eye(2, 14))
+    write_predictions(results, [poses], ['1.jpg'])
+    argv = [str(results), str(release), '--dataset', 'mpii']
+    argv += ['--algorithm', 'spm', '--out-dir', str(tmp_path / 'out')]
+    tool.main([*argv, '--group-file', str(groups)])
+    path = tmp_path / 'out' / 'spm' / 'pred_keypoints_mpii_multi.mat'
+    assert capsys.readouterr().out == f'{path}: 2 poses in 1 images\n'
+    assert read_predictions(path)[1] == ['1.jpg']
+    # refused before anything is read
+    with pytest.raises(SystemExit):
+        tool.main(argv)
+    assert '--group-file goes with' in capsys.readouterr().err

@@ -1,0 +1,204 @@
+"""Which predicted joints of MPII's multi-person benchmark are right."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .annotations import MPII14
+from .ap import MpiiMatches
+
+# what becomes of a predicted joint that the assigned person lacks
+UNANNOTATED = ('false_positive', 'ignore')
+# whether the annotated joints of units without any prediction count
+EMPTY_UNITS = ('count', 'toolkit')
+
+
+@dataclass
+class AnnotatedPoses:
+    """The annotated people of a unit: a group or an image (G people).
+
+    Attributes:
+        keypoints (np.ndarray): Shape (G, 14, 2), in pixels.
+        annotated (np.ndarray): Which joints are annotated, (G, 14), bool.
+        head_sizes (np.ndarray): 0.6 x the diagonal of the head boxes,
+            (G,), in pixels; NaN will do where no joint is annotated.
+    """
+
+    keypoints: np.ndarray
+    annotated: np.ndarray
+    head_sizes: np.ndarray
+
+
+@dataclass
+class PredictedPoses:
+    """The predicted people of a unit (N people).
+
+    Attributes:
+        keypoints (np.ndarray): Shape (N, 14, 2), in pixels.
+        scores (np.ndarray): Of each joint, (N, 14).
+        predicted (np.ndarray, optional): Which joints are predicted,
+            (N, 14), bool. Defaults to None: all.
+    """
+
+    keypoints: np.ndarray
+    scores: np.ndarray
+    predicted: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.predicted is None:
+            self.predicted = np.ones(self.scores.shape, dtype=bool)
+
+
+def check_options(unannotated: str, empty_units: str) -> None:
+    """Refuse unknown names."""
+    for name, value, known in (
+        ('unannotated', unannotated, UNANNOTATED),
+        ('empty_units', empty_units, EMPTY_UNITS),
+    ):
+        if value not in known:
+            raise ValueError(f'{name} {value!r} is not one of {known}')
+
+
+def match_joints(
+    annotated: Sequence[AnnotatedPoses],
+    predicted: Sequence[PredictedPoses],
+    thr: float = 0.5,
+    *,
+    unannotated: str = 'false_positive',
+    empty_units: str = 'count',
+    image_ids: Sequence[int] | None = None,
+) -> MpiiMatches:
+    """Assign predicted to annotated people, and label all their joints.
+
+    PCKh@0.5 mean average precision as the toolkit of MPII's multi-person
+    benchmark, which DeepCut and DeeperCut introduced, does it for every unit
+    (a group of people, or an image):
+
+    1. The head size is 0.6 times the diagonal of the head box. A predicted
+       joint matches an annotated one of its kind if their distance divided
+       by the head size of the annotated person is at most ``thr``.
+    2. The PCK of a predicted with an annotated person is the number of
+       matching joints over the number of the person's annotated ones, of 14
+       kinds (without pelvis and thorax).
+    3. Every predicted person chooses the annotated one of the highest PCK,
+       the first of equals. Of those that chose the same, the one of the
+       highest PCK, the first of equals, is assigned to it, if that is above
+       0. Scores have no part in this, and who isn't assigned doesn't choose
+       again.
+    4. A joint of an assigned person is a true positive if it matches that
+       person's and else a false positive, also where that person lacks it;
+       all joints of people without an assignment (duplicates, false alarms)
+       are false positives.
+
+    :meth:`MpiiMatches.table` makes AP of them:
+
+    5. For each of the 14 kinds: all its joints of all units by descending
+       score of the joint, ties in the order of the input; the precision at
+       every rank, made monotonous from the last to the first, is summed
+       over the steps of the recall (the area that VOC devkit's ``VOCap``
+       computes; no 11 points). The recall is relative to all annotated
+       joints of the kind, also those of people nobody found.
+    6. Left and right are averaged, and upper neck with head top for the
+       head. The total is the mean over the 14 joints.
+
+    In one thing the toolkit differs: in step 5 it leaves out the annotated
+    joints of units without any predicted person, so that to find nobody may
+    pay. Here they count, as in PoseTrack's evaluation.
+
+    Args:
+        annotated (sequence): The :class:`AnnotatedPoses` of every unit.
+        predicted (sequence): The :class:`PredictedPoses` of the same units.
+        thr (float): Largest distance over head size of a match. Defaults
+            to 0.5.
+        unannotated (str): A predicted joint that the assigned person lacks
+            is a ``'false_positive'``; with ``'ignore'`` it is left out,
+            which gives more than the toolkit. Defaults to 'false_positive'.
+        empty_units (str): Whether the annotated joints of units without any
+            predicted person ``'count'``, or not as in the ``'toolkit'``.
+            Defaults to 'count'.
+        image_ids (sequence, optional): The image of every unit: the groups
+            of an image are resampled together. Defaults to None: each unit
+            is one.
+
+    Returns:
+        MpiiMatches: Labels of all predicted joints, images by ascending id.
+
+    Raises:
+        ValueError: If an option is unknown, the numbers of units differ, or
+            no joint is annotated.
+    """
+    check_options(unannotated, empty_units)
+    if len(annotated) != len(predicted):
+        raise ValueError(
+            f'{len(annotated)} units are annotated, but {len(predicted)} '
+            'predicted'
+        )
+    people = _join([truth.keypoints for truth in annotated], 14, 2)
+    labelled = _join([truth.annotated for truth in annotated], 14) > 0
+    heads = _join([truth.head_sizes for truth in annotated])
+    points = _join([poses.keypoints for poses in predicted], 14, 2)
+    scores = _join([poses.scores for poses in predicted], 14)
+    present = _join([poses.predicted for poses in predicted], 14) > 0
+    num_people = np.array([len(t.head_sizes) for t in annotated], np.intp)
+    num_poses = np.array([len(p.scores) for p in predicted], np.intp)
+    if not labelled.any():
+        raise ValueError('no joint is annotated, so there is no recall')
+
+    pose, person = _pairs(num_poses, num_people)
+    offset = points[pose] - people[person]
+    distance = np.sqrt(offset[..., 0] ** 2 + offset[..., 1] ** 2)
+    # people without annotated joints may lack a head box
+    with np.errstate(invalid='ignore'):
+        near = distance / heads[person, None] <= thr
+    near &= labelled[person] & present[pose]
+    pck = near.sum(1) / np.maximum(labelled.sum(1), 1)[person]
+
+    chosen = _best_in_group(pose, pck, person)
+    chosen = chosen[_best_in_group(person[chosen], pck[chosen], pose[chosen])]
+    chosen = chosen[pck[chosen] > 0]
+    assigned = np.full(len(points), -1, dtype=np.intp)
+    assigned[pose[chosen]] = person[chosen]
+    correct = np.zeros(present.shape, dtype=bool)
+    correct[pose[chosen]] = near[chosen]
+    counted = present.copy()
+    if unannotated == 'ignore':
+        counted[pose[chosen]] &= labelled[person[chosen]]
+    if empty_units == 'toolkit':
+        labelled[np.repeat(num_poses == 0, num_people)] = False
+    if image_ids is None:
+        image_ids = range(len(annotated))
+    names, place = np.unique(np.asarray(image_ids), return_inverse=True)
+    positives = np.zeros((len(names), len(MPII14)), dtype=np.int64)
+    np.add.at(positives, np.repeat(place, num_people), labelled)
+    image = np.repeat(place, num_poses)
+    ids = tuple(names.tolist())
+    return MpiiMatches(
+        ids, positives, image, scores, counted, correct, assigned
+    )
+
+
+def _join(arrays: list[np.ndarray], *shape: int) -> np.ndarray:
+    """All units' people in one array (people, ...)."""
+    return np.concatenate([np.zeros((0, *shape)), *arrays])
+
+
+def _pairs(
+    num_poses: np.ndarray, num_people: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of a pose and a person of the same unit, by pose."""
+    of_pose = np.repeat(num_people, num_poses)
+    pose = np.repeat(np.arange(len(of_pose)), of_pose)
+    starts = np.cumsum(of_pose) - of_pose
+    first = np.repeat(np.cumsum(num_people) - num_people, num_poses)
+    return pose, np.arange(len(pose)) + (first - starts)[pose]
+
+
+def _best_in_group(
+    group: np.ndarray, value: np.ndarray, tie: np.ndarray
+) -> np.ndarray:
+    """Index of each group's highest value, of equals that of lowest tie."""
+    order = np.lexsort((tie, -value, group))
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = np.diff(group[order]) > 0
+    return order[first]
