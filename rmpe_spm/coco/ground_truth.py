@@ -21,22 +21,13 @@ class NobodyToFind(ValueError):
 
 @dataclass
 class ImageGroundTruth:
-    """The annotated people of an image (G people, K keypoints).
+    """The annotated people of an image (G people, K keypoints), in pixels."""
 
-    Attributes:
-        keypoints (np.ndarray): x, y, visibility, (G, K, 3), in pixels.
-        bboxes_xywh (np.ndarray): Shape (G, 4), in pixels.
-        areas (np.ndarray): Shape (G,), in square pixels.
-        crowd (np.ndarray): Whether it stands for many people, (G,), bool.
-        num_keypoints (np.ndarray, optional): Number of joints (G,) of each,
-            where that is what tells who counts and not the labelled joints,
-            as in CrowdPose. Defaults to None.
-    """
-
-    keypoints: np.ndarray
-    bboxes_xywh: np.ndarray
-    areas: np.ndarray
-    crowd: np.ndarray
+    keypoints: np.ndarray  # x, y, visibility, (G, K, 3)
+    bboxes_xywh: np.ndarray  # (G, 4)
+    areas: np.ndarray  # (G,)
+    crowd: np.ndarray  # whether each stands for many people, (G,), bool
+    # (G,), where they tell who counts, not the labels: as in CrowdPose
     num_keypoints: np.ndarray | None = None
 
     @property

@@ -199,24 +199,16 @@ def _place_in_group(group: np.ndarray, value: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PoseMatches:
-    """All that COCO's AP needs of D poses in I images.
+    """All that COCO's AP needs of D poses, by falling score, in I images.
 
-    Attributes:
-        image_ids (tuple): The images.
-        people (np.ndarray): Number of people to find in each, (I,).
-        image (np.ndarray): Place of every pose's image, (D,); the poses by
-            falling score.
-        true_positives (np.ndarray): Whether each has found somebody, at the
-            10 thresholds of OKS, (10, D), bool.
-        false_positives (np.ndarray): Whether it has found nobody,
-            (10, D), bool. Poses that match somebody to ignore are neither.
+    Poses that match somebody to ignore are neither true nor false positives.
     """
 
     image_ids: tuple
-    people: np.ndarray
-    image: np.ndarray
-    true_positives: np.ndarray
-    false_positives: np.ndarray
+    people: np.ndarray  # number of people to find in each image, (I,)
+    image: np.ndarray  # place of every pose's image, (D,)
+    true_positives: np.ndarray  # (10, D), bool, by threshold of OKS
+    false_positives: np.ndarray  # (10, D), bool
 
     def ap(self, counts: np.ndarray | None = None) -> np.ndarray:
         """COCO's AP with every image counted so many times.

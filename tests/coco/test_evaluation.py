@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from coco_samples import crowded, reference_evaluation
 
 from rmpe_spm.coco.evaluation import (
     CROWD_NAMES,
@@ -23,7 +24,7 @@ CROWD_SIGMAS = np.array(
 
 
 @pytest.fixture
-def equal(reference_evaluation, tmp_path):
+def equal(tmp_path):
     def equal_(annotations, results, sigmas=SIGMAS, **options):
         before = copy.deepcopy([annotations, results])
         found = evaluate_keypoints(annotations, results, sigmas, **options)
@@ -110,7 +111,7 @@ def test_annotated_people_with_noise(
 @pytest.mark.parametrize('seed', range(4))
 @pytest.mark.parametrize('iou_type', ['keypoints', 'keypoints_crowd'])
 @pytest.mark.parametrize('use_area', [True, False])
-def test_people_in_crowds(equal, crowded, seed, iou_type, use_area):
+def test_people_in_crowds(equal, seed, iou_type, use_area):
     """Categories, boxes, odd ids, poses of scores 0, counts of joints."""
     annotations, results = crowded(seed)
     rng = np.random.default_rng(seed)
@@ -136,7 +137,7 @@ def test_people_in_crowds(equal, crowded, seed, iou_type, use_area):
     assert found['AP'] > 0.01
 
 
-def test_no_results_and_nobody_annotated(equal, crowded):
+def test_no_results_and_nobody_annotated(equal):
     annotations, results = crowded(0)
     found = equal(annotations, [])
     assert found['AP'] == 0
@@ -146,7 +147,7 @@ def test_no_results_and_nobody_annotated(equal, crowded):
 
 
 @pytest.mark.parametrize('sigma', [0, -0.1, np.nan, np.inf])
-def test_sigmas_must_be_positive(crowded, sigma):
+def test_sigmas_must_be_positive(sigma):
     sigmas = [*SIGMAS[:3], sigma, *SIGMAS[4:]]
     with pytest.raises(
         ConfigError, match=f'sigma of joint 3 is {sigma}.*, not'
@@ -154,7 +155,7 @@ def test_sigmas_must_be_positive(crowded, sigma):
         evaluate_keypoints(*crowded(0), sigmas)
 
 
-def test_annotations_without_crowd_flag(crowded):
+def test_annotations_without_crowd_flag():
     annotations, results = crowded(0)
     for person in annotations['annotations']:
         person['iscrowd'] = 0
@@ -173,7 +174,7 @@ def test_annotations_without_crowd_flag(crowded):
         (None, "ann.json .* no list 'categories'"),
     ],
 )
-def test_files(crowded, tmp_path, changes, said):
+def test_files(tmp_path, changes, said):
     annotations, results = crowded(1)
     files = tmp_path / 'ann.json', tmp_path / 'results.json'
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from coco_samples import crowded, reference_evaluation
 
 from rmpe_spm.coco.evaluation import evaluate_keypoints
 from rmpe_spm.coco.ground_truth import (
@@ -17,7 +18,7 @@ from rmpe_spm.oks import COCO_SIGMAS
 SIGMAS = np.array(COCO_SIGMAS)
 
 
-def compare_subsets(reference, annotations, results):
+def compare_subsets(annotations, results):
     """Every subset has xtcocotools' precision."""
     poses = make_pose_set(annotations, results, 17)
     evaluation = KeypointAP(
@@ -35,7 +36,7 @@ def compare_subsets(reference, annotations, results):
     rng = np.random.default_rng(0)
     for share in (1.0, 0.7, 0.3):
         kept = rng.random(len(ordered)) < share
-        _, expected = reference(
+        _, expected = reference_evaluation(
             annotations,
             [r for r, k in zip(ordered, kept, strict=True) if k],
             SIGMAS,
@@ -48,8 +49,8 @@ def compare_subsets(reference, annotations, results):
 
 
 @pytest.mark.parametrize('seed', range(6))
-def test_subsets_of_crowds(seed, crowded, reference_evaluation):
-    compare_subsets(reference_evaluation, *crowded(seed))
+def test_subsets_of_crowds(seed):
+    compare_subsets(*crowded(seed))
 
 
 @pytest.mark.parametrize(
@@ -59,8 +60,8 @@ def test_subsets_of_crowds(seed, crowded, reference_evaluation):
         ('coco_val_subset250', 'lightweight_openpose_results'),
     ],
 )
-def test_subsets_of_real_results(names, fixture_files, reference_evaluation):
-    compare_subsets(reference_evaluation, *fixture_files(*names))
+def test_subsets_of_real_results(names, fixture_files):
+    compare_subsets(*fixture_files(*names))
 
 
 def test_ap_by_hand():
@@ -130,7 +131,7 @@ def compare_resamples(annotations, results, resamples):
 
 
 @pytest.mark.parametrize('seed', range(4))
-def test_resamples_of_crowds(crowded, seed):
+def test_resamples_of_crowds(seed):
     annotations, results = crowded(seed)
     rng = np.random.default_rng(seed)
     for result in results:
@@ -142,7 +143,7 @@ def test_resamples_of_real_results(coco_mini):
     compare_resamples(*coco_mini, 4)
 
 
-def test_huge_poses_count_as_in_coco(crowded):
+def test_huge_poses_count_as_in_coco():
     annotations, results = crowded(2)
     rng = np.random.default_rng(0)
     for result in results:
@@ -153,7 +154,7 @@ def test_huge_poses_count_as_in_coco(crowded):
     compare_resamples(annotations, results, 4)
 
 
-def test_many_parts(crowded, monkeypatch):
+def test_many_parts(monkeypatch):
     matches = match_poses(make_pose_set(*crowded(1), 17), SIGMAS)
     counts = np.random.default_rng(0).integers(0, 3, (7, 12))
     expected = matches.ap(counts)
