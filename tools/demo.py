@@ -50,7 +50,7 @@ SCHEDULES = {
         'rmpe/generated/rmpe_movenet-lightning_1xb16-1e_generated-192x192.py',
     ],
     'SPM': [
-        'spm/generated/spm_movenet-multipose_1xb4-2e_generated-384x288.py'
+        'spm/generated/spm_movenet-multipose_windows_1xb8-5e_generated-384x288.py'
     ],
 }
 # photographs by the US Navy and NASA, in the public domain, and the packages
