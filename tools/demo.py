@@ -13,7 +13,6 @@ import argparse
 import importlib.util
 import multiprocessing
 import os
-import shlex
 import signal
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -29,6 +28,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models import build_pose_estimator
 
 from rmpe_spm.cli.error_messages import report_user_errors
+from rmpe_spm.engine.shipped import shipped_config
 from rmpe_spm.experiments.drawing import draw_results, make_contact_sheet
 from rmpe_spm.experiments.tool_runs import (
     RESULTS,
@@ -37,7 +37,9 @@ from rmpe_spm.experiments.tool_runs import (
     run_training,
 )
 from rmpe_spm.files import read_json, write_atomically
-from rmpe_spm.inference.command_line import main as rmpe_spm_command
+from rmpe_spm.inference.drawing import OverlayWriter, PoseDrawer
+from rmpe_spm.inference.inferencer import PoseInferencer
+from rmpe_spm.inference.inputs import InputStream
 from rmpe_spm.markdown import markdown_table
 from rmpe_spm.synthetic.people_dataset import generate_dataset, usable_cores
 
@@ -83,19 +85,30 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def predict_photographs(methods: list[str], work_dir: Path) -> None:
+def predict_photographs(methods: list[str], folder: Path) -> None:
     """Draw the poses that the models that ship find in photographs."""
     found = []
     for package, name in PHOTOGRAPHS.items():
         spec = importlib.util.find_spec(package)
-        for folder in spec.submodule_search_locations if spec else ():
-            found += [str(p) for p in [Path(folder, name)] if p.is_file()]
-    for method in methods if found else ():
-        folder = work_dir / 'photographs' / method.lower()
-        command = ['predict', *found, '--model', method.lower()]
-        command += ['--out-dir', str(folder)]
-        print(f'$ rmpe-spm {shlex.join(command)}', flush=True)
-        rmpe_spm_command(command)
+        for place in spec.submodule_search_locations if spec else ():
+            found += [path for path in [Path(place, name)] if path.is_file()]
+    spm = PoseInferencer(
+        config=shipped_config('spm'), weights='rmpe_spm://spm'
+    )
+    # SPM proposes the people that the two-step model looks at
+    rmpe = PoseInferencer(
+        config=shipped_config('rmpe'),
+        weights='rmpe_spm://rmpe',
+        boxes_from=spm,
+        nms=dict(type='ParametricPoseNMS', preset='coco'),
+    )
+    for method in methods:
+        inferencer = dict(RMPE=rmpe, SPM=spm)[method]
+        writer = OverlayWriter(folder, PoseDrawer(inferencer.metainfo))
+        for picture, result in inferencer.with_pictures(InputStream(found)):
+            name = f'{Path(picture.name).stem}_{method.lower()}'
+            writer.write(picture, result, name)
+            print(f'{method}: people in {name}.jpg: {len(result)}')
 
 
 def count_parameters(config: Path) -> float:
@@ -192,7 +205,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     work_dir = args.work_dir.resolve()
     with report_user_errors('demo.py'):
-        predict_photographs(args.methods, work_dir)
+        predict_photographs(args.methods, work_dir / 'photographs')
         data_root = generate_dataset(
             work_dir / 'data',
             num_train=args.num_train,
