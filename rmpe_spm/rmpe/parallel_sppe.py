@@ -98,11 +98,11 @@ class ParallelSPPE(TopdownPoseEstimator):
             the place of the SPPE's.
 
     Example:
-        >>> sstn = dict(type='SSTNHead', in_channels=1280, pool_size=(3, 4))
+        >>> sstn = dict(type='SSTNHead', in_channels=96, pool_size=(6, 8))
         >>> model = dict(
         ...     type='ParallelSPPE',
         ...     sppe={...},  # the `model` of any top-down config
-        ...     localizer=dict(type='MobileNetV2', out_indices=(7,)),
+        ...     localizer=dict(type='MobileNetV2', out_indices=(4,)),
         ...     localizer_size=(96, 128),
         ...     sstn=dict(**sstn, transform='scale_shift'),
         ...     parallel=dict(),
