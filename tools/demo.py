@@ -104,8 +104,11 @@ def predict_photographs(methods: list[str], folder: Path) -> None:
     )
     for method in methods:
         inferencer = dict(RMPE=rmpe, SPM=spm)[method]
-        writer = OverlayWriter(folder, PoseDrawer(inferencer.metainfo))
+        # people so near to the camera are found with low scores
+        drawer = PoseDrawer(inferencer.metainfo, kpt_thr=0.15)
+        writer = OverlayWriter(folder, drawer)
         for picture, result in inferencer.with_pictures(InputStream(found)):
+            result = result.above(result.scores.max(initial=0) / 2)
             name = f'{Path(picture.name).stem}_{method.lower()}'
             writer.write(picture, result, name)
             print(f'{method}: people in {name}.jpg: {len(result)}')
