@@ -333,15 +333,8 @@ def check_weights(model: nn.Module, path: str) -> None:
     """Refuse a checkpoint of another model.
 
     It must have all weights of backbone, neck and head, and none in another
-    shape. RMPE's second stage may be tested with the weights of its first,
-    which the log says.
-
-    Args:
-        model (nn.Module): The model.
-        path (str): The checkpoint, of any of mmengine's backends.
-
-    Raises:
-        ConfigError: It does not fit, or holds no weights.
+    shape: a ConfigError tells what does not fit. RMPE's second stage may be
+    tested with the weights of its first, which the log says.
     """
     own = getattr(model, 'module', model).state_dict()
     state = _read_weights(path)
