@@ -3,8 +3,16 @@
 from typing import Union
 
 import numpy as np
-import torch
-from torch import Tensor
+
+try:
+    import torch
+    from torch import Tensor
+except ImportError:  # beside an exported model numpy is enough
+    torch = None
+
+    class Tensor:
+        """Of which there is none without PyTorch."""
+
 
 Array = Union[np.ndarray, Tensor]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.synthetic.people_dataset import generate_dataset
+from rmpe_spm.synthetic.people_video import generate_video
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -36,9 +37,23 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         '--workers', type=int, help='processes; by default one for each core'
     )
+    parser.add_argument(
+        '--video',
+        type=int,
+        metavar='FRAMES',
+        help='write a video instead, with ids as PoseTrack has them',
+    )
     args = parser.parse_args(argv)
+    settings = dict(vars(args), size=tuple(args.size))
+    num_frames = settings.pop('video')
     with report_user_errors('generate_dataset.py'):
-        generate_dataset(**dict(vars(args), size=tuple(args.size)))
+        if num_frames is not None:
+            path = generate_video(
+                args.root, num_frames, seed=args.seed, size=settings['size']
+            )
+            print(f'{num_frames} frames: {path}')
+            return
+        generate_dataset(**settings)
     print(f'{args.num_train} + {args.num_val} pictures in {args.root}')
 
 

@@ -1,12 +1,11 @@
-"""``rmpe-spm predict`` and ``rmpe-spm models``."""
+"""``rmpe-spm``: predict poses, list the models that ship, export one."""
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import DictAction
 from mmengine.logging import MMLogger
@@ -16,13 +15,14 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from ..cli.error_messages import report_user_errors
 from ..errors import ConfigError
 from .drawing import OverlayWriter, PoseDrawer
-from .formats import LAYOUTS, ResultWriter, UniqueNames
+from .export import export_onnx
+from .formats import LAYOUTS, ResultWriter
 from .inferencer import PoseInferencer
-from .inputs import InputStream, Picture
-from .models import MODELS
+from .inputs import LOGGER, InputStream, Picture
+from .models import describe_models
+from .outputs import write_results
 from .results import PoseResult
-
-_MAX_WAITING_WRITES = 16
+from .tracking import PoseTracker
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,15 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     args = _parse(arguments)
     if args.command == 'models':
-        for name, model in sorted(MODELS.items()):
-            print(f'{name:12} {model["about"]}')
-        if not MODELS:
-            print(
-                'no weights ship with this version: give --config, --weights'
-            )
+        print(
+            describe_models()
+            or 'no weights ship with this version: give --config, --weights'
+        )
         return 0
-    with report_user_errors('rmpe-spm predict'):
-        return _predict(args)
+    run = _export if args.command == 'export' else _predict
+    with report_user_errors(f'rmpe-spm {args.command}'):
+        return run(args)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -63,9 +62,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar='INPUT',
         help='picture, video, folder, pattern, URL, or webcam:0',
     )
-    add('--model', help='a shipped model, by name')
-    add('--config', help='a config of this package or of mmpose')
-    add('--weights', help='its checkpoint')
+    _add_model(predict)
     add('--out-dir', default='results', help='default: results')
     add('--format', choices=LAYOUTS, default='coco', help='default: coco')
     add(
@@ -98,10 +95,38 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar='TYPE[,KEY=VALUE]',
         help='a pose NMS, such as ParametricPoseNMS,preset=coco',
     )
+    add(
+        '--second-pass',
+        action='store_true',
+        help='top-down: predict once more in boxes around the poses',
+    )
+    add('--track', action='store_true', help='give people of videos ids')
+    add('--smooth', action='store_true', help='smooth their joints too')
     add('--batch-size', type=int, default=8, help='default: 8')
     add('--device', help='such as cuda:0; default: a GPU where there is one')
     add('--no-overlays', action='store_true', help='draw nothing')
+    export = commands.add_parser('export', help='write a model as ONNX')
+    export.add_argument('out', metavar='FILE.onnx', help='the file to write')
+    _add_model(export)
     return parser.parse_args(arguments)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add('--model', help='a shipped model, by name')
+    add('--config', help='a config of this package or of mmpose')
+    add('--weights', help='its checkpoint')
+
+
+def _export(args: argparse.Namespace) -> int:
+    inferencer = PoseInferencer(
+        args.model, config=args.config, weights=args.weights, device='cpu'
+    )
+    difference = export_onnx(inferencer, args.out)
+    print(
+        f'{args.out}: {difference:.1g} pixels from PyTorch on random pictures'
+    )
+    return 0
 
 
 def _predict(args: argparse.Namespace) -> int:
@@ -119,78 +144,46 @@ def _predict(args: argparse.Namespace) -> int:
         nms=_parse_nms(args.nms),
         batch_size=args.batch_size,
         box_thr=args.box_thr,
+        second_pass=args.second_pass,
     )
     stream = InputStream(args.inputs)
-    writer = ResultWriter(args.format, out_dir)
+    is_mmposes = args.format == 'mmpose'
+    writer = ResultWriter(
+        args.format, out_dir / 'predictions' if is_mmposes else out_dir
+    )
     overlays = None
     if not args.no_overlays:
         drawer = PoseDrawer(inferencer.metainfo, args.kpt_thr)
         overlays = OverlayWriter(out_dir / 'visualizations', drawer)
-    names = UniqueNames()
+    tracker = None
+    if args.track or args.smooth:
+        tracker = PoseTracker(smooth=args.smooth)
 
-    def write(picture: Picture, result: PoseResult) -> None:
-        name = names(result)
-        try:
-            writer.write(result, name)
-            if overlays is not None:
-                overlays.write(picture, result, name)
-        except OSError as error:
-            raise ConfigError(f'cannot write to {out_dir}: {error}') from error
+    def chosen() -> Iterator[tuple[Picture, PoseResult]]:
+        for picture, result in inferencer.with_pictures(stream):
+            if tracker is not None:
+                result = tracker(result)
+            yield picture, result.above(args.score_thr)
 
+    results = write_results(chosen(), writer, overlays)
     done = people = 0
     try:
         with (
             tqdm(total=stream.count(), unit='picture') as bar,
-            logging_redirect_tqdm([MMLogger.get_current_instance()]),
-            _BackgroundWrites(write) as writes,
+            logging_redirect_tqdm([LOGGER, MMLogger.get_current_instance()]),
+            closing(results),
         ):
-            for picture, result in inferencer.with_pictures(stream):
-                result = result.above(args.score_thr)
-                writes.add(picture, result)
+            for _, result in results:
                 done, people = done + 1, people + len(result)
                 bar.update()
     except KeyboardInterrupt:
         print(f'stopped; {out_dir} has what was done so far', file=sys.stderr)
-    finally:
-        if overlays is not None:
-            overlays.close()
     print(f'{done} pictures, {people} people: {out_dir}')
     if stream.skipped:
         print(f'{len(stream.skipped)} inputs could not be read:')
         for name, reason in stream.skipped:
             print(f'    {name}: {reason}')
     return 1 if stream.skipped and not done else 0
-
-
-class _BackgroundWrites:
-    """Write in a thread, a bounded number of results behind.
-
-    Args:
-        write (callable): Writes a result.
-    """
-
-    def __init__(self, write: Callable[..., None]) -> None:
-        self._write = write
-        self._pool = ThreadPoolExecutor(1)
-        self._waiting: list[Future] = []
-
-    def __enter__(self) -> '_BackgroundWrites':
-        return self
-
-    def add(self, *result: Any) -> None:
-        """Write a result soon; errors of earlier ones are raised here."""
-        self._waiting.append(self._pool.submit(self._write, *result))
-        limit = _MAX_WAITING_WRITES
-        while self._waiting and (
-            self._waiting[0].done() or len(self._waiting) > limit
-        ):
-            self._waiting[0].result()
-            self._waiting.pop(0)
-
-    def __exit__(self, *error: Any) -> None:
-        self._pool.shutdown()
-        for each in self._waiting:
-            each.result()
 
 
 def _parse_nms(text: str | None) -> dict | None:

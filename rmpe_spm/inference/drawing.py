@@ -57,7 +57,20 @@ class PoseDrawer:
             draw_bbox=False,
             kpt_thr=self._kpt_thr,
         )
-        return np.ascontiguousarray(drawn[..., ::-1])
+        drawn = np.ascontiguousarray(drawn[..., ::-1])
+        for index, box in enumerate(result.bboxes_xyxy):
+            for number in result.track_id(index).values():
+                _write_id(drawn, number, box)
+        return drawn
+
+
+def _write_id(image: np.ndarray, number: int, bbox_xyxy: np.ndarray) -> None:
+    """Write a person's id where its box begins."""
+    place = np.clip(bbox_xyxy[:2], (0, 14), image.shape[1::-1])
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    place = tuple(place.astype(int).tolist())
+    for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(image, str(number), place, font, 0.5, colour, width)
 
 
 class OverlayWriter:

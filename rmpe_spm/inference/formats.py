@@ -43,7 +43,7 @@ class ResultWriter:
     - ``alphapose``: ``alphapose-results.json``, the same with the file's name
       as ``image_id``; frames are ``NAME_000012.jpg``.
     - ``openpose``: ``openpose/NAME_keypoints.json``, a picture or frame each.
-    - ``mmpose``: ``predictions/NAME.json``, a picture or a video each.
+    - ``mmpose``: ``NAME.json``, a picture or a video each.
 
     Args:
         layout (str): One of :data:`LAYOUTS`.
@@ -82,11 +82,11 @@ class ResultWriter:
             content = dict(version=1.3, people=_openpose_people(result))
             self._write(f'openpose/{name}_keypoints', content)
         elif result.frame is None:
-            self._write(f'predictions/{name}', _mmpose_people(result))
+            self._write(name, _mmpose_people(result))
         else:
             people = _mmpose_people(result)
             frame = dict(frame_id=result.frame, instances=people)
-            self._append(f'predictions/{name}', [frame])
+            self._append(name, [frame])
 
     def _write(self, name: str, content: Any) -> None:
         path = self._out_dir / f'{name}.json'
@@ -109,7 +109,7 @@ def _coco_people(result: PoseResult, number: int) -> list[dict]:
         number = int(path.stem)
     return [
         dict(image_id=number, category_id=1, **person, **place)
-        for person in _people(result, 'bbox')
+        for person in _people(result, 'bbox', 'track_id')
     ]
 
 
@@ -120,7 +120,7 @@ def _alphapose_people(result: PoseResult, name: str) -> list[dict]:
         image_id = f'{name}_{result.frame:06d}.jpg'
     return [
         dict(image_id=image_id, category_id=1, **person)
-        for person in _people(result, 'box')
+        for person in _people(result, 'box', 'idx')
     ]
 
 
@@ -143,11 +143,11 @@ def _openpose_people(result: PoseResult) -> list[dict]:
     empty += [f'{part}_keypoints_3d' for part in ('pose', *parts)]
     return [
         dict(
-            person_id=[-1],
+            person_id=[result.track_id(index).get('track_id', -1)],
             pose_keypoints_2d=_rounded(person),
             **{key: [] for key in empty},
         )
-        for person in body
+        for index, person in enumerate(body)
     ]
 
 
@@ -159,6 +159,7 @@ def _mmpose_people(result: PoseResult) -> list[dict]:
             keypoint_scores=result.keypoint_scores[i].tolist(),
             bbox=[result.bboxes_xyxy[i].tolist()],
             bbox_score=float(result.scores[i]),
+            **result.track_id(i),
         )
         for i in range(len(result))
     ]
@@ -208,16 +209,18 @@ class _JsonList:
         self._is_empty = False
 
 
-def _people(result: PoseResult, box_key: str) -> Iterator[dict]:
-    """Yield joints, score and box (x, y, width, height) of the people."""
+def _people(result: PoseResult, box_key: str, id_key: str) -> Iterator[dict]:
+    """Yield joints, score, box (x, y, width, height) and id of the people."""
     joints = np.dstack((result.keypoints, result.keypoint_scores))
     low, high = np.split(result.bboxes_xyxy, 2, axis=1)
     boxes = np.hstack((low, high - low))
-    for person, score, box in zip(joints, result.scores, boxes, strict=True):
+    rows = zip(joints, result.scores, boxes, strict=True)
+    for index, (person, score, box) in enumerate(rows):
         yield {
             'keypoints': _rounded(person),
             'score': float(score),
             box_key: _rounded(box),
+            **result.track_id(index, id_key),
         }
 
 

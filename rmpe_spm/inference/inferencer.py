@@ -1,9 +1,8 @@
 """Poses of whatever people have, as a stream."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 from typing import Any, Union
 
@@ -21,26 +20,23 @@ from mmpose.structures import PoseDataSample
 
 from ..cli.arguments import read_config_file
 from ..cli.preflight import check_weights
+from ..engine.shipped import ALIASES, shipped_models
 from ..errors import ConfigError
 from ..pose_nms.base import BasePoseNMS
-from ..pose_nms.inference_nms import best_poses
-from ..poses import bboxes_around
-from .boxes import (
-    BoxSource,
-    DetectionsFile,
-    GivenBoxes,
-    MMDetDetector,
-    PosesAsBoxes,
-)
+from .base import BaseInferencer, Poses
+from .boxes import BoxSource
+from .detections import DetectionsFile, MMDetDetector
+from .drawing import OverlayWriter, PoseDrawer
+from .formats import ResultWriter
 from .inputs import Inputs, InputStream, Picture
-from .models import MODELS, PACKAGE, find_model
+from .models import find_model
+from .outputs import show_results, write_results
 from .results import PoseResult
-from .streaming import read_ahead, run_batches
 
-BoxesFrom = Union[str, os.PathLike, tuple, 'PoseInferencer', BoxSource]
+BoxesFrom = Union[str, os.PathLike, tuple, BaseInferencer, BoxSource]
 
 
-class PoseInferencer:
+class PoseInferencer(BaseInferencer):
     """Predict the poses in pictures, folders, videos and cameras.
 
     A shipped model goes by its name; any other of this package's or mmpose's
@@ -70,6 +66,8 @@ class PoseInferencer:
             through the network together. Defaults to 8.
         box_thr (float): Detections with a lower score are not used. Poses
             and ``bboxes`` all are. Defaults to 0.3.
+        second_pass (bool): Whether a top-down model predicts once more, in
+            boxes around its poses. Defaults to False.
 
     Raises:
         ConfigError: A setting is wrong, or the weights don't fit.
@@ -94,6 +92,7 @@ class PoseInferencer:
         nms: BasePoseNMS | dict | None = None,
         batch_size: int = 8,
         box_thr: float = 0.3,
+        second_pass: bool = False,
     ) -> None:
         if (model is None) == (config is None):
             raise ConfigError('give either a model by name, or config=')
@@ -101,10 +100,8 @@ class PoseInferencer:
             raise ConfigError(f'batch_size must be at least 1: {batch_size}')
         if model is not None:
             shipped = find_model(model)
-            config = PACKAGE / shipped['config']
-            weights = weights or PACKAGE / shipped['weights']
-            boxes_from = boxes_from or shipped.get('boxes_from')
-            nms = nms or shipped.get('nms')
+            config, weights = shipped.config, weights or shipped.weights
+            nms = nms or shipped.nms
         self.device = device or (
             'cuda:0' if torch.cuda.is_available() else 'cpu'
         )
@@ -119,11 +116,20 @@ class PoseInferencer:
         mode = dataset.get('data_mode', self.model.cfg.get('data_mode'))
         self.is_topdown = mode != 'bottomup'
         with DefaultScope.overwrite_default_scope('mmpose'):
-            self._pipeline = Compose(deepcopy(dataset.pipeline))
-        self._boxes = self._box_source(boxes_from)
+            self.pipeline = Compose(deepcopy(dataset.pipeline))
+        self.box_source = self._proposals_of(self._detector(boxes_from))
+        if second_pass and not self.is_topdown:
+            raise ConfigError('second_pass is for a top-down model')
+        self.second_pass = second_pass
 
     def __call__(
-        self, inputs: Inputs | InputStream, bboxes: Sequence | None = None
+        self,
+        inputs: Inputs | InputStream,
+        bboxes: Sequence | None = None,
+        *,
+        show: bool = False,
+        vis_out_dir: str | Path | None = None,
+        pred_out_dir: str | Path | None = None,
     ) -> Iterator[PoseResult]:
         """Predict poses, one result a picture or frame, as they are taken.
 
@@ -134,140 +140,88 @@ class PoseInferencer:
                 an array (N, 4), or (N, 5) with scores, for one picture, or a
                 sequence of such arrays, one a picture. They are used as they
                 are, in place of ``boxes_from``. Defaults to None.
+            show (bool): Whether to show each drawn picture in a window.
+                Defaults to False.
+            vis_out_dir (str | Path, optional): Where drawn pictures and
+                videos go. Defaults to None: nowhere.
+            pred_out_dir (str | Path, optional): Where poses go, in mmpose's
+                layout. Defaults to None: nowhere.
 
         Yields:
             PoseResult: The poses of each picture that can be read.
 
         Raises:
             ConfigError: A top-down model has no boxes, or a bottom-up one
-                has some.
+                has some; a file cannot be written, or nothing be shown.
         """
         if not isinstance(inputs, InputStream):
             inputs = InputStream(inputs)
-        return (each for _, each in self.with_pictures(inputs, bboxes))
-
-    def with_pictures(
-        self, pictures: Iterable[Picture], bboxes: Sequence | None = None
-    ) -> Iterator[tuple[Picture, PoseResult]]:
-        """Predict poses as a call does, beside the pictures.
-
-        Args:
-            pictures (iterable): Pictures, such as an :class:`InputStream`.
-            bboxes (sequence, optional): As in a call. Defaults to None.
-
-        Returns:
-            iterator: Each picture with its result.
-
-        Raises:
-            ConfigError: As in a call.
-        """
-        ahead = 2 * self.batch_size
-        if self.is_topdown:
-            source = self._boxes
-            if bboxes is not None:
-                source = GivenBoxes(bboxes, ahead)
-            if source is None:
-                raise ConfigError(
-                    'a top-down model needs boxes: give boxes_from= (a '
-                    'detections file, an mmdet config and checkpoint, or a '
-                    'PoseInferencer), or bboxes= in the call'
-                )
-            items = (
-                (picture, map(partial(self._crop, picture), boxes, scores))
-                for picture, boxes, scores in source(pictures)
+        results = self.with_pictures(inputs, bboxes)
+        drawer = PoseDrawer(self.metainfo) if show or vis_out_dir else None
+        if vis_out_dir or pred_out_dir:
+            results = write_results(
+                results,
+                ResultWriter('mmpose', pred_out_dir) if pred_out_dir else None,
+                OverlayWriter(vis_out_dir, drawer) if vis_out_dir else None,
             )
-        elif bboxes is not None:
-            raise ConfigError(
-                'this model finds people by itself: leave bboxes out'
-            )
-        else:
-            items = read_ahead(
-                ((each, [self._prepare(each)]) for each in pictures), ahead
-            )
-        return (
-            (picture, self._result(picture, samples))
-            for picture, samples in run_batches(
-                items, self._forward, _shape_of, self.batch_size
-            )
-        )
+        if show:
+            results = show_results(results, drawer)
+        return (result for _, result in results)
 
-    def _prepare(self, picture: Picture, **box: np.ndarray) -> dict:
-        info = dict(img=picture.image, img_path=picture.name, **box)
-        return self._pipeline({**info, **self.metainfo})
-
-    def _crop(
-        self, picture: Picture, bbox_xyxy: np.ndarray, score: float
+    def _prepare(
+        self,
+        picture: Picture,
+        bbox_xyxy: np.ndarray | None = None,
+        score: float = 1.0,
     ) -> dict:
-        return self._prepare(
-            picture, bbox=bbox_xyxy[None], bbox_score=np.float32([score])
-        )
+        info = dict(img=picture.image, img_path=picture.name)
+        if bbox_xyxy is not None:
+            info.update(bbox=bbox_xyxy[None], bbox_score=np.float32([score]))
+        return self.pipeline({**info, **self.metainfo})
+
+    def _shape_of(self, sample: dict) -> Any:
+        inputs = sample['inputs']
+        if isinstance(inputs, list | tuple):  # several sizes of one picture
+            return tuple(each.shape for each in inputs)
+        return inputs.shape
 
     @torch.no_grad()
     def _forward(self, samples: list[dict]) -> list[PoseDataSample]:
         with DefaultScope.overwrite_default_scope('mmpose'):
             return self.model.test_step(pseudo_collate(samples))
 
-    def _result(
-        self, picture: Picture, samples: list[PoseDataSample]
-    ) -> PoseResult:
-        poses = [each.pred_instances for each in samples]
-        poses = [each for each in poses if len(each)]
-        arrays = (self._no_poses(), *np.zeros((2, 0)), np.zeros((0, 4)))
-        if poses:
-            arrays = self._arrays(InstanceData.cat(poses))
-        keypoints, joint_scores, scores, boxes = map(np.float32, arrays)
-        return PoseResult(
+    def _poses(self, outputs: list[PoseDataSample]) -> Poses:
+        samples = [each.pred_instances for each in outputs]
+        samples = [each for each in samples if len(each)]
+        if not samples:
+            return self._no_poses()
+        poses = InstanceData.cat(samples)
+        keypoints = np.float32(poses.keypoints[..., :2])
+        return Poses(
             keypoints,
-            joint_scores.reshape(keypoints.shape[:2]),
-            scores,
-            boxes,
-            picture.name,
-            picture.frame,
-            picture.size,
-            self.metainfo,
+            np.reshape(poses.keypoint_scores, keypoints.shape[:2]),
+            poses.get('bbox_scores'),
+            poses.get('bboxes'),
         )
 
-    def _no_poses(self) -> np.ndarray:
+    def _no_poses(self) -> Poses:
         test_cfg = getattr(self.model, 'test_cfg', None) or {}
         chosen = test_cfg.get('output_keypoint_indices')
         number = len(chosen or self.metainfo['keypoint_id2name'])
-        return np.zeros((0, number, 2))
+        return Poses(np.zeros((0, number, 2)), np.zeros((0, number)))
 
-    def _arrays(self, poses: InstanceData) -> tuple[np.ndarray, ...]:
-        """Joints, their scores, the people's scores, boxes: after the NMS."""
-        if self.nms is not None:
-            poses = best_poses(poses, self.nms)
-        keypoints = poses.keypoints[..., :2]
-        joint_scores = poses.keypoint_scores
-        scores = poses.get('scores')
-        if scores is None:
-            boxes = poses.get('bbox_scores')
-            means = joint_scores.mean(axis=1)
-            scores = means if boxes is None else boxes
-            if boxes is not None and self.is_topdown:
-                scores = boxes * means
-        boxes = poses.get('bboxes')
-        if boxes is None:
-            boxes = bboxes_around(keypoints, joint_scores)
-        return keypoints, joint_scores, scores, boxes
-
-    def _box_source(self, given: BoxesFrom | None) -> BoxSource | None:
-        if not self.is_topdown:
-            if given is not None:
-                raise ConfigError(
-                    'this model finds people by itself: leave boxes_from out'
-                )
-            return None
-        if given is None and 'spm' in MODELS:
-            given = 'spm'
-        if isinstance(given, str) and given in MODELS:
-            given = PoseInferencer(
+    def _detector(self, given: BoxesFrom | None) -> BoxesFrom | None:
+        """Build what finds people where it is given by name or file."""
+        shipped = {*shipped_models(), *ALIASES}
+        spm = ALIASES['spm']
+        if given is None and self.is_topdown and spm in shipped_models():
+            given = spm
+        if given is None or not self.is_topdown or callable(given):
+            return given
+        if isinstance(given, str) and given in shipped:
+            return PoseInferencer(
                 given, device=self.device, batch_size=self.batch_size
             )
-        if isinstance(given, PoseInferencer):
-            return PosesAsBoxes(given)
-        if given is None or callable(given):
-            return given
         if not isinstance(given, tuple | list):
             given = (given, None)
         config, weights = given
@@ -307,11 +261,3 @@ def _build_nms(nms: BasePoseNMS | dict | None) -> BasePoseNMS | None:
         # whatever the default scope is, say mmdet's
         return TASK_UTILS.build({'_scope_': 'mmpose', **nms})
     return nms
-
-
-def _shape_of(sample: dict) -> Any:
-    """The shape of the input, or those of several sizes of it."""
-    inputs = sample['inputs']
-    if isinstance(inputs, list | tuple):
-        return tuple(each.shape for each in inputs)
-    return inputs.shape

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Union
 from urllib.parse import unquote, urlparse
 
-import cv2
 import numpy as np
-from mmengine.logging import print_log
 from PIL import Image, ImageOps
+
+LOGGER = logging.getLogger('rmpe_spm')
 
 _PICTURES = (
     '.avif .bmp .jfif .jpe .jpeg .jpg .jp2 .pgm .png .pnm .ppm .tif .tiff '
@@ -151,6 +151,8 @@ class InputStream:
         self._index += 1
 
     def _frames(self, source: str | int, name: str) -> Iterator[Picture]:
+        import cv2
+
         capture = cv2.VideoCapture(source)
         try:
             fps = capture.get(cv2.CAP_PROP_FPS) or None
@@ -170,7 +172,7 @@ class InputStream:
                 what = 'no frame of it can be decoded'
             self._skip(name, what)
         elif number + 1 < expected:  # headers are off by one
-            _warn(
+            LOGGER.warning(
                 f'{name} ends after {number} of {expected:.0f} frames: it is '
                 'damaged or cut short; the frames before are used'
             )
@@ -178,7 +180,7 @@ class InputStream:
     def _skip(self, name: str, reason: str) -> None:
         self._index += 1
         self.skipped.append((name, reason))
-        _warn(f'{name} is skipped: {reason}')
+        LOGGER.warning(f'{name} is skipped: {reason}')
 
 
 def read_picture(source: str | os.PathLike | io.BytesIO) -> np.ndarray:
@@ -198,7 +200,7 @@ def read_picture(source: str | os.PathLike | io.BytesIO) -> np.ndarray:
         if image.mode.startswith('I'):  # 16 bits, which convert() would clip
             return _as_bgr(np.asarray(image).astype(np.uint16))
         rgb = np.asarray(image.convert('RGB'))
-    return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    return np.ascontiguousarray(rgb[..., ::-1])
 
 
 def _as_bgr(array: np.ndarray) -> np.ndarray:
@@ -289,11 +291,9 @@ def _is_stream(item: Any) -> bool:
 
 
 def _num_frames(path: Path) -> int:
+    import cv2
+
     capture = cv2.VideoCapture(str(path))
     number = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     capture.release()
     return max(number, 0)
-
-
-def _warn(message: str) -> None:
-    print_log(message, logger='current', level=logging.WARNING)

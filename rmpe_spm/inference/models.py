@@ -1,34 +1,73 @@
 """The models that ship with the package, by name."""
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
+from mmengine.config import Config
+
+from ..engine.shipped import (
+    ALIASES,
+    SCHEME,
+    shipped_config,
+    shipped_models,
+    shipped_weights,
+)
 from ..errors import ConfigError
 
-PACKAGE = Path(__file__).resolve().parents[1]
 
-# Filled as weights land: for each name "about" (a line for ``rmpe-spm
-# models``), "config" and "weights" (relative to PACKAGE), and, where it has
-# some, "boxes_from" and "nms" as PoseInferencer takes them.
-MODELS: dict[str, dict[str, Any]] = {}
+@dataclass(frozen=True)
+class ShippedModel:
+    """How a shipped model predicts.
+
+    Attributes:
+        config (Config): The config that its checkpoint has with it.
+        weights (str): Its checkpoint.
+        nms (dict | None): The pose NMS, for a top-down model.
+    """
+
+    config: Config
+    weights: str
+    nms: dict[str, Any] | None
+
+    @property
+    def about(self) -> str:
+        """A line that says what it is."""
+        dataset = self.config.test_dataloader.dataset
+        model = self.config.model
+        if dataset.get('data_mode') == 'bottomup':
+            return f'all people at once, {model.head.type}'
+        sizes = [step.get('input_size') for step in dataset.pipeline]
+        size = 'x'.join(str(n) for size in sizes if size for n in size)
+        return f'a person a crop of {size}, {model.type}'
 
 
-def find_model(name: str) -> dict[str, Any]:
+def find_model(name: str) -> ShippedModel:
     """Look up a shipped model.
 
     Args:
-        name (str): Its name.
+        name (str): Its name or alias.
 
     Returns:
-        dict: Its entry of :data:`MODELS`.
+        ShippedModel: Config, weights and pose NMS.
 
     Raises:
-        ConfigError: There is none of this name.
+        ConfigError: None of this name ships.
     """
-    if name in MODELS:
-        return MODELS[name]
-    known = ', '.join(sorted(MODELS)) or 'none yet'
-    raise ConfigError(
-        f'no model {name!r} ships with the package (those that do: {known}): '
-        'choose one of them, or give config and weights'
+    try:
+        weights = shipped_weights(name)
+    except ConfigError as error:
+        raise ConfigError(f'{error}; or give config and weights') from error
+    config = shipped_config(name)
+    nms = None
+    if config.test_dataloader.dataset.get('data_mode') != 'bottomup':
+        nms = dict(type='ParametricPoseNMS', preset='coco')
+    return ShippedModel(config, SCHEME + weights.stem, nms)
+
+
+def describe_models() -> str:
+    """Say in a line each which models ship, for ``rmpe-spm models``."""
+    aliases = {model: alias for alias, model in ALIASES.items()}
+    return '\n'.join(
+        f'{aliases.get(name, ""):6} {name:28} {find_model(name).about}'
+        for name in shipped_models()
     )

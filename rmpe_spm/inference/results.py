@@ -28,6 +28,8 @@ class PoseResult:
         frame (int | None): The place in the video, None for a picture.
         size (tuple[int, int]): Width and height of the picture.
         metainfo (dict): mmpose's data set metainfo.
+        track_ids (np.ndarray | None): Ids (N,) of the people in a video, of
+            :class:`~rmpe_spm.PoseTracker`; -1 for nobody's pose.
     """
 
     keypoints: np.ndarray
@@ -38,6 +40,7 @@ class PoseResult:
     frame: int | None
     size: tuple[int, int]
     metainfo: dict[str, Any]
+    track_ids: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Count the people."""
@@ -70,7 +73,14 @@ class PoseResult:
             keypoint_scores=self.keypoint_scores[kept],
             scores=self.scores[kept],
             bboxes_xyxy=self.bboxes_xyxy[kept],
+            track_ids=None if self.track_ids is None else self.track_ids[kept],
         )
+
+    def track_id(self, index: int, key: str = 'track_id') -> dict[str, int]:
+        """The id of a person under a key, nothing where nobody tracked."""
+        if self.track_ids is None:
+            return {}
+        return {key: int(self.track_ids[index])}
 
     def to_dict(self) -> dict[str, Any]:
         """Give the result in lists and numbers, as JSON takes them."""
@@ -85,6 +95,7 @@ class PoseResult:
                     keypoint_scores=self.keypoint_scores[i].tolist(),
                     score=float(self.scores[i]),
                     bbox_xyxy=self.bboxes_xyxy[i].tolist(),
+                    **self.track_id(i),
                 )
                 for i in range(len(self))
             ],
@@ -95,7 +106,8 @@ class PoseResult:
 
         Returns:
             supervision.KeyPoints: The joints with their scores; ``class_id``
-            is 0, and ``data`` has ``score`` and ``bbox_xyxy``.
+            is 0, and ``data`` has ``score`` and ``bbox_xyxy``, with tracking
+            ``track_id`` too.
 
         Raises:
             ImportError: The package is not installed.
@@ -107,10 +119,13 @@ class PoseResult:
                 'to_supervision needs the package supervision: '
                 "'pip install supervision'"
             ) from error
+        data = dict(score=self.scores, bbox_xyxy=self.bboxes_xyxy)
+        if self.track_ids is not None:
+            data['track_id'] = self.track_ids
         # By place: the name of the third one changed in its version 0.29.
         return KeyPoints(
             self.keypoints,
             np.zeros(len(self), dtype=int),
             self.keypoint_scores,
-            data=dict(score=self.scores, bbox_xyxy=self.bboxes_xyxy),
+            data=data,
         )

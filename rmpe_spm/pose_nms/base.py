@@ -6,10 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Union
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ..poses import clean_scores
+from ..poses import Tensor, clean_scores, torch
 
 Array = Union[np.ndarray, Tensor]
 Arrays = Union[Array, Sequence[Array]]
@@ -65,7 +63,7 @@ class PoseBatch:
     given_areas: np.ndarray | None
     indices: np.ndarray
     sizes: np.ndarray
-    device: torch.device | None
+    device: Any
     dtype: Any
     scores_dtype: Any
 

@@ -11,6 +11,12 @@ from mmpose.structures import PoseDataSample, merge_data_samples
 
 from ..poses import bboxes_around
 from .base import BasePoseNMS
+from .oks_nms import OKSNMS, NearbyJointsNMS, SoftOKSNMS
+from .parametric import ParametricPoseNMS
+
+# here, since the rules themselves run on numpy alone
+for _rule in (ParametricPoseNMS, OKSNMS, SoftOKSNMS, NearbyJointsNMS):
+    TASK_UTILS.register_module(module=_rule)
 
 
 def suppress_redundant_poses(

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from mmpose.registry import TASK_UTILS
 
 from ..oks import pose_oks, resolve_sigmas
 from .base import BasePoseNMS, PoseBatch, Selection
 from .greedy import pose_extents, select_greedily
 
 
-@TASK_UTILS.register_module()
 class OKSNMS(BasePoseNMS):
     """Greedy NMS by object keypoint similarity, as in `G-RMI`_ and mmpose.
 
@@ -46,7 +44,6 @@ class OKSNMS(BasePoseNMS):
         return select_greedily(poses, redundant)
 
 
-@TASK_UTILS.register_module()
 class SoftOKSNMS(BasePoseNMS):
     r"""`Soft-NMS`_ with object keypoint similarity.
 
@@ -117,7 +114,6 @@ class SoftOKSNMS(BasePoseNMS):
         )
 
 
-@TASK_UTILS.register_module()
 class NearbyJointsNMS(BasePoseNMS):
     """Greedy NMS by the number of joints near one another, as in `DEKR`_.
 

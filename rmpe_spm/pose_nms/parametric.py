@@ -5,7 +5,6 @@ from os import PathLike
 from typing import Any, Union
 
 import numpy as np
-from mmpose.registry import TASK_UTILS
 
 from .base import BasePoseNMS, PoseBatch, Selection, mean_scores
 from .greedy import pose_extents, select_greedily
@@ -13,7 +12,6 @@ from .rule import load_rule, make_rule
 from .similarity import PoseSimilarity
 
 
-@TASK_UTILS.register_module()
 class ParametricPoseNMS(BasePoseNMS):
     r"""Parametric pose NMS of `RMPE`_.
 

@@ -21,6 +21,7 @@ Convention:
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..tensors import tensor_on_device_of
@@ -206,8 +207,7 @@ def compose(outer: Tensor, inner: Tensor) -> Tensor:
     linear = outer[..., :2]
     # Sums of products, not matmul, which autocast would run in half.
     product = (linear[..., :, :, None] * inner[..., None, :, :]).sum(-2)
-    shift = torch.cat((torch.zeros_like(linear), outer[..., 2:]), dim=-1)
-    return product + shift
+    return product + F.pad(outer[..., 2:], (2, 0))
 
 
 def mirror_theta(theta: Tensor) -> Tensor:

@@ -327,7 +327,7 @@ class SPMHead(BaseHead):
         metas = [sample.metainfo for sample in batch_data_samples]
         if not test_cfg.get('multiscale_test', False):
             maps = self._predict_maps(feats, metas, test_cfg)
-            poses = self._decode_maps(maps, test_cfg)
+            poses = self.decode_maps(maps, test_cfg)
         else:
             inputs = read_inputs(metas)
             scales = [
@@ -340,10 +340,10 @@ class SPMHead(BaseHead):
                 maps = merge_scales(
                     scales, inputs, codec.representation, codec.scale_factor
                 )
-                poses = self._decode_maps(maps, test_cfg)
+                poses = self.decode_maps(maps, test_cfg)
             else:
                 maps = scales[0]
-                poses = [self._decode_maps(own, test_cfg) for own in scales]
+                poses = [self.decode_maps(own, test_cfg) for own in scales]
                 poses = merge_scale_poses(poses, inputs, size_range)
         nms = pose_nms_config(test_cfg)
         preds = best_instances(
@@ -385,7 +385,7 @@ class SPMHead(BaseHead):
         heatmaps = fit_to_images(heatmaps, metas, codec.scale_factor, scale)
         return heatmaps, displacements
 
-    def _decode_maps(self, maps: Maps, test_cfg: dict) -> PaddedPoses:
+    def decode_maps(self, maps: Maps, test_cfg: dict) -> PaddedPoses:
         poses = self.decoder.decode_padded(*maps, read_snapping(test_cfg))
         if self.keypoint_heatmaps:
             # a regressed heatmap may be slightly negative

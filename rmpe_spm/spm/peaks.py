@@ -45,9 +45,11 @@ def _window_maximum(maps: Tensor, radius: int) -> Tensor:
     padded rows of all maps lie end to end, so that every step is one pass
     over memory; what runs over a row's end falls into the padding.
     """
+    size = 2 * radius + 1
+    if torch.onnx.is_in_onnx_export():  # which has no as_strided
+        return F.max_pool2d(maps[:, None], size, 1, radius)[:, 0]
     padded = F.pad(maps, (radius,) * 4, value=float('-inf')).contiguous()
     best = padded.flatten()
-    size = 2 * radius + 1
     for stride in padded.stride()[:0:-1]:
         reached = 1
         while reached < size:
@@ -97,7 +99,7 @@ def find_joint_peaks(
         steps = _quarter_steps(maps, x, y)
     else:
         index = cells[:, None].expand(-1, 2, -1)
-        steps = offsets.reshape(len(maps), 2, -1).gather(2, index)
+        steps = offsets.reshape(maps.shape[0], 2, -1).gather(2, index)
         steps = steps.transpose(1, 2).float()
     places = torch.stack((x, y), dim=-1) + steps
     places = torch.where(scores[..., None] > score_thr, places, float('inf'))

@@ -15,13 +15,8 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 from rmpe_spm import ConfigError, PoseInferencer
-from rmpe_spm.inference.boxes import (
-    DetectionsFile,
-    GivenBoxes,
-    MMDetDetector,
-    PosesAsBoxes,
-    clean_boxes,
-)
+from rmpe_spm.inference.boxes import GivenBoxes, PosesAsBoxes, clean_boxes
+from rmpe_spm.inference.detections import DetectionsFile, MMDetDetector
 from rmpe_spm.inference.inputs import InputStream
 from rmpe_spm.poses import bboxes_around
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from rmpe_spm.engine import shipped
 from rmpe_spm.inference.command_line import main
 
 from .conftest import random_image
@@ -61,10 +62,13 @@ def test_a_video(predict, topdown, tmp_path, write_video):
     code, out_dir, _ = predict(
         topdown, tmp_path / 'a.avi', '--format=mmpose',
         f'--boxes={tmp_path / "boxes.json"}',
-        '--nms=ParametricPoseNMS,preset=coco')  # fmt: skip
+        '--nms=ParametricPoseNMS,preset=coco', '--track', '--smooth',
+        '--second-pass')  # fmt: skip
     assert code == 0
     frames = json.loads((out_dir / 'predictions' / 'a.json').read_text())
     assert [len(each['instances']) for each in frames] == [1] * 5 + [0] * 2
+    ids = [p['track_id'] for each in frames for p in each['instances']]
+    assert len(ids) == 5
     video = cv2.VideoCapture(str(out_dir / 'visualizations' / 'a.mp4'))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 7
     assert video.get(cv2.CAP_PROP_FPS) == 10
@@ -128,14 +132,10 @@ def main_code(arguments):
     return error.value.code
 
 
-def test_models(capsys, monkeypatch):
-    monkeypatch.setattr('rmpe_spm.inference.command_line.MODELS', {})
+def test_models(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(shipped, 'WEIGHTS', tmp_path)
     assert main(['models']) == 0
     assert 'no weights ship' in capsys.readouterr().out
-    shipped = dict(spm=dict(about='all people at once'))
-    monkeypatch.setattr('rmpe_spm.inference.command_line.MODELS', shipped)
-    assert main(['models']) == 0
-    assert 'spm          all people at once' in capsys.readouterr().out
 
 
 def test_ctrl_c_leaves_what_was_done(bottomup, tmp_path, repo_root):

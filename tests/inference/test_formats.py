@@ -90,12 +90,12 @@ def test_openpose(write, make_result):
 
 
 def test_mmpose(write, make_result):
-    people = write('mmpose', [make_result(2)], 'predictions/photo.json')
+    people = write('mmpose', [make_result(2)], 'photo.json')
     assert people[1]['keypoints'][3] == [103, 3]
     assert people[1]['keypoint_scores'] == [0.5] * 17
     assert people[1]['bbox'] == [[100, 0, 120, 16]]
     frames = [make_result(n, 'dance.mp4', n) for n in range(3)]
-    content = write('mmpose', frames, 'predictions/dance.json')
+    content = write('mmpose', frames, 'dance.json')
     assert [frame['frame_id'] for frame in content] == [0, 1, 2]
     assert [len(frame['instances']) for frame in content] == [0, 1, 2]
 
@@ -105,7 +105,7 @@ def test_mmpose(write, make_result):
     [
         ('coco', 'keypoints.json'),
         ('alphapose', 'alphapose-results.json'),
-        ('mmpose', 'predictions/photo.json'),
+        ('mmpose', 'photo.json'),
     ],
 )
 def test_nobody_is_an_empty_list(write, make_result, layout, file):

@@ -7,13 +7,16 @@ from copy import deepcopy
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
 from mmpose.apis import inference_bottomup, inference_topdown, init_model
 
 from rmpe_spm import ConfigError, ParametricPoseNMS, PoseInferencer
-from rmpe_spm.inference import models
+from rmpe_spm.engine import shipped
+from rmpe_spm.inference.boxes import body_boxes
 from rmpe_spm.inference.inputs import InputStream
+from rmpe_spm.inference.models import describe_models
 
 BOXES = np.float32([[10, 5, 40, 70], [10, 5, 40, 70], [30, 20, 90, 60]])
 
@@ -155,7 +158,7 @@ def test_what_is_skipped_is_known(bottomup, pictures, topdown):
     assert len(result) == 3
 
 
-@pytest.mark.parametrize('size', [(1, 1), (1, 300), (4000, 8)])
+@pytest.mark.parametrize('size', [(1, 1), (1, 300), (8000, 8)])
 def test_pictures_of_odd_sizes(bottomup, topdown, size):
     image = np.full((size[1], size[0], 3), 90, np.uint8)
     (result,) = PoseInferencer(**bottomup)(image)
@@ -201,18 +204,95 @@ def test_the_default_scope_may_change_between_results(bottomup, pictures):
         np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-3)
 
 
-def test_shipped_models_go_by_name(bottomup, topdown, pictures, monkeypatch):
-    nested = dict(boxes_from='spm', nms=NMS)
-    monkeypatch.setitem(models.MODELS, 'spm', dict(bottomup))
-    monkeypatch.setitem(models.MODELS, 'rmpe', dict(topdown, **nested))
+@pytest.fixture
+def shipped_models(bottomup, topdown, tmp_path, monkeypatch):
+    """Tiny models in the place of those that ship."""
+    monkeypatch.setattr(shipped, 'WEIGHTS', tmp_path)
+    for alias, model in (('spm', bottomup), ('rmpe', topdown)):
+        checkpoint = torch.load(model['weights'], weights_only=True)
+        config = Config.fromfile(model['config'])
+        published = shipped.publish(checkpoint, config)
+        torch.save(published, tmp_path / f'{shipped.ALIASES[alias]}.pth')
+
+
+def test_shipped_models_go_by_name(shipped_models, topdown, pictures):
     (proposed,) = PoseInferencer('spm', device='cpu')(pictures / '1.png')
-    (result,) = PoseInferencer('rmpe', device='cpu')(pictures / '1.png')
+    inferencer = PoseInferencer('rmpe', device='cpu')
+    (result,) = inferencer(pictures / '1.png')
     assert 0 < len(result) <= len(proposed)
-    with pytest.raises(ConfigError, match="'smp'.*rmpe, spm"):
+    assert isinstance(inferencer.nms, ParametricPoseNMS)
+    with pytest.raises(ConfigError, match="'smp'.*rmpe.*config and weights"):
         PoseInferencer('smp')
     # any top-down model has the shipped one's people by default
     (found,) = PoseInferencer(**topdown)(pictures / '1.png')
     assert len(found) == len(proposed)
+
+
+def test_shipped_models_are_described(shipped_models):
+    lines = describe_models().splitlines()
+    assert len(lines) == 2
+    words = sorted(line.split()[0] for line in lines)
+    assert words == ['rmpe', 'spm']
+    assert any('all people at once, SPMHead' in line for line in lines)
+    assert any('a crop of 48x64, TopdownPose' in line for line in lines)
+
+
+def test_a_second_pass_is_one_in_boxes_around_the_first(topdown, pictures):
+    path = pictures / '2.png'
+    first = PoseInferencer(**topdown)
+    boxes = np.c_[BOXES, [0.5, 0.25, 1]]
+    (poses,) = first(path, bboxes=boxes)
+    around = np.c_[
+        body_boxes(poses.keypoints, poses.keypoint_scores), boxes[:, 4]
+    ]
+    (expected,) = first(path, bboxes=around)
+    (found,) = PoseInferencer(**topdown, second_pass=True)(path, bboxes=boxes)
+    for field in ('keypoints', 'scores', 'bboxes_xyxy'):
+        np.testing.assert_allclose(
+            getattr(found, field), getattr(expected, field), rtol=1e-5
+        )
+    (nobody,) = PoseInferencer(**topdown, second_pass=True)(path, bboxes=[])
+    assert nobody.keypoints.shape == (0, 17, 2)
+
+
+def test_files_of_a_call(bottomup, pictures, tmp_path, write_video):
+    write_video(pictures / 'video.avi', 3)
+    inferencer = PoseInferencer(**bottomup)
+    results = inferencer(
+        pictures, vis_out_dir=tmp_path / 'vis', pred_out_dir=tmp_path / 'pred'
+    )
+    count = len(list(results))
+    names = {str(i) for i in range(1, 6)} | {'video'}
+    assert count == 8
+    assert {path.stem for path in (tmp_path / 'pred').iterdir()} == names
+    assert {path.stem for path in (tmp_path / 'vis').iterdir()} == names
+    video = cv2.VideoCapture(str(tmp_path / 'vis' / 'video.mp4'))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 3
+    # who takes one result only has it in the files
+    (tmp_path / 'file').write_text('')
+    results = inferencer(pictures, pred_out_dir=tmp_path / 'one')
+    next(results)
+    results.close()
+    assert (tmp_path / 'one' / '1.json').exists()
+    with pytest.raises(ConfigError, match='cannot write'):
+        list(inferencer(pictures, pred_out_dir=tmp_path / 'file'))
+
+
+def test_show(bottomup, pictures, monkeypatch):
+    shown = []
+    keys = iter([ord('x'), 27])
+    monkeypatch.setattr(cv2, 'imshow', lambda name, image: shown.append(image))
+    monkeypatch.setattr(cv2, 'waitKey', lambda delay: next(keys))
+    monkeypatch.setattr(cv2, 'destroyAllWindows', lambda: None)
+    results = list(PoseInferencer(**bottomup)(pictures, show=True))
+    assert len(results) == 2 and shown[1].shape == (72, 96, 3)
+
+    def fail(*args):
+        raise cv2.error('no window')
+
+    monkeypatch.setattr(cv2, 'imshow', fail)
+    with pytest.raises(ConfigError, match='vis_out_dir'):
+        list(PoseInferencer(**bottomup)(pictures, show=True))
 
 
 def test_wrong_settings(topdown, bottomup, pictures, tmp_path):
@@ -224,6 +304,7 @@ def test_wrong_settings(topdown, bottomup, pictures, tmp_path):
 
     refused('either a model by name', **topdown, model='spm')
     refused('either a model by name')
+    refused('second_pass', **bottomup, second_pass=True)
     refused('batch_size', **topdown, batch_size=0)
     refused('needs boxes', bboxes=None, **topdown)
     refused('finds people by itself', **bottomup)
@@ -233,7 +314,7 @@ def test_wrong_settings(topdown, bottomup, pictures, tmp_path):
     refused('does not exist', config=tmp_path / 'none.py')
     refused('does not fit|lacks',
             **dict(bottomup, config=topdown['config']))  # fmt: skip
-    refused('no model', bboxes=None, **topdown, boxes_from='none')
+    refused('no weights', bboxes=None, **topdown, boxes_from='none')
     refused('does not exist', bboxes=None, **topdown, boxes_from='none.py')
     refused('shape', bboxes=[[1, 2, 3]], **topdown)
     with pytest.raises(ConfigError, match='boxes of 1 pictures'):

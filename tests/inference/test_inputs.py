@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmpe_spm.inference.inputs import InputStream, read_picture
+from rmpe_spm.inference.inputs import LOGGER, InputStream, read_picture
 
 # Red, green / blue, white: which corner is where tells how it is turned.
 CORNERS = np.array(
@@ -224,7 +224,7 @@ def test_videos(tmp_path, write_video):
 
 def test_a_cut_video_keeps_what_decodes(tmp_path, write_video, monkeypatch):
     logged = []
-    monkeypatch.setattr('rmpe_spm.inference.inputs._warn', logged.append)
+    monkeypatch.setattr(LOGGER, 'warning', logged.append)
     write_video(tmp_path / 'a.avi', 40)
     content = (tmp_path / 'a.avi').read_bytes()
     (tmp_path / 'cut.avi').write_bytes(content[: len(content) * 6 // 10])

@@ -6,7 +6,7 @@ import re
 USES = {
     'leaderboard': {'cli', 'coco', 'engine', 'experiments', 'mpii'},
     'experiments': {'cli', 'coco', 'engine', 'mpii', 'pose_nms', 'rmpe'},
-    'inference': {'cli', 'coco', 'engine', 'pose_nms'},
+    'inference': {'cli', 'coco', 'engine', 'pose_nms', 'rmpe', 'spm'},
     'cli': {'coco', 'mpii', 'rmpe'},
     'pose_nms': {'coco'},
     'backbones': set(),

@@ -1,0 +1,215 @@
+"""Exported models, run by onnxruntime: PyTorch is not needed."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..pose_nms.base import BasePoseNMS
+from ..pose_nms.oks_nms import OKSNMS, NearbyJointsNMS, SoftOKSNMS
+from ..pose_nms.parametric import ParametricPoseNMS
+from ..poses import bboxes_around
+from .base import BaseInferencer, Poses
+from .boxes import BoxSource
+from .inputs import Picture
+from .warping import View, bottomup_view, topdown_view
+
+# where an exported model says how it is used
+METADATA_KEY = 'rmpe_spm'
+_RULES = (NearbyJointsNMS, OKSNMS, ParametricPoseNMS, SoftOKSNMS)
+
+
+class OnnxPoseInferencer(BaseInferencer):
+    """Predict poses with an exported model, as ``PoseInferencer`` does.
+
+    It needs ``pip install rmpe-spm[onnx]``, which brings no PyTorch. Calls,
+    inputs, boxes and results are those of
+    :class:`~rmpe_spm.PoseInferencer`.
+
+    Args:
+        path (str | Path): What ``rmpe-spm export`` has written.
+        boxes_from (optional): Where a top-down model has its boxes from:
+            another inferencer, whose poses become boxes. Defaults to None:
+            ``bboxes`` of the call.
+        nms (BasePoseNMS | dict, optional): A pose NMS or its config. Defaults
+            to None: none but a single-stage network's own.
+        batch_size (int): Pictures or people that go through the network
+            together. Defaults to 8.
+        num_threads (int, optional): Of onnxruntime. Defaults to None: all
+            cores.
+
+    Raises:
+        ConfigError: The file is missing or is no such model.
+        ImportError: onnxruntime is not installed.
+
+    Example::
+
+        inferencer = OnnxPoseInferencer('spm.onnx')
+        for result in inferencer(['photo.jpg', 'holiday/']):
+            print(result.path, result.keypoints.shape)
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        *,
+        boxes_from: BaseInferencer | BoxSource | None = None,
+        nms: BasePoseNMS | dict | None = None,
+        batch_size: int = 8,
+        num_threads: int | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise ConfigError(f'batch_size must be at least 1: {batch_size}')
+        self._session = _open(path, num_threads or 0)
+        settings = _read_settings(self._session, path)
+        self.is_topdown: bool = settings['is_topdown']
+        self.batch_size = batch_size
+        names = dict(enumerate(settings['keypoint_names']))
+        self.metainfo = dict(
+            keypoint_id2name=names, skeleton_links=settings['skeleton_links']
+        )
+        self.nms = build_rule(nms)
+        self.box_source = self._proposals_of(boxes_from)
+        self._view: dict[str, Any] = settings['view']
+        self._own_nms = build_rule(settings['nms'])
+        self._max_num_people: int | None = settings['max_num_people']
+
+    def _prepare(
+        self,
+        picture: Picture,
+        bbox_xyxy: np.ndarray | None = None,
+        score: float = 1.0,
+    ) -> dict[str, Any]:
+        if bbox_xyxy is None:
+            view = bottomup_view(picture.size, **self._view)
+        else:
+            view = topdown_view(bbox_xyxy, **self._view)
+        return dict(
+            image=view.show(picture.image),
+            region=view.region(picture.size),
+            view=view,
+            bbox_xyxy=bbox_xyxy,
+            score=score,
+        )
+
+    def _shape_of(self, sample: dict[str, Any]) -> tuple[int, ...]:
+        return sample['image'].shape
+
+    def _forward(self, samples: list[dict[str, Any]]) -> list[tuple]:
+        inputs = dict(images=np.stack([each['image'] for each in samples]))
+        if not self.is_topdown:
+            inputs['regions'] = np.stack([each['region'] for each in samples])
+        outputs = self._session.run(None, inputs)
+        return list(zip(samples, *outputs, strict=True))
+
+    def _poses(self, outputs: list[tuple]) -> Poses:
+        if not self.is_topdown:
+            ((sample, *arrays),) = outputs
+            return self._people(sample['view'], *arrays)
+        if not outputs:
+            number = len(self.metainfo['keypoint_id2name'])
+            return Poses(np.zeros((0, number, 2)), np.zeros((0, number)))
+        samples, points, scores = zip(*outputs, strict=True)
+        return Poses(
+            np.float32([
+                sample['view'].to_picture(own)
+                for sample, own in zip(samples, points, strict=True)
+            ]),
+            np.stack(scores),
+            np.float32([sample['score'] for sample in samples]),
+            np.stack([sample['bbox_xyxy'] for sample in samples]),
+        )  # fmt: skip
+
+    def _people(
+        self,
+        view: View,
+        keypoints: np.ndarray,
+        joint_scores: np.ndarray,
+        root_scores: np.ndarray,
+    ) -> Poses:
+        """What ``SPMHead`` does after decoding, in pixels of the picture."""
+        found = root_scores > 0
+        keypoints, joint_scores = keypoints[found], joint_scores[found]
+        scores = joint_scores.mean(axis=1)
+        if self._own_nms is None:
+            best = np.argsort(-scores, kind='stable')
+            keypoints, joint_scores = keypoints[best], joint_scores[best]
+            scores = scores[best]
+        else:
+            boxes = bboxes_around(keypoints)
+            kept = self._own_nms(keypoints, joint_scores, boxes)
+            keypoints, joint_scores = kept.keypoints, kept.keypoint_scores
+            scores = kept.scores
+        limit = self._max_num_people
+        keypoints = view.to_picture(keypoints[:limit]).astype(np.float32)
+        return Poses(
+            keypoints,
+            joint_scores[:limit],
+            scores[:limit],
+            bboxes_around(keypoints),
+        )
+
+
+def build_rule(nms: BasePoseNMS | dict | None) -> BasePoseNMS | None:
+    """Build a pose NMS of its config, without a registry.
+
+    Args:
+        nms (BasePoseNMS | dict, optional): The NMS or its config.
+
+    Returns:
+        BasePoseNMS | None: The NMS.
+
+    Raises:
+        ConfigError: The config names none of this package's.
+    """
+    if not isinstance(nms, dict):
+        return nms
+    settings = dict(nms)
+    name = settings.pop('type', None)
+    rules = {rule.__name__: rule for rule in _RULES}
+    if name not in rules:
+        raise ConfigError(
+            f'no pose NMS {name!r}: those there are: {", ".join(rules)}'
+        )
+    return rules[name](**settings)
+
+
+def _open(path: str | os.PathLike, num_threads: int) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ImportError(
+            'OnnxPoseInferencer needs the package onnxruntime: '
+            "'pip install rmpe-spm[onnx]'"
+        ) from error
+    if not Path(path).is_file():
+        raise ConfigError(f'there is no exported model {path}')
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(
+            os.fspath(path), options, providers=_providers(onnxruntime)
+        )
+    except Exception as error:  # of a class for each of its reasons
+        raise ConfigError(f'{path} is no ONNX model: {error}') from error
+
+
+def _providers(onnxruntime: Any) -> Sequence[str]:
+    wanted = ('CUDAExecutionProvider', 'CPUExecutionProvider')
+    available = onnxruntime.get_available_providers()
+    return [each for each in wanted if each in available]
+
+
+def _read_settings(session: Any, path: str | os.PathLike) -> dict[str, Any]:
+    metadata = session.get_modelmeta().custom_metadata_map
+    if METADATA_KEY not in metadata:
+        raise ConfigError(
+            f'{path} was not written by rmpe-spm export: it does not say how '
+            'its input is made'
+        )
+    return json.loads(metadata[METADATA_KEY])
