@@ -106,7 +106,7 @@ def regional(topdown, tmp_path):
         # peaks that stand out, and crops that are warped
         torch.nn.init.normal_(model.head.final_layer.weight, 0, 3)
         if sdtn is not None:
-            torch.nn.init.normal_(model.sstn.theta_fc.weight, 0, 0.3)
+            torch.nn.init.normal_(model.sstn.theta_fc.weight, 0, 0.02)
         return inferencer
 
     return make
