@@ -28,7 +28,6 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models import build_pose_estimator
 
 from rmpe_spm.cli.error_messages import report_user_errors
-from rmpe_spm.engine.shipped import shipped_config
 from rmpe_spm.experiments.drawing import draw_results, make_contact_sheet
 from rmpe_spm.experiments.tool_runs import (
     RESULTS,
@@ -92,18 +91,8 @@ def predict_photographs(methods: list[str], folder: Path) -> None:
         spec = importlib.util.find_spec(package)
         for place in spec.submodule_search_locations if spec else ():
             found += [path for path in [Path(place, name)] if path.is_file()]
-    spm = PoseInferencer(
-        config=shipped_config('spm'), weights='rmpe_spm://spm'
-    )
-    # SPM proposes the people that the two-step model looks at
-    rmpe = PoseInferencer(
-        config=shipped_config('rmpe'),
-        weights='rmpe_spm://rmpe',
-        boxes_from=spm,
-        nms=dict(type='ParametricPoseNMS', preset='coco'),
-    )
     for method in methods:
-        inferencer = dict(RMPE=rmpe, SPM=spm)[method]
+        inferencer = PoseInferencer(method.lower())
         # people so near to the camera are found with low scores
         drawer = PoseDrawer(inferencer.metainfo, kpt_thr=0.15)
         writer = OverlayWriter(folder, drawer)

@@ -1,6 +1,6 @@
 """Write a model as ONNX, decoding included: ``rmpe-spm export``.
 
-python tools/export_onnx.py rmpe.onnx --model rmpe
+python tools/export_onnx.py spm.onnx --model spm
 python tools/export_onnx.py OUT.onnx --config CONFIG --weights CHECKPOINT
 """
 

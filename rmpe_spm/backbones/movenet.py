@@ -26,6 +26,32 @@ def separable_conv(in_channels: int, out_channels: int) -> nn.Sequential:
     )
 
 
+class SamePaddingConv2d(nn.Conv2d):
+    """A convolution with TensorFlow's padding ``SAME``, without dilation.
+
+    mmcv's ``Conv2dAdaptivePadding`` computes the same, but exported it keeps
+    the size of the picture that it was traced with.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pad, the odd cell on the right and bottom, and convolve."""
+        width, height = (
+            max(kernel - (int(side) % stride or stride), 0)
+            for side, kernel, stride in zip(
+                reversed(x.shape[2:]),
+                reversed(self.kernel_size),
+                reversed(self.stride),
+                strict=True,
+            )
+        )
+        left, top = width // 2, height // 2
+        if width or height:
+            x = F.pad(x, (left, width - left, top, height - top))
+        return F.conv2d(
+            x, self.weight, self.bias, self.stride, 0, 1, self.groups
+        )
+
+
 @MODELS.register_module()
 class TFMobileNetV2(MobileNetV2):
     """mmpose's MobileNetV2 as TensorFlow computes it, for inference weights.
@@ -68,7 +94,7 @@ class TFMobileNetV2(MobileNetV2):
         with_cp: bool = False,
         init_cfg: OptMultiConfig = None,
     ):
-        conv_cfg = dict(type='Conv2dAdaptivePadding')
+        conv_cfg = dict(type=SamePaddingConv2d)
         super().__init__(
             widen_factor,
             tuple(out_indices),

@@ -53,8 +53,8 @@ def export_onnx(inferencer: PoseInferencer, path: str | Path) -> float:
 
     Example::
 
-        export_onnx(PoseInferencer('rmpe'), 'rmpe.onnx')
-        inferencer = OnnxPoseInferencer('rmpe.onnx')
+        export_onnx(PoseInferencer('spm'), 'spm.onnx')
+        inferencer = OnnxPoseInferencer('spm.onnx')
     """
     try:
         import onnx

@@ -3,9 +3,14 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mmcv.cnn.bricks import Conv2dAdaptivePadding
 from mmpose.registry import MODELS
 
-from rmpe_spm.backbones.movenet import MoveNetFPN, TFMobileNetV2
+from rmpe_spm.backbones.movenet import (
+    MoveNetFPN,
+    SamePaddingConv2d,
+    TFMobileNetV2,
+)
 
 
 @pytest.mark.parametrize(
@@ -72,3 +77,15 @@ def test_an_input_that_is_no_multiple_of_32_pixels():
     backbone, neck = TFMobileNetV2(0.25), MoveNetFPN([8, 8, 16, 1280])
     with pytest.raises(ValueError, match='multiples of 32 pixels'):
         neck(backbone(torch.rand(1, 3, 48, 64)))
+
+
+@pytest.mark.parametrize('size', [(7, 10), (8, 9), (1, 1)])
+@pytest.mark.parametrize('stride', [1, 2, 3])
+@pytest.mark.parametrize('kernel', [1, 3, 4])
+def test_same_padding_is_that_of_mmcv(size, stride, kernel):
+    torch.manual_seed(0)
+    ours = SamePaddingConv2d(2, 4, kernel, stride, groups=2)
+    theirs = Conv2dAdaptivePadding(2, 4, kernel, stride, groups=2)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(1, 2, *size)
+    torch.testing.assert_close(ours(x), theirs(x))

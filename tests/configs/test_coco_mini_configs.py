@@ -175,7 +175,7 @@ SMALL_DATA = [
 @pytest.mark.parametrize('path', SMALL_DATA)
 def test_data_come_from_where_they_are_said_to_be(path, monkeypatch):
     """By the environment or by an option, and all of them."""
-    name = path.split('/')[2]
+    name = 'generated_3d' if 'generated-3d' in path else path.split('/')[2]
     default = f'data/{name}/'
 
     def strings(node):
@@ -196,7 +196,7 @@ def test_data_come_from_where_they_are_said_to_be(path, monkeypatch):
 
     texts, root = places(Config.fromfile(ROOT / path))
     old = [text for text in texts if text.startswith(default)]
-    assert root == default and old
+    assert root.startswith(default) and old
     monkeypatch.setenv(name.upper(), '/elsewhere')
     cfg = read_config_file(ROOT / path)
     monkeypatch.delenv(name.upper())
@@ -204,7 +204,7 @@ def test_data_come_from_where_they_are_said_to_be(path, monkeypatch):
     args = Namespace(cfg_options=dict(data_root='/elsewhere/'))
     apply_options(other, args)
     for found, root in (places(cfg), places(other)):
-        assert root == '/elsewhere/'
+        assert root.startswith('/elsewhere/')
         assert not [text for text in found if text.startswith('data/')]
         new = [text for text in found if text.startswith('/elsewhere/')]
         assert new == [text.replace(default, '/elsewhere/') for text in old]

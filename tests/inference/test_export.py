@@ -271,3 +271,19 @@ def test_what_is_refused(bottomup, tmp_path):
     onnx.save(model, tmp_path / 'other.onnx')
     with pytest.raises(ConfigError, match='rmpe-spm export'):
         OnnxPoseInferencer(tmp_path / 'other.onnx')
+
+
+def test_the_spm_that_ships(tmp_path):
+    """On pictures of another size than the one that it was traced with."""
+    inferencer = PoseInferencer('spm')
+    path = exported(inferencer, tmp_path)
+    rng = np.random.default_rng(0)
+    picture = cv2.resize(
+        rng.integers(0, 256, (6, 8, 3), dtype=np.uint8), (192, 256)
+    )
+    (expected,) = inferencer(picture)
+    (found,) = OnnxPoseInferencer(path)(picture)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+    np.testing.assert_allclose(
+        found.keypoints[0], expected.keypoints[0], atol=1e-2
+    )

@@ -188,8 +188,8 @@ def refusal(tool, capsys):
 @pytest.mark.parametrize(
     'which, change, said',
     [
-        (0, lambda c: c.update(annotations=[]), 'nobody is annotated in the '),
-        (0, keypoints(score=0), 'in the 2 images to fit.*--held-out-fract'),
+        (0, lambda c: c.update(annotations=[]), 'nobody with a labelled key'),
+        (0, keypoints(score=0), 'nobody with a labelled keypoint'),
         (1, change_each('image_id', lambda i: i + 100), 'none of the results'),
         (1, lambda r: r[3].pop('score') and None, r'result 3 \(image 0\) has'),
         (1, keypoints(score=0), '32 of 32 poses have no joint with a'),
@@ -212,8 +212,7 @@ def test_nobody_to_report_on(refusal, tmp_path):
     message = refusal(
         *good, '--held-out-ann', files[0], '--held-out-results', files[1]
     )
-    assert 'in the 4 images to report on' in message
-    assert '--held-out-fraction' not in message
+    assert f'{files[0]}: nobody with a labelled keypoint' in message
 
 
 def test_too_few_images_for_the_folds(refusal, tmp_path):
