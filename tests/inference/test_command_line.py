@@ -148,6 +148,8 @@ def test_ctrl_c_leaves_what_was_done(bottomup, tmp_path, repo_root):
          str(folder), f'--config={bottomup["config"]}',
          f'--weights={bottomup["weights"]}', f'--out-dir={out_dir}'],
         stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        # a shell's background jobs ignore the signal
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         env={**os.environ, 'PYTHONPATH': str(repo_root)})  # fmt: skip
     file = out_dir / 'visualizations' / '12.jpg'
     for _ in range(1200):

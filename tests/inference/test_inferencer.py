@@ -306,7 +306,6 @@ def test_wrong_settings(topdown, bottomup, pictures, tmp_path):
     refused('either a model by name')
     refused('second_pass', **bottomup, second_pass=True)
     refused('batch_size', **topdown, batch_size=0)
-    refused('needs boxes', bboxes=None, **topdown)
     refused('finds people by itself', **bottomup)
     refused(
         'finds people by itself', bboxes=None, **bottomup, boxes_from='a.json'

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from config_files import read_config
+from config_files import ROOT
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmpose.registry import DATASETS, METRICS, MODELS
 
@@ -131,7 +132,7 @@ def test_the_config_trains_and_predicts_in_space(root, monkeypatch):
     """From the files to the metric, with a network that knows nothing."""
     monkeypatch.setenv('GENERATED_3D', str(root))
     name = 'spm-3d_movenet-multipose_1xb8-12e_generated-3d-320x256.py'
-    cfg = read_config(f'configs/spm/generated/{name}')
+    cfg = Config.fromfile(ROOT / 'configs/spm/generated' / name)
     codec = cfg.codec
     assert cfg.model.head.decoder == codec
     assert cfg.train_pipeline[-2].encoder == codec
