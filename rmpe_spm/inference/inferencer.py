@@ -36,6 +36,10 @@ from .results import PoseResult
 BoxesFrom = Union[str, os.PathLike, tuple, BaseInferencer, BoxSource]
 
 
+# joints by which a skeleton is one of people
+PEOPLE = {'left_shoulder', 'right_shoulder', 'left_hip', 'right_hip'}
+
+
 class PoseInferencer(BaseInferencer):
     """Predict the poses in pictures, folders, videos and cameras.
 
@@ -58,7 +62,8 @@ class PoseInferencer(BaseInferencer):
             detections file in COCO's results layout; an mmdet config, or it
             and its checkpoint in a tuple; another ``PoseInferencer``, or the
             name of a shipped model, whose poses become boxes. Defaults to
-            None: ``bboxes`` of the call, or the shipped ``'spm'``.
+            None: ``bboxes`` of the call, or of people the shipped
+            ``'spm'``.
         nms (BasePoseNMS | dict, optional): A pose NMS or its config, such as
             ``dict(type='ParametricPoseNMS', preset='coco')``. Defaults to
             None: the shipped model's, otherwise none.
@@ -213,8 +218,10 @@ class PoseInferencer(BaseInferencer):
     def _detector(self, given: BoxesFrom | None) -> BoxesFrom | None:
         """Build what finds people where it is given by name or file."""
         shipped = {*shipped_models(), *ALIASES}
+        # the shipped SPM finds people, not hands or animals
+        of_people = PEOPLE.issubset(self.metainfo['keypoint_name2id'])
         spm = ALIASES['spm']
-        if given is None and self.is_topdown and spm in shipped_models():
+        if given is None and self.is_topdown and of_people and spm in shipped:
             given = spm
         if given is None or not self.is_topdown or callable(given):
             return given

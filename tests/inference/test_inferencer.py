@@ -306,6 +306,9 @@ def test_wrong_settings(topdown, bottomup, pictures, tmp_path):
     refused('either a model by name')
     refused('second_pass', **bottomup, second_pass=True)
     refused('batch_size', **topdown, batch_size=0)
+    animals = Config.fromfile(topdown['config'])
+    animals.train_dataloader.dataset.type = 'AP10KDataset'
+    refused('needs boxes', bboxes=None, config=animals)
     refused('finds people by itself', **bottomup)
     refused(
         'finds people by itself', bboxes=None, **bottomup, boxes_from='a.json'
