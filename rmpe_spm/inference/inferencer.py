@@ -1,8 +1,9 @@
 """Poses of whatever people have, as a stream."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Union
 
@@ -24,7 +25,7 @@ from ..engine.shipped import ALIASES, shipped_models
 from ..errors import ConfigError
 from ..pose_nms.base import BasePoseNMS
 from .base import BaseInferencer, Poses
-from .boxes import BoxSource
+from .boxes import Boxed, BoxSource, PosesAsBoxes
 from .detections import DetectionsFile, MMDetDetector
 from .drawing import OverlayWriter, PoseDrawer
 from .formats import ResultWriter
@@ -34,7 +35,6 @@ from .outputs import show_results, write_results
 from .results import PoseResult
 
 BoxesFrom = Union[str, os.PathLike, tuple, BaseInferencer, BoxSource]
-
 
 # joints by which a skeleton is one of people
 PEOPLE = {'left_shoulder', 'right_shoulder', 'left_hip', 'right_hip'}
@@ -215,6 +215,21 @@ class PoseInferencer(BaseInferencer):
         number = len(chosen or self.metainfo['keypoint_id2name'])
         return Poses(np.zeros((0, number, 2)), np.zeros((0, number)))
 
+    def _shipped_model(self, name: str) -> 'PoseInferencer':
+        return PoseInferencer(
+            name, device=self.device, batch_size=self.batch_size
+        )
+
+    @cached_property
+    def _shipped_spm(self) -> PosesAsBoxes:
+        return PosesAsBoxes(self._shipped_model('spm'))
+
+    def _shipped_proposals(
+        self, pictures: Iterable[Picture]
+    ) -> Iterator[Boxed]:
+        """Boxes of the shipped SPM, which calls with boxes don't load."""
+        return self._shipped_spm(pictures)
+
     def _detector(self, given: BoxesFrom | None) -> BoxesFrom | None:
         """Build what finds people where it is given by name or file."""
         shipped = {*shipped_models(), *ALIASES}
@@ -222,13 +237,11 @@ class PoseInferencer(BaseInferencer):
         of_people = PEOPLE.issubset(self.metainfo['keypoint_name2id'])
         spm = ALIASES['spm']
         if given is None and self.is_topdown and of_people and spm in shipped:
-            given = spm
+            return self._shipped_proposals
         if given is None or not self.is_topdown or callable(given):
             return given
         if isinstance(given, str) and given in shipped:
-            return PoseInferencer(
-                given, device=self.device, batch_size=self.batch_size
-            )
+            return self._shipped_model(given)
         if not isinstance(given, tuple | list):
             given = (given, None)
         config, weights = given
