@@ -31,6 +31,7 @@ def read_ahead(items: Iterable[Any], max_items: int) -> Iterator[Any]:
         yield from iter(queue.take, _END)
     finally:
         queue.stop()
+        thread.join()
 
 
 _END = object()

@@ -53,7 +53,7 @@ def test_the_thread_ends_with_the_consumer():
     next(ahead)
     (thread,) = set(threading.enumerate()) - before
     ahead.close()
-    wait_until(lambda: not thread.is_alive())
+    assert not thread.is_alive()
 
 
 def test_errors_arrive_after_what_came_before():
