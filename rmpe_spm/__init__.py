@@ -81,9 +81,8 @@ else:
     from .rmpe.sstn_head import SSTNHead
     from .spm.codec import HierarchicalSPRCodec
     from .spm.codec_3d import HierarchicalSPR3DCodec
-    from .spm.focal_loss import MapFocalLoss
     from .spm.head import SPMHead
-    from .spm.losses import MapL1Loss, MapL2Loss
+    from .spm.losses import MapFocalLoss, MapL1Loss, MapL2Loss
     from .spm.movenet_stage import MoveNetStage
     from .spm.test_time_augmentation import (
         MultiscaleBottomupPoseEstimator,
