@@ -159,6 +159,7 @@ def _cast_shadow(image, place):
 
 
 def paste_figure(image, owners, figure, number):
+    """Draw a figure, and write its number where it covers ``owners``."""
     height, width = figure.parts.shape
     rows = slice(figure.y, figure.y + height)
     columns = slice(figure.x, figure.x + width)
