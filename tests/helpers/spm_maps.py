@@ -89,6 +89,12 @@ def perfect_maps(codec, all_poses):
     )
 
 
+def pictures(head, *all_poses):
+    """The samples of pictures with these people, and their perfect maps."""
+    codec = head.decoder
+    return make_samples(codec, all_poses), perfect_maps(codec, all_poses)
+
+
 def answer(head, *maps):
     """Make the head predict these maps, one pair for each forward."""
     replies = iter(maps)

@@ -5,19 +5,16 @@ import warnings
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.structures import InstanceData
 from mmpose.apis import Pose2DInferencer
-from mmpose.registry import KEYPOINT_CODECS, MODELS
-from spm_maps import SIZE, codec_config, make_poses, make_samples
+from mmpose.registry import MODELS
+from spm_maps import SIZE, codec_config, make_poses, make_samples, perfect_maps
 
 
-def make_model(**options):
+def make_model():
+    head = dict(channels=32, kernel_size=3)
     return MODELS.build(
         dict(
             type='BottomupPoseEstimator',
-            data_preprocessor=dict(
-                type='PoseDataPreprocessor', mean=[127.0] * 3, std=[64.0] * 3
-            ),
             backbone=dict(
                 type='MobileNetV2', widen_factor=0.5, out_indices=(1, 2, 4)
             ),
@@ -26,20 +23,13 @@ def make_model(**options):
                 type='SPMHead',
                 in_channels=16 + 16 + 48,
                 num_keypoints=17,
-                heatmap_head=dict(channels=32, kernel_size=3),
-                displacement_head=dict(channels=32, kernel_size=3),
+                heatmap_head=head,
+                displacement_head=head,
                 decoder=codec_config(),
             ),
             test_cfg=dict(flip_test=True),
         )
-        | options
     )
-
-
-def oks(pred, true):
-    squared = ((pred - true) ** 2).sum(axis=-1)
-    area = np.ptp(true[:, 0]) * np.ptp(true[:, 1])
-    return np.exp(-squared / (2 * area * 0.14**2)).mean()
 
 
 def test_overfits_two_images():
@@ -54,8 +44,7 @@ def test_overfits_two_images():
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 80)
     for _ in range(80):
-        losses = model(inputs, samples, mode='loss')
-        loss = sum(losses.values())
+        loss = sum(model(inputs, samples, mode='loss').values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -66,21 +55,13 @@ def test_overfits_two_images():
     with torch.no_grad():
         results = model(inputs, samples, mode='predict')
     for result, expected in zip(results, poses, strict=True):
-        pred = result.pred_instances
-        assert isinstance(pred, InstanceData)
-        found = pred.keypoints[pred.bbox_scores > 0.5]
+        people = result.pred_instances
+        found = people.keypoints[people.bbox_scores > 0.5]
         for true in expected:
-            assert max(oks(one, true) for one in found) > 0.9
-
-
-def test_flip_test_and_another_input_size_in_the_estimator():
-    model = make_model().eval()
-    codec = KEYPOINT_CODECS.build(codec_config())
-    samples = make_samples(codec, [make_poses(1)] * 2)
-    for size in [(96, 128), (64, 192)]:
-        with torch.no_grad():
-            results = model(torch.rand(2, 3, *size), samples, mode='predict')
-        assert len(results) == 2
+            squared = ((found - true) ** 2).sum(axis=-1)
+            area = np.ptp(true, axis=0).prod()
+            oks = np.exp(-squared / (2 * area * 0.14**2)).mean(axis=1)
+            assert oks.max() > 0.9
 
 
 def test_inferencer_draws_the_poses(tmp_path, repo_root):
@@ -98,12 +79,11 @@ def test_inferencer_draws_the_poses(tmp_path, repo_root):
     poses = make_poses(3)
     head = inferencer.model.head
     head.decoder.heatmap_size = (88, 64)
-    encoded = head.decoder.encode(poses)
-    maps = [torch.tensor(encoded[key])[None] for key in encoded]
+    maps = perfect_maps(head.decoder, [poses])
     maps[0][maps[0] < 0.5] = 0
     for i in range(3):  # 10 cells apart
         maps[0][..., 10 * i : 10 * i + 10] *= 1 - 0.2 * i
-    head.forward = lambda feats: (maps[0], maps[2])
+    head.forward = lambda feats: maps
     image = np.full((240, 320, 3), 255, dtype=np.uint8)
 
     def infer(**options):

@@ -2,33 +2,13 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import Compose
-from spm_maps import (
-    SIZE,
-    codec_config,
-    make_head,
-    make_poses,
-    make_samples,
-    perfect_maps,
-)
+from spm_maps import SIZE, codec_config, make_head, make_poses, pictures
 
 from rmpe_spm.spm.head import SPMHead
 from rmpe_spm.spm.stage import SPMStage, build_tower
 
 BN = dict(type='BN')
-
-
-def make_stage(feedback=False):
-    small = dict(channels=6)
-    return SPMStage(
-        8,
-        2,
-        True,
-        False,
-        BN,
-        feedback=feedback,
-        heatmap_head=small,
-        displacement_head=small,
-    )
+OFFSET_LOSS = dict(joint_offset_loss=dict(type='MapL1Loss'))
 
 
 def test_stages_and_their_initialisation():
@@ -49,38 +29,33 @@ def test_stages_and_their_initialisation():
 
 
 def test_feedback_adds_the_mapped_predictions():
-    stage = make_stage(feedback=True).eval()
+    small = dict(heatmap_head=dict(channels=6), displacement_head=None)
+    stage = SPMStage(8, 2, True, False, BN, feedback=True, **small).eval()
     feature = torch.rand(1, 8, 4, 4)
     previous = torch.rand(1, 3, 4, 4), torch.rand(1, 4, 4, 4)
     added = stage.heatmap_feedback(previous[0])
     added = added + stage.displacement_feedback(previous[1])
     with_feedback = stage(feature, previous)
-    expected = stage(feature + added)
-    torch.testing.assert_close(with_feedback, expected)
+    torch.testing.assert_close(with_feedback, stage(feature + added))
     assert not torch.equal(with_feedback[0], stage(feature)[0])
 
 
 @pytest.mark.parametrize('feedback', [False, True])
 def test_stages(feedback):
-    head = make_head(
-        num_stages=3,
-        feedback=feedback,
-        keypoint_heatmaps=True,
-        codec=dict(generate_keypoint_heatmaps=True),
-    ).eval()
-    feats = tuple(torch.rand(2, 8, 6, 8) for _ in range(4))
+    codec = dict(generate_keypoint_heatmaps=True)
+    options = dict(num_stages=3, feedback=feedback, keypoint_heatmaps=True)
+    head = make_head(codec=codec, **options).eval()
+    feats = torch.rand(4, 2, 8, 6, 8)
     outputs = head.forward_stages(feats)
     assert len(outputs) == 3
     for heatmaps, displacements in outputs:
         assert heatmaps.shape == (2, 18, 6, 8)
         assert displacements.shape == (2, 34, 6, 8)
-    heatmaps, displacements = head(feats)
-    torch.testing.assert_close(heatmaps, outputs[-1][0])
-    torch.testing.assert_close(displacements, outputs[-1][1])
+    torch.testing.assert_close(head(feats), outputs[-1])
     # the first of the four feature maps is not used; an earlier stage's
     # feature reaches the last prediction only through feedback
-    other = (torch.rand(2, 8, 6, 8), torch.rand(2, 8, 6, 8), *feats[2:])
-    assert torch.equal(head(other)[0], heatmaps) != feedback
+    other = torch.cat((torch.rand(2, 2, 8, 6, 8), feats[2:]))
+    assert torch.equal(head(other)[0], outputs[-1][0]) != feedback
 
 
 def test_single_stage_takes_the_feature_of_its_index():
@@ -93,27 +68,22 @@ def test_single_stage_takes_the_feature_of_its_index():
 
 def test_several_levels_are_added():
     head = make_head(in_index=(0, 2)).eval()
-    feats = (
-        torch.rand(1, 8, 6, 8),
-        torch.rand(1, 99, 9, 9),
-        torch.rand(1, 8, 3, 4),
-    )
+    large, other, small = (torch.rand(1, 8, 6 // s, 8 // s) for s in (1, 1, 2))
     resized = torch.nn.functional.interpolate(
-        feats[2], scale_factor=2, mode='bilinear'
+        small, scale_factor=2, mode='bilinear'
     )
-    expected = head.stages[0](feats[0] + resized)
-    torch.testing.assert_close(head(feats), expected)
+    expected = head.stages[0](large + resized)
+    torch.testing.assert_close(head((large, other, small)), expected)
 
 
 def test_loss_is_the_papers():
     """Sums over the map and the windows, so that beta keeps its meaning."""
     head = make_head()
-    poses = [make_poses(2), make_poses(1, seed=1)]
-    samples = make_samples(head.decoder, poses)
-    zero = torch.zeros(2, 1, 24, 32), torch.zeros(2, 34, 24, 32)
+    samples, maps = pictures(head, make_poses(2), make_poses(1, seed=1))
+    heatmaps, displacements = maps
+    zero = [torch.zeros_like(own) for own in maps]
     head.forward_stages = lambda feats: [zero]
     losses = head.loss(None, samples)
-    heatmaps, displacements = perfect_maps(head.decoder, poses)
     assert set(losses) == {'loss/heatmap', 'loss/displacement'}
     torch.testing.assert_close(losses['loss/heatmap'], (heatmaps**2).sum() / 2)
     torch.testing.assert_close(
@@ -128,36 +98,28 @@ def test_loss_is_the_papers():
         torch.testing.assert_close(twice[key], 2 * losses[key])
     # what is predicted off the windows is no matter for displacements
     weights = torch.stack([s.gt_fields.displacement_weights for s in samples])
-    head.forward_stages = lambda feats: [
-        (heatmaps, displacements + (1 - weights) * 9)
-    ]
+    off = displacements + (1 - weights) * 9
+    head.forward_stages = lambda feats: [(heatmaps, off)]
     assert all(value == 0 for value in head.loss(None, samples).values())
 
 
 def test_keypoint_and_joint_offset_losses():
+    maps_of = ('generate_keypoint_heatmaps', 'generate_joint_offsets')
     head = make_head(
-        codec=dict(
-            generate_keypoint_heatmaps=True, generate_joint_offsets=True
-        ),
+        codec=dict.fromkeys(maps_of, True),
         keypoint_heatmaps=True,
         keypoint_loss=dict(type='MapL2Loss', loss_weight=0.5),
         joint_offset_loss=dict(type='MapL1Loss'),
     )
-    poses = [make_poses(2)]
-    samples = make_samples(head.decoder, poses)
-    heatmaps, displacements = perfect_maps(head.decoder, poses)
+    samples, (heatmaps, displacements) = pictures(head, make_poses(2))
     head.forward_stages = lambda feats: [(0 * heatmaps, 0 * displacements)]
     losses = head.loss(None, samples)
-    torch.testing.assert_close(
-        losses['loss/keypoint'], 0.5 * (heatmaps[:, :-1] ** 2).sum()
-    )
-    torch.testing.assert_close(
-        losses['loss/heatmap'], (heatmaps[:, -1:] ** 2).sum()
-    )
-    offsets = samples[0].gt_fields.joint_offsets
-    torch.testing.assert_close(
-        losses['loss/joint_offset'], 0.01 * offsets.abs().sum()
-    )
+    for name, expected in dict(
+        keypoint=0.5 * (heatmaps[:, :-1] ** 2).sum(),
+        heatmap=(heatmaps[:, -1:] ** 2).sum(),
+        joint_offset=0.01 * samples[0].gt_fields.joint_offsets.abs().sum(),
+    ).items():
+        torch.testing.assert_close(losses[f'loss/{name}'], expected)
     head.forward_stages = lambda feats: [(heatmaps, displacements)]
     losses = head.loss(None, samples)
     assert sum(losses.values()) < 1e-4
@@ -166,20 +128,21 @@ def test_keypoint_and_joint_offset_losses():
 def test_crowd_regions_reach_the_loss():
     """From the annotation through the pipeline to the loss: what is
     predicted on unlabelled people costs nothing."""
-    pipeline = [
-        dict(type='GenerateTarget', encoder=codec_config()),
-        dict(type='BottomupGetHeatmapMask'),
-        dict(type='PackPoseInputs'),
-    ]
-    crowd = [[64.0, 0, 127, 0, 127, 95, 64, 95]]
-    packed = Compose(pipeline)(
+    pipeline = Compose(
+        [
+            dict(type='GenerateTarget', encoder=codec_config()),
+            dict(type='BottomupGetHeatmapMask'),
+            dict(type='PackPoseInputs'),
+        ]
+    )
+    packed = pipeline(
         dict(
             img=np.zeros((96, 128, 3), dtype=np.uint8),
             img_shape=(96, 128),
             input_size=SIZE,
             keypoints=make_poses(1),
             keypoints_visible=np.ones((1, 17)),
-            invalid_segs=[crowd],
+            invalid_segs=[[[64.0, 0, 127, 0, 127, 95, 64, 95]]],
             warp_mat=np.eye(2, 3, dtype=np.float32),
         )
     )
@@ -187,31 +150,35 @@ def test_crowd_regions_reach_the_loss():
     sample = packed['data_samples']
     mask = sample.gt_fields.heatmap_mask
     assert mask[0, 5, 5] and not mask[0, 5, 25]
-    heatmaps = sample.gt_fields.heatmaps[None]
-    displacements = sample.gt_fields.displacements[None]
 
     def loss_with(x):
-        wrong = heatmaps.clone()
-        wrong[0, 0, 5, x] += 1
-        head.forward_stages = lambda feats: [(wrong, displacements)]
+        heatmaps = sample.gt_fields.heatmaps[None].clone()
+        heatmaps[0, 0, 5, x] += 1
+        maps = heatmaps, sample.gt_fields.displacements[None]
+        head.forward_stages = lambda feats: [maps]
         return head.loss(None, [sample])['loss/heatmap'].item()
 
     assert loss_with(5) == pytest.approx(1)
     assert loss_with(25) < 1e-5
 
 
-def test_bad_configs():
-    with pytest.raises(ValueError, match='num_stages=2 the stages take'):
-        make_head(num_stages=2, in_index=(0, 1))
-    with pytest.raises(ValueError, match='tree has 14 joints'):
-        make_head(codec=dict(kinematics='crowdpose'))
-    with pytest.raises(ValueError, match='generate_keypoint_heatmaps=False'):
-        make_head(keypoint_heatmaps=True)
-    with pytest.raises(ValueError, match='generate_keypoint_offsets=False'):
-        make_head(keypoint_offsets=True)
-    with pytest.raises(ValueError, match='generate_joint_offsets=True'):
-        make_head(joint_offset_loss=dict(type='MapL1Loss'))
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(num_stages=2, in_index=(0, 1)), 'num_stages=2 the stages take'),
+        (dict(codec=dict(kinematics='crowdpose')), 'tree has 14 joints'),
+        (dict(keypoint_heatmaps=True), 'generate_keypoint_heatmaps=False'),
+        (dict(keypoint_offsets=True), 'generate_keypoint_offsets=False'),
+        (OFFSET_LOSS, 'generate_joint_offsets=True'),
+    ],
+)
+def test_options_that_do_not_fit_the_codec(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_head(**options)
+
+
+def test_a_head_without_a_codec_gives_maps_only():
     with pytest.raises(ValueError, match='needs `decoder`, a codec with'):
-        SPMHead(8, 17, joint_offset_loss=dict(type='MapL1Loss'))
+        SPMHead(8, 17, **OFFSET_LOSS)
     with pytest.raises(RuntimeError, match='decoder'):
         SPMHead(8, 17).predict(None, [])

@@ -35,18 +35,19 @@ def test_unflipped_heatmaps():
 def test_scales_of_half_precision_merge_in_float32(dtype):
     """Coordinates of maps wider than 256 cells do not fit into bfloat16."""
     sizes = [(400, 20), (200, 10)]
-    maps = [
-        (torch.rand(1, 1, h, w).to(dtype), torch.rand(1, 2, h, w).to(dtype))
-        for w, h in sizes
-    ]
-    full = [tuple(each.float() for each in own) for own in maps]
-    inputs = sizes, [np.array([400.0, 20.0])] * 2
+    maps = [torch.rand(1, 3, h, w).to(dtype) for w, h in sizes]
     point = PoseRepresentation(build_kinematic_tree([-1]), 9.0)
-    found = merge_scales(maps, inputs, point, np.ones(2))
-    expected = merge_scales(full, inputs, point, np.ones(2))
-    for own, wanted in zip(found, expected, strict=True):
-        assert own.dtype == torch.float32
-        torch.testing.assert_close(own, wanted)
+    found, expected = (
+        merge_scales(
+            [own.split((1, 2), dim=1) for own in each],
+            inputs_of(*sizes, picture=(400, 20)),
+            point,
+            np.ones(2),
+        )
+        for each in (maps, [own.float() for own in maps])
+    )
+    torch.testing.assert_close(found, expected)
+    assert {own.dtype for own in found} == {torch.float32}
 
 
 def poses_of(boxes, scores, finite=True):
@@ -112,12 +113,7 @@ PADDED = (
         (
             TWO,
             (25, 50),
-            [
-                poses_of(
-                    [[0, 0, 50, 1], [0, 0, 25, 1], [0, 0, 51, 1]], [3, 2, 1]
-                )
-            ]
-            * 2,
+            [([[0, 0, 50, 1], [0, 0, 25, 1], [0, 0, 51, 1]], [3, 2, 1])] * 2,
             [
                 [0, 0, 50, 1],
                 [0, 0, 100, 2],
@@ -129,10 +125,7 @@ PADDED = (
         (
             PADDED,
             (8, 20),
-            [
-                poses_of([[100, 64, 120, 64]], [1]),
-                poses_of([[48, 32, 58, 42]], [0.5]),
-            ],
+            [([[100, 64, 120, 64]], [1]), ([[48, 32, 58, 42]], [0.5])],
             [[100, 64, 120, 64], [100, 64, 120, 84]],
         ),
         # the smaller size first; in pixels of the first input
@@ -140,8 +133,8 @@ PADDED = (
             inputs_of((100, 50), (200, 100)),
             (10, 50),
             [
-                poses_of([[0, 0, 9, 5], [0, 0, 60, 20]], [2, 1]),
-                poses_of([[1, 1, 8, 7], [0, 0, 60, 20]], [4, 3]),
+                ([[0, 0, 9, 5], [0, 0, 60, 20]], [2, 1]),
+                ([[1, 1, 8, 7], [0, 0, 60, 20]], [4, 3]),
             ],
             [[0.5, 0.5, 4, 3.5], [0, 0, 60, 20]],
         ),
@@ -149,7 +142,7 @@ PADDED = (
         (
             inputs_of((200, 100)),
             (10, 20),
-            [poses_of([[0, 0, 3, 9], [0, 0, 300, 9]], [0.5, 0.4])],
+            [([[0, 0, 3, 9], [0, 0, 300, 9]], [0.5, 0.4])],
             [[0, 0, 3, 9], [0, 0, 300, 9]],
         ),
         # only poses that count are taken
@@ -157,33 +150,28 @@ PADDED = (
             TWO,
             (10, 50),
             [
-                poses_of([[0, 0, 31, 9], [0, 0, 99, 9]], [0.8, 0.9]),
-                poses_of([[0, 0, 30, 9], [0, 0, 40, 9]], [0.3, 0.0]),
+                ([[0, 0, 31, 9], [0, 0, 99, 9]], [0.8, 0.9]),
+                ([[0, 0, 30, 9], [0, 0, 40, 9]], [0.3, 0.0]),
             ],
             [[0, 0, 31, 9], [0, 0, 60, 18]],
         ),
     ],
 )
 def test_who_counts_and_where(inputs, size_range, poses, expected):
+    poses = [poses_of(*own) for own in poses]
     merged = merge_scale_poses(poses, inputs, size_range)
     assert merged_boxes(merged) == expected
 
 
 def test_images_of_a_batch_are_apart_and_broken_ones_empty():
+    good = poses_of([[0, 0, 30, 9]], [0.5]), poses_of([[0, 0, 99, 9]], [0.7])
+    bad = (
+        poses_of([[0, 0, 40, 9]], [0.9]),
+        poses_of([[0, 0, 45, 9]], [0.0], finite=False),
+    )
     batch = [
-        PaddedPoses(
-            *(torch.cat(pair) for pair in zip(one[:5], other[:5], strict=True))
-        )
-        for one, other in (
-            (
-                poses_of([[0, 0, 30, 9]], [0.5]),
-                poses_of([[0, 0, 40, 9]], [0.9]),
-            ),
-            (
-                poses_of([[0, 0, 99, 9]], [0.7]),
-                poses_of([[0, 0, 45, 9]], [0.0], finite=False),
-            ),
-        )
+        PaddedPoses(*map(torch.cat, zip(one[:5], other[:5], strict=True)))
+        for one, other in zip(good, bad, strict=True)
     ]
     merged = merge_scale_poses(batch, TWO, (10, 50))
     assert merged.valid.tolist() == [[True, True], [False, False]]
@@ -191,30 +179,30 @@ def test_images_of_a_batch_are_apart_and_broken_ones_empty():
     assert merged.keypoints[0, :, 1, 0].tolist() == [30, 198]
 
 
-def test_a_gap_between_the_sizes_is_refused():
-    poses = [poses_of([[0, 0, 30, 9]], [0.5])] * 3
-    with pytest.raises(ValueError, match=r'pose_size_range=\(20, 39\).*2.00'):
-        merge_scale_poses(poses, THREE, (20, 39))
-    merged = merge_scale_poses(poses, THREE, (20, 40))
-    assert len(merged_boxes(merged)) == 3
+# mmpose's regions are float32; these sizes are a factor 2 apart
+ROUNDED = (
+    [(320, 256), (160, 128)],
+    [np.array([427, 427 * 256 / 320], kind) for kind in (np.float32, float)],
+)
 
 
-def test_a_range_just_wide_enough_is_no_gap():
-    """mmpose's regions are float32; these sizes are a factor 2 apart."""
-    sizes = [(320, 256), (160, 128)]
-    scales = [
-        np.array([427, 427 * 256 / 320], np.float32),
-        np.array([427, 427 * 256 / 320]),
-    ]
-    poses = [poses_of([[0, 0, 150, 9]], [0.5])] * 2
-    merged = merge_scale_poses(poses, (sizes, scales), (100, 200))
-    assert len(merged_boxes(merged)) == 2
+@pytest.mark.parametrize(
+    ('inputs', 'enough'), [(THREE, (20, 40)), (ROUNDED, (100, 200))]
+)
+def test_a_gap_between_the_sizes_is_refused(inputs, enough):
+    poses = [poses_of([[0, 0, sum(enough) / 2, 9]], [0.5])] * len(inputs[0])
+    merged = merge_scale_poses(poses, inputs, enough)
+    assert len(merged_boxes(merged)) == len(poses)
+    gap = enough[0], enough[1] - 1
+    with pytest.raises(
+        ValueError, match=rf'_range=\({gap[0]}, {gap[1]}\).*2.00'
+    ):
+        merge_scale_poses(poses, inputs, gap)
 
 
 @pytest.mark.parametrize(
     'size_range', [100, (100,), (1, 2, 3), (np.nan, 3), (220, 100), (-1, 9)]
 )
 def test_what_is_no_range_is_refused(size_range):
-    poses = [poses_of([[0, 0, 30, 9]], [0.5])] * 2
     with pytest.raises(ValueError, match='pose_size_range must be two'):
-        merge_scale_poses(poses, TWO, size_range)
+        merge_scale_poses([poses_of([[0, 0, 9, 9]], [1])] * 2, TWO, size_range)

@@ -2,22 +2,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rmpe_spm.spm.peaks import (
-    find_joint_peaks,
-    find_peaks,
-    snap_to_peaks,
-)
+from rmpe_spm.spm.peaks import find_joint_peaks, find_peaks, snap_to_peaks
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 def test_equal_cells_take_no_place_of_other_peaks(dtype):
     """Peaks halfway between cells, as many as may be found, and a plateau."""
     maps = torch.zeros(1, 40, 60, dtype=dtype)
-    places = [
-        (4 + 8 * row, 4 + 9 * column)
-        for row in range(4)
-        for column in range(6)
-    ]
+    places = [(4 + 8 * i, 4 + 9 * j) for i in range(4) for j in range(6)]
     for index, (y, x) in enumerate(places):
         maps[0, y : y + 2, x : x + 2] = 0.9 - index / 100
     maps[0, 33:40, 50:58] = 1
@@ -67,34 +59,6 @@ def test_snapping(max_distance, score_thr, expected):
     assert snapped[0, 0, 1].tolist() == [0, 9]
 
 
-def test_snapping_takes_the_nearest_peak_of_each_candidate():
-    heatmaps = torch.zeros(1, 1, 9, 20)
-    heatmaps[0, 0, 4, 3], heatmaps[0, 0, 4, 15] = 0.5, 0.9
-    keypoints = torch.tensor([[[[5.0, 4.0]], [[14.0, 4.0]]]])
-    peaks = find_joint_peaks(heatmaps, 0.1, 3)
-    assert peaks.shape == (1, 1, 40, 3)
-    snapped = snap_to_peaks(keypoints, peaks, torch.full((1, 2), 9.0))
-    assert snapped[0, :, 0].tolist() == [[3, 4], [15, 4]]
-
-
-@pytest.mark.parametrize(
-    ('reach', 'expected'),
-    [
-        (4.0, [9.0, 4.0]),  # 0.9 exp(-4^2/(2 4^2)) beats 0.5 exp(-2^2/(2 4^2))
-        (2.0, [3.0, 4.0]),  # the nearer one
-        (0.01, [5.0, 4.0]),  # too far away to weigh anything
-    ],
-)
-def test_snapping_to_the_best_peak(reach, expected):
-    heatmaps = torch.zeros(1, 1, 9, 20)
-    heatmaps[0, 0, 4, 3], heatmaps[0, 0, 4, 9] = 0.5, 0.9
-    keypoints = torch.tensor([[[[5.0, 4.0]]]])
-    peaks = find_joint_peaks(heatmaps, 0.1, 3)
-    reach = torch.tensor([[reach]])
-    snapped = snap_to_peaks(keypoints, peaks, reach, 'best')
-    assert snapped[0, 0, 0].tolist() == expected
-
-
 def test_offsets_refine_peaks():
     heatmaps, offsets = torch.zeros(1, 2, 6, 8), torch.rand(1, 4, 6, 8)
     heatmaps[0, 1, 3, 5] = 0.5
@@ -102,3 +66,24 @@ def test_offsets_refine_peaks():
     peaks = find_joint_peaks(heatmaps, 0.1, 3, offsets)
     assert peaks[0, 1, 0].tolist() == [5.375, 1.5, 0.5]
     assert peaks[0, 0, :, :2].isinf().all()
+
+
+@pytest.mark.parametrize(
+    ('to', 'reach', 'expected'),
+    [
+        ('nearest', 9.0, [3, 9]),
+        # 0.9 exp(-4^2 / (2 4^2)) beats 0.5 exp(-2^2 / (2 4^2))
+        ('best', 4.0, [9, 9]),
+        ('best', 2.0, [3, 9]),
+        ('best', 0.01, [5, 8]),  # too far away to weigh anything
+    ],
+)
+def test_each_candidate_snaps_to_its_nearest_or_best_peak(to, reach, expected):
+    heatmaps = torch.zeros(1, 1, 9, 20)
+    heatmaps[0, 0, 4, 3], heatmaps[0, 0, 4, 9] = 0.5, 0.9
+    peaks = find_joint_peaks(heatmaps, 0.1, 3)
+    assert peaks.shape == (1, 1, 40, 3)
+    keypoints = torch.tensor([[[[5.0, 4.0]], [[8.0, 4.0]]]])
+    reach = torch.full((1, 2), reach)
+    snapped = snap_to_peaks(keypoints, peaks, reach, to)
+    assert snapped[0, :, 0].tolist() == [[x, 4] for x in expected]
