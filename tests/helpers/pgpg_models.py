@@ -48,3 +48,19 @@ def proposal_model(**changes):
         provenance={'date': '2020-02-02'},
     )
     return ProposalModel(**settings | changes)
+
+
+MISSING = object()
+
+
+def damaged(content, place, value):
+    """Content of a file with another value at a place, or without it."""
+    *keys, last = place
+    entry = content
+    for key in keys:
+        entry = entry[key]
+    if value is MISSING:
+        del entry[last]
+    else:
+        entry[last] = value
+    return content

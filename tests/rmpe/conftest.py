@@ -109,9 +109,8 @@ def transform_of(kind):
     return 'scale_shift' if 'simcc' in kind else 'affine'
 
 
-def rmpe(kind='heatmap', seed=0, transform=None, sstn=None, **kwargs):
-    """An RMPE model with the same SPPE weights as :func:`plain`."""
-    torch.manual_seed(seed + 100)
+def rmpe_config(kind='heatmap', transform=None, sstn=None, **kwargs):
+    """Config of an RMPE model."""
     transform = transform or transform_of(kind)
     head = dict(type='SSTNHead', in_channels=8, transform=transform)
     config = dict(
@@ -120,9 +119,23 @@ def rmpe(kind='heatmap', seed=0, transform=None, sstn=None, **kwargs):
         localizer=dict(type='TinyBackbone'),
         sstn=head | (sstn or {}),
     )
-    model = MODELS.build(config | kwargs)
+    return config | kwargs
+
+
+def rmpe(kind='heatmap', seed=0, **kwargs):
+    """An RMPE model with the same SPPE weights as :func:`plain`."""
+    torch.manual_seed(seed + 100)
+    model = MODELS.build(rmpe_config(kind, **kwargs))
     report = model.load_state_dict(plain(kind, seed).state_dict(), False)
     assert not report.unexpected_keys
+    return model
+
+
+def trained(kind='heatmap', seed=0):
+    """A model that has its parallel branch from a training step."""
+    model = rmpe(kind, seed, parallel=dict()).train()
+    model.loss(*batch(kind))
+    assert model.with_parallel
     return model
 
 
@@ -188,6 +201,8 @@ def tiny():
         sppe=sppe,
         plain=plain,
         rmpe=rmpe,
+        rmpe_config=rmpe_config,
+        trained=trained,
         batch=batch,
         predict=predict,
         set_theta=set_theta,

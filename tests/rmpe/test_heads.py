@@ -1,11 +1,13 @@
-"""mmpose's heads, taken apart: forward, SDTN, then loss or prediction."""
+"""mmpose's heads, taken apart, and the one that starts as MoveNet's."""
 
 from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
+from mmpose.registry import MODELS
 
+from rmpe_spm import MoveNetHeatmapHead, MoveNetStage
 from rmpe_spm.rmpe.heads import forward_in_crop, head_on_outputs
 from rmpe_spm.rmpe.sdtn import CropFrame, sdtn_outputs
 
@@ -93,3 +95,36 @@ def test_theta_moves_keypoints_and_not_visibility(tiny, kind, sdtn):
     losses = [m.train().loss(inputs, samples) for m in (model, alone)]
     torch.testing.assert_close(*(each['loss_kpt'] for each in losses))
     assert {'loss_vis', 'acc_vis'} <= set(losses[0])
+
+
+def test_it_starts_with_the_joint_heatmaps_of_a_checkpoint(tmp_path):
+    torch.manual_seed(0)
+    stage = MoveNetStage(8, 17, True, False)
+    state = {
+        f'head.stages.0.{name}': value
+        for name, value in stage.state_dict().items()
+    }
+    torch.save(dict(state_dict=state), tmp_path / 'movenet.pth')
+    head = MODELS.build(
+        dict(
+            type='MoveNetHeatmapHead',
+            in_channels=8,
+            out_channels=17,
+            init_cfg=dict(
+                type='Pretrained',
+                checkpoint=str(tmp_path / 'movenet.pth'),
+                prefix='head.stages.0.',
+            ),
+        )
+    )
+    head.init_weights()
+    feature = torch.randn(2, 8, 12, 16)
+    heatmaps = head([feature])
+    torch.testing.assert_close(heatmaps, stage(feature)[0][:, :17])
+    assert heatmaps.min() > 0 and heatmaps.max() < 1
+
+
+def test_the_last_features_are_used_and_all_weights_trained():
+    head = MoveNetHeatmapHead(4, 3, channels=6)
+    head([torch.zeros(1, 9, 2, 2), torch.randn(1, 4, 5, 5)]).sum().backward()
+    assert all(value.grad is not None for value in head.parameters())

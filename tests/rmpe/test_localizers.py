@@ -1,16 +1,67 @@
-"""Theta from joints, and the localizers that find it so."""
+"""Joints read off a head's outputs, theta from them, and the localizers."""
 
 from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
-from mmpose.registry import MODELS
+from mmpose.registry import KEYPOINT_CODECS
 from torch.autograd import gradcheck
 
-from rmpe_spm.rmpe.joint_locations import soft_argmax
+from rmpe_spm.rmpe.joint_locations import joint_locations, soft_argmax
 from rmpe_spm.rmpe.localizers import pose_theta
+from rmpe_spm.rmpe.sdtn import CropFrame
 from rmpe_spm.rmpe.spatial_transformer import transform_points
+
+SIZE = (48, 64)
+MAPS = dict(input_size=SIZE, heatmap_size=(12, 16))
+CODECS = {
+    'msra': dict(MAPS, type='MSRAHeatmap', sigma=2, unbiased=True),
+    'udp': dict(MAPS, type='UDPHeatmap', sigma=2),
+    'combined': dict(
+        MAPS, type='UDPHeatmap', heatmap_type='combined', radius_factor=0.15
+    ),
+    'megvii': dict(MAPS, type='MegviiHeatmap', kernel_size=5),
+    'simcc': dict(type='SimCCLabel', input_size=SIZE, sigma=4.0),
+    'regression': dict(type='RegressionLabel', input_size=SIZE),
+}
+KEYS = dict(
+    simcc=('keypoint_x_labels', 'keypoint_y_labels'),
+    regression=('keypoint_labels',),
+)
+
+
+@pytest.mark.parametrize('name', CODECS)
+def test_what_a_codec_encodes_is_found(name):
+    codec = KEYPOINT_CODECS.build(CODECS[name])
+    keypoints = np.array([[[20.0, 30], [14.2, 41.9]]], dtype=np.float32)
+    encoded = codec.encode(keypoints, np.ones((1, 2), dtype=np.float32))
+    keys = KEYS.get(name, ('heatmaps',))
+    outputs = tuple(torch.from_numpy(encoded[key]) for key in keys)
+    outputs = outputs if len(outputs) == 2 else outputs[0]
+    if name not in KEYS:
+        outputs = [outputs[None] * 0, outputs[None] * 0.5]  # two stages
+    frame = CropFrame.of_decoder(codec)
+    xy, confidence = joint_locations(outputs, frame)
+    # Cells are 4 pixels wide; a disc, and Megvii's blurred peak, are coarse.
+    atol = {'combined': 2.0, 'megvii': 2.1, 'msra': 0.2, 'udp': 0.2}
+    np.testing.assert_allclose(xy, keypoints, atol=atol.get(name, 0.5))
+    expected = {'simcc': confidence, 'regression': 1.0, 'megvii': confidence}
+    np.testing.assert_allclose(confidence, expected.get(name, 0.5), atol=0.05)
+    assert confidence.min() >= 0 and confidence.max() <= 1
+
+
+def test_nothing_is_found_in_the_middle():
+    cells, confidence = soft_argmax(torch.full((1, 2, 5, 9), -1.0))
+    assert cells.tolist() == [[[4, 2], [4, 2]]]
+    assert confidence.tolist() == [[0, 0]]
+
+
+def test_gradient_of_the_soft_argmax():
+    torch.manual_seed(0)
+    maps = torch.rand(1, 2, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert gradcheck(soft_argmax, maps)
+
 
 # No gate: any joints suffice, and no correction is too small.
 OPEN = dict(padding=1.6, min_confidence=0.2, min_joints=-99.0, dead_zone=0.0)
@@ -58,10 +109,8 @@ def test_where_little_is_known_or_wrong_it_is_the_identity():
     # a good box: 0.02 beside
     theta = pose_theta(xy + 0.02, confidence, **GATED)
     torch.testing.assert_close(theta[0], EYE.double(), rtol=0, atol=1e-3)
-    # nobody, or three joints
-    few = torch.zeros_like(confidence)
-    for count in (0, 3):
-        few[:, :count] = 0.9
+    for count in (0, 3):  # nobody, or three joints
+        few = 0.9 * (torch.arange(17) < count).double()[None]
         theta = pose_theta(xy * 0.5 + 0.4, few, **GATED)
         torch.testing.assert_close(theta[0], EYE.double(), rtol=0, atol=0.02)
     # a joint that is not seen widens nothing
@@ -72,7 +121,7 @@ def test_where_little_is_known_or_wrong_it_is_the_identity():
     torch.testing.assert_close(found, expected, rtol=0, atol=0.03)
 
 
-def test_gradient():
+def test_gradient_of_theta():
     xy, confidence = people(2)
     xy = (xy * 1.3 + 0.1).requires_grad_()
     confidence = (confidence * 0.3).requires_grad_()
@@ -173,11 +222,6 @@ def test_a_pose_localizer_starts_as_the_sppe(tiny):
     ],
 )
 def test_a_head_of_another_localizer(tiny, localizer, channels, message):
-    config = dict(
-        type='ParallelSPPE',
-        sppe=tiny.sppe(),
-        localizer=dict(type=localizer),
-        sstn=dict(type='SSTNHead', in_channels=channels),
-    )
+    sstn = dict(in_channels=channels)
     with pytest.raises(ValueError, match=message):
-        MODELS.build(config)
+        tiny.rmpe(localizer=dict(type=localizer), sstn=sstn)

@@ -11,18 +11,10 @@ def for_export(model):
     return model.eval()
 
 
-def trained(tiny, kind='heatmap', seed=0):
-    """A model that has its parallel branch from a training step."""
-    model = tiny.rmpe(kind, seed, parallel=dict())
-    model.train().loss(*tiny.batch(kind))
-    assert model.with_parallel
-    return model
-
-
 def after_training(tiny, kind='heatmap'):
     """A model for inference that loaded a training checkpoint."""
     model = tiny.rmpe(kind, seed=7, parallel=dict())
-    model.load_state_dict(trained(tiny, kind).state_dict())
+    model.load_state_dict(tiny.trained(kind).state_dict())
     return model
 
 
@@ -37,7 +29,7 @@ def test_the_branch_costs_nothing_at_test(tiny):
     inputs, _ = tiny.batch(count=1)
     without = complexity(tiny.rmpe(), inputs)
     # Where training goes on, the branch is there but no part of the model.
-    models = tiny.rmpe(parallel=dict()), after_training(tiny), trained(tiny)
+    models = tiny.rmpe(parallel=dict()), after_training(tiny), tiny.trained()
     for model in models:
         found = complexity(model, inputs)
         assert found['flops'] == without['flops']
@@ -47,7 +39,7 @@ def test_the_branch_costs_nothing_at_test(tiny):
 def test_what_rmpe_costs_is_the_localizer_and_the_warps(tiny):
     inputs, _ = tiny.batch(count=1)
     plain = complexity(tiny.plain(), inputs)
-    model = trained(tiny)
+    model = tiny.trained()
     found = complexity(model, inputs)
     count = FlopAnalyzer(model, (inputs,))
     count.unsupported_ops_warnings(False)
@@ -68,10 +60,11 @@ def expected_names(tiny, kind):
     return {name for name, _ in tiny.rmpe(kind).named_parameters()}
 
 
-@pytest.mark.parametrize('make', [after_training, trained])
+@pytest.mark.parametrize('loaded', [False, True])
 @pytest.mark.parametrize('kind', ['heatmap', 'simcc', 'RegressionHead'])
-def test_a_trace_has_no_branch(tiny, kind, make):
-    model = for_export(make(tiny, kind))
+def test_a_trace_has_no_branch(tiny, kind, loaded):
+    model = after_training(tiny, kind) if loaded else tiny.trained(kind)
+    model = for_export(model)
     tiny.set_theta(model.sstn)
     inputs, _ = tiny.batch(kind)
     with torch.no_grad():

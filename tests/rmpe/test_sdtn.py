@@ -3,17 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from mmpose.codecs import (
-    IntegralRegressionLabel,
-    MegviiHeatmap,
-    MSRAHeatmap,
-)
+from mmpose.codecs import IntegralRegressionLabel, MegviiHeatmap, MSRAHeatmap
 
-from rmpe_spm.rmpe.sdtn import (
-    CropFrame,
-    sdtn_keypoints,
-    sdtn_outputs,
-)
+from rmpe_spm.rmpe.sdtn import CropFrame, sdtn_keypoints, sdtn_outputs
 from rmpe_spm.rmpe.spatial_transformer import transform_points
 from rmpe_spm.rmpe.theta import normalized_to_pixel_theta
 
@@ -135,27 +127,25 @@ def test_nested_outputs_keep_their_form():
 
 
 def test_float32_under_autocast():
-    half = dict(dtype=torch.bfloat16)
-    outputs = (
-        torch.rand(1, 2, 16, 12).to(**half),
-        torch.rand(1, 2, 2).to(**half),
-        [torch.rand(1, 2, 96).to(**half), torch.rand(1, 2, 128).to(**half)],
+    maps, coords, x, y = (
+        torch.rand(1, 2, *size).bfloat16()
+        for size in ((16, 12), (2,), (96,), (128,))
     )
-    with torch.autocast('cpu', **half):
-        maps, coords, vectors = sdtn_outputs(
-            outputs, STRAIGHT, CropFrame(SIZE)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        maps, moved, vectors = sdtn_outputs(
+            (maps, coords, [x, y]), STRAIGHT, CropFrame(SIZE)
         )
-    assert {x.dtype for x in (maps, coords, *vectors)} == {torch.float32}
-    exact = sdtn_outputs(outputs[1].float(), STRAIGHT, CropFrame(SIZE))
-    torch.testing.assert_close(coords, exact)
+    assert {x.dtype for x in (maps, moved, *vectors)} == {torch.float32}
+    exact = sdtn_outputs(coords.float(), STRAIGHT, CropFrame(SIZE))
+    torch.testing.assert_close(moved, exact)
 
 
-def test_unknown_outputs_raise():
-    frame = CropFrame(SIZE)
-    with pytest.raises(TypeError, match=r'Tensor \(1, 5\)'):
-        sdtn_outputs(torch.rand(1, 5), THETA, frame)
-    with pytest.raises(TypeError, match='dict'):
-        sdtn_outputs({}, THETA, frame)
+@pytest.mark.parametrize(
+    ('outputs', 'name'), [(torch.rand(1, 5), r'Tensor \(1, 5\)'), ({}, 'dict')]
+)
+def test_unknown_outputs_are_refused(outputs, name):
+    with pytest.raises(TypeError, match=name):
+        sdtn_outputs(outputs, THETA, CropFrame(SIZE))
 
 
 @pytest.mark.parametrize('udp', [False, True])
