@@ -134,8 +134,8 @@ def write_video():
             str(path), cv2.VideoWriter_fourcc(*codec), 10, size
         )
         assert writer.isOpened()
-        frames = [np.full((*size[::-1], 3), 20 * i % 250, np.uint8)
-                  for i in range(number)]  # fmt: skip
+        greys = (20 * i % 250 for i in range(number))
+        frames = [np.full((*size[::-1], 3), grey, np.uint8) for grey in greys]
         for frame in frames:
             writer.write(frame)
         writer.release()

@@ -66,30 +66,26 @@ def test_given_boxes(make_picture, given, expected):
 
 def detections(tmp_path, entries):
     path = tmp_path / 'detections.json'
-    entries = [dict(category_id=1, score=0.9, **entry) for entry in entries]
+    entries = [dict(category_id=1, score=0.9) | entry for entry in entries]
     path.write_text(json.dumps(entries))
     return path
+
+
+FIRST, THIRD = [[1, 2, 31, 42]], [[3, 3, 13, 13]]
 
 
 def test_a_detections_file(tmp_path, make_picture):
     entries = [
         dict(image_id=139, bbox=[1, 2, 30, 40]),
-        dict(image_id=139, bbox=[5, 5, 20, 20]),
+        dict(image_id=139, bbox=[5, 5, 20, 20], score=0.2),
         dict(image_id=7, bbox=[3, 3, 10, 10]),
+        dict(image_id=139, bbox=[1, 2, 30, 40], category_id=2),
     ]
     path = detections(tmp_path, entries)
-    content = json.loads(path.read_text())
-    content[1]['score'] = 0.2
-    content.append(dict(content[0], category_id=2))
-    path.write_text(json.dumps(content))
     names = ['val/000000000139.jpg', '8.jpg', '7.png']
     pictures = [make_picture(name=name) for name in names]
     found = boxes_of(DetectionsFile(path, 0.3, 2), pictures)
-    assert [boxes for boxes, _ in found] == [
-        [[1, 2, 31, 42]],
-        [],
-        [[3, 3, 13, 13]],
-    ]
+    assert [boxes for boxes, _ in found] == [FIRST, [], THIRD]
     np.testing.assert_allclose(found[0][1], [0.9])
     assert len(boxes_of(DetectionsFile(path, 0.1, 2), pictures)[0][0]) == 2
     with pytest.raises(ConfigError, match='file_name'):
@@ -108,7 +104,7 @@ def test_detections_by_name_and_frame(tmp_path, make_picture):
         make_picture(name='b.mp4', frame=4),
     ]
     found = [boxes for boxes, _ in boxes_of(source, pictures)]
-    assert found == [[[1, 2, 31, 42]], [], [[3, 3, 13, 13]]]
+    assert found == [FIRST, [], THIRD]
 
 
 def test_broken_detections_are_refused(tmp_path):
@@ -129,12 +125,14 @@ def test_poses_become_boxes(bottomup, pictures):
     checked = 0
     for result, (boxes, scores) in zip(results, found, strict=True):
         tight = bboxes_around(result.keypoints, result.keypoint_scores)
-        sides = tight[:, 2:] - tight[:, :2]
-        inside = (tight[:, 2:] > 0).all(1) & (tight[:, :2] < result.size).all(
-            1
-        )
-        if (sides > 1).all() and inside.all():
-            around = np.c_[tight[:, :2] - sides / 4, tight[:, 2:] + sides / 4]
+        low, high = tight[:, :2], tight[:, 2:]
+        sides = high - low
+        if (
+            (sides > 1).all()
+            and (high > 0).all()
+            and (low < result.size).all()
+        ):
+            around = np.c_[low - sides / 4, high + sides / 4]
             np.testing.assert_allclose(boxes, around, rtol=1e-4, atol=1e-3)
             np.testing.assert_allclose(scores, result.scores)
             checked += 1

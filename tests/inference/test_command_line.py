@@ -20,15 +20,11 @@ from .conftest import random_image
 @pytest.fixture
 def predict(tmp_path, capfd):
     def run(model, *arguments):
-        code = None
         out_dir = tmp_path / 'out'
-        given = [
-            f'--config={model["config"]}',
-            f'--weights={model["weights"]}',
-        ]
+        given = [f'--{key}={model[key]}' for key in ('config', 'weights')]
+        given += [f'--out-dir={out_dir}', '--device=cpu']
         try:
-            code = main(['predict', *map(str, arguments), *given,
-                         f'--out-dir={out_dir}', '--device=cpu'])  # fmt: skip
+            code = main(['predict', *map(str, arguments), *given])
         except SystemExit as error:
             code = error.code
         return code, out_dir, ''.join(capfd.readouterr())
@@ -79,9 +75,7 @@ def test_scores_and_no_overlays(predict, bottomup, pictures):
         bottomup, pictures, '--score-thr=2', '--no-overlays'
     )
     assert code == 0 and '5 pictures, 0 people' in said
-    assert sorted(path.name for path in out_dir.iterdir()) == [
-        'keypoints.json'
-    ]
+    assert [path.name for path in out_dir.iterdir()] == ['keypoints.json']
 
 
 def test_nothing_to_read_is_code_1(predict, bottomup, tmp_path):
@@ -119,17 +113,10 @@ def test_weights_and_folders_that_do_not_fit(
     code, _, said = predict(bottomup, pictures)
     assert code == 2 and 'cannot write to' in said
     (tmp_path / 'file').write_text('')
-    code, _, said = predict(bottomup, pictures)
-    assert code == 2
-    code = main_code(['predict', 'a.jpg', '--model=spm',
-                      f'--out-dir={tmp_path / "file"}'])  # fmt: skip
-    assert code == 2
-
-
-def main_code(arguments):
     with pytest.raises(SystemExit) as error:
-        main(arguments)
-    return error.value.code
+        main(['predict', 'a.jpg', '--model=spm',
+              f'--out-dir={tmp_path / "file"}'])  # fmt: skip
+    assert error.value.code == 2
 
 
 def test_models(capsys, monkeypatch, tmp_path):

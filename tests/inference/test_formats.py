@@ -25,11 +25,8 @@ def write(tmp_path):
 
 
 def test_coco(write, make_result, tmp_path):
-    results = [
-        make_result(2, 'val2017/000000000139.jpg'),
-        make_result(0, 'b.jpg'),
-        make_result(1, 'c.jpg'),
-    ]
+    paths = ['val2017/000000000139.jpg', 'b.jpg', 'c.jpg']
+    results = list(map(make_result, (2, 0, 1), paths))
     people = write('coco', results, 'keypoints.json')
     assert [person['image_id'] for person in people] == [139, 139, 3]
     first, second, third = people
@@ -51,21 +48,15 @@ def test_coco(write, make_result, tmp_path):
 def test_coco_of_a_video(write, make_result):
     results = [make_result(1, '12.mp4', frame) for frame in range(3)]
     people = write('coco', results, 'keypoints.json')
-    assert [(p['image_id'], p['frame']) for p in people] == [
-        (1, 0),
-        (2, 1),
-        (3, 2),
-    ]
+    numbers = [(person['image_id'], person['frame']) for person in people]
+    assert numbers == [(1, 0), (2, 1), (3, 2)]
 
 
 def test_alphapose(write, make_result):
     results = [make_result(2), make_result(1, 'dance.mp4', 7)]
     people = write('alphapose', results, 'alphapose-results.json')
-    assert [person['image_id'] for person in people] == [
-        'photo.jpg',
-        'photo.jpg',
-        'dance_000007.jpg',
-    ]
+    names = [person['image_id'] for person in people]
+    assert names == ['photo.jpg', 'photo.jpg', 'dance_000007.jpg']
     assert people[1]['keypoints'][3:6] == [101, 1, 0.5]
     assert people[1]['score'] == 0.25 and people[1]['category_id'] == 1
 
@@ -100,16 +91,11 @@ def test_mmpose(write, make_result):
     assert [len(frame['instances']) for frame in content] == [0, 1, 2]
 
 
-@pytest.mark.parametrize(
-    'layout, file',
-    [
-        ('coco', 'keypoints.json'),
-        ('alphapose', 'alphapose-results.json'),
-        ('mmpose', 'photo.json'),
-    ],
-)
-def test_nobody_is_an_empty_list(write, make_result, layout, file):
-    assert write(layout, [make_result(0)], file) == []
+def test_nobody_is_an_empty_list(write, make_result):
+    nobody = [make_result(0)]
+    assert write('coco', nobody, 'keypoints.json') == []
+    assert write('alphapose', nobody, 'alphapose-results.json') == []
+    assert write('mmpose', nobody, 'photo.json') == []
 
 
 def test_unknown_layouts_are_refused(tmp_path):
@@ -119,16 +105,16 @@ def test_unknown_layouts_are_refused(tmp_path):
 
 def test_names_are_unique(make_result):
     names = UniqueNames()
-    paths = ['a/x.jpg', 'b/x.jpg', 'a/x.jpg', 'x.mp4', 'webcam:0', 'array']
-    assert [names(make_result(0, path)) for path in [*paths, 'array']] == [
-        'x',
-        'x_2',
-        'x',
-        'x_3',
-        'webcam_0',
-        'array_000001',
-        'array_000002',
-    ]
+    for path, name in (
+        ('a/x.jpg', 'x'),
+        ('b/x.jpg', 'x_2'),
+        ('a/x.jpg', 'x'),
+        ('x.mp4', 'x_3'),
+        ('webcam:0', 'webcam_0'),
+        ('array', 'array_000001'),
+        ('array', 'array_000002'),
+    ):
+        assert names(make_result(0, path)) == name
 
 
 def test_the_result_as_lists(make_result):

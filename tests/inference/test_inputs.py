@@ -73,33 +73,31 @@ def test_exif_rotation_is_honoured(tmp_path, orientation, upright, suffix):
 def test_grey_alpha_palette_and_cmyk(tmp_path):
     image = Image.fromarray(RGB)
     grey = np.asarray(image.convert('L'))
-    image.convert('L').save(tmp_path / 'grey.png')
-    image.convert('1').save(tmp_path / 'bits.png')
     rgba = np.dstack((RGB, np.full(RGB.shape[:2], 7, np.uint8)))
-    Image.fromarray(rgba).save(tmp_path / 'alpha.png')
-    Image.fromarray(np.dstack((grey, grey)), 'LA').save(tmp_path / 'la.png')
-    image.quantize(4).save(tmp_path / 'palette.png')
-    image.convert('CMYK').save(
-        tmp_path / 'cmyk.jpg', quality=95, subsampling=0
-    )
-    image.convert('CMYK').save(tmp_path / 'cmyk.tif')
-    same(read_one(tmp_path / 'grey.png').image, np.dstack([grey] * 3))
-    same(read_one(tmp_path / 'la.png').image, np.dstack([grey] * 3))
-    assert set(np.unique(read_one(tmp_path / 'bits.png').image)) == {0, 255}
-    same(read_one(tmp_path / 'alpha.png').image, BGR)
-    same(read_one(tmp_path / 'palette.png').image, BGR)
-    same(read_one(tmp_path / 'cmyk.jpg').image, BGR, 12)
-    same(read_one(tmp_path / 'cmyk.tif').image, BGR)
+
+    def read_back(image, name, **options):
+        image.save(tmp_path / name, **options)
+        return read_one(tmp_path / name).image
+
+    for mode, bands in (('L', grey), ('LA', np.dstack((grey, grey)))):
+        found = read_back(Image.fromarray(bands, mode), f'{mode}.png')
+        same(found, np.dstack([grey] * 3))
+    found = read_back(image.convert('1'), 'bits.png')
+    assert set(np.unique(found)) == {0, 255}
+    same(read_back(Image.fromarray(rgba), 'alpha.png'), BGR)
+    same(read_back(image.quantize(4), 'palette.png'), BGR)
+    cmyk, exact = image.convert('CMYK'), dict(quality=95, subsampling=0)
+    same(read_back(cmyk, 'cmyk.jpg', **exact), BGR, 12)
+    same(read_back(cmyk, 'cmyk.tif'), BGR)
 
 
 def test_sixteen_bits_keep_their_range(tmp_path):
     ramp = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
-    cv2.imwrite(str(tmp_path / 'grey.png'), ramp)
-    cv2.imwrite(str(tmp_path / 'grey.tif'), ramp)
-    cv2.imwrite(str(tmp_path / 'colour.png'), np.dstack([ramp] * 3))
-    expected = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    for name in ('grey.png', 'grey.tif', 'colour.png'):
-        same(read_one(tmp_path / name).image, np.dstack([expected] * 3))
+    expected = np.dstack([np.arange(256, dtype=np.uint8).reshape(16, 16)] * 3)
+    colour = np.dstack([ramp] * 3)
+    for name, image in (('a.png', ramp), ('a.tif', ramp), ('b.png', colour)):
+        cv2.imwrite(str(tmp_path / name), image)
+        same(read_one(tmp_path / name).image, expected)
 
 
 def test_photographs_are_as_opencv_reads_them(shared_dir):
@@ -157,12 +155,8 @@ def test_lists_folders_and_patterns(pictures, tmp_path):
     assert found(str(pictures)) == names
     assert found(str(pictures / '*.png')) == names
     assert found(f'{pictures}/**/*.*[gG]') == [*names, inner]
-    assert found([names[2], pictures / 'inner', BGR, [names[0]]]) == [
-        names[2],
-        inner,
-        'array',
-        names[0],
-    ]
+    mixed = found([names[2], pictures / 'inner', BGR, [names[0]]])
+    assert mixed == [names[2], inner, 'array', names[0]]
     assert found(iter(names)) == names
     # a name with a bracket is a file before it is a pattern
     Image.fromarray(RGB).save(tmp_path / 'a[1].png')
@@ -192,11 +186,7 @@ def test_unreadable_inputs_are_skipped_and_counted(tmp_path, caplog):
         'http://127.0.0.1:9/a.jpg': 'refused',
         None: 'no picture',
     }
-    arrays = [
-        BGR.astype(float),
-        np.zeros((0, 4, 3), np.uint8),
-        BGR[None, None],
-    ]
+    arrays = [BGR.astype(float), np.zeros((0, 4, 3), 'u1'), BGR[None, None]]
     taken, skipped = read([*bad, *arrays, good])
     assert [picture.name for picture in taken] == [str(good)]
     assert taken[0].index == len(bad) + len(arrays)
