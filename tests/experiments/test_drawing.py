@@ -10,20 +10,16 @@ from rmpe_spm.experiments.drawing import draw_results, make_contact_sheet
 def content(tmp_path):
     """A grey image with one annotated person and two predictions."""
     cv2.imwrite(str(tmp_path / 'a.png'), np.full((60, 80, 3), 127, np.uint8))
-    poses = [
-        sum(([10 + 3 * k, y, flag] for k in range(17)), [])
-        for y, flag in ((20, 2), (45, 0.9), (5, 0.9))
-    ]
+
+    def row(y, flag):
+        joints = [[10 + 3 * k, y, flag] for k in range(17)]
+        return dict(image_id=1, keypoints=sum(joints, []))
+
     annotations = dict(
         images=[dict(id=1, file_name='a.png', width=80, height=60)],
-        annotations=[
-            dict(id=1, image_id=1, num_keypoints=17, keypoints=poses[0])
-        ],
+        annotations=[dict(row(20, 2), id=1, num_keypoints=17)],
     )
-    results = [
-        dict(image_id=1, keypoints=pose, score=score)
-        for pose, score in zip(poses[1:], (1.0, 0.1), strict=True)
-    ]
+    results = [dict(row(45, 0.9), score=1.0), dict(row(5, 0.9), score=0.1)]
     return annotations, results
 
 

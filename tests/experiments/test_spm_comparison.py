@@ -2,10 +2,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from mmpose.models.heads import DEKRHead
 
 from rmpe_spm.coco.joint_errors import JointErrors, keep_common
 from rmpe_spm.errors import ConfigError
 from rmpe_spm.experiments import spm_comparison
+from rmpe_spm.experiments.fast_dekr import GridDeformConv2d, GridSampleDEKRHead
 from rmpe_spm.experiments.spm_comparison import (
     ComparedRun,
     draw_error_by_distance,
@@ -23,24 +26,14 @@ def annotations(tmp_path):
     """Four people with joints at 10 to 50 pixels, area 100."""
     points = 10.0 * np.arange(1, 6)[:, None] + np.arange(2)
     keypoints = np.c_[points, np.full(5, 2)].ravel().tolist()
-    people = [
-        dict(
-            id=i,
-            image_id=i,
-            category_id=1,
-            bbox=[10, 10, 40, 40],
-            area=100,
-            iscrowd=0,
-            keypoints=keypoints,
-        )
-        for i in range(4)
-    ]
-    path = tmp_path / 'people.json'
+    person = dict(category_id=1, bbox=[10, 10, 40, 40], area=100, iscrowd=0)
+    person['keypoints'] = keypoints
     content = dict(
         images=[dict(id=i) for i in range(4)],
-        annotations=people,
+        annotations=[dict(person, id=i, image_id=i) for i in range(4)],
         categories=[dict(id=1, name='person', keypoints=NAMES)],
     )
+    path = tmp_path / 'people.json'
     path.write_text(json.dumps(content))
     return path
 
@@ -121,25 +114,20 @@ def compared(*errors):
     )
 
 
-@pytest.fixture
-def results():
-    return {
-        'tree': [
-            compared([0.1, 0.2, 0.4], [0.3, NAN, NAN]),
-            compared([0.3, 0.2, 0.6], [0.3, 0.1, NAN]),
-        ],
-        'star': [
-            compared([0.5, 0.4, 0.8], [0.5, 0.1, NAN]),
-            compared([0.5, 0.4, 0.8], [0.5, 0.1, NAN]),
-        ],
-    }
+RESULTS = {
+    'tree': [
+        compared([0.1, 0.2, 0.4], [0.3, NAN, NAN]),
+        compared([0.3, 0.2, 0.6], [0.3, 0.1, NAN]),
+    ],
+    'star': [compared([0.5, 0.4, 0.8], [0.5, 0.1, NAN])] * 2,
+}
 
 
-def test_errors_are_of_joints_that_all_have(results, tmp_path, monkeypatch):
+def test_errors_are_of_joints_that_all_have(tmp_path, monkeypatch):
     """The second person's left hip is not counted: one run lacks it."""
     monkeypatch.setattr(spm_comparison, 'NUM_BINS', 2)
     names = ['nose', 'left_hip', 'right_hip']
-    text = write_comparison(results, names, tmp_path).read_text()
+    text = write_comparison(RESULTS, names, tmp_path).read_text()
     assert '| error of nose | 0.250 ± 0.071 | 0.500 ± 0.000 |' in text
     # left and right together
     assert '| error of hip | 0.350 ± 0.071 | 0.600 ± 0.000 |' in text
@@ -150,8 +138,8 @@ def test_errors_are_of_joints_that_all_have(results, tmp_path, monkeypatch):
     assert '| error of hip | 0.300 |' in text
 
 
-def test_plot(results):
-    errors = keep_common([r.errors for runs in results.values() for r in runs])
+def test_plot():
+    errors = keep_common([r.errors for runs in RESULTS.values() for r in runs])
     errors = {'tree': errors[:2], 'star': errors[2:]}
     # of the distances 1, 1, 2, 3
     axis = draw_error_by_distance(errors, np.array([1, 1.5, 3])).axes[0]
@@ -189,3 +177,28 @@ def test_checks_come_before_training(runs, configs, annotations, tmp_path):
     with pytest.raises(ValueError, match='no category lists its keypoints'):
         run_comparison(configs, [0], tmp_path / 'x', dict(lr=1))
     assert runs == []
+
+
+CFG = dict(
+    in_channels=8,
+    num_keypoints=4,
+    num_heatmap_filters=4,
+    num_displacement_filters_per_keypoint=3,
+)
+
+
+def test_is_dekr_with_the_same_parameters():
+    theirs = DEKRHead(**CFG)
+    torch.manual_seed(0)
+    for parameter in theirs.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    ours = GridSampleDEKRHead(**CFG)
+    ours.load_state_dict(theirs.state_dict())
+    features = (torch.randn(2, 8, 9, 7),)
+    for one, two in zip(ours(features), theirs(features), strict=True):
+        assert one.abs().max() > 0.01
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
+    kinds = [type(module) for module in ours.modules()]
+    assert kinds.count(GridDeformConv2d) == 2
+    assert 'DeformConv2d' not in [kind.__name__ for kind in kinds]
+    assert sorted(ours.state_dict()) == sorted(theirs.state_dict())

@@ -43,11 +43,15 @@ def tools(tmp_path, monkeypatch):
     return tmp_path
 
 
+def write_config(folder, evaluator):
+    path = folder / 'config.py'
+    path.write_text(f'test_evaluator = {evaluator}\nlr = 1\n')
+    return str(path)
+
+
 @pytest.fixture
 def config(tmp_path):
-    path = tmp_path / 'config.py'
-    path.write_text('test_evaluator = dict(type="CocoMetric")\nlr = 1\n')
-    return str(path)
+    return write_config(tmp_path, dict(type='CocoMetric'))
 
 
 @pytest.fixture
@@ -142,26 +146,14 @@ def test_test_command(tools, config, weights, tmp_path):
     assert (tmp_path / 'my tests, 2.old1').is_dir()
 
 
-@pytest.mark.parametrize(
-    'evaluators, option',
-    [
-        ('dict(type="PCKAccuracy")', None),
-        (
-            '[dict(type="PCKAccuracy"), dict(type="PoseNMSCocoMetric")]',
-            'test_evaluator.1.outfile_prefix',
-        ),
-    ],
-)
-def test_results_of_other_evaluators(
-    tools, weights, tmp_path, evaluators, option
-):
-    config = tmp_path / 'config.py'
-    config.write_text(f'test_evaluator = {evaluators}\n')
-    run = run_test(config, weights, tmp_path / 'test')
-    (arguments,) = calls(tmp_path / 'test')
-    assert (run.results_file is None) == (option is None)
-    if option:
-        assert arguments[-1] == f'{option}={tmp_path}/test/results'
+def test_results_of_other_evaluators(tools, weights, tmp_path):
+    evaluators = [dict(type='PCKAccuracy'), dict(type='PoseNMSCocoMetric')]
+    config = write_config(tmp_path, evaluators[0])
+    assert run_test(config, weights, tmp_path / 'a').results_file is None
+    config = write_config(tmp_path, evaluators)
+    assert run_test(config, weights, tmp_path / 'b').results_file
+    option = f'test_evaluator.1.outfile_prefix={tmp_path}/b/results'
+    assert calls(tmp_path / 'b')[0][-1] == option
 
 
 def test_output_is_logged_and_progress_shown(tools, config, tmp_path, capsys):
@@ -206,12 +198,13 @@ def test_interrupt_ends_the_tool_and_keeps_the_time(
 def test_a_kill_is_an_interruption_that_is_told(capsys):
     before = signal.getsignal(signal.SIGTERM)
     try:
-        with pytest.raises(SystemExit) as caught:
-            run_command(lambda: os.kill(os.getpid(), signal.SIGTERM))
-        assert caught.value.code == 130
+        for command, code in (
+            (lambda: os.kill(os.getpid(), signal.SIGTERM), 130),
+            (lambda: 1, 1),
+        ):
+            with pytest.raises(SystemExit) as caught:
+                run_command(command)
+            assert caught.value.code == code
         assert 'the same command goes on' in capsys.readouterr().err
-        with pytest.raises(SystemExit) as caught:
-            run_command(lambda: 1)
-        assert caught.value.code == 1
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -36,51 +36,39 @@ def test_there_and_back_from_any_cell(kinematics):
         np.testing.assert_allclose(found, people, atol=1e-2)
 
 
-def brute_force_depths(codec, people, pixels, depths, labelled, focal):
-    """The definitions, one cell, joint and person at a time."""
-    tree = codec.tree
+def brute_force_depths(codec, pixels, depths, labelled, focal):
+    """The definitions, one joint and one person at a time."""
+    parents = codec.tree.parents
     width, height = codec.heatmap_size
-    num_joints = tree.num_joints
-    targets = np.zeros((num_joints + 1, height, width))
-    weights = np.zeros_like(targets)
-    for y, x in np.ndindex(height, width):
-        found = [[] for _ in range(num_joints + 1)]
-        near = []
-        for n in range(len(people)):
-            seen = [k for k in range(num_joints) if labelled[n, k]]
-            if seen:
-                root = np.mean([pixels[n, k] / 4 for k in seen], axis=0)
-                distance = math.dist(root, (x, y))
-                if distance <= codec.tau:
-                    near.append((distance, n))
+    cells = np.stack(np.meshgrid(range(width), range(height)), axis=-1)
+    places = zip(pixels, labelled, strict=True)
+    roots = [own[seen].mean(axis=0) / 4 for own, seen in places]
+    distances = np.array([np.linalg.norm(cells - r, axis=-1) for r in roots])
+    nearest = distances.argmin(axis=0)
+    total = np.zeros((len(parents) + 1, height, width))
+    count = np.zeros_like(total)
+    for n, own in enumerate(depths):
+        near = distances[n] <= codec.tau
         if codec.overlap == 'nearest':
-            near = sorted(near)[:1]
-        for _, n in near:
-            known = [
-                k
-                for k in range(num_joints)
-                if labelled[n, k] and depths[n, k] > 0
-            ]
-            if not known:
-                continue
-            root = np.mean([depths[n, k] for k in known])
-            found[-1].append(math.log(root / focal / 10))
-            for k in known:
-                parent = tree.parents[k]
-                if codec.missing_parent == 'ancestor':
-                    while parent >= 0 and parent not in known:
-                        parent = tree.parents[parent]
-                if parent >= 0 and parent not in known:
-                    continue
-                start = root if parent < 0 else depths[n, parent]
-                pixel_size = root / focal
-                behind = (depths[n, k] - start) / pixel_size / 4
-                found[k].append(behind / codec.normalizer)
-        for k, values in enumerate(found):
-            if values:
-                targets[k, y, x] = np.mean(values)
-                weights[k, y, x] = 1
-    return targets, weights
+            near &= nearest == n
+        known = labelled[n] & (own > 0)
+        if not known.any():
+            continue
+        root = own[known].mean()
+        values = {-1: math.log(root / focal / 10)}
+        for k in np.flatnonzero(known):
+            parent = parents[k]
+            if codec.missing_parent == 'ancestor':
+                while parent >= 0 and not known[parent]:
+                    parent = parents[parent]
+            if parent < 0 or known[parent]:
+                start = root if parent < 0 else own[parent]
+                behind = (own[k] - start) / (root / focal) / 4
+                values[k] = behind / codec.normalizer
+        for k, value in values.items():
+            total[k] += near * value
+            count[k] += near
+    return total / np.maximum(count, 1), count > 0
 
 
 @pytest.mark.parametrize('overlap', ['mean', 'nearest'])
@@ -100,7 +88,7 @@ def test_depths_are_those_of_the_definitions(overlap, missing_parent):
     labelled = rng.random(depths.shape) < 0.8
     encoded = codec.encode(pixels, labelled.astype(np.float32), depths, 150.0)
     expected, weights = brute_force_depths(
-        codec, people, pixels, depths, labelled, 150.0
+        codec, pixels, depths, labelled, 150.0
     )
     np.testing.assert_array_equal(encoded['depth_weights'], weights)
     np.testing.assert_allclose(encoded['depths'], expected, atol=1e-6)

@@ -1,9 +1,22 @@
+"""SPM's head: its stages, MoveNet's in their place, and its losses."""
+
+import math
+
 import numpy as np
 import pytest
 import torch
 from mmengine.dataset import Compose
-from spm_maps import SIZE, codec_config, make_head, make_poses, pictures
+from spm_maps import (
+    SIZE,
+    codec_config,
+    make_head,
+    make_poses,
+    make_samples,
+    pictures,
+)
 
+from rmpe_spm import MapFocalLoss, MapL1Loss, MapL2Loss
+from rmpe_spm.engine.movenet_weights import to_hierarchical
 from rmpe_spm.spm.head import SPMHead
 from rmpe_spm.spm.stage import SPMStage, build_tower
 
@@ -182,3 +195,124 @@ def test_a_head_without_a_codec_gives_maps_only():
         SPMHead(8, 17, **OFFSET_LOSS)
     with pytest.raises(RuntimeError, match='decoder'):
         SPMHead(8, 17).predict(None, [])
+
+
+MAPS = dict(
+    keypoint_heatmaps=True,
+    keypoint_offsets=True,
+    stage=dict(type='MoveNetStage', channels=16),
+)
+
+
+def movenet_head(**codec):
+    codec |= dict(
+        normalizer=None,
+        generate_keypoint_heatmaps=True,
+        generate_keypoint_offsets=True,
+    )
+    return make_head(codec=codec, **MAPS)
+
+
+def test_the_maps_are_those_of_the_branches():
+    head = movenet_head(kinematics='coco-flat')
+    feature = torch.randn(2, 8, 6, 7)
+    heatmaps, displacements = head([feature])
+    [stage] = head.stages
+    assert heatmaps.shape == (2, 18, 6, 7)
+    assert displacements.shape == (2, 68, 6, 7)
+    for maps, branches in (
+        (heatmaps.logit(), [stage.keypoint, stage.root]),
+        (displacements, [stage.displacement, stage.offset]),
+    ):
+        expected = torch.cat([branch(feature) for branch in branches], dim=1)
+        torch.testing.assert_close(maps, expected)
+    plain = make_head(stage=dict(type='MoveNetStage'))([feature])
+    assert [tuple(maps.shape[:2]) for maps in plain] == [(2, 1), (2, 34)]
+
+
+@pytest.mark.parametrize('snap', [dict(), dict(snap_thr=0.1, snap_to='best')])
+def test_a_hierarchical_head_starts_with_the_flat_poses(snap):
+    torch.manual_seed(0)
+    flat = movenet_head(kinematics='coco-flat')
+    tree = movenet_head(kinematics='coco')
+    state = flat.state_dict()
+    for name, value in state.items():
+        state[name] = torch.randn_like(value)
+    flat.load_state_dict(state)
+    for name in ('weight', 'bias'):
+        name = f'stages.0.displacement.3.{name}'
+        ancestors = tree.decoder.tree.ancestor_matrix
+        state[name] = to_hierarchical(state[name], ancestors)
+    tree.load_state_dict(state)
+    feature = torch.randn(2, 8, 24, 32)
+    samples = make_samples(flat.decoder, [np.zeros((0, 17, 2))] * 2)
+    with torch.no_grad():
+        expected, found = (
+            head.predict([feature], samples, snap) for head in (flat, tree)
+        )
+    for own, other in zip(expected, found, strict=True):
+        assert len(other) == len(own) > 5
+        np.testing.assert_allclose(other.keypoints, own.keypoints, atol=1e-3)
+
+
+def example():
+    output = torch.zeros(2, 1, 2, 2)
+    target = torch.tensor([[[[1.0, 2], [-3, 4]]], [[[1, 1], [1, -1]]]])
+    weights = torch.ones(2, 1, 2, 2)
+    weights[1, 0, 0, 0] = 0.5
+    mask = torch.ones(2, 1, 2, 2, dtype=torch.bool)
+    mask[0, 0, 1, 1] = False
+    return output, target, weights, mask
+
+
+@pytest.mark.parametrize(
+    ('loss', 'whole', 'masked'),
+    [
+        (MapL2Loss(loss_weight=2.0), 2 * (30 + 3.5) / 2, 2 * (14 + 3.5) / 2),
+        (MapL1Loss(loss_weight=2.0), 2 * (10 + 3.5) / 2, 2 * (6 + 3.5) / 2),
+    ],
+)
+def test_sum_over_cells_mean_over_images(loss, whole, masked):
+    output, target, weights, mask = example()
+    assert loss(output, target, weights).item() == whole
+    assert loss(output, target, weights, mask).item() == masked
+    # the same maps twice are the same loss
+    twice = [torch.cat((t, t)) for t in (output, target, weights, mask)]
+    assert loss(*twice) == masked
+
+
+def test_gradient_stays_off_the_mask():
+    output, target, weights, mask = example()
+    output.requires_grad_()
+    MapL2Loss()(output, target, weights, mask).backward()
+    torch.testing.assert_close(output.grad, -target * weights * mask)
+
+
+def test_half_precision_sums_in_float32():
+    output = torch.zeros(1, 1, 300, 300, dtype=torch.float16)
+    loss = MapL2Loss()(output, output + 1, torch.ones_like(output))
+    assert loss.dtype == torch.float32 and loss == 90000
+
+
+def test_focal_loss_by_hand():
+    output = torch.tensor([0.25, 0.5, 0.5, 0.0, 1.0]).reshape(1, 1, 1, 5)
+    target = torch.tensor([0.9, 0.5, 0.0, 0.0, 1.0]).reshape(1, 1, 1, 5)
+    weights = torch.tensor([2.0, 1, 1, 1, 1]).reshape(1, 1, 1, 5)
+    expected = (
+        2 * 0.75**2 * math.log(4)
+        + 0.5**4 * 0.5**2 * math.log(2)
+        + 0.5**2 * math.log(2)
+    )
+    loss = MapFocalLoss(loss_weight=2.0)(output, target, weights)
+    assert loss.item() == pytest.approx(2 * expected, abs=1e-4)
+
+
+def test_focal_loss_teaches_what_was_missed():
+    """Behind a sigmoid the squared error has hardly a gradient there."""
+    gradients = []
+    for loss in (MapFocalLoss(), MapL2Loss()):
+        logits = torch.full((1, 1, 1, 1), -6.0, requires_grad=True)
+        one = torch.ones(1, 1, 1, 1)
+        loss(logits.sigmoid(), one, one).backward()
+        gradients.append(logits.grad.item())
+    assert gradients[0] < -0.9 and -0.01 < gradients[1] < 0

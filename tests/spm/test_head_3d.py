@@ -9,7 +9,6 @@ from spm_maps import (
     FLIP,
     SIZE,
     answer,
-    codec_config,
     make_head,
     make_samples,
     mirrored,
@@ -217,4 +216,3 @@ def test_codec_by_name():
         'keypoint_depths', 'focal_length'
     }  # fmt: skip
     assert 'heatmap_mask' in head.decoder.field_mapping_table
-    assert codec_config()['type'] == 'HierarchicalSPRCodec'

@@ -179,10 +179,10 @@ def test_images_of_a_batch_are_apart_and_broken_ones_empty():
     assert merged.keypoints[0, :, 1, 0].tolist() == [30, 198]
 
 
-# mmpose's regions are float32; these sizes are a factor 2 apart
+# mmpose's regions are float32: these sizes are a little over 2 apart
 ROUNDED = (
-    [(320, 256), (160, 128)],
-    [np.array([427, 427 * 256 / 320], kind) for kind in (np.float32, float)],
+    [(320, 320), (160, 160)],
+    [np.full(2, 341.6), np.full(2, 341.6, np.float32)],
 )
 
 

@@ -4,7 +4,6 @@ from rmpe_spm.synthetic.appearance import Appearance
 from rmpe_spm.synthetic.body_parts import (
     build_outlines,
     face_points,
-    face_turned_away,
 )
 from rmpe_spm.synthetic.figure import KEYPOINT_NAMES, OWN_PARTS, draw_figure
 from rmpe_spm.synthetic.outline_builder import OutlineBuilder, Part
@@ -12,8 +11,10 @@ from rmpe_spm.synthetic.poses import (
     JOINT,
     Pose,
     forward_kinematics,
-    sample_pose,
 )
+
+SQUARE = np.array([(0, 0, 0), (0.1, 0, 0), (0.1, 0.1, 0), (0, 0.1, 0.0)])
+ORIGIN = np.zeros(3)
 
 
 def builder(perspective=0.0, levels=1):
@@ -41,8 +42,7 @@ def test_a_capsule_is_as_long_and_as_wide_as_said():
 
 def test_a_capsule_seen_from_its_end_is_a_disc():
     build = builder()
-    point = np.array([0.0, 0, 0])
-    build.capsule(Part.PUPIL, point, point, 0.1, 0.1)
+    build.capsule(Part.PUPIL, ORIGIN, ORIGIN, 0.1, 0.1)
     (outline,) = build.build()
     radii = np.linalg.norm(outline.polygons[0] - (50, 60), axis=1)
     np.testing.assert_allclose(radii, 10)
@@ -50,22 +50,18 @@ def test_a_capsule_seen_from_its_end_is_a_disc():
 
 def test_pieces_come_far_to_near():
     build = builder()
-    square = np.array([(0, 0, 0), (0.1, 0, 0), (0.1, 0.1, 0), (0, 0.1, 0.0)])
-    build.hull(Part.TORSO, square + (0, 0, 0.1))
-    build.hull(Part.PELVIS, square - (0, 0, 0.1))
-    build.hull(Part.SKIRT, square, bias=0.5)
-    point = np.zeros(3)
-    build.capsule(Part.NECK, point, point, 0.1, 0.1)
+    build.hull(Part.TORSO, SQUARE + (0, 0, 0.1))
+    build.hull(Part.PELVIS, SQUARE - (0, 0, 0.1))
+    build.hull(Part.SKIRT, SQUARE, bias=0.5)
+    build.capsule(Part.NECK, ORIGIN, ORIGIN, 0.1, 0.1)
     order = [outline.part for outline in build.build()]
     assert order == [Part.PELVIS, Part.NECK, Part.TORSO, Part.SKIRT]
 
 
 def test_shading_levels_lie_inside_the_piece():
     build = builder(levels=3)
-    square = np.array([(0, 0, 0), (0.1, 0, 0), (0.1, 0.1, 0), (0, 0.1, 0.0)])
-    build.hull(Part.TORSO, square)
-    point = np.zeros(3)
-    build.capsule(Part.NECK, point, point, 0.1, 0.1)
+    build.hull(Part.TORSO, SQUARE)
+    build.capsule(Part.NECK, ORIGIN, ORIGIN, 0.1, 0.1)
     for outline in build.build():
         outer, middle, inner = outline.polygons
         for small, large in ((middle, outer), (inner, middle)):
@@ -80,10 +76,8 @@ def body_seen_from(yaw):
 def test_outlines_lie_around_their_joints():
     body = body_seen_from(0)
     outlines = build_outlines(body, Appearance(), 200, (300, 200), 0.0)
-    boxes = {}
-    for outline in outlines:
-        polygon = outline.polygons[0]
-        boxes.setdefault(outline.part, (polygon.min(0), polygon.max(0)))
+    # of a part's pieces the farthest
+    polygons = {o.part: o.polygons[0] for o in reversed(outlines)}
     for part, joint in (
         (Part.LEFT_FOREARM, 'left_wrist'),
         (Part.RIGHT_THIGH, 'right_knee'),
@@ -92,30 +86,17 @@ def test_outlines_lie_around_their_joints():
     ):
         x, y, _ = body.joints[JOINT[joint]]
         point = np.array([300 + 200 * x, 200 - 200 * y])
-        low, high = boxes[part]
+        low, high = polygons[part].min(0), polygons[part].max(0)
         assert (low < point).all() and (point < high).all(), part
 
 
 def test_near_parts_are_painted_last():
     body = body_seen_from(90)  # the left side is away from the viewer
-    far = 'left' if body.joints[JOINT['left_hip']][2] < 0 else 'right'
-    order = [
-        outline.part
-        for outline in build_outlines(body, Appearance(), 200, (0, 0))
-    ]
-    thighs = (Part.LEFT_THIGH, Part.RIGHT_THIGH)
-    first = min(thighs, key=order.index)
-    assert first == (Part.LEFT_THIGH if far == 'left' else Part.RIGHT_THIGH)
-
-
-def test_what_of_the_face_is_turned_away():
-    """Nose, eyes and ears; long hair hides the ears."""
-    plain, long = Appearance(), Appearance(hair_style='long')
-    front, back, side = map(body_seen_from, (0, 180, 90))
-    assert not face_turned_away(front, plain).any()
-    assert face_turned_away(back, plain).tolist() == [True] * 3 + [False] * 2
-    assert face_turned_away(side, plain)[3:].sum() == 1
-    assert face_turned_away(front, long).tolist() == [False] * 3 + [True] * 2
+    left_is_far = body.joints[JOINT['left_hip']][2] < 0
+    outlines = build_outlines(body, Appearance(), 200, (0, 0))
+    order = [outline.part for outline in outlines]
+    left, right = map(order.index, (Part.LEFT_THIGH, Part.RIGHT_THIGH))
+    assert (left < right) == left_is_far
 
 
 def test_left_eye_is_on_the_right_of_a_frontal_picture():
@@ -124,15 +105,9 @@ def test_left_eye_is_on_the_right_of_a_frontal_picture():
     assert points[1, 1] > points[0, 1]
 
 
-def draw(pose=None, stature=200, origin=(150, 130), size=(300, 300)):
-    return draw_figure(
-        pose or Pose(),
-        Appearance(),
-        stature,
-        origin,
-        size,
-        np.random.default_rng(0),
-    )
+def draw(pose=None, stature=200, origin=(150, 130), look=None):
+    look, rng = look or Appearance(), np.random.default_rng(0)
+    return draw_figure(pose or Pose(), look, stature, origin, (300, 300), rng)
 
 
 def test_keypoints_of_a_standing_figure_lie_on_their_parts():
@@ -146,13 +121,11 @@ def test_keypoints_of_a_standing_figure_lie_on_their_parts():
 def test_box_holds_all_that_is_drawn():
     figure = draw()
     y, x = np.nonzero(figure.parts)
-    assert figure.box[0] - 1 <= x.min() + figure.x
-    assert x.max() + figure.x <= figure.box[2] + 1
-    assert figure.box[1] - 1 <= y.min() + figure.y
-    assert y.max() + figure.y <= figure.box[3] + 1
-    height = figure.box[3] - figure.box[1]
-    assert 0.9 * figure.stature < height < 1.15 * figure.stature
-    assert figure.core[3] < figure.box[3] and figure.core[1] >= figure.box[1]
+    x0, y0, x1, y1 = figure.box
+    assert x0 - 1 <= x.min() + figure.x and x.max() + figure.x <= x1 + 1
+    assert y0 - 1 <= y.min() + figure.y and y.max() + figure.y <= y1 + 1
+    assert 0.9 * figure.stature < y1 - y0 < 1.15 * figure.stature
+    assert figure.core[3] < y1 and figure.core[1] >= y0
 
 
 def test_window_is_cut_by_the_frame():
@@ -174,17 +147,17 @@ def test_size_and_place_move_the_keypoints_only_so():
     )
 
 
-def test_a_seen_from_behind_face_has_no_own_parts():
-    pose = Pose(view=(180, 0, 0))
-    figure = draw(pose)
-    assert not figure.own_parts[:3].any()
-    assert figure.own_parts[3:5].any(1).all()
+def test_what_of_the_face_is_turned_away_has_no_own_parts():
+    """Nose, eyes and ears; long hair hides the ears."""
 
+    def seen(yaw, **look):
+        figure = draw(Pose(view=(yaw, 0, 0)), look=Appearance(**look))
+        return figure.own_parts[:5].any(1).tolist()
 
-def test_same_seed_same_picture():
-    pose = sample_pose(np.random.default_rng(1))
-    first, second = draw(pose), draw(pose)
-    np.testing.assert_array_equal(first.image, second.image)
+    assert seen(0) == [True] * 5
+    assert seen(180) == [False] * 3 + [True] * 2
+    assert sum(seen(90)[3:]) == 1
+    assert seen(0, hair_style='long') == [True] * 3 + [False] * 2
 
 
 def test_limbs_carry_only_their_own_joints():

@@ -58,14 +58,13 @@ def test_directions_and_rotations_by_hand(found, expected):
 def test_sampled_bodies_keep_lengths_and_limits(seed, activity):
     p = BodyProportions()
     pose = sample_pose(np.random.default_rng(seed), activity)
-    arm_names = ('arm_flexion', 'arm_abduction', 'elbow')
-    leg_names = ('leg_flexion', 'leg_abduction', 'knee', 'ankle')
-    limbs = [(arm_names, arm) for arm in pose.arms]
-    limbs += [(leg_names, leg) for leg in pose.legs]
-    for names, angles in limbs:
-        for name, value in zip(names, angles, strict=False):
-            low, high = JOINT_LIMITS[name]
-            assert low <= value <= high
+    for limbs, names in (
+        (pose.arms, ('arm_flexion', 'arm_abduction', 'elbow')),
+        (pose.legs, ('leg_flexion', 'leg_abduction', 'knee', 'ankle')),
+    ):
+        low, high = np.transpose([JOINT_LIMITS[name] for name in names])
+        for angles in np.array(limbs)[:, : len(names)]:
+            assert (low <= angles).all() and (angles <= high).all()
     body = forward_kinematics(pose, p)
     for frame in (body.pelvis_frame, body.chest_frame, body.head_frame):
         np.testing.assert_allclose(frame @ frame.T, np.eye(3), atol=1e-9)
@@ -76,32 +75,29 @@ def test_sampled_bodies_keep_lengths_and_limits(seed, activity):
         ('knee', 'ankle', p.shank),
     ):
         for side in ('left', 'right'):
-            bone = (
-                body.joints[JOINT[f'{side}_{end}']]
-                - body.joints[JOINT[f'{side}_{start}']]
-            )
-            assert np.linalg.norm(bone) == pytest.approx(length, rel=1e-6)
+            ends = body.joints[[JOINT[f'{side}_{j}'] for j in (start, end)]]
+            bone = np.linalg.norm(ends[1] - ends[0])
+            assert bone == pytest.approx(length, rel=1e-6)
 
 
 def test_elbows_fold_by_their_angle():
     for seed in range(20):
         pose = sample_pose(np.random.default_rng(seed))
         joints = forward_kinematics(pose, BodyProportions()).joints
-        upper = joints[JOINT['left_elbow']] - joints[JOINT['left_shoulder']]
-        fore = joints[JOINT['left_wrist']] - joints[JOINT['left_elbow']]
-        cosine = upper @ fore
-        cosine /= np.linalg.norm(upper) * np.linalg.norm(fore)
-        assert cosine == pytest.approx(
-            np.cos(np.deg2rad(pose.arms[0][2])), abs=1e-6
-        )
+        arm = [
+            JOINT[f'left_{name}'] for name in ('shoulder', 'elbow', 'wrist')
+        ]
+        upper, fore = np.diff(joints[arm], axis=0)
+        cosine = upper @ fore / np.linalg.norm(upper) / np.linalg.norm(fore)
+        expected = np.cos(np.deg2rad(pose.arms[0][2]))
+        assert cosine == pytest.approx(expected, abs=1e-6)
 
 
 def test_lying_people_lie_and_raised_arms_are_up():
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        joints = forward_kinematics(
-            sample_pose(rng, 'lie'), BodyProportions()
-        ).joints
+        pose = sample_pose(rng, 'lie')
+        joints = forward_kinematics(pose, BodyProportions()).joints
         trunk = joints[JOINT['chest']] - joints[JOINT['pelvis']]
         assert abs(trunk[0]) > abs(trunk[1])
         pose = sample_pose(rng, 'arms_raised')
