@@ -52,6 +52,7 @@ class BaseInferencer(metaclass=ABCMeta):
         metainfo (dict): mmpose's data set metainfo.
         nms (BasePoseNMS | None): The pose NMS on what it predicts.
         box_source (BoxSource | None): Where boxes come from by default.
+        score_thr (float): The lowest score of a person.
         second_pass (bool): Whether a top-down network predicts once more, in
             boxes around its poses.
     """
@@ -61,6 +62,7 @@ class BaseInferencer(metaclass=ABCMeta):
     metainfo: dict[str, Any]
     nms: BasePoseNMS | None = None
     box_source: BoxSource | None = None
+    score_thr: float = 0.0
     second_pass: bool = False
 
     def __call__(
@@ -200,7 +202,7 @@ class BaseInferencer(metaclass=ABCMeta):
             picture.frame,
             picture.size,
             self.metainfo,
-        )
+        ).above(self.score_thr)
 
     def _proposals_of(self, given: Any) -> BoxSource | None:
         """Take boxes from another inferencer, a box source or nothing."""

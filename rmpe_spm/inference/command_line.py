@@ -81,14 +81,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         '--score-thr',
         type=float,
-        default=0.0,
-        help='people with a lower score are left out; default: 0',
+        help='people with a lower score are left out; default: what suits '
+        'the shipped model, otherwise 0',
     )
     add(
         '--kpt-thr',
         type=float,
-        default=0.3,
-        help='joints with a lower score are not drawn; default: 0.3',
+        default=0.2,
+        help='joints with a lower score are not drawn; default: 0.2',
     )
     add(
         '--nms',
@@ -144,6 +144,7 @@ def _predict(args: argparse.Namespace) -> int:
         nms=_parse_nms(args.nms),
         batch_size=args.batch_size,
         box_thr=args.box_thr,
+        score_thr=args.score_thr,
         second_pass=args.second_pass,
     )
     stream = InputStream(args.inputs)
@@ -163,7 +164,7 @@ def _predict(args: argparse.Namespace) -> int:
         for picture, result in inferencer.with_pictures(stream):
             if tracker is not None:
                 result = tracker(result)
-            yield picture, result.above(args.score_thr)
+            yield picture, result
 
     results = write_results(chosen(), writer, overlays)
     done = people = 0

@@ -6,9 +6,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from mmengine.structures import InstanceData
-from mmpose.structures import PoseDataSample
-from mmpose.visualization import PoseLocalVisualizer
 
 from .inputs import Picture
 from .results import PoseResult
@@ -18,19 +15,25 @@ _DEFAULT_FPS = 25.0  # of a camera that doesn't say
 
 
 class PoseDrawer:
-    """Draw results with mmpose's visualizer.
+    """Draw results in the colours of mmpose's visualizer.
+
+    Lines and dots are wider in larger pictures.
 
     Args:
         metainfo (mapping): mmpose's data set metainfo: skeleton, colours.
         kpt_thr (float): Joints with a lower score are not drawn. Defaults
-            to 0.3.
+            to 0.2.
     """
 
     def __init__(
-        self, metainfo: Mapping[str, Any], kpt_thr: float = 0.3
+        self, metainfo: Mapping[str, Any], kpt_thr: float = 0.2
     ) -> None:
-        self._visualizer = PoseLocalVisualizer(radius=3, line_width=2)
-        self._visualizer.set_dataset_meta(dict(metainfo))
+        links, colours = (
+            np.asarray(metainfo[f'skeleton_link{end}']).tolist()
+            for end in ('s', '_colors')
+        )
+        self._links = list(zip(links, colours, strict=True))
+        self._colours = np.asarray(metainfo['keypoint_colors']).tolist()
         self._kpt_thr = kpt_thr
 
     def draw(self, image: np.ndarray, result: PoseResult) -> np.ndarray:
@@ -43,21 +46,21 @@ class PoseDrawer:
         Returns:
             np.ndarray: The picture with its poses, BGR.
         """
-        sample = PoseDataSample()
-        sample.pred_instances = InstanceData(
-            keypoints=result.keypoints,
-            keypoint_scores=result.keypoint_scores,
-            keypoints_visible=result.keypoint_scores,
-        )
-        drawn = self._visualizer.add_datasample(
-            'result',
-            image[..., ::-1].copy(),
-            sample,
-            draw_gt=False,
-            draw_bbox=False,
-            kpt_thr=self._kpt_thr,
-        )
-        drawn = np.ascontiguousarray(drawn[..., ::-1])
+        drawn = image.copy()
+        width = max(2, round(max(result.size) / 400))
+        # far outside OpenCV's integers would overflow
+        points = np.clip(result.keypoints, -(1 << 14), 1 << 14)
+        points = np.rint(points).astype(int).tolist()
+        shown = result.keypoint_scores >= self._kpt_thr
+        for own, is_shown in zip(points, shown, strict=True):
+            for (start, end), (red, green, blue) in self._links:
+                if is_shown[start] and is_shown[end]:
+                    ends, colour = (own[start], own[end]), (blue, green, red)
+                    cv2.line(drawn, *ends, colour, width, cv2.LINE_AA)
+            for joint in np.flatnonzero(is_shown):
+                colour = self._colours[joint][::-1]
+                place, radius = own[joint], width + 1
+                cv2.circle(drawn, place, radius, colour, -1, cv2.LINE_AA)
         for index, box in enumerate(result.bboxes_xyxy):
             for number in result.track_id(index).values():
                 _write_id(drawn, number, box)

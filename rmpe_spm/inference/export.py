@@ -35,8 +35,9 @@ def export_onnx(inferencer: PoseInferencer, path: str | Path) -> float:
     Of SPM root peaks, decoding and snapping are inside, of RMPE theta, both
     transforms and decoding; the parallel branch lives in training only. The
     number of pictures is free, and SPM's pictures may have any size that the
-    network takes. Pictures go in as uint8 in BGR (B, H, W, 3). Tests with
-    mirrored pictures or several sizes are left out.
+    network takes: ``OnnxPoseInferencer`` shows it each size of a test in
+    several. Pictures go in as uint8 in BGR (B, H, W, 3). The test with
+    mirrored pictures is left out.
 
     Args:
         inferencer (PoseInferencer): The model with its pipeline.
@@ -103,7 +104,9 @@ def _settings(inferencer: PoseInferencer) -> dict[str, Any]:
     metainfo = inferencer.metainfo
     names = metainfo['keypoint_id2name']
     return dict(
+        _scale_settings(inferencer),
         is_topdown=inferencer.is_topdown,
+        score_thr=inferencer.score_thr,
         keypoint_names=[names[index] for index in sorted(names)],
         skeleton_links=[list(link) for link in metainfo['skeleton_links']],
         view=_view_settings(inferencer),
@@ -114,11 +117,29 @@ def _settings(inferencer: PoseInferencer) -> dict[str, Any]:
     )
 
 
+def _scale_settings(inferencer: PoseInferencer) -> dict[str, Any]:
+    """The sizes of a test in several, beside the first."""
+    (scales,) = [
+        list(step.aug_scales or [])
+        for step in inferencer.pipeline.transforms
+        if isinstance(step, BottomupResize)
+    ] or [[]]
+    if not scales:
+        return {}
+    size_range = inferencer.model.test_cfg.get('pose_size_range')
+    if size_range is None:
+        raise ConfigError(
+            'of tests in several sizes those with pose_size_range can be '
+            'exported, not those that average maps'
+        )
+    return dict(aug_scales=scales, pose_size_range=list(size_range))
+
+
 def _view_settings(inferencer: PoseInferencer) -> dict[str, Any]:
     """The arguments of :mod:`.warping`'s views, from the pipeline."""
     settings: dict[str, Any] = {}
     for step in inferencer.pipeline.transforms:
-        if type(step) is BottomupResize and not step.aug_scales:
+        if isinstance(step, BottomupResize):
             settings.update(
                 input_size=list(step.input_size),
                 size_factor=step.size_factor,

@@ -39,6 +39,9 @@ BoxesFrom = Union[str, os.PathLike, tuple, BaseInferencer, BoxSource]
 # joints by which a skeleton is one of people
 PEOPLE = {'left_shoulder', 'right_shoulder', 'left_hip', 'right_hip'}
 
+# of a shipped model's poses those with a lower score are no boxes
+_PROPOSAL_THR = 0.05
+
 
 class PoseInferencer(BaseInferencer):
     """Predict the poses in pictures, folders, videos and cameras.
@@ -71,6 +74,9 @@ class PoseInferencer(BaseInferencer):
             through the network together. Defaults to 8.
         box_thr (float): Detections with a lower score are not used. Poses
             and ``bboxes`` all are. Defaults to 0.3.
+        score_thr (float, optional): People with a lower score are left out.
+            Defaults to None: the shipped model's own threshold, otherwise
+            nobody.
         second_pass (bool): Whether a top-down model predicts once more, in
             boxes around its poses. Defaults to False.
 
@@ -97,6 +103,7 @@ class PoseInferencer(BaseInferencer):
         nms: BasePoseNMS | dict | None = None,
         batch_size: int = 8,
         box_thr: float = 0.3,
+        score_thr: float | None = None,
         second_pass: bool = False,
     ) -> None:
         if (model is None) == (config is None):
@@ -107,6 +114,8 @@ class PoseInferencer(BaseInferencer):
             shipped = find_model(model)
             config, weights = shipped.config, weights or shipped.weights
             nms = nms or shipped.nms
+            score_thr = shipped.score_thr if score_thr is None else score_thr
+        self.score_thr = score_thr or 0.0
         self.device = device or (
             'cuda:0' if torch.cuda.is_available() else 'cpu'
         )
@@ -215,14 +224,18 @@ class PoseInferencer(BaseInferencer):
         number = len(chosen or self.metainfo['keypoint_id2name'])
         return Poses(np.zeros((0, number, 2)), np.zeros((0, number)))
 
-    def _shipped_model(self, name: str) -> 'PoseInferencer':
+    def _proposer(self, name: str) -> 'PoseInferencer':
+        """A shipped model whose poses become boxes."""
         return PoseInferencer(
-            name, device=self.device, batch_size=self.batch_size
+            name,
+            device=self.device,
+            batch_size=self.batch_size,
+            score_thr=_PROPOSAL_THR,
         )
 
     @cached_property
     def _shipped_spm(self) -> PosesAsBoxes:
-        return PosesAsBoxes(self._shipped_model('spm'))
+        return PosesAsBoxes(self._proposer('spm'))
 
     def _shipped_proposals(
         self, pictures: Iterable[Picture]
@@ -241,7 +254,7 @@ class PoseInferencer(BaseInferencer):
         if given is None or not self.is_topdown or callable(given):
             return given
         if isinstance(given, str) and given in shipped:
-            return self._shipped_model(given)
+            return self._proposer(given)
         if not isinstance(given, tuple | list):
             given = (given, None)
         config, weights = given
@@ -268,6 +281,8 @@ def _load(
         # Without cfg_options it wants a backbone right under the model, which
         # RMPE's has not.
         model = init_model(config, None, device, cfg_options={})
+    if device == 'cpu':  # the memory format in which its convolutions are fast
+        model.to(memory_format=torch.channels_last)
     if weights is not None:
         check_weights(model, str(weights))
         checkpoint = load_checkpoint(model, str(weights), map_location='cpu')

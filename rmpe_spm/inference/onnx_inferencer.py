@@ -37,6 +37,8 @@ class OnnxPoseInferencer(BaseInferencer):
             ``bboxes`` of the call.
         nms (BasePoseNMS | dict, optional): A pose NMS or its config. Defaults
             to None: none but a single-stage network's own.
+        score_thr (float, optional): People with a lower score are left out.
+            Defaults to None: what the model had when it was exported.
         batch_size (int): Pictures or people that go through the network
             together. Defaults to 8.
         num_threads (int, optional): Of onnxruntime. Defaults to None: all
@@ -59,6 +61,7 @@ class OnnxPoseInferencer(BaseInferencer):
         *,
         boxes_from: BaseInferencer | BoxSource | None = None,
         nms: BasePoseNMS | dict | None = None,
+        score_thr: float | None = None,
         batch_size: int = 8,
         num_threads: int | None = None,
     ) -> None:
@@ -68,6 +71,9 @@ class OnnxPoseInferencer(BaseInferencer):
         settings = _read_settings(self._session, path)
         self.is_topdown: bool = settings['is_topdown']
         self.batch_size = batch_size
+        if score_thr is None:
+            score_thr = settings.get('score_thr', 0.0)
+        self.score_thr = score_thr
         names = dict(enumerate(settings['keypoint_names']))
         self.metainfo = dict(
             keypoint_id2name=names, skeleton_links=settings['skeleton_links']
@@ -75,6 +81,8 @@ class OnnxPoseInferencer(BaseInferencer):
         self.nms = build_rule(nms)
         self.box_source = self._proposals_of(boxes_from)
         self._view: dict[str, Any] = settings['view']
+        self._zooms = [1.0, *settings.get('aug_scales', [])]
+        self._size_range = settings.get('pose_size_range')
         self._own_nms = build_rule(settings['nms'])
         self._max_num_people: int | None = settings['max_num_people']
 
@@ -85,38 +93,48 @@ class OnnxPoseInferencer(BaseInferencer):
         score: float = 1.0,
     ) -> dict[str, Any]:
         if bbox_xyxy is None:
-            view = bottomup_view(picture.size, **self._view)
+            views = [
+                bottomup_view(picture.size, zoom, **self._view)
+                for zoom in self._zooms
+            ]
         else:
-            view = topdown_view(bbox_xyxy, **self._view)
+            views = [topdown_view(bbox_xyxy, **self._view)]
         return dict(
-            image=view.show(picture.image),
-            region=view.region(picture.size),
-            view=view,
+            images=[view.show(picture.image) for view in views],
+            regions=[view.region(picture.size) for view in views],
+            views=views,
             bbox_xyxy=bbox_xyxy,
             score=score,
         )
 
-    def _shape_of(self, sample: dict[str, Any]) -> tuple[int, ...]:
-        return sample['image'].shape
+    def _shape_of(self, sample: dict[str, Any]) -> tuple:
+        return tuple(image.shape for image in sample['images'])
 
     def _forward(self, samples: list[dict[str, Any]]) -> list[tuple]:
-        inputs = dict(images=np.stack([each['image'] for each in samples]))
-        if not self.is_topdown:
-            inputs['regions'] = np.stack([each['region'] for each in samples])
-        outputs = self._session.run(None, inputs)
+        """Each sample with what the network says of each of its sizes."""
+        outputs = []
+        for size in range(len(samples[0]['views'])):
+            names = ['images'] if self.is_topdown else ['images', 'regions']
+            inputs = {
+                name: np.stack([each[name][size] for each in samples])
+                for name in names
+            }
+            arrays = self._session.run(None, inputs)
+            outputs.append(list(zip(*arrays, strict=True)))
         return list(zip(samples, *outputs, strict=True))
 
     def _poses(self, outputs: list[tuple]) -> Poses:
         if not self.is_topdown:
-            ((sample, *arrays),) = outputs
-            return self._people(sample['view'], *arrays)
+            ((sample, *sizes),) = outputs
+            return self._people(sample['views'], sizes)
         if not outputs:
             number = len(self.metainfo['keypoint_id2name'])
             return Poses(np.zeros((0, number, 2)), np.zeros((0, number)))
-        samples, points, scores = zip(*outputs, strict=True)
+        samples, own = zip(*outputs, strict=True)
+        points, scores = zip(*own, strict=True)
         return Poses(
             np.float32([
-                sample['view'].to_picture(own)
+                sample['views'][0].to_picture(own)
                 for sample, own in zip(samples, points, strict=True)
             ]),
             np.stack(scores),
@@ -124,16 +142,16 @@ class OnnxPoseInferencer(BaseInferencer):
             np.stack([sample['bbox_xyxy'] for sample in samples]),
         )  # fmt: skip
 
-    def _people(
-        self,
-        view: View,
-        keypoints: np.ndarray,
-        joint_scores: np.ndarray,
-        root_scores: np.ndarray,
-    ) -> Poses:
+    def _people(self, views: list[View], sizes: list[tuple]) -> Poses:
         """What ``SPMHead`` does after decoding, in pixels of the picture."""
-        found = root_scores > 0
-        keypoints, joint_scores = keypoints[found], joint_scores[found]
+        found = []
+        for view, (points, joint_scores, root_scores) in zip(
+            views, sizes, strict=True
+        ):
+            kept = (root_scores > 0) & self._has_size(view, views, points)
+            found.append((view.to_picture(points[kept]), joint_scores[kept]))
+        keypoints, joint_scores = map(np.concatenate, zip(*found, strict=True))
+        keypoints = keypoints.astype(np.float32)
         scores = joint_scores.mean(axis=1)
         if self._own_nms is None:
             best = np.argsort(-scores, kind='stable')
@@ -145,13 +163,26 @@ class OnnxPoseInferencer(BaseInferencer):
             keypoints, joint_scores = kept.keypoints, kept.keypoint_scores
             scores = kept.scores
         limit = self._max_num_people
-        keypoints = view.to_picture(keypoints[:limit]).astype(np.float32)
+        keypoints = np.float32(keypoints[:limit])
         return Poses(
             keypoints,
             joint_scores[:limit],
             scores[:limit],
             bboxes_around(keypoints),
         )
+
+    def _has_size(
+        self, view: View, views: list[View], points: np.ndarray
+    ) -> np.ndarray:
+        """Which poses (M, K, 2) count, as in ``merge_scale_poses``."""
+        longer = np.ptp(points, axis=1).max(axis=1)
+        counts = np.ones(len(points), bool)
+        zooms = [each.zoom[0] for each in views]
+        if view.zoom[0] < max(zooms):
+            counts &= longer >= self._size_range[0]
+        if view.zoom[0] > min(zooms):
+            counts &= longer <= self._size_range[1]
+        return counts
 
 
 def build_rule(nms: BasePoseNMS | dict | None) -> BasePoseNMS | None:

@@ -1,8 +1,6 @@
 """Results to files and to the screen while they come."""
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import cv2
 
@@ -11,8 +9,9 @@ from .drawing import OverlayWriter, PoseDrawer
 from .formats import ResultWriter, UniqueNames
 from .inputs import Picture
 from .results import PoseResult
+from .streaming import read_ahead
 
-_MAX_WAITING_WRITES = 16
+_AHEAD = 16
 
 
 def write_results(
@@ -20,9 +19,10 @@ def write_results(
     writer: ResultWriter | None,
     overlays: OverlayWriter | None,
 ) -> Iterator[tuple[Picture, PoseResult]]:
-    """Write results in a thread while the next are predicted.
+    """Write results while the next are predicted in a thread.
 
-    What was yielded is in the files once this generator ends, also early.
+    What was yielded is in the files, and videos can be played once this
+    generator ends, also early.
 
     Args:
         results (iterable): Pictures with their results.
@@ -35,25 +35,20 @@ def write_results(
     Raises:
         ConfigError: A file cannot be written.
     """
-    names = UniqueNames()
-
-    def write(picture: Picture, result: PoseResult) -> None:
-        name = names(result)
-        try:
-            if writer is not None:
-                writer.write(result, name)
-            if overlays is not None:
-                overlays.write(picture, result, name)
-        except OSError as error:
-            raise ConfigError(
-                f'cannot write to the results: {error}'
-            ) from error
-
+    name_of = UniqueNames()
     try:
-        with _BackgroundWrites(write) as writes:
-            for picture, result in results:
-                writes.add(picture, result)
-                yield picture, result
+        for picture, result in read_ahead(results, _AHEAD):
+            name = name_of(result)
+            try:
+                if writer is not None:
+                    writer.write(result, name)
+                if overlays is not None:
+                    overlays.write(picture, result, name)
+            except OSError as error:
+                raise ConfigError(
+                    f'cannot write to the results: {error}'
+                ) from error
+            yield picture, result
     finally:
         if overlays is not None:
             overlays.close()
@@ -91,34 +86,3 @@ def show_results(
             '(opencv-python in the place of opencv-python-headless). '
             'vis_out_dir= writes the drawn pictures'
         ) from error
-
-
-class _BackgroundWrites:
-    """Write in a thread, a bounded number of results behind.
-
-    Args:
-        write (callable): Writes a result.
-    """
-
-    def __init__(self, write: Callable[..., None]) -> None:
-        self._write = write
-        self._pool = ThreadPoolExecutor(1)
-        self._waiting: list[Future] = []
-
-    def __enter__(self) -> '_BackgroundWrites':
-        return self
-
-    def add(self, *result: Any) -> None:
-        """Write a result soon; errors of earlier ones are raised here."""
-        self._waiting.append(self._pool.submit(self._write, *result))
-        limit = _MAX_WAITING_WRITES
-        while self._waiting and (
-            self._waiting[0].done() or len(self._waiting) > limit
-        ):
-            self._waiting[0].result()
-            self._waiting.pop(0)
-
-    def __exit__(self, *error: Any) -> None:
-        self._pool.shutdown()
-        for each in self._waiting:
-            each.result()

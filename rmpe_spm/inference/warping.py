@@ -78,14 +78,19 @@ class View:
 
 def bottomup_view(
     picture_size: tuple[int, int],
+    zoom: float,
     input_size: tuple[int, int],
     size_factor: int,
     resize_mode: str,
     use_udp: bool,
 ) -> View:
-    """The view of mmpose's ``BottomupResize``, whose arguments these are."""
+    """The view of mmpose's ``BottomupResize``, whose arguments these are.
+
+    ``zoom`` is one of its ``aug_scales``, or 1.
+    """
     width, height = picture_size
     ratio = width / height
+    input_size = tuple(int(side * zoom) for side in input_size)
     pad_w, pad_h = (-(-s // size_factor) * size_factor for s in input_size)
     if resize_mode == 'fit':
         actual = min(pad_w, pad_h * ratio), min(pad_h, pad_w / ratio)

@@ -78,7 +78,25 @@ def test_spm(bottomup, pictures, tmp_path, mode, nms):
     cfg = Config.fromfile(bottomup['config'])
     cfg.test_dataloader.dataset.pipeline[1].resize_mode = mode
     cfg.model.test_cfg = dict(max_num_people=12, nms=nms)
-    torch_side = PoseInferencer(**dict(bottomup, config=cfg))
+    assert_exported_alike(dict(bottomup, config=cfg), pictures, tmp_path)
+
+
+@pytest.mark.parametrize('scales', [(0.5,), (2, 0.5)])
+def test_spm_in_several_sizes(bottomup, pictures, tmp_path, scales):
+    cfg = Config.fromfile(bottomup['config'])
+    resize, pack = cfg.test_dataloader.dataset.pipeline[1:]
+    resize.update(type='MultiscaleBottomupResize', aug_scales=list(scales))
+    pack.type = 'PackMultiscalePoseInputs'
+    cfg.model.type = 'MultiscaleBottomupPoseEstimator'
+    cfg.model.test_cfg = dict(multiscale_test=True, nms=NMS)
+    with pytest.raises(ConfigError, match='pose_size_range'):
+        exported(PoseInferencer(**dict(bottomup, config=cfg)), tmp_path)
+    cfg.model.test_cfg.pose_size_range = (16, 64)
+    assert_exported_alike(dict(bottomup, config=cfg), pictures, tmp_path)
+
+
+def assert_exported_alike(model, pictures, tmp_path):
+    torch_side = PoseInferencer(**model)
     path = exported(torch_side, tmp_path)
     expected = list(torch_side(pictures))
     assert sum(map(len, expected)) > 5
@@ -171,7 +189,7 @@ def test_pictures_are_shown_as_opencv_does(size):
     rng = np.random.default_rng(3)
     image = rng.integers(0, 255, (*size[::-1], 3), dtype=np.uint8)
     views = [
-        bottomup_view(size, (64, 96), 32, mode, udp)
+        bottomup_view(size, 1, (64, 96), 32, mode, udp)
         for mode in ('fit', 'expand')
         for udp in (False, True)
         if max(size) < 1000
@@ -275,7 +293,7 @@ def test_what_is_refused(bottomup, tmp_path):
 
 def test_the_spm_that_ships(tmp_path):
     """On pictures of another size than the one that it was traced with."""
-    inferencer = PoseInferencer('spm')
+    inferencer = PoseInferencer('spm', score_thr=0)
     path = exported(inferencer, tmp_path)
     rng = np.random.default_rng(0)
     picture = cv2.resize(

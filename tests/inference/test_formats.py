@@ -7,6 +7,7 @@ import pytest
 from faster_coco_eval import COCO
 
 from rmpe_spm import ConfigError
+from rmpe_spm.inference.drawing import PoseDrawer
 from rmpe_spm.inference.formats import ResultWriter, UniqueNames
 
 
@@ -136,6 +137,21 @@ def test_people_above_a_score(make_result):
     assert kept.keypoint_scores.shape == (2, 17)
     assert kept.bboxes_xyxy.shape == (2, 4)
     assert make_result(3).above(0.9).keypoints.shape == (0, 17, 2)
+
+
+def test_drawing(make_result):
+    image = np.zeros((480, 640, 3), np.uint8)
+    result = make_result(1)
+    result.keypoints[0] = 0
+    result.keypoints[0, [0, 5, 7]] = (100, 50), (200, 300), (300, 300)
+    result.keypoints[0, 6] = 1e12, -1e12
+    result.keypoint_scores[0, 9:] = 0.1
+    result.keypoints[0, 16] = 50, 400
+    drawn = PoseDrawer(result.metainfo).draw(image, result)
+    assert not image.any() and drawn.shape == image.shape
+    assert drawn[50, 100].tolist() == [255, 153, 51]  # the nose, in BGR
+    assert drawn[300, 250].tolist() == [0, 255, 0]  # the left upper arm
+    assert not drawn[390:410, 40:60].any()  # of a low score
 
 
 @pytest.mark.parametrize('number', [0, 2])

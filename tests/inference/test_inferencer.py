@@ -16,7 +16,7 @@ from rmpe_spm import ConfigError, ParametricPoseNMS, PoseInferencer
 from rmpe_spm.engine import shipped
 from rmpe_spm.inference.boxes import body_boxes
 from rmpe_spm.inference.inputs import InputStream
-from rmpe_spm.inference.models import describe_models
+from rmpe_spm.inference.models import describe_models, find_model
 
 BOXES = np.float32([[10, 5, 40, 70], [10, 5, 40, 70], [30, 20, 90, 60]])
 
@@ -216,10 +216,16 @@ def shipped_models(bottomup, topdown, tmp_path, monkeypatch):
 
 
 def test_shipped_models_go_by_name(shipped_models, topdown, pictures):
-    (proposed,) = PoseInferencer('spm', device='cpu')(pictures / '1.png')
+    spm, rmpe = find_model('spm').score_thr, find_model('rmpe').score_thr
+    assert min(spm, rmpe) > 0
+    (everybody,) = PoseInferencer('spm', score_thr=0)(pictures / '1.png')
+    (sure,) = PoseInferencer('spm', device='cpu')(pictures / '1.png')
+    assert len(sure) == (everybody.scores >= spm).sum()
+    proposed = everybody.above(0.05)
     inferencer = PoseInferencer('rmpe', device='cpu')
     (result,) = inferencer(pictures / '1.png')
-    assert 0 < len(result) <= len(proposed)
+    assert len(result) <= len(proposed)
+    assert (result.scores >= rmpe).all()
     assert isinstance(inferencer.nms, ParametricPoseNMS)
     with pytest.raises(ConfigError, match="'smp'.*rmpe.*config and weights"):
         PoseInferencer('smp')

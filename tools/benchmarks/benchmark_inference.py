@@ -4,13 +4,17 @@
     python tools/benchmarks/benchmark_inference.py CONFIG WEIGHTS PICTURES \\
         --boxes annotations/person_keypoints_val2017.json
 
-The same model, pictures and, for a top-down model, annotated boxes: from
-files to poses, pictures a second. mmpose takes boxes from a detector only, so
-``inference_topdown`` stands for its inferencer then. Each row is a process of
-its own, for its peak memory. Poses must be equal, or it ends with an error.
+The same model, pictures and, for a top-down model, annotated boxes, which
+stand in the place of mmpose's detector: from files to poses in one process,
+one after the other, the fastest of the repeats. The bare network takes
+inputs that were made before; ``rmpe-spm predict`` draws and writes too. Peak
+memory is of a process of its own. Poses must be equal, or it ends with an
+error.
 """
 
 import argparse
+import contextlib
+import io
 import json
 import resource
 import subprocess
@@ -18,165 +22,175 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import torch
+from mmengine.structures import InstanceData
+from mmpose.apis import Pose2DInferencer
 
 from rmpe_spm import OnnxPoseInferencer, PoseInferencer
+from rmpe_spm.inference.command_line import main as rmpe_spm
+from rmpe_spm.inference.export import export_onnx
 from rmpe_spm.markdown import markdown_table
 
-ROWS = ('mmpose', 'bare network', 'PoseInferencer', 'OnnxPoseInferencer')
-Poses = Iterator[np.ndarray]
+MMPOSE, BARE, OURS = 'mmpose', 'bare network', 'PoseInferencer'
+ONNX, COMMAND = 'OnnxPoseInferencer', 'rmpe-spm predict'
+ROWS = (MMPOSE, BARE, OURS, ONNX, COMMAND)
+Run = Callable[[], list[np.ndarray]]
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__.split('\n', maxsplit=1)[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument('config')
-    parser.add_argument('weights')
-    parser.add_argument('pictures', type=Path, help='a folder')
-    parser.add_argument('--boxes', type=Path, help="COCO's annotations")
-    parser.add_argument('--number', type=int, default=100, help='of pictures')
-    parser.add_argument('--batch-size', type=int, default=8)
-    parser.add_argument('--row', choices=ROWS, help=argparse.SUPPRESS)
-    parser.add_argument('--scratch', type=Path, help=argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    add = parser.add_argument
+    add('config')
+    add('weights')
+    add('pictures', type=Path, help='a folder')
+    add('--boxes', type=Path, help="COCO's annotations")
+    add('--number', type=int, default=100, help='of pictures')
+    add('--batch-size', type=int, default=8)
+    add('--repeats', type=int, default=3)
+    add('--rows', nargs='+', choices=ROWS, default=ROWS)
+    add('--memory', action='store_true', help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def read_boxes(path: Path | None, pictures: list[Path]) -> list | None:
-    """Boxes (N, 4) in xyxy of each picture, in COCO's annotations."""
-    if path is None:
-        return None
-    content = json.loads(path.read_text())
-    names = {image['id']: image['file_name'] for image in content['images']}
-    boxes = defaultdict(list)
-    for person in content['annotations']:
-        if not person['iscrowd']:
-            x, y, w, h = person['bbox']
-            boxes[names[person['image_id']]].append((x, y, x + w, y + h))
-    return [
-        np.float32(boxes[each.name]).reshape(-1, 4) for each in pictures
-    ]  # fmt: skip
-
-
-def mmposes(
-    args: argparse.Namespace, pictures: list[Path], boxes: list | None
-) -> Poses:
-    """mmpose's own functions, ready to go."""
-    from mmpose.apis import Pose2DInferencer, inference_topdown, init_model
-
-    if boxes is None:
-        inferencer = Pose2DInferencer(args.config, args.weights, 'cpu')
-        names = [str(each) for each in pictures]
-        return (
-            np.reshape([p['keypoints'] for p in people], (-1, 17, 2))
-            for result in inferencer(names, batch_size=args.batch_size)
-            for people in result['predictions']
-        )
-    model = init_model(args.config, args.weights, 'cpu', cfg_options={})
-    samples = (
-        inference_topdown(model, str(path), own) if len(own) else []
-        for path, own in zip(pictures, boxes, strict=True)
+def prepare(row: str, args: argparse.Namespace, scratch: Path) -> Run:
+    """What is timed: it gives the poses (N, K, 2) of all pictures."""
+    if row == MMPOSE:
+        return prepare_mmposes(args)
+    if row == COMMAND:
+        return prepare_command(args, scratch)
+    ours = PoseInferencer(
+        config=args.config,
+        weights=args.weights,
+        device='cpu',
+        batch_size=args.batch_size,
     )
-    return (
-        np.reshape([s.pred_instances.keypoints for s in own], (-1, 17, 2))
-        for own in samples
-    )
-
-
-def measure(args: argparse.Namespace) -> dict:
-    """Run one row in this process."""
-    pictures = sorted(
-        each for each in args.pictures.iterdir() if each.suffix == '.jpg'
-    )[: args.number]
-    boxes = read_boxes(args.boxes, pictures)
-    inferencer = None
-    if args.row != 'mmpose':
-        inferencer = PoseInferencer(
-            config=args.config,
-            weights=args.weights,
-            device='cpu',
-            batch_size=args.batch_size,
-        )
-    if inferencer is None:
-        poses = mmposes(args, pictures, boxes)
-    elif args.row == 'bare network':
-        # what it computes alone: inputs are made before the clock starts
-        batches = []
-        forward = inferencer.model.test_step
-        inferencer.model.test_step = lambda batch: (
+    if row == BARE:
+        forward, batches = ours.model.test_step, []
+        ours.model.test_step = lambda batch: (
             batches.append(batch) or forward(batch)
         )
-        list(inferencer(pictures, boxes))
-        poses = (forward(batch) for batch in batches)
-    else:
-        if args.row == 'OnnxPoseInferencer':
-            from rmpe_spm.inference.export import export_onnx
-
-            path = args.scratch / 'model.onnx'
-            export_onnx(inferencer, path)
-            inferencer = OnnxPoseInferencer(
-                path,
-                batch_size=args.batch_size,
-                num_threads=torch.get_num_threads(),
-            )
-        poses = (each.keypoints for each in inferencer(pictures, boxes))
-    start = time.perf_counter()
-    found = list(poses)
-    passed = time.perf_counter() - start
-    if args.row != 'bare network':
-        np.savez(args.scratch / f'{args.row}.npz', *found)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return dict(rate=len(pictures) / passed, memory=memory)
+        list(ours(args.names, args.people))
+        return lambda: list(map(forward, batches))
+    if row == ONNX:
+        export_onnx(ours, scratch / 'model.onnx')
+        ours = OnnxPoseInferencer(
+            scratch / 'model.onnx',
+            batch_size=args.batch_size,
+            num_threads=torch.get_num_threads(),
+        )
+    return lambda: [each.keypoints for each in ours(args.names, args.people)]
 
 
-def largest_difference(scratch: Path, row: str) -> float:
-    """Of joints from PoseInferencer's, in pixels."""
-    ours, theirs = (
-        np.load(scratch / f'{name}.npz').values()
-        for name in ('PoseInferencer', row)
-    )
-    return max(
-        float(np.abs(a - b).max(initial=0)) if a.shape == b.shape else np.inf
-        for a, b in zip(ours, theirs, strict=True)
-    )
+def prepare_mmposes(args: argparse.Namespace) -> Run:
+    """mmpose's inferencer, with a detector that knows the boxes."""
+    theirs = Pose2DInferencer(args.config, args.weights, 'cpu')
+    if args.people is not None:
+        known = dict(zip(args.names, args.people, strict=True))
+        theirs.det_cat_ids = [0]
+        theirs.detector = lambda name, **_: dict(
+            predictions=[SimpleNamespace(pred_instances=found(known[name]))]
+        )
+
+    def found(boxes: np.ndarray) -> InstanceData:
+        ones = torch.ones(len(boxes))
+        boxes = torch.from_numpy(boxes)
+        return InstanceData(bboxes=boxes, scores=ones, labels=0 * ones)
+
+    def run() -> list[np.ndarray]:
+        results = theirs(
+            args.names, batch_size=args.batch_size, bbox_thr=0, nms_thr=1.1
+        )
+        people = [each['predictions'][0] for each in results]
+        poses = [[person['keypoints'] for person in own] for own in people]
+        return [np.reshape(own, (-1, 17, 2)) for own in poses]
+
+    return run
+
+
+def prepare_command(args: argparse.Namespace, scratch: Path) -> Run:
+    """``rmpe-spm predict``, in this process."""
+    command = ['predict', *args.names, f'--out-dir={scratch}', '--device=cpu']
+    command += [f'--config={args.config}', f'--weights={args.weights}']
+    if args.people is not None:
+        boxes = [
+            dict(image_id=int(Path(name).stem), category_id=1, score=1.0,
+                 bbox=[x0, y0, x1 - x0, y1 - y0])
+            for name, own in zip(args.names, args.people, strict=True)
+            for x0, y0, x1, y1 in own.tolist()
+        ]  # fmt: skip
+        path = scratch / 'boxes.json'
+        path.write_text(json.dumps(boxes))
+        command.append(f'--boxes={path}')
+
+    def run() -> list[np.ndarray]:
+        with contextlib.redirect_stderr(io.StringIO()):
+            rmpe_spm(command)
+        return []
+
+    return run
+
+
+def read_inputs(args: argparse.Namespace) -> None:
+    """Set the pictures' ``names`` and the boxes of ``people`` in them."""
+    args.names = list(map(str, sorted(args.pictures.glob('*.jpg'))))
+    args.people = None
+    if args.boxes is not None:
+        boxes = defaultdict(list)
+        for person in json.loads(args.boxes.read_text())['annotations']:
+            x, y, w, h = person['bbox']
+            boxes[person['image_id']].append((x, y, x + w, y + h))
+        # where nobody is, mmpose takes the whole picture
+        args.names = [n for n in args.names if int(Path(n).stem) in boxes]
+        args.people = [np.float32(boxes[int(Path(n).stem)])
+                       for n in args.names][: args.number]  # fmt: skip
+    args.names = args.names[: args.number]
+
+
+def difference(left: list[np.ndarray], right: list[np.ndarray]) -> float:
+    """The largest distance of joints along an axis, in pixels."""
+    pairs = list(zip(left, right, strict=True))
+    if any(a.shape != b.shape for a, b in pairs):
+        return np.inf
+    return max(float(np.abs(a - b).max(initial=0)) for a, b in pairs)
 
 
 def main() -> int:
     args = parse_args()
-    if args.row:
-        cv2.setNumThreads(torch.get_num_threads())
-        print('\n' + json.dumps(measure(args)))
-        return 0
-    table, rates = [], {}
+    read_inputs(args)
+    cv2.setNumThreads(torch.get_num_threads())
+    poses, seconds = {}, dict.fromkeys(args.rows, np.inf)
     with tempfile.TemporaryDirectory() as scratch:
-        for row in ROWS:
-            command = [sys.executable, *sys.argv, '--row', row]
-            command += ['--scratch', scratch]
-            done = subprocess.run(
-                command, stdout=subprocess.PIPE, text=True, check=True
-            )
-            measured = json.loads(done.stdout.splitlines()[-1])
-            rates[row] = measured['rate']
-            table.append([
-                row,
-                f'{measured["rate"]:.2f}',
-                f'{measured["rate"] / rates["mmpose"]:.2f}',
-                f'{measured["memory"]:.0f}',
-            ])  # fmt: skip
-        differences = {
-            row: largest_difference(Path(scratch), row)
-            for row in ('mmpose', 'OnnxPoseInferencer')
-        }
-    head = ['', 'pictures a second', 'of mmpose', 'peak memory, MB']
+        runs = {row: prepare(row, args, Path(scratch)) for row in args.rows}
+        for _ in range(1 if args.memory else args.repeats):
+            for row, run in runs.items():
+                start = time.perf_counter()
+                poses[row] = run()
+                passed = time.perf_counter() - start
+                seconds[row] = min(seconds[row], passed)
+    if args.memory:
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        return 0
+    table = []
+    for row in args.rows:
+        alone = [sys.executable, *sys.argv, '--memory', '--rows', row]
+        said = subprocess.run(alone, stdout=subprocess.PIPE, check=True).stdout
+        rates = [len(args.names), *(seconds[r] for r in args.rows[:2])]
+        rates = [f'{value / seconds[row]:.2f}' for value in rates]
+        table.append([row, *rates, f'{float(said.split()[-1]):.0f}'])
+    of = [f'of {row}' for row in args.rows[:2]]
+    head = ['', 'pictures a second', *of, 'peak memory, MB']
     print(markdown_table(head, table))
-    print(f'largest differences of joints, in pixels: {differences}')
-    return int(max(differences.values()) > 0.1)
+    apart = {
+        row: difference(poses[OURS], poses[row]) for row in (MMPOSE, ONNX)
+    }
+    print(f'largest differences of joints, in pixels: {apart}')
+    return int(max(apart.values()) > 0.1)
 
 
 if __name__ == '__main__':
