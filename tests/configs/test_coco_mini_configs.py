@@ -105,6 +105,7 @@ PAIRS = pytest.mark.parametrize(
     'folder, name',
     [
         (SPM, 'mobilenetv2_windows_1xb8'),
+        (SPM, 'movenet-multipose_heads_1xb8'),
         ('configs/spm/generated/', 'mobilenetv2_1xb8'),
     ],
 )
@@ -135,9 +136,10 @@ def test_spm_and_dekr_see_the_same(read, folder, name):
     assert pipelines[0] == pipelines[1]
     for cfg in (spm, dekr):
         assert cfg.train_dataloader.batch_size == 8
-        assert cfg.find_unused_parameters
+        assert cfg.find_unused_parameters == spm.find_unused_parameters
         test = cfg.model.test_cfg
-        assert test.flip_test and test.nms_dist_thr == 0.05
+        assert test.flip_test == spm.model.test_cfg.flip_test
+        assert test.nms_dist_thr == 0.05
 
 
 @PAIRS

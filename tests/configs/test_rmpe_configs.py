@@ -26,7 +26,10 @@ CONFIGS = sorted(
 SKIPPED = {'LoadImage', 'LoadImageOrSkip'}
 # Nets whose input may be made small; the others have it in their weights.
 SMALL = dict(
-    input_size=(64, 64), heatmap_size=(16, 16), localizer_size=(32, 32)
+    input_size=(64, 64),
+    heatmap_size=(16, 16),
+    in_featuremap_size=(16, 16),
+    localizer_size=(32, 32),
 )
 FLEXIBLE = (
     'hrnet',
@@ -193,7 +196,7 @@ def test_config_is_short_and_complete(path):
             assert Path(weights).name == f'epoch_{last}.pth'
     ships = str(cfg.load_from).startswith('rmpe_spm://')
     assert (cfg.load_from is None or ships) == (
-        Path(path).name.startswith('td-hm')
+        Path(path).name.startswith(('td-hm', 'simcc'))
         or (Path(path).name.startswith('pgpg') and small_data)
     )
 

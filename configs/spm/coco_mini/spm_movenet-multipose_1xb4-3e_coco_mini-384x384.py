@@ -2,7 +2,10 @@
 # in smaller windows the large people of a picture would be seen in parts only. It
 # starts with the poses that MoveNet finds:
 # tools/import_movenet.py multipose --kinematics coco
-_base_ = ['./spm_mobilenetv2_windows_1xb8-16e_coco_mini-256x256.py']
+_base_ = [
+    './spm_mobilenetv2_windows_1xb8-16e_coco_mini-256x256.py',
+    '../_base_/movenet-multipose.py',
+]
 load_from = 'data/pretrained/movenet-multipose_coco.pth'
 
 # runtime
@@ -23,54 +26,26 @@ find_unused_parameters = False
 
 picture_size = (384, 384)
 
-# codec settings: MoveNet's root is the centre of a person's box, its vectors are cells
+# codec settings
 codec = dict(
-    type='HierarchicalSPRCodec',
+    _base_.movenet_codec,
     input_size=picture_size,
     heatmap_size=(96, 96),
     kinematics='coco',
-    sigma=2,
-    tau=3,
-    overlap='nearest',
-    root_type='bbox_center',
-    displacement_location='root',
-    normalizer=None,
-    generate_keypoint_heatmaps=True,
-    keypoint_sigma=1.5,
-    generate_keypoint_offsets=True,
-    background_weight=1)
+    sigma=2)
 
 # model settings
 model = dict(
-    data_preprocessor=dict(
-        mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5]),
-    backbone=dict(
-        _delete_=True,
-        type='TFMobileNetV2',
-        widen_factor=1.5,
-        # no gradients for what is computed at a half and a quarter of the
-        # input's size, which would be half of the time on a CPU
-        frozen_stages=2),
-    neck=dict(
-        _delete_=True, type='MoveNetFPN', in_channels=[40, 48, 96, 1280]),
+    _base_.movenet,
+    _delete_=True,
+    # no gradients for what is computed at a half and a quarter of the input's size,
+    # which would be half of the time on a CPU
+    backbone=dict(_base_.movenet.backbone, frozen_stages=2),
     head=dict(
-        _delete_=True,
-        type='SPMHead',
-        in_channels=24,
-        num_keypoints=17,
-        keypoint_heatmaps=True,
-        keypoint_offsets=True,
-        stage=dict(type='MoveNetStage'),
+        _base_.movenet.head,
         heatmap_loss=dict(type='MapFocalLoss'),
         keypoint_loss=dict(type='MapFocalLoss'),
-        decoder=codec),
-    test_cfg=dict(
-        _delete_=True,
-        flip_test=False,
-        max_num_people=30,
-        snap_thr=0.1,
-        snap_distance=0.14,
-        snap_to='best'))
+        decoder=codec))
 
 # pipelines
 train_pipeline = list(_base_.train_pipeline)
