@@ -16,6 +16,9 @@ Boxed = tuple[Picture, np.ndarray, np.ndarray]
 # What puts boxes to a stream of pictures.
 BoxSource = Callable[[Iterable[Picture]], Iterator[Boxed]]
 
+# sides of a body's box over those of its joints' extents
+_BODY_SCALE = 1.25
+
 
 class GivenBoxes:
     """Boxes that the caller gives, one array a picture.
@@ -63,35 +66,28 @@ class PosesAsBoxes:
 
     Args:
         inferencer (PoseInferencer): The other model.
-        scale (float): Width and height of the box over those of the joints'
-            extents: a body reaches further than its joints.
     """
 
-    def __init__(self, inferencer: Any, scale: float = 1.25) -> None:
-        self._inferencer, self._scale = inferencer, scale
+    def __init__(self, inferencer: Any) -> None:
+        self._inferencer = inferencer
 
     def __call__(self, pictures: Iterable[Picture]) -> Iterator[Boxed]:
         """Yield each picture with its boxes."""
         for picture, result in self._inferencer.with_pictures(pictures):
-            joints = result.keypoints, result.keypoint_scores
-            boxes = body_boxes(*joints, self._scale)
+            boxes = body_boxes(result.keypoints, result.keypoint_scores)
             yield clean_boxes(picture, boxes, result.scores)
 
 
 def body_boxes(
-    keypoints: np.ndarray, keypoint_scores: np.ndarray, scale: float = 1.25
+    keypoints: np.ndarray, keypoint_scores: np.ndarray
 ) -> np.ndarray:
-    """Boxes (N, 4) in xyxy around the bodies of poses.
+    """Boxes (N, 4) in xyxy around bodies, which reach beyond their joints.
 
-    Args:
-        keypoints (np.ndarray): Joints (N, K, 2), in pixels.
-        keypoint_scores (np.ndarray): Their scores (N, K).
-        scale (float): Width and height over those of the joints' extents.
-            Defaults to 1.25.
+    Joints are (N, K, 2), in pixels, their scores (N, K).
     """
     boxes = bboxes_around(keypoints, keypoint_scores)
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-    halves = (boxes[:, 2:] - boxes[:, :2]) / 2 * scale
+    halves = (boxes[:, 2:] - boxes[:, :2]) / 2 * _BODY_SCALE
     halves = np.maximum(halves, 0.5)  # of joints on one line
     return np.concatenate((centers - halves, centers + halves), 1)
 

@@ -145,15 +145,11 @@ class PoseInferencer(BaseInferencer):
         vis_out_dir: str | Path | None = None,
         pred_out_dir: str | Path | None = None,
     ) -> Iterator[PoseResult]:
-        """Predict poses, one result a picture or frame, as they are taken.
+        """Predict poses as every inferencer does, and show or write them.
 
         Args:
-            inputs: What :class:`InputStream` takes, or one of them, which
-                afterwards tells what it skipped.
-            bboxes (sequence, optional): For a top-down model, boxes in xyxy:
-                an array (N, 4), or (N, 5) with scores, for one picture, or a
-                sequence of such arrays, one a picture. They are used as they
-                are, in place of ``boxes_from``. Defaults to None.
+            inputs: As in :meth:`BaseInferencer.__call__`.
+            bboxes (sequence, optional): As there. Defaults to None.
             show (bool): Whether to show each drawn picture in a window.
                 Defaults to False.
             vis_out_dir (str | Path, optional): Where drawn pictures and

@@ -113,59 +113,41 @@ def run_batches(
     Yields:
         tuple: Each picture with its results, in the order of the pictures.
     """
-    waiting: dict[Any, list[tuple[_Job, int, Any]]] = defaultdict(list)
-    jobs: deque[_Job] = deque()
+    # results begin as None; a shape's samples know their place in them
+    jobs: deque[tuple[Picture, list]] = deque()
+    waiting: dict[Any, list[tuple[list, int, Any]]] = defaultdict(list)
 
     def run(shape: Any) -> None:
         entries = waiting.pop(shape)
-        results = forward([sample for _, _, sample in entries])
-        for (job, place, _), result in zip(entries, results, strict=True):
-            job.results[place] = result
+        found = forward([sample for *_, sample in entries])
+        for (results, place, _), result in zip(entries, found, strict=True):
+            results[place] = result
 
     def finished(max_waiting: int) -> Iterator[tuple[Picture, list]]:
-        while jobs and (
-            not jobs[0].missing
-            or len(jobs) > max_waiting
-            or sum(_num_bytes(job.picture) for job in jobs) > MAX_BYTES
-        ):
-            for shape in jobs[0].missing:
+        while jobs:
+            shapes = [
+                shape
+                for shape, entries in waiting.items()
+                if any(results is jobs[0][1] for results, *_ in entries)
+            ]
+            num_bytes = sum(map(_num_bytes, jobs))
+            if shapes and len(jobs) <= max_waiting and num_bytes <= MAX_BYTES:
+                return
+            for shape in shapes:
                 run(shape)
-            job = jobs.popleft()
-            yield job.picture, job.results
+            yield jobs.popleft()
 
     for picture, samples in items:
-        job = _Job(picture)
-        jobs.append(job)
+        results: list = []
+        jobs.append((picture, results))
         for sample in samples:
             shape = shape_of(sample)
-            waiting[shape].append((job, job.add(shape), sample))
+            waiting[shape].append((results, len(results), sample))
+            results.append(None)
             if len(waiting[shape]) == batch_size:
                 run(shape)
         yield from finished(batch_size - 1)
     yield from finished(0)
-
-
-class _Job:
-    """A picture whose samples wait for the network."""
-
-    def __init__(self, picture: Picture) -> None:
-        self.picture = picture
-        self.results: list = []
-        self._shapes: list = []
-
-    def add(self, shape: Any) -> int:
-        self.results.append(None)
-        self._shapes.append(shape)
-        return len(self.results) - 1
-
-    @property
-    def missing(self) -> set:
-        """The shapes of the samples that were not run yet."""
-        return {
-            shape
-            for shape, result in zip(self._shapes, self.results, strict=True)
-            if result is None
-        }
 
 
 def _num_bytes(item: Picture | tuple) -> int:

@@ -121,7 +121,7 @@ def test_broken_detections_are_refused(tmp_path):
 def test_poses_become_boxes(bottomup, pictures):
     inferencer = PoseInferencer(**bottomup)
     results = list(inferencer(pictures))
-    found = boxes_of(PosesAsBoxes(inferencer, 1.5), InputStream(pictures))
+    found = boxes_of(PosesAsBoxes(inferencer), InputStream(pictures))
     checked = 0
     for result, (boxes, scores) in zip(results, found, strict=True):
         tight = bboxes_around(result.keypoints, result.keypoint_scores)
@@ -132,7 +132,7 @@ def test_poses_become_boxes(bottomup, pictures):
             and (high > 0).all()
             and (low < result.size).all()
         ):
-            around = np.c_[low - sides / 4, high + sides / 4]
+            around = np.c_[low - sides / 8, high + sides / 8]
             np.testing.assert_allclose(boxes, around, rtol=1e-4, atol=1e-3)
             np.testing.assert_allclose(scores, result.scores)
             checked += 1
