@@ -81,8 +81,8 @@ def make_samples(codec, all_poses, **meta):
     return samples
 
 
-def perfect_maps(codec, all_poses):
-    encoded = [codec.encode(poses) for poses in all_poses]
+def perfect_maps(codec, all_poses, visible=None):
+    encoded = [codec.encode(poses, visible) for poses in all_poses]
     return tuple(
         torch.tensor(np.stack([e[key] for e in encoded]))
         for key in ('heatmaps', 'displacements')

@@ -128,7 +128,7 @@ def test_models(capsys, monkeypatch, tmp_path):
 def test_ctrl_c_leaves_what_was_done(bottomup, tmp_path, repo_root):
     folder, out_dir = tmp_path / 'many', tmp_path / 'out'
     folder.mkdir()
-    for i in range(1, 401):
+    for i in range(1, 151):
         cv2.imwrite(str(folder / f'{i}.png'), random_image(i, (320, 240)))
     process = subprocess.Popen(
         [sys.executable, '-W', 'ignore', '-m', 'rmpe_spm', 'predict',
@@ -150,5 +150,5 @@ def test_ctrl_c_leaves_what_was_done(bottomup, tmp_path, repo_root):
     people = json.loads((out_dir / 'keypoints.json').read_text())
     done = {person['image_id'] for person in people}
     drawn = list((out_dir / 'visualizations').iterdir())
-    assert 8 <= len(done) <= len(drawn) < 400
+    assert 8 <= len(done) <= len(drawn) < 150
     assert all(cv2.imread(str(path)) is not None for path in drawn)

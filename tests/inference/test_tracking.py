@@ -23,7 +23,7 @@ def video(request):
 
     return [
         [truth(person) for person in people if person['num_keypoints']]
-        for _, people in generate_frames(240, 4, request.param, (320, 240))
+        for _, people in generate_frames(140, 4, request.param, (320, 240))
     ]
 
 

@@ -10,58 +10,56 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import Compose
 from mmpose.registry import DATASETS, METRICS, MODELS
+from spm_maps import answer, perfect_maps
 
-ANNOTATIONS = 'annotations/person_keypoints_val2017.json'
 META = 'id img_id img_path ori_shape input_size input_center input_scale'
 
 
 @pytest.fixture(scope='module')
 def photographs(shared_dir):
-    """The data set and the samples of its test pipeline, without pixels."""
+    """The data set and the samples of its test pipeline."""
+    resize = dict(input_size=(256, 256), resize_mode='expand')
     dataset = DATASETS.build(
         dict(
             type='CocoDataset',
             data_root=str(shared_dir / 'data' / 'coco_mini'),
             data_mode='bottomup',
-            ann_file=ANNOTATIONS,
+            ann_file='annotations/person_keypoints_val2017.json',
             data_prefix=dict(img='val2017/'),
             test_mode=True,
-            pipeline=[],
+            pipeline=[
+                dict(type='LoadImage'),
+                dict(type='BottomupResize', **resize),
+                dict(type='PackPoseInputs', meta_keys=META.split()),
+            ],
         )
     )
-    size = dict(input_size=(256, 256), resize_mode='expand')
-    load = Compose(
-        [
-            dict(type='LoadImage'),
-            dict(type='BottomupResize', **size),
-            dict(type='PackPoseInputs', meta_keys=META.split()),
-        ]
-    )
-    samples = [
-        load(dataset.get_data_info(i))['data_samples']
-        for i in range(len(dataset))
-    ]
-    return dataset, samples
+    numbers = range(len(dataset))
+    return dataset, [dataset[i]['data_samples'] for i in numbers]
 
 
 def oracle_ap(photographs, **options):
     dataset, samples = photographs
-    codec = dict(
-        type='HierarchicalSPRCodec',
-        input_size=(256, 256),
-        heatmap_size=(64, 64),
-        **options,
-    )
-    head = dict(type='SPMHead', in_channels=4, num_keypoints=17, decoder=codec)
-    backbone = dict(type='MobileNetV2', widen_factor=0.1)
+    sizes = dict(input_size=(256, 256), heatmap_size=(64, 64))
+    codec = dict(type='HierarchicalSPRCodec', **sizes, **options)
     model = MODELS.build(
-        dict(type='BottomupPoseEstimator', backbone=backbone, head=head)
+        dict(
+            type='BottomupPoseEstimator',
+            backbone=dict(type='MobileNetV2', widen_factor=0.1),
+            head=dict(
+                type='SPMHead', in_channels=4, num_keypoints=17, decoder=codec
+            ),
+        )
     )
-    scores = dict(score_mode='keypoint', nms_mode='none')
+    model.extract_feat = lambda inputs: None
     metric = METRICS.build(
-        dict(type='CocoMetric', ann_file=dataset.ann_file, **scores)
+        dict(
+            type='CocoMetric',
+            ann_file=dataset.ann_file,
+            score_mode='keypoint',
+            nms_mode='none',
+        )
     )
     metric.dataset_meta = dataset.metainfo
     codec = model.head.decoder
@@ -71,14 +69,9 @@ def oracle_ap(photographs, **options):
         keypoints = people.keypoints - meta['input_center']
         keypoints = keypoints / meta['input_scale'] * size + size / 2
         codec.heatmap_size = tuple(size // 4)
-        encoded = codec.encode(keypoints, people.keypoints_visible)
-        maps = tuple(
-            torch.tensor(encoded[key])[None]
-            for key in ('heatmaps', 'displacements')
-        )
-        model.extract_feat = lambda inputs: None
-        model.head.forward = lambda feats, maps=maps: maps
-        result = model.predict(torch.zeros(1), [sample])[0]
+        maps = perfect_maps(codec, [keypoints], people.keypoints_visible)
+        answer(model.head, maps)
+        (result,) = model.predict(torch.zeros(1), [sample])
         metric.process(None, [result.to_dict()])
     with redirect_stdout(io.StringIO()):
         return metric.evaluate(len(samples))['coco/AP']

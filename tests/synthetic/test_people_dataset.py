@@ -89,7 +89,7 @@ def test_workers_after_opencv_has_had_threads(tmp_path):
         'cv2.setNumThreads(4)\n'
         'cv2.GaussianBlur(numpy.zeros((1500, 1500, 3), "u1"), (31, 31), 9)\n'
         'generate_dataset(\n'
-        '    sys.argv[1], num_train=20, num_val=0, size=(640, 480),\n'
+        '    sys.argv[1], num_train=17, num_val=0, size=(320, 240),\n'
         '    workers=2, progress=False)\n'
         'assert cv2.getNumThreads() == 4\n'
     )
