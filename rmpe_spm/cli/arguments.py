@@ -39,13 +39,7 @@ class OptionAction(DictAction):
 
 
 def as_arguments(options: Mapping[str, Any]) -> list[str]:
-    """Write settings as a tool's command line takes them.
-
-    Args:
-        options (mapping): Settings by dotted key.
-
-    Returns:
-        list[str]: ``key=value`` each, for :class:`OptionAction`.
+    """Write settings by dotted key as :class:`OptionAction` reads them.
 
     Raises:
         ConfigError: A value that the command line cannot express.
@@ -136,12 +130,6 @@ def load_config(args: argparse.Namespace) -> Config:
     The working directory is the command line's, else the config's, else
     ``work_dirs/`` and the config's name. ``--cfg-options`` are applied by
     :func:`apply_options`, after the tool's own arguments.
-
-    Args:
-        args (argparse.Namespace): Parsed arguments, with ``config``.
-
-    Returns:
-        Config: The config.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config_file(args.config)
@@ -186,10 +174,6 @@ def apply_options(cfg: Config, args: argparse.Namespace) -> None:
     has used it up by the time that it is read. For the same reason a changed
     ``codec`` takes the old one's place wherever that stands (encoders of the
     pipelines, the head's decoder).
-
-    Args:
-        cfg (Config): Changed in place.
-        args (argparse.Namespace): Parsed arguments.
 
     Raises:
         ConfigError: An option names a place that the config does not have.
@@ -273,14 +257,7 @@ def is_a(kind: str | type, registry: Registry, base: type) -> bool:
 
 
 def launched_rank(launcher: str) -> int:
-    """The number that a launcher gave this process, before it joins others.
-
-    Args:
-        launcher (str): As ``--launcher`` names it.
-
-    Returns:
-        int: The number; 0 without a launcher.
-    """
+    """The number that a launcher gave this process before it joins others."""
     names = dict(
         pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK'
     )
@@ -291,11 +268,8 @@ def join_cpu_processes(cfg: Config) -> None:
     """Join the processes of a launcher where there is no GPU.
 
     mmengine's own start selects a GPU for each process. Without one the
-    processes meet through gloo instead, once; elsewhere nothing is done.
-
-    Args:
-        cfg (Config): Changed in place: the wrapper of the model must not
-            ask for a GPU either.
+    processes meet through gloo instead, once, and the config's wrapper of the
+    model doesn't ask for a GPU either; elsewhere nothing is done.
     """
     if cfg.launcher != 'pytorch' or torch.cuda.is_available():
         return

@@ -32,16 +32,10 @@ _FOLDERS = (
 
 @contextmanager
 def report_user_errors(prog: str) -> Iterator[None]:
-    """End the program with one message where the set-up is wrong.
+    """End the program ``prog`` with one message where the set-up is wrong.
 
     Its exit code is 2 then. Of several processes each tells its own, with its
     rank. Everything else keeps its traceback.
-
-    Args:
-        prog (str): The program, named before the message.
-
-    Raises:
-        SystemExit: With code 2, after the message.
     """
     try:
         yield
@@ -61,12 +55,6 @@ def explain(error: Exception) -> str | None:
     The user's are the errors of :mod:`rmpe_spm.errors`, and errors of values,
     types, keys and missing files that this package raises, or mmengine where
     a config names a type or an argument that does not exist.
-
-    Args:
-        error (Exception): What was raised.
-
-    Returns:
-        str | None: The message.
     """
     if not isinstance(error, _ALWAYS_TOLD):
         traceback = error.__traceback__

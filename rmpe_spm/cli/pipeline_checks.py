@@ -19,14 +19,10 @@ def step_name(step: Mapping) -> str:
 
 
 def check_center_target(pipeline: Sequence[Mapping], key: str) -> None:
-    """Compare GenerateCenterTarget with the steps that make the crop.
+    """Refuse a GenerateCenterTarget with another crop than its pipeline's.
 
-    Args:
-        pipeline (list): The steps of a training pipeline.
-        key (str): The config's key of the pipeline, for the message.
-
-    Raises:
-        ConfigError: Its ``use_udp`` or ``padding`` is another than theirs.
+    That is, with another ``use_udp`` or ``padding``; ``key`` is the
+    pipeline's.
     """
     names = [step_name(step) for step in pipeline]
     if 'GenerateCenterTarget' not in names:
@@ -48,16 +44,10 @@ def check_center_target(pipeline: Sequence[Mapping], key: str) -> None:
 def check_switch(
     pipeline: Sequence[Mapping], hooks: Sequence[Mapping], max_epochs: int
 ) -> None:
-    """Find a PipelineSwitchHook that would end RMPE's part of a training.
+    """Refuse a PipelineSwitchHook that would end RMPE's part of a training.
 
-    Args:
-        pipeline (list): The steps of the training pipeline.
-        hooks (list): The config's ``custom_hooks``.
-        max_epochs (int): The epochs of the training.
-
-    Raises:
-        ConfigError: The pipeline that it switches to lacks PGPGTransform or
-            GenerateCenterTarget, which the training pipeline has.
+    The pipeline that it switches to lacks PGPGTransform or
+    GenerateCenterTarget then, which the training pipeline has.
     """
     needed = {step_name(step) for step in pipeline} & set(RMPE_STEPS)
     for index, hook in enumerate(hooks):

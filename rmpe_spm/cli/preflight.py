@@ -41,13 +41,9 @@ _DATA_ADVICE = (
 def build_runner(cfg: Config, mode: str) -> Runner:
     """Check a config, build its runner, and log what training leaves out.
 
-    Args:
-        cfg (Config): The config, after the command line's changes. A test
-            has its checkpoint in ``load_from``.
-        mode (str): ``'train'`` or ``'test'``.
-
-    Returns:
-        Runner: A runner, whose metrics get the annotations that were read.
+    The config has the command line's changes, for a test also the checkpoint
+    in ``load_from``; ``mode`` is ``'train'`` or ``'test'``. The runner's
+    metrics get the annotations that were read.
 
     Raises:
         ConfigError: The data, the targets or the weights do not fit. The
@@ -93,17 +89,10 @@ class _Runner(Runner):
 class CheckedData:
     """The annotations, detections and images that a config names, checked.
 
-    Each file is read once.
-
-    Args:
-        cfg (Config): The config, after the command line's changes.
-        mode (str): ``'train'`` or ``'test'``.
-
-    Attributes:
-        num_keypoints (int, optional): Of the skeleton that the data sets of
-            training (or of the test) share; None if they do not tell.
-        notes (list[str]): What training leaves out or repairs, a line each.
-        files (dict[str, KeypointAnnotations]): All annotations, by path.
+    Each file is read once. ``num_keypoints`` is that of the skeleton that the
+    data sets of training (or of the test) share, None if they do not tell;
+    ``notes`` say what training leaves out or repairs; ``files`` has all
+    annotations by path.
 
     Raises:
         ConfigError: Something is missing or malformed, has another skeleton,

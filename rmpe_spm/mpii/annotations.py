@@ -94,32 +94,19 @@ class MpiiImage:
     """The people of one image (N people, 16 joints in MPII's order).
 
     Coordinates are the file's own pixels, never shifted. What a file
-    doesn't know is NaN.
-
-    Attributes:
-        name (str): File name of the image.
-        is_train (bool): Whether its annotations are public.
-        person_ids (np.ndarray): Place of each person in the image's list of
-            the file, (N,), int, counted from 1 as in the release.
-        keypoints (np.ndarray): Shape (N, 16, 2), 0 where not annotated.
-        annotated (np.ndarray): Whether the joint is annotated, seen or
-            occluded, (N, 16), bool.
-        head_bboxes_xyxy (np.ndarray): Shape (N, 4).
-        head_sizes (np.ndarray): 0.6 x the diagonal of the head box, (N,).
-        centers (np.ndarray): The release's ``objpos``, (N, 2).
-        scales (np.ndarray): The release's ``scale``: the person's height
-            over 200 pixels, (N,).
+    doesn't know is NaN. ``person_ids`` are places in the image's list of the
+    file, counted from 1 as in the release.
     """
 
-    name: str
-    is_train: bool
-    person_ids: np.ndarray
-    keypoints: np.ndarray
-    annotated: np.ndarray
-    head_bboxes_xyxy: np.ndarray
-    head_sizes: np.ndarray
-    centers: np.ndarray
-    scales: np.ndarray
+    name: str  # file name of the image
+    is_train: bool  # whether its annotations are public
+    person_ids: np.ndarray  # (N,), int
+    keypoints: np.ndarray  # (N, 16, 2), 0 where not annotated
+    annotated: np.ndarray  # (N, 16), bool; joints may be seen or occluded
+    head_bboxes_xyxy: np.ndarray  # (N, 4)
+    head_sizes: np.ndarray  # 0.6 x the diagonal of the head box, (N,)
+    centers: np.ndarray  # the release's objpos, (N, 2)
+    scales: np.ndarray  # the person's height over 200 pixels, (N,)
 
     def __len__(self) -> int:
         """Number of people."""

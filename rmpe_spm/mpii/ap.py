@@ -27,25 +27,17 @@ _CELLS = 1 << 20
 class MpiiMatches:
     """What the assignment says of D predicted people in I images.
 
-    Attributes:
-        image_ids (tuple): The images.
-        positives (np.ndarray): Number of annotated joints of each image and
-            kind, (I, 14).
-        image (np.ndarray): Place of every predicted person's image, (D,).
-        scores (np.ndarray): Of their joints, (D, 14).
-        counted (np.ndarray): Whether the joint counts, (D, 14), bool.
-        correct (np.ndarray): Whether it is a true positive, (D, 14), bool.
-        assigned (np.ndarray): Index of the annotated person, counted
-            through all units, that each is assigned to; -1 for none, (D,).
+    ``assigned`` is the annotated person, counted through all units, that each
+    predicted one is assigned to; -1 for none.
     """
 
     image_ids: tuple
-    positives: np.ndarray
-    image: np.ndarray
-    scores: np.ndarray
-    counted: np.ndarray
-    correct: np.ndarray
-    assigned: np.ndarray
+    positives: np.ndarray  # annotated joints of each image and kind, (I, 14)
+    image: np.ndarray  # place of every predicted person's image, (D,)
+    scores: np.ndarray  # of the joints, (D, 14)
+    counted: np.ndarray  # whether the joint counts, (D, 14), bool
+    correct: np.ndarray  # whether it is a true positive, (D, 14), bool
+    assigned: np.ndarray  # (D,)
 
     def table(self) -> dict[str, float]:
         """AP in percent of :data:`COLUMNS` and ``'Total'``.
@@ -71,19 +63,12 @@ class MpiiMatches:
         return table
 
     def ap(self, counts: np.ndarray | None = None) -> np.ndarray:
-        """Total AP with every image counted so many times.
+        """Total AP (B,) with every image counted so many times, in percent.
 
-        It is that of evaluating a data set with the copies of the images.
-        Joints of the same score count one after another, each with all its
-        copies.
-
-        Args:
-            counts (np.ndarray, optional): Of each resample, (B, I), int.
-                Defaults to None: one, of every image once.
-
-        Returns:
-            np.ndarray: Mean over the joints that are annotated, (B,), in
-            percent as the metric's; NaN where none is.
+        It is that of evaluating a data set with the copies of the images:
+        ``counts`` (B, I), int, of each resample; None counts every image
+        once. Joints of the same score count one after another, each with all
+        its copies. NaN where no joint is annotated.
         """
         if counts is None:
             counts = np.ones((1, len(self.positives)), dtype=np.int64)

@@ -25,25 +25,15 @@ _BOX_SHIFT = 15 / PIXEL_STD
 
 @dataclass
 class MpiiUnit:
-    """A group of people, or all people of an image.
+    """A group of people, or all people of an image."""
 
-    Attributes:
-        unit_id (int): Its number, from 0.
-        protocol (str): ``'group'`` or ``'image'``.
-        image (MpiiImage): The image with everybody in it.
-        img_id (int): The image's id.
-        first_id (int): Id of the image's first person; the others follow.
-        members (np.ndarray): Indices of the unit's people in the image.
-        bbox_xyxy (np.ndarray): What holds the boxes of all, (4,), in pixels.
-    """
-
-    unit_id: int
-    protocol: str
-    image: MpiiImage
+    unit_id: int  # from 0
+    protocol: str  # 'group' or 'image'
+    image: MpiiImage  # with everybody in it
     img_id: int
-    first_id: int
-    members: np.ndarray
-    bbox_xyxy: np.ndarray
+    first_id: int  # of the image's first person; the others follow
+    members: np.ndarray  # indices of the unit's people in the image
+    bbox_xyxy: np.ndarray  # what holds the boxes of all, (4,), in pixels
 
 
 def make_units(
@@ -176,13 +166,8 @@ def read_groups(
     - ``.txt``: the list of RMPE's authors; all who are listed for an image
       are one group, found among the annotated by centre and scale
 
-    Args:
-        path (str | PathLike): The file.
-        images (sequence): The annotations; for ``.mat`` those of the
-            release.
-
-    Returns:
-        dict: For each image of the file the indices of its groups' people.
+    ``images`` are the annotations, for ``.mat`` those of the release. Returns
+    for each image of the file the indices of its groups' people.
 
     Raises:
         FileNotFoundError: If the file doesn't exist.

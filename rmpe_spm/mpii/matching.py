@@ -18,32 +18,22 @@ EMPTY_UNITS = ('count', 'toolkit')
 class AnnotatedPoses:
     """The annotated people of a unit: a group or an image (G people).
 
-    Attributes:
-        keypoints (np.ndarray): Shape (G, 14, 2), in pixels.
-        annotated (np.ndarray): Which joints are annotated, (G, 14), bool.
-        head_sizes (np.ndarray): 0.6 x the diagonal of the head boxes,
-            (G,), in pixels; NaN will do where no joint is annotated.
+    ``head_sizes`` are 0.6 x the diagonal of the head boxes; NaN will do where
+    no joint is annotated.
     """
 
-    keypoints: np.ndarray
-    annotated: np.ndarray
-    head_sizes: np.ndarray
+    keypoints: np.ndarray  # (G, 14, 2), in pixels
+    annotated: np.ndarray  # (G, 14), bool
+    head_sizes: np.ndarray  # (G,), in pixels
 
 
 @dataclass
 class PredictedPoses:
-    """The predicted people of a unit (N people).
+    """The predicted people of a unit (N people)."""
 
-    Attributes:
-        keypoints (np.ndarray): Shape (N, 14, 2), in pixels.
-        scores (np.ndarray): Of each joint, (N, 14).
-        predicted (np.ndarray, optional): Which joints are predicted,
-            (N, 14), bool. Defaults to None: all.
-    """
-
-    keypoints: np.ndarray
-    scores: np.ndarray
-    predicted: np.ndarray | None = None
+    keypoints: np.ndarray  # (N, 14, 2), in pixels
+    scores: np.ndarray  # of each joint, (N, 14)
+    predicted: np.ndarray | None = None  # which joints are, (N, 14); None: all
 
     def __post_init__(self) -> None:
         if self.predicted is None:
@@ -171,11 +161,9 @@ def match_joints(
     names, place = np.unique(np.asarray(image_ids), return_inverse=True)
     positives = np.zeros((len(names), len(MPII14)), dtype=np.int64)
     np.add.at(positives, np.repeat(place, num_people), labelled)
-    image = np.repeat(place, num_poses)
-    ids = tuple(names.tolist())
-    return MpiiMatches(
-        ids, positives, image, scores, counted, correct, assigned
-    )
+    ids, image = tuple(names.tolist()), np.repeat(place, num_poses)
+    labels = scores, counted, correct, assigned
+    return MpiiMatches(ids, positives, image, *labels)
 
 
 def _join(arrays: list[np.ndarray], *shape: int) -> np.ndarray:

@@ -27,13 +27,8 @@ def read_mpii(
     - ``.h5``, ``.hdf5``: one row a person, as pose-hg-train has it
     - ``.txt``: the validation list of RMPE's authors; without head boxes
 
-    Args:
-        path (str | PathLike): The file.
-        headbox_file (str | PathLike, optional): Head boxes for a ``.json``
-            file: mmpose's ``mpii_gt_val.mat``. Defaults to None.
-
-    Returns:
-        list[MpiiImage]: The images in the file's order.
+    ``headbox_file`` has head boxes for a ``.json`` file: mmpose's
+    ``mpii_gt_val.mat``. The images are in the file's order.
 
     Raises:
         FileNotFoundError: If a file doesn't exist.

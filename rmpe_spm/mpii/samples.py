@@ -20,37 +20,27 @@ _NEEDED = (
 class SamplePoses:
     """What a model says of one sample (N poses, K joints).
 
-    Attributes:
-        sample_id (int | tuple): The sample's id: a person's, a detection's
-            or those of all its people.
-        img_id (int): Its image.
-        keypoints (np.ndarray): Shape (N, K, 2), in pixels of the image.
-        keypoint_scores (np.ndarray): Shape (N, K).
-        bboxes_xyxy (np.ndarray): Shape (N, 4), in pixels of the image.
-        bbox_scores (np.ndarray): Shape (N,).
-        people (list[dict]): Annotated people, the ``raw_ann_info`` of
-            ``MpiiMultiPersonDataset``.
+    Its id is a person's, a detection's or those of all its people, and
+    ``people`` the ``raw_ann_info`` of ``MpiiMultiPersonDataset``.
     """
 
     sample_id: int | tuple
     img_id: int
-    keypoints: np.ndarray
-    keypoint_scores: np.ndarray
-    bboxes_xyxy: np.ndarray
-    bbox_scores: np.ndarray
+    keypoints: np.ndarray  # (N, K, 2), in pixels of the image
+    keypoint_scores: np.ndarray  # (N, K)
+    bboxes_xyxy: np.ndarray  # (N, 4), in pixels of the image
+    bbox_scores: np.ndarray  # (N,)
     people: list[dict]
 
 
 def read_sample(data_sample: dict, num_keypoints: int) -> SamplePoses:
     """The parts of a data sample that the evaluation needs, checked.
 
-    Args:
-        data_sample (dict): What the model returned: ``id``, ``img_id``,
-            ``raw_ann_info`` and ``pred_instances`` with ``keypoints`` and
-            ``keypoint_scores``, maybe ``bboxes`` (else the extents of the
-            joints) and ``bbox_scores`` (else that of the sample's box, for
-            a single pose, else 1).
-        num_keypoints (int): K of the data set, 14 or 16.
+    The model returned ``id``, ``img_id``, ``raw_ann_info`` and
+    ``pred_instances`` with ``keypoints`` and ``keypoint_scores``, maybe
+    ``bboxes`` (else the extents of the joints) and ``bbox_scores`` (else that
+    of the sample's box, for a single pose, else 1). ``num_keypoints`` is K of
+    the data set, 14 or 16.
 
     Raises:
         ValueError: If something is missing, a shape is wrong or a number is
@@ -111,14 +101,10 @@ def _array(what: str, values: Any, *shape: int) -> np.ndarray:
 
 @dataclass
 class EvaluationUnit:
-    """A group or an image, with its annotated people and its predictions.
+    """A group or an image, with its annotated people and its predictions."""
 
-    Attributes:
-        people (dict): The annotated people by id.
-        poses (list): Places of its poses among those of all samples.
-    """
-
-    people: dict[int, dict] = field(default_factory=dict)
+    people: dict[int, dict] = field(default_factory=dict)  # by id
+    # places of its poses among those of all samples
     poses: list[int] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> Any:

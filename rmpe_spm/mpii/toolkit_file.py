@@ -33,10 +33,7 @@ def write_predictions(
     and joints that aren't predicted are left out. ``annorect`` is empty
     where nobody is predicted. ``pred(i).image.name`` is for our reader.
 
-    Args:
-        path (str | PathLike): The file; its folder is made if needed.
-        predictions (sequence): The people of every unit.
-        image_names (sequence): The image of every unit.
+    ``predictions`` are the people of every unit, ``image_names`` its image.
     """
     entries = []
     for poses, name in zip(predictions, image_names, strict=True):
@@ -75,11 +72,8 @@ def read_predictions(
     """Read what :func:`write_predictions` wrote, or a file like it.
 
     Older files, which have ``pred.annolist(i)`` for ``pred(i)``, are read
-    too.
-
-    Returns:
-        tuple: The people of every unit, float64, and the units' images, ''
-        where the file names none.
+    too. Returns the people of every unit, float64, and the units' images, ''
+    where the file names none.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -146,12 +140,10 @@ def make_mpii_submission(
 ) -> Submission:
     """Check predictions for MPII's test groups, and write the toolkit's file.
 
-    Args:
-        result_file (str | PathLike): The ``.mat`` of
-            :class:`~rmpe_spm.MpiiMultiPersonAP` with an ``outfile_prefix``.
-        ann_file (str | PathLike): The release.
-        group_file (str | PathLike): The official ``groups_v12.mat``.
-        folder (str | PathLike): Where ``pred_keypoints_mpii_multi.mat`` goes.
+    ``result_file`` is the ``.mat`` of :class:`~rmpe_spm.MpiiMultiPersonAP`
+    with an ``outfile_prefix``, ``ann_file`` the release, ``group_file`` the
+    official ``groups_v12.mat``; ``pred_keypoints_mpii_multi.mat`` goes to the
+    ``folder``.
 
     Raises:
         FileNotFoundError: If a file doesn't exist.

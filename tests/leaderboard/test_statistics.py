@@ -42,37 +42,8 @@ def pose_set(noise, num_images=12):
     )
 
 
-@pytest.fixture
-def ranked(make_row):
-    """A table of two rows with their poses."""
-    poses, rows = {}, []
-    for name, noise in (('good', 4.0), ('bad', 5.5)):
-        poses[name] = pose_set(noise)
-        ap = float(match_poses(poses[name], SIGMAS).ap()[0])
-        assert 0.1 < ap < 0.9
-        row = make_row(name, ap)
-        row.record.sigmas = SIGMAS.tolist()
-        rows.append(row)
-    table = make_table('val', rows, 'AP')
-    return table, [poses[row.model] for row in table.rows]
-
-
-def test_intervals_and_tests_are_those_of_the_bootstrap(ranked):
-    table, poses = ranked
-    add_statistics(table, poses, 200)
-    matches = [match_poses(each, SIGMAS) for each in poses]
-    for row, each in zip(table.rows, matches, strict=True):
-        rng = np.random.default_rng(SEED)
-        expected = bootstrap_ap(each, rng, 200)
-        assert row.interval == (expected.low, expected.high)
-    rng = np.random.default_rng(SEED)
-    expected = paired_bootstrap(*matches, rng, 200)
-    assert table.comparisons == {(0, 1): expected}
-    assert table.comparisons[0, 1].difference > 0
-
-
 def mpii_matches(noise, num_images=9):
-    """Two people an image, and poses that are off by some noise."""
+    """Likewise, evaluated by MPII's protocol."""
     rng = np.random.default_rng(5)
     annotated, predicted = [], []
     for _ in range(num_images):
@@ -85,30 +56,54 @@ def mpii_matches(noise, num_images=9):
     return match_joints(annotated, predicted)
 
 
-def test_mpii_has_intervals_and_tests_of_its_total(make_row):
-    matches = {'good': mpii_matches(5.0), 'bad': mpii_matches(7.0)}
-    rows = []
-    for name, each in matches.items():
-        row = make_row(name)
+@pytest.fixture
+def ranked(make_row):
+    """A table of two rows with their poses, the better one first."""
+    rows = [make_row('good'), make_row('bad')]
+    poses = [pose_set(4.0), pose_set(5.5)]
+    for row, each in zip(rows, poses, strict=True):
+        ap = float(match_poses(each, SIGMAS).ap()[0])
+        assert 0.1 < ap < 0.9
+        row.record.metrics = {'coco/AP': ap}
+        row.record.sigmas = SIGMAS.tolist()
+    return make_table('val', rows, 'AP'), poses
+
+
+@pytest.fixture
+def ranked_mpii(make_row):
+    """Likewise, of MPII."""
+    rows = [make_row('good'), make_row('bad')]
+    matches = [mpii_matches(5.0), mpii_matches(7.0)]
+    for row, each in zip(rows, matches, strict=True):
         row.record.metrics = {'mpii/Total': float(each.ap()[0])}
-        rows.append(row)
-    table = make_table('mpii', rows, 'Total')
-    add_statistics(table, list(matches.values()), 200)
-    for row, each in zip(table.rows, matches.values(), strict=True):
+    return make_table('mpii', rows, 'Total'), matches
+
+
+@pytest.mark.parametrize('protocol', ['coco', 'mpii'])
+def test_intervals_and_tests_are_those_of_the_bootstrap(
+    ranked, ranked_mpii, protocol
+):
+    table, poses = ranked if protocol == 'coco' else ranked_mpii
+    add_statistics(table, poses, 200)
+    matches = poses
+    if protocol == 'coco':
+        matches = [match_poses(each, SIGMAS) for each in poses]
+    for row, each in zip(table.rows, matches, strict=True):
         rng = np.random.default_rng(SEED)
         expected = bootstrap_ap(each, rng, 200)
         assert row.interval == (expected.low, expected.high)
-        assert 10 < row.interval[0] < row.metrics['Total'] < 100
+        assert 0 < row.interval[0] < row.metrics[table.rank_by]
     rng = np.random.default_rng(SEED)
-    expected = paired_bootstrap(*matches.values(), rng, 200)
-    found = table.comparisons[0, 1]
-    assert found.difference == expected.difference > 0
-    assert found.p_value == expected.p_value
-    # ranked by something else, there is none
-    table = make_table('mpii', rows, 'Head')
-    rows[0].interval = None
-    add_statistics(table, list(matches.values()), 200)
-    assert rows[0].interval is None and not table.comparisons
+    expected = paired_bootstrap(*matches, rng, 200)
+    assert table.comparisons == {(0, 1): expected}
+    assert table.comparisons[0, 1].difference > 0
+
+
+def test_what_ranks_by_another_metric_has_no_interval(ranked_mpii):
+    table, matches = ranked_mpii
+    table.rank_by = 'Head'
+    add_statistics(table, matches, 200)
+    assert table.rows[0].interval is None and not table.comparisons
 
 
 def test_resampled_once(ranked, monkeypatch):
