@@ -78,18 +78,14 @@ def test_other_errors_keep_their_traceback():
         1 / 0  # noqa: B018
 
 
-def test_every_process_tells_its_own(capsys, monkeypatch):
-    monkeypatch.setattr(error_messages, 'get_dist_info', lambda: (1, 2))
-    with pytest.raises(SystemExit), report_user_errors('tool.py'):
-        raise ConfigError('a bad picture')
-    assert capsys.readouterr().err == (
-        'tool.py: error on rank 1: a bad picture\n'
-    )
-
-
-def test_told_without_traceback(capsys):
+@pytest.mark.parametrize(
+    'processes, where', [((0, 1), ''), ((1, 2), ' on rank 1')]
+)
+def test_told_without_traceback(capsys, monkeypatch, processes, where):
+    """By every process for itself."""
+    monkeypatch.setattr(error_messages, 'get_dist_info', lambda: processes)
     with pytest.raises(SystemExit) as caught, report_user_errors('tool.py'):
         raise ConfigError('model.head: wrong. Do this')
     assert caught.value.code == 2
     err = capsys.readouterr().err
-    assert err == 'tool.py: error: model.head: wrong. Do this\n'
+    assert err == f'tool.py: error{where}: model.head: wrong. Do this\n'
