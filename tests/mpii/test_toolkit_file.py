@@ -1,5 +1,8 @@
 """The toolkit's file: its structure, there and back, and as a submission."""
 
+import shutil
+import subprocess
+
 import mpii_files
 import numpy as np
 import pytest
@@ -46,6 +49,47 @@ def test_structure_by_scipy(tmp_path):
                 score = written.scores[person, joint]
                 assert [v.item() for v in values] == [x, y, IDS[joint], score]
                 assert all(v.dtype == np.float64 for v in values)
+
+
+OCTAVE = """
+load(argv(){1});
+printf('%d\\n', length(pred));
+for i = 1:length(pred)
+  printf('%d\\n', length(pred(i).annorect));
+  for k = 1:length(pred(i).annorect)
+    point = pred(i).annorect(k).annopoints.point;
+    assert(isstruct(point) && isfield(point, 'score'));
+    printf('%.17g ', [point.x], [point.y], [point.id], [point.score]);
+    printf('\\n');
+  end
+end
+"""
+
+
+def test_structure_by_octave(tmp_path):
+    """As the toolkit reads it, which runs in MATLAB and in Octave."""
+    octave = shutil.which('octave-cli') or shutil.which('octave')
+    if octave is None:
+        pytest.skip('Octave is not installed')
+    path, script = tmp_path / 'pred.mat', tmp_path / 'read.m'
+    units = [unit(2), unit(0), unit(1, 1, missing=True)]
+    write_predictions(path, units, ['a.jpg', 'a.jpg', 'b.jpg'])
+    script.write_text(OCTAVE)
+    text = subprocess.run(
+        [octave, '--norc', script, path], capture_output=True, check=True
+    ).stdout
+    expected = [[len(units)]]
+    for each in units:
+        expected.append([len(each.keypoints)])
+        for joints, scores, shown in zip(
+            each.keypoints, each.scores, each.predicted, strict=True
+        ):
+            ids = np.array(IDS)
+            columns = joints[:, 0], joints[:, 1], ids, scores
+            expected.append(np.concatenate([c[shown] for c in columns]))
+    lines = text.decode().splitlines()
+    for line, values in zip(lines, expected, strict=True):
+        assert [float(value) for value in line.split()] == list(values)
 
 
 @settings(max_examples=15, deadline=None)

@@ -7,7 +7,8 @@ The time is that from results in memory to the numbers, as a metric needs it
 after each epoch. Then the whole metrics, mmpose's ``CocoMetric`` and
 ``PoseNMSCocoMetric``, from a model's predictions to the numbers. Prints the
 largest difference of any number, too, and the time of a bootstrap of AP over
-the images::
+the images. At last a table has the AP of each library beside ours, with each
+NMS of mmpose's, on scores rounded to tenths, which tie::
 
     OMP_NUM_THREADS=1 python tools/benchmarks/benchmark_coco_evaluators.py \
         person_keypoints_val2017.json results.json --copies 1 10
@@ -42,6 +43,7 @@ from rmpe_spm.coco.ground_truth import make_pose_set
 from rmpe_spm.coco.keypoint_ap import match_poses
 from rmpe_spm.coco.metric import PoseNMSCocoMetric
 from rmpe_spm.coco.results import check_results
+from rmpe_spm.markdown import markdown_table
 
 DATASETS = {
     'coco': ('keypoints', True),
@@ -146,8 +148,10 @@ def evaluators(
     return [by_xtcocotools, by_faster_coco_eval, by_rmpe_spm]
 
 
-def metrics(path: str, meta: dict, **options: object) -> list[Callable]:
-    """What makes numbers of predictions."""
+def metrics(
+    path: str, meta: dict, nms_mode: str = 'none', **options: object
+) -> list[Callable]:
+    """What makes numbers of predictions: mmpose's metric, and ours."""
 
     def evaluate(metric: CocoMetric) -> Callable:
         metric.dataset_meta = dict(meta)
@@ -159,8 +163,8 @@ def metrics(path: str, meta: dict, **options: object) -> list[Callable]:
         return numbers
 
     return [
-        evaluate(CocoMetric(path, nms_mode='none', **options)),
-        evaluate(PoseNMSCocoMetric(path, **options)),
+        evaluate(metric(path, nms_mode=nms_mode, **options))
+        for metric in (CocoMetric, PoseNMSCocoMetric)
     ]
 
 
@@ -183,6 +187,32 @@ def race(runners: list[Callable], content: object, repeats: int) -> str:
         + ' | '
         + ' '.join(f'{each:.1e}' for each in differences)
     )
+
+
+def compare(
+    path: str, meta: dict, poses: list[dict], options: dict
+) -> list[list[str]]:
+    """Rows of each library's AP beside ours, and how far any number is."""
+    poses = [dict(pose, score=round(pose['score'], 1)) for pose in poses]
+    samples = samples_of(poses, len(meta['sigmas']))
+    rows = []
+    with contextlib.redirect_stdout(io.StringIO()):
+        *libraries, own = evaluators(path, meta, **options)
+        names = ('xtcocotools', 'faster-coco-eval')
+        pairs = [
+            (name, library, own, poses)
+            for name, library in zip(names, libraries, strict=True)
+        ]
+        for mode in ('none', 'oks_nms', 'soft_oks_nms'):
+            both = metrics(path, meta, mode, **options)
+            pairs.append((f'CocoMetric, {mode}', *both, samples))
+        for name, library, own, content in pairs:
+            theirs, ours = (
+                run(copy.deepcopy(content)) for run in (library, own)
+            )
+            apart = f'{np.abs(theirs - ours).max():.0e}'
+            rows.append([name, f'{theirs[0]:.6f}', f'{ours[0]:.6f}', apart])
+    return rows
 
 
 def main() -> None:
@@ -212,6 +242,7 @@ def main() -> None:
         results = noisy_results(content, np.random.default_rng(args.seed))
     step = {'image_id': 1 + max(image['id'] for image in content['images'])}
     ids = {'id': 1 + max(each['id'] for each in content['annotations'])}
+    rows = []
     print('times | as fast as the first | differences of the numbers from it')
     for copies in args.copies:
         images = repeat(content['images'], copies, {'id': step['image_id']})
@@ -226,6 +257,7 @@ def main() -> None:
             with contextlib.redirect_stdout(io.StringIO()):
                 runners = evaluators(file.name, meta, **options)
                 whole = metrics(file.name, meta, **options)
+            rows = rows or compare(file.name, meta, poses, options)
         print('  xtcocotools, faster-coco-eval, rmpe_spm:')
         print(f'    {race(runners, poses, args.repeats)}')
         print('  CocoMetric, PoseNMSCocoMetric:')
@@ -243,6 +275,8 @@ def main() -> None:
             f'{1000 * (matched - start):.1f} ms to match, '
             f'{1000 * (time.perf_counter() - matched):.1f} ms to bootstrap'
         )
+    head = ['by', 'its AP', 'AP of rmpe_spm', 'largest difference']
+    print(markdown_table(head, rows))
 
 
 if __name__ == '__main__':
