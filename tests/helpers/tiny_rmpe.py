@@ -1,10 +1,8 @@
-"""Small top-down models and batches for the tests of RMPE's networks."""
+"""Small top-down models and batches of RMPE's networks."""
 
 from copy import deepcopy
-from types import SimpleNamespace
 
 import numpy as np
-import pytest
 import torch
 from mmengine.structures import InstanceData, PixelData
 from mmpose.registry import KEYPOINT_CODECS, MODELS
@@ -26,7 +24,8 @@ PREPROCESSOR = dict(
     type='PoseDataPreprocessor', mean=[120.0, 110, 100], std=[60.0, 50, 40]
 )
 # thetas that see from nearer and beside
-THETA = [[0.8, 0.0, 0.1], [0.0, 0.8, -0.2]]
+THETA = torch.tensor([[0.8, 0.0, 0.1], [0.0, 0.8, -0.2]])
+THETAS = torch.stack([THETA, THETA])
 
 
 @MODELS.register_module(force=True)
@@ -191,26 +190,4 @@ def predict(model, inputs, samples):
     return tuple(
         np.concatenate([each.get(field) for each in poses])
         for field in ('keypoints', 'keypoints_visible')
-    )
-
-
-@pytest.fixture(scope='session')
-def tiny():
-    """Builders of tiny models and batches."""
-    return SimpleNamespace(
-        sppe=sppe,
-        plain=plain,
-        rmpe=rmpe,
-        rmpe_config=rmpe_config,
-        trained=trained,
-        batch=batch,
-        predict=predict,
-        set_theta=set_theta,
-        spread_weights=spread_weights,
-        transform_of=transform_of,
-        theta=torch.tensor([THETA, THETA]),
-        size=SIZE,
-        map=MAP,
-        joints=JOINTS,
-        codecs=CODECS,
     )

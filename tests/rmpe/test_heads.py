@@ -4,6 +4,7 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
+import tiny_rmpe as tiny
 import torch
 from mmpose.registry import MODELS
 
@@ -15,7 +16,7 @@ KINDS = ['heatmap', 'simcc', 'RLEHead', 'heatmap+vis', 'RegressionHead+vis']
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_a_head_on_outputs_does_what_the_head_does(tiny, kind):
+def test_a_head_on_outputs_does_what_the_head_does(kind):
     model = tiny.plain(kind).eval()
     head = model.head
     inputs, samples = tiny.batch(kind)
@@ -51,15 +52,15 @@ def test_a_head_on_outputs_does_what_the_head_does(tiny, kind):
 
 
 @pytest.mark.parametrize('kind', ['heatmap', 'simcc', 'RegressionHead'])
-def test_the_loss_in_the_crop_is_that_of_outputs_moved_by_theta(tiny, kind):
+def test_the_loss_in_the_crop_is_that_of_outputs_moved_by_theta(kind):
     """The head's own loss, with its forward replaced by hand."""
     model = tiny.plain(kind).train()
     inputs, samples = tiny.batch(kind)
-    frame = CropFrame(tiny.size)
+    frame = CropFrame(tiny.SIZE)
     feats = model.extract_feat(inputs)
-    outputs = sdtn_outputs(model.head.forward(feats), tiny.theta, frame)
+    outputs = sdtn_outputs(model.head.forward(feats), tiny.THETAS, frame)
     taken = head_on_outputs(model.head).loss(
-        forward_in_crop(model.head, feats, tiny.theta, frame), samples
+        forward_in_crop(model.head, feats, tiny.THETAS, frame), samples
     )
     unmoved = model.head.loss(feats, samples)
     model.head.forward = lambda _: outputs
@@ -70,7 +71,7 @@ def test_the_loss_in_the_crop_is_that_of_outputs_moved_by_theta(tiny, kind):
 
 @pytest.mark.parametrize('kind', ['heatmap+vis', 'RegressionHead+vis'])
 @pytest.mark.parametrize('sdtn', ['coordinates', 'heatmaps'])
-def test_theta_moves_keypoints_and_not_visibility(tiny, kind, sdtn):
+def test_theta_moves_keypoints_and_not_visibility(kind, sdtn):
     """Keypoints are those of the inner head alone."""
     test_cfg = dict(sdtn=sdtn)
     model = tiny.rmpe(kind, test_cfg=test_cfg)
@@ -84,7 +85,7 @@ def test_theta_moves_keypoints_and_not_visibility(tiny, kind, sdtn):
     expected, _ = tiny.predict(alone, inputs, samples)
     np.testing.assert_allclose(keypoints, expected, atol=1e-3)
     plain = tiny.plain(kind)
-    warped = model.stn(inputs, tiny.theta)
+    warped = model.stn(inputs, tiny.THETAS)
     _, expected = tiny.predict(plain, warped, samples)
     np.testing.assert_allclose(visible, expected, atol=1e-5)
     assert np.ptp(visible) > 0.01

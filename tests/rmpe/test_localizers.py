@@ -4,6 +4,7 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
+import tiny_rmpe as tiny
 import torch
 from mmpose.registry import KEYPOINT_CODECS
 from torch.autograd import gradcheck
@@ -133,7 +134,7 @@ def test_gradient_of_theta():
     assert gradcheck(by_joints, (xy, confidence))
 
 
-def localized(tiny, name, **kwargs):
+def localized(name, **kwargs):
     """A model with a localizer by joints, which takes every joint."""
     localizer = dict(OPEN, type=name, min_confidence=-9.0)
     if name == 'PoseLocalizer':
@@ -152,9 +153,9 @@ def localized(tiny, name, **kwargs):
 
 @pytest.mark.parametrize('name', ['PoseLocalizer', 'SecondLook'])
 @pytest.mark.parametrize('context', [1.0, 1.5])
-def test_the_sdtn_is_exact_behind_it(tiny, name, context):
+def test_the_sdtn_is_exact_behind_it(name, context):
     """What the SPPE predicts in theta's frame, moved by theta by hand."""
-    model = localized(tiny, name, context=context).eval()
+    model = localized(name, context=context).eval()
     inputs, samples = tiny.batch()
     width, height = model.crop_size
     torch.manual_seed(1)
@@ -187,17 +188,17 @@ def test_the_sdtn_is_exact_behind_it(tiny, name, context):
     torch.testing.assert_close(theta, by_hand, rtol=0, atol=1e-5)
 
 
-def test_a_pose_localizer_learns_and_a_second_look_leaves_no_trace(tiny):
+def test_a_pose_localizer_learns_and_a_second_look_leaves_no_trace():
     inputs, samples = tiny.batch()
     for sample in samples:
-        sample.gt_instance_labels.center_theta = tiny.theta[:1]
+        sample.gt_instance_labels.center_theta = tiny.THETAS[:1]
     detached = dict(detach_theta=True)
-    model = localized(tiny, 'PoseLocalizer', sstn=detached).train()
+    model = localized('PoseLocalizer', sstn=detached).train()
     model.loss(inputs, samples)['loss_theta'].backward()
     assert (model.localizer.backbone.layers[0].weight.grad != 0).any()
     assert model.backbone.layers[0].weight.grad is None
 
-    model = localized(tiny, 'SecondLook').train()
+    model = localized('SecondLook').train()
     assert not list(model.localizer.parameters())
     before = deepcopy(model.state_dict())
     model.regress_theta(inputs)
@@ -206,8 +207,8 @@ def test_a_pose_localizer_learns_and_a_second_look_leaves_no_trace(tiny):
     assert model.backbone.training and model.backbone.layers[1].training
 
 
-def test_a_pose_localizer_starts_as_the_sppe(tiny):
-    model = localized(tiny, 'PoseLocalizer', localizer_from_backbone=True)
+def test_a_pose_localizer_starts_as_the_sppe():
+    model = localized('PoseLocalizer', localizer_from_backbone=True)
     plain = tiny.plain(seed=3).state_dict()
     model.load_state_dict(plain, strict=False)
     for name, value in model.localizer.state_dict().items():
@@ -221,7 +222,7 @@ def test_a_pose_localizer_starts_as_the_sppe(tiny):
         ('TinyBackbone', None, 'TinyBackbone gives features'),
     ],
 )
-def test_a_head_of_another_localizer(tiny, localizer, channels, message):
+def test_a_head_of_another_localizer(localizer, channels, message):
     sstn = dict(in_channels=channels)
     with pytest.raises(ValueError, match=message):
         tiny.rmpe(localizer=dict(type=localizer), sstn=sstn)

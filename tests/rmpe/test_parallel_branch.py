@@ -3,6 +3,7 @@
 from copy import deepcopy
 
 import pytest
+import tiny_rmpe as tiny
 import torch
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
@@ -40,7 +41,7 @@ def first_weight(module):
 
 @pytest.mark.parametrize('kind', ['heatmap', 'heatmap+vis'])
 @pytest.mark.parametrize('center_loss', ['heatmaps', 'paper'])
-def test_center_loss_by_hand(tiny, kind, center_loss):
+def test_center_loss_by_hand(kind, center_loss):
     inputs, samples = tiny.batch(kind)
     parallel = dict(loss_weight=3.0, center_loss=center_loss)
     model = tiny.rmpe(kind, parallel=parallel).train()
@@ -79,15 +80,13 @@ def test_joint_distance_by_hand():
 
 @pytest.mark.parametrize('kind', ['udp', 'RegressionHead'])
 @pytest.mark.parametrize('center_loss', ['coordinates', 'heatmaps'])
-def test_gradient_is_that_of_what_the_twin_sees_moving(
-    tiny, kind, center_loss
-):
+def test_gradient_is_that_of_what_the_twin_sees_moving(kind, center_loss):
     """By gradcheck of the loss with theta-bar and the twin's view fixed."""
     model = tiny.rmpe(kind, parallel=dict(center_loss=center_loss)).double()
     inputs, samples = tiny.batch(kind)
     inputs = inputs.double()
     model.parallel.make(model, inputs.device)
-    theta = tiny.theta.double().requires_grad_()
+    theta = tiny.THETAS.double().requires_grad_()
     warped = model.stn(inputs, theta)
     loss = model.parallel.loss(warped, theta, samples)['loss_center']
     (grad,) = torch.autograd.grad(loss, theta)
@@ -112,12 +111,12 @@ def test_gradient_is_that_of_what_the_twin_sees_moving(
     assert torch.autograd.gradcheck(by_hand, shifted, eps=1e-7, atol=1e-4)
 
 
-def test_a_frozen_sppe_is_its_own_twin(tiny):
+def test_a_frozen_sppe_is_its_own_twin():
     sstn = dict(detach_theta=True, theta_loss=dict(type='ThetaCornerLoss'))
     model = tiny.rmpe(parallel=dict(), freeze_sppe=True, sstn=sstn)
     inputs, samples = tiny.batch()
     for sample in samples:
-        sample.gt_instance_labels.center_theta = tiny.theta[:1]
+        sample.gt_instance_labels.center_theta = tiny.THETAS[:1]
     before = {k: v.clone() for k, v in model.state_dict().items()}
     # the main loss teaches nobody, and is not computed
     losses = model.train().loss(inputs, samples)
@@ -134,7 +133,7 @@ def test_a_frozen_sppe_is_its_own_twin(tiny):
 
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('center_loss', CENTER_LOSSES)
-def test_the_branch_is_frozen_and_teaches_theta(tiny, kind, center_loss):
+def test_the_branch_is_frozen_and_teaches_theta(kind, center_loss):
     parallel = dict(center_loss=center_loss)
     # without the main loss, too
     detach = dict(detach_theta=kind == 'heatmap')
@@ -161,7 +160,7 @@ def test_the_branch_is_frozen_and_teaches_theta(tiny, kind, center_loss):
 
 
 @pytest.mark.parametrize('center_loss', CENTER_LOSSES)
-def test_the_branch_learns_the_shift_of_a_crop(tiny, center_loss):
+def test_the_branch_learns_the_shift_of_a_crop(center_loss):
     """Theta alone, taught by the centre loss, finds a known shift.
 
     The image is a blurred dot, the frozen SPPE shows its brightness, and
@@ -177,7 +176,7 @@ def test_the_branch_learns_the_shift_of_a_crop(tiny, center_loss):
 
     branch = model.parallel.module
     branch.backbone.forward = lambda x: (brightness(x),)
-    branch.head.forward = lambda x: x[0].expand(-1, tiny.joints, -1, -1)
+    branch.head.forward = lambda x: x[0].expand(-1, tiny.JOINTS, -1, -1)
     yy, xx = torch.meshgrid(
         torch.arange(64.0), torch.arange(48.0), indexing='ij'
     )
@@ -188,11 +187,11 @@ def test_the_branch_learns_the_shift_of_a_crop(tiny, center_loss):
 
     model.data_preprocessor._enable_normalize = False
     _, samples = tiny.batch(count=1)
-    target = brightness(dot(24, 32))[0].expand(tiny.joints, -1, -1)
+    target = brightness(dot(24, 32))[0].expand(tiny.JOINTS, -1, -1)
     samples[0].gt_fields.center_heatmaps = target
     # cell 5.625 shows pixels 22 to 25 best
     labels = samples[0].gt_instance_labels
-    labels.center_keypoints = torch.tensor([[[22.5, 30.5]] * tiny.joints])
+    labels.center_keypoints = torch.tensor([[[22.5, 30.5]] * tiny.JOINTS])
     optimizer = torch.optim.Adam([model.sstn.theta_fc.bias], lr=0.02)
     for _ in range(60):
         theta = model.regress_theta(dot(30, 26))
@@ -208,7 +207,7 @@ def test_the_branch_learns_the_shift_of_a_crop(tiny, center_loss):
     assert y * 31.5 == pytest.approx(-6, abs=0.5)
 
 
-def test_no_module_of_the_model_but_part_of_its_checkpoints(tiny):
+def test_no_module_of_the_model_but_part_of_its_checkpoints():
     model, plain = tiny.rmpe(parallel=dict()), tiny.rmpe()
     inputs, samples = tiny.batch()
     tiny.predict(model, inputs, samples)
@@ -227,7 +226,7 @@ def test_no_module_of_the_model_but_part_of_its_checkpoints(tiny):
     assert not saved & set(plain.state_dict())
 
 
-def test_follows_the_dtype_of_its_model(tiny):
+def test_follows_the_dtype_of_its_model():
     model = tiny.trained().double()
     assert first_weight(model).dtype == torch.float64
     values = model.parallel.module.state_dict().values()
@@ -238,7 +237,7 @@ def test_follows_the_dtype_of_its_model(tiny):
     assert torch.isfinite(losses['loss_center'])
 
 
-def test_a_copy_of_the_model_has_a_twin_of_its_own(tiny):
+def test_a_copy_of_the_model_has_a_twin_of_its_own():
     model = tiny.trained()
     copy = deepcopy(model)
     own, twin = (first_weight(m.parallel.module) for m in (copy, model))
@@ -253,7 +252,7 @@ def test_a_copy_of_the_model_has_a_twin_of_its_own(tiny):
     assert torch.equal(own, twin)
 
 
-def test_loss_traces_into_a_graph(tiny):
+def test_loss_traces_into_a_graph():
     """As with ``compile=True`` of mmengine's runner."""
     model = tiny.trained()
     inputs, samples = tiny.batch()
@@ -264,7 +263,7 @@ def test_loss_traces_into_a_graph(tiny):
         torch.testing.assert_close(losses[key], expected[key])
 
 
-def test_an_inference_checkpoint_starts_a_new_twin(tiny):
+def test_an_inference_checkpoint_starts_a_new_twin():
     inputs, samples = tiny.batch()
     model = tiny.rmpe(parallel=dict())
     model.load_state_dict(tiny.rmpe(seed=3).state_dict())
@@ -277,7 +276,7 @@ def test_an_inference_checkpoint_starts_a_new_twin(tiny):
     assert not torch.equal(twin, first_weight(model))
 
 
-def test_the_twin_of_another_model_is_made_anew(tiny):
+def test_the_twin_of_another_model_is_made_anew():
     """As where a model for other joints starts from a training's weights."""
     saved = tiny.trained().state_dict()
     for key in list(saved):
@@ -293,7 +292,7 @@ def test_the_twin_of_another_model_is_made_anew(tiny):
 
 
 @pytest.mark.parametrize('own', [False, True])
-def test_a_twin_that_was_never_trained_is_refused(tiny, own):
+def test_a_twin_that_was_never_trained_is_refused(own):
     parallel = dict(sppe=tiny.sppe() if own else None)
     model = MODELS.build(tiny.rmpe_config(parallel=parallel))
     advice = r"parallel\['checkpoint'\]" if own else 'load_from'
@@ -305,7 +304,7 @@ def test_a_twin_that_was_never_trained_is_refused(tiny, own):
         assert 'loss_center' in model.loss(*tiny.batch())
 
 
-def test_a_branch_of_its_own_with_a_checkpoint(tiny, tmp_path):
+def test_a_branch_of_its_own_with_a_checkpoint(tmp_path):
     other = tiny.plain(seed=9)
     path = tmp_path / 'other.pth'
     torch.save(dict(state_dict=other.state_dict()), path)

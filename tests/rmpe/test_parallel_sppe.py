@@ -5,6 +5,7 @@ from copy import deepcopy
 import cv2
 import numpy as np
 import pytest
+import tiny_rmpe as tiny
 import torch
 from mmpose.registry import MODELS, TRANSFORMS
 
@@ -17,7 +18,7 @@ SEEING = ['heatmap+vis', 'RegressionHead+vis']
 @pytest.mark.parametrize('kind', [*KINDS, *SEEING])
 @pytest.mark.parametrize('sdtn', ['coordinates', 'heatmaps'])
 @pytest.mark.parametrize('flip_test', [False, True])
-def test_identity_equals_the_plain_model(tiny, kind, sdtn, flip_test):
+def test_identity_equals_the_plain_model(kind, sdtn, flip_test):
     plain = tiny.plain(kind)
     plain.test_cfg['flip_test'] = flip_test
     model = tiny.rmpe(kind, test_cfg=dict(sdtn=sdtn, flip_test=flip_test))
@@ -30,7 +31,7 @@ def test_identity_equals_the_plain_model(tiny, kind, sdtn, flip_test):
 
 
 @pytest.mark.parametrize('kind', [*KINDS, *SEEING])
-def test_identity_has_the_plain_models_loss(tiny, kind):
+def test_identity_has_the_plain_models_loss(kind):
     inputs, samples = tiny.batch(kind)
     plain = tiny.plain(kind).train()
     model = tiny.rmpe(kind, parallel=dict()).train()
@@ -46,12 +47,12 @@ def test_identity_has_the_plain_models_loss(tiny, kind):
 
 
 @pytest.mark.parametrize('kind', [*KINDS, 'udp'])
-def test_coordinates_are_theta_of_the_stn_frame(tiny, kind):
+def test_coordinates_are_theta_of_the_stn_frame(kind):
     """Predictions on the warped crop, moved by hand with theta."""
     model = tiny.rmpe(kind)
     tiny.set_theta(model.sstn)
     inputs, samples = tiny.batch(kind)
-    warped = model.stn(inputs, tiny.theta)
+    warped = model.stn(inputs, tiny.THETAS)
     in_stn, _ = tiny.predict(tiny.plain(kind), warped, samples)
     # UDP decodes w / (w - 1) times the pixel
     scale = np.array([48 / 47, 64 / 63]) if kind == 'udp' else np.ones(2)
@@ -63,7 +64,7 @@ def test_coordinates_are_theta_of_the_stn_frame(tiny, kind):
 
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('sdtn', ['coordinates', 'heatmaps'])
-def test_context_is_room_around_the_same_crop(tiny, kind, sdtn):
+def test_context_is_room_around_the_same_crop(kind, sdtn):
     """Equal to the model without context, but for what it may look at."""
     test_cfg = dict(sdtn=sdtn, flip_test=True)
     model = tiny.rmpe(kind, context=1.5, test_cfg=test_cfg).double()
@@ -81,7 +82,7 @@ def test_context_is_room_around_the_same_crop(tiny, kind, sdtn):
     # a theta that stays within the crop sees and predicts the same
     found = []
     for each, crops in ((model, wide), (without, inputs)):
-        tiny.set_theta(each.sstn, tiny.theta[0])
+        tiny.set_theta(each.sstn, tiny.THETAS[0])
         found.append(tiny.predict(each, crops, samples)[0])
         found.append(each.train().loss(crops, samples)['loss_kpt'])
     np.testing.assert_allclose(found[0], found[2], rtol=0, atol=1e-6)
@@ -95,7 +96,7 @@ def test_context_is_room_around_the_same_crop(tiny, kind, sdtn):
     assert edges[0] > 0.1 and edges[1] == 0
 
 
-def test_another_context_in_the_pipeline_is_named(tiny):
+def test_another_context_in_the_pipeline_is_named():
     model = tiny.rmpe(context=1.5)
     inputs, samples = tiny.batch()
     message = r'context=1.5\) takes crops of 72x96 .* gives crops of 48x64'
@@ -142,7 +143,7 @@ def test_the_crop_with_context_has_the_plain_one_in_its_middle(use_udp):
         TRANSFORMS.build(context | dict(context=0.9))
 
 
-def test_stn_pads_with_black(tiny):
+def test_stn_pads_with_black():
     model = tiny.rmpe()
     theta = torch.tensor([[[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]]])
     warped = model.stn(torch.randn(1, 3, 64, 48), theta)
@@ -152,7 +153,7 @@ def test_stn_pads_with_black(tiny):
 
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('sdtn', ['coordinates', 'heatmaps'])
-def test_flip_test_is_equivariant(tiny, kind, sdtn):
+def test_flip_test_is_equivariant(kind, sdtn):
     """The prediction for the mirrored crop is the mirrored prediction."""
     model = tiny.rmpe(kind, test_cfg=dict(flip_test=True, sdtn=sdtn))
     model.test_cfg['shift_coords'] = False
@@ -178,7 +179,7 @@ def test_flip_test_is_equivariant(tiny, kind, sdtn):
 
 
 @pytest.mark.parametrize('kind', ['heatmap', 'simcc', 'RegressionHead'])
-def test_mixed_precision(tiny, kind):
+def test_mixed_precision(kind):
     inputs, samples = tiny.batch(kind)
     model = tiny.rmpe(kind, parallel=dict()).train()
     expected = deepcopy(model).loss(inputs, samples)
@@ -192,7 +193,7 @@ def test_mixed_precision(tiny, kind):
     assert (model.sstn.theta_fc.bias.grad != 0).all()
 
 
-def test_output_heatmaps_are_in_the_crops_frame(tiny):
+def test_output_heatmaps_are_in_the_crops_frame():
     outputs = {}
     inputs, samples = tiny.batch()
     for sdtn in ('coordinates', 'heatmaps'):
@@ -206,7 +207,7 @@ def test_output_heatmaps_are_in_the_crops_frame(tiny):
 
 
 @pytest.mark.parametrize('sdtn', ['coordinates', 'heatmaps'])
-def test_simcc_vectors_are_in_the_crops_frame(tiny, sdtn):
+def test_simcc_vectors_are_in_the_crops_frame(sdtn):
     inputs, samples = tiny.batch('simcc')
     model = tiny.rmpe('simcc', test_cfg=dict(sdtn=sdtn, output_heatmaps=True))
     tiny.set_theta(model.sstn, torch.tensor([0.8, 0.25, -0.25]))
@@ -227,7 +228,7 @@ def test_simcc_vectors_are_in_the_crops_frame(tiny, sdtn):
             )
 
 
-def test_the_localizer_starts_as_the_plain_backbone(tiny):
+def test_the_localizer_starts_as_the_plain_backbone():
     plain = tiny.plain(seed=3).state_dict()
 
     def is_localizer(model, weights, prefix):
@@ -254,7 +255,7 @@ def test_the_localizer_starts_as_the_plain_backbone(tiny):
 
 
 @pytest.mark.parametrize('bad', [0.0, float('nan'), float('inf')])
-def test_a_degenerate_theta_is_the_identity(tiny, bad):
+def test_a_degenerate_theta_is_the_identity(bad):
     model, plain = tiny.rmpe(parallel=dict()), tiny.plain()
     tiny.set_theta(model.sstn, torch.full((6,), bad))
     inputs, samples = tiny.batch()
@@ -285,12 +286,12 @@ def test_a_degenerate_theta_is_the_identity(tiny, bad):
         (dict(kind='simcc+vis', transform='affine'), "transform='scale_sh"),
     ],
 )
-def test_errors_say_what_to_do(tiny, change, message):
+def test_errors_say_what_to_do(change, message):
     with pytest.raises((ValueError, TypeError), match=message):
         MODELS.build(tiny.rmpe_config(**change))
 
 
-def test_a_head_without_a_codec_is_refused(tiny):
+def test_a_head_without_a_codec_is_refused():
     config = tiny.rmpe_config()
     config['sppe']['head']['decoder'] = None
     with pytest.raises(ValueError, match='`decoder=`'):
@@ -298,7 +299,7 @@ def test_a_head_without_a_codec_is_refused(tiny):
 
 
 @pytest.mark.parametrize('place', ['sppe', 'sstn'])
-def test_a_second_transformer_is_refused(tiny, place):
+def test_a_second_transformer_is_refused(place):
     config = tiny.rmpe_config()
     inner = config['sppe']['head']
     if place == 'sppe':
@@ -310,7 +311,7 @@ def test_a_second_transformer_is_refused(tiny, place):
         MODELS.build(config)
 
 
-def test_a_twin_has_the_preprocessing_of_its_model(tiny):
+def test_a_twin_has_the_preprocessing_of_its_model():
     twin = tiny.sppe()
     preprocessor = twin['data_preprocessor']
     preprocessor.update(mean=tuple(preprocessor['mean']), bgr_to_rgb=False)
@@ -320,7 +321,7 @@ def test_a_twin_has_the_preprocessing_of_its_model(tiny):
         tiny.rmpe(parallel=dict(sppe=twin))
 
 
-def test_targets_that_are_missing_are_named(tiny):
+def test_targets_that_are_missing_are_named():
     model = tiny.rmpe(parallel=dict()).train()
     inputs, samples = tiny.batch(center=False)
     with pytest.raises(KeyError, match='GenerateCenterTarget'):

@@ -3,6 +3,7 @@
 from copy import deepcopy
 
 import pytest
+import tiny_rmpe as tiny
 import torch
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
@@ -13,7 +14,7 @@ BRANCH = 'parallel_sppe.'
 class Crops(Dataset):
     """Crops with both targets, in memory."""
 
-    def __init__(self, tiny):
+    def __init__(self):
         inputs, samples = tiny.batch(count=8)
         self.items = list(zip(inputs, samples, strict=True))
 
@@ -26,7 +27,7 @@ class Crops(Dataset):
 
 
 @pytest.fixture(params=[False, True], ids=['weights', 'buffers too'])
-def run(tiny, tmp_path, request):
+def run(tmp_path, request):
     """Train a model for some epochs; return the runner."""
     from mmengine.registry import DefaultScope
 
@@ -42,7 +43,7 @@ def run(tiny, tmp_path, request):
                 batch_size=4,
                 num_workers=0,
                 sampler=dict(type='DefaultSampler', shuffle=False),
-                dataset=Crops(tiny),
+                dataset=Crops(),
             ),
             train_cfg=dict(by_epoch=True, max_epochs=epochs),
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
@@ -67,7 +68,7 @@ def checkpoint(runner, epoch):
     return torch.load(path, weights_only=True)
 
 
-def test_training_resumes_as_if_uninterrupted(tiny, run, tmp_path):
+def test_training_resumes_as_if_uninterrupted(run, tmp_path):
     """Also with EMA, of the weights or of the statistics too."""
     # stage 2 starts from a plain model's checkpoint
     weights = str(tmp_path / 'start.pth')

@@ -58,11 +58,12 @@ def sample(transform, num, seed=0, **kwargs):
     return {kind: np.array(values) for kind, values in offsets.items()}
 
 
-def assert_moments(samples, mean, covariance):
-    """Within five standard errors of a normal sample's."""
-    num = len(samples)
-    std = np.sqrt(np.diag(covariance))
+def assert_moments(samples, mean, std):
+    """Within five standard errors of independent normal samples' (N, D)."""
+    num, sides = samples.shape
+    std = np.broadcast_to(std, sides)
     assert (np.abs(samples.mean(0) - mean) < 5 * std / np.sqrt(num)).all()
+    covariance = np.diag(std**2)
     error = np.abs(np.cov(samples.T) - covariance)
     bound = np.sqrt((np.outer(std, std) ** 2 + covariance**2) / num)
     assert (error < 5 * bound).all()
@@ -75,8 +76,8 @@ def assert_share(found, expected, num):
 def test_global_gaussian_has_the_published_moments():
     samples = sample(PGPGTransform('global_gaussian'), 8000)
     mean = [-0.0142, 0.0043, 0.0154, -0.0013]
-    std = np.array([0.1158, 0.068, 0.1337, 0.0711])
-    assert_moments(samples['gaussian'], mean, np.diag(std**2))
+    std = [0.1158, 0.068, 0.1337, 0.0711]
+    assert_moments(samples['gaussian'], mean, std)
     assert_share(len(samples['patch']) / 8000, 0.15, 8000)
 
 
@@ -84,8 +85,7 @@ def test_global_gaussian_has_the_published_moments():
 def test_gaussian_atomic_has_the_moments_of_the_atom(model_file, pose, centre):
     transform = PGPGTransform('gaussian_atomic', model_file)
     samples = sample(transform, 4000, pose=pose)
-    covariance = np.diag(np.square([0.01, 0.02, 0.03, 0.04]))
-    assert_moments(samples['gaussian'], np.full(4, centre), covariance)
+    assert_moments(samples['gaussian'], centre, [0.01, 0.02, 0.03, 0.04])
     assert_share(len(samples['patch']) / 4000, 0.3, 4000)
 
 
@@ -98,13 +98,9 @@ def test_gmm_atomic_has_the_moments_of_the_atom(model_file, pose, index):
     for side, mixture in enumerate(mixtures):
         is_first = samples[:, side] < np.mean(mixture.means)
         assert_share(is_first.mean(), mixture.weights[0], 4000)
-        for number, own in enumerate((is_first, ~is_first)):
-            std = mixture.stds[number]
-            assert_moments(
-                samples[own, side, None],
-                mixture.means[number],
-                np.array([[std**2]]),
-            )
+        for k, own in enumerate((is_first, ~is_first)):
+            chosen = samples[own, side, None]
+            assert_moments(chosen, mixture.means[k], mixture.stds[k])
     # The sides are drawn independently.
     correlation = np.corrcoef(samples.T) - np.eye(4)
     assert np.abs(correlation).max() < 5 / np.sqrt(4000)

@@ -4,6 +4,7 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
+import tiny_rmpe as tiny
 import torch
 from mmpose.registry import MODELS
 
@@ -16,7 +17,7 @@ KINDS += ['heatmap+vis', 'RegressionHead+vis']
 EYE = torch.eye(2, 3)
 
 
-def feature_level(tiny, kind='heatmap', seed=0, transform=None, **test_cfg):
+def feature_level(kind='heatmap', seed=0, transform=None, **test_cfg):
     """A plain config whose head has been put into an SSTNHead."""
     config = tiny.sppe(kind)
     config['test_cfg'].update(test_cfg)
@@ -81,10 +82,10 @@ def test_mirrored_thetas_whose_mean_cannot_be_inverted():
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize('sdtn', ['coordinates', 'heatmaps'])
 @pytest.mark.parametrize('flip_test', [False, True])
-def test_identity_equals_the_plain_model(tiny, kind, sdtn, flip_test):
+def test_identity_equals_the_plain_model(kind, sdtn, flip_test):
     plain = tiny.plain(kind)
     plain.test_cfg['flip_test'] = flip_test
-    model = feature_level(tiny, kind, sdtn=sdtn, flip_test=flip_test)
+    model = feature_level(kind, sdtn=sdtn, flip_test=flip_test)
     inputs, samples = tiny.batch(kind)
     np.testing.assert_allclose(
         tiny.predict(model, inputs, samples)[0],
@@ -99,14 +100,14 @@ def test_identity_equals_the_plain_model(tiny, kind, sdtn, flip_test):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_feature_level_by_hand(tiny, kind):
+def test_feature_level_by_hand(kind):
     """Warp the features, run the plain head, move the keypoints."""
-    model, plain = feature_level(tiny, kind), tiny.plain(kind).eval()
+    model, plain = feature_level(kind), tiny.plain(kind).eval()
     tiny.set_theta(model.head)
     inputs, samples = tiny.batch(kind)
     with torch.no_grad():
         (maps,) = plain.backbone(inputs)
-        on_map = CropFrame(tiny.size).theta_on(tiny.theta, maps)
+        on_map = CropFrame(tiny.SIZE).theta_on(tiny.THETAS, maps)
         feats = (warp(maps, on_map),)
         if plain.with_neck:
             feats = plain.neck(feats)
@@ -120,13 +121,13 @@ def test_feature_level_by_hand(tiny, kind):
 
 
 @pytest.mark.parametrize('level', ['image', 'feature'])
-def test_the_loss_on_theta_by_hand(tiny, level):
+def test_the_loss_on_theta_by_hand(level):
     loss = dict(type='ThetaCornerLoss', smooth=0.0)
     if level == 'image':
         model = tiny.rmpe(sstn=dict(theta_loss=loss))
         sstn = model.sstn
     else:
-        model = feature_level(tiny)
+        model = feature_level()
         sstn = model.head
         sstn.theta_loss = MODELS.build(loss)
     tiny.set_theta(sstn)
@@ -136,7 +137,7 @@ def test_the_loss_on_theta_by_hand(tiny, level):
     # The first sample's theta is right, the other's 0.4 off to the right:
     # half the coordinates of half the samples.
     for sample, off in zip(samples, (0.0, 0.4), strict=True):
-        target = tiny.theta[:1].clone()
+        target = tiny.THETAS[:1].clone()
         target[..., 0, 2] -= off
         sample.gt_instance_labels.center_theta = target
     losses = model.loss(inputs, samples)
@@ -147,7 +148,7 @@ def test_the_loss_on_theta_by_hand(tiny, level):
     assert 'loss_theta' not in model.loss(inputs, samples)
 
 
-def test_multi_stage_features(tiny):
+def test_multi_stage_features():
     """Nested features and heatmaps, as of a stacked hourglass."""
     head = MODELS.build(
         dict(
@@ -156,10 +157,10 @@ def test_multi_stage_features(tiny):
             head=dict(
                 type='CPMHead',
                 in_channels=8,
-                out_channels=tiny.joints,
+                out_channels=tiny.JOINTS,
                 num_stages=2,
                 deconv_out_channels=None,
-                decoder=tiny.codecs['heatmap'],
+                decoder=tiny.CODECS['heatmap'],
             ),
         )
     )
@@ -174,7 +175,7 @@ def test_multi_stage_features(tiny):
     assert (head.theta_fc.bias.grad != 0).all()
 
 
-def test_errors_say_what_to_do(tiny):
+def test_errors_say_what_to_do():
     with pytest.raises(ValueError, match='unknown transform'):
         SSTNHead(8, 'homography')
     with pytest.raises(RuntimeError, match=r'`head=dict\(...\)`'):
@@ -182,8 +183,8 @@ def test_errors_say_what_to_do(tiny):
     with pytest.raises(ValueError, match=r'SSTNHead\(neck=...\)'):
         SSTNHead(8).regress_theta((torch.rand(2, 8),), (48, 64))
     with pytest.raises(ValueError, match="transform='scale_shift'"):
-        feature_level(tiny, 'simcc', transform='affine')
-    model = feature_level(tiny)
+        feature_level('simcc', transform='affine')
+    model = feature_level()
     _, samples = tiny.batch()
     with pytest.raises(ValueError, match="sdtn='both'"):
         model.head.predict(
@@ -191,8 +192,8 @@ def test_errors_say_what_to_do(tiny):
         )
 
 
-def test_the_flipped_features_are_warped_by_the_mirrored_theta(tiny):
-    model = feature_level(tiny, flip_test=True)
+def test_the_flipped_features_are_warped_by_the_mirrored_theta():
+    model = feature_level(flip_test=True)
     tiny.set_theta(model.head)
     with torch.no_grad():
         model.head.theta_fc.weight.normal_(0, 0.2)
@@ -203,12 +204,12 @@ def test_the_flipped_features_are_warped_by_the_mirrored_theta(tiny):
     model.eval()
     with torch.no_grad():
         feats = [model.extract_feat(x) for x in (inputs, inputs.flip(-1))]
-        one, other = (model.head.regress_theta(f, tiny.size) for f in feats)
+        one, other = (model.head.regress_theta(f, tiny.SIZE) for f in feats)
         model.predict(inputs, samples)
     flip = torch.tensor([[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0]])
     theta = (one + other * flip) / 2
     for maps, matrix, got in zip(
         feats, (theta, theta * flip), seen, strict=True
     ):
-        matrix = CropFrame(tiny.size).theta_on(matrix, maps[0])
+        matrix = CropFrame(tiny.SIZE).theta_on(matrix, maps[0])
         torch.testing.assert_close(got, warp(maps[0], matrix))

@@ -5,14 +5,7 @@ import pytest
 import torch
 from mmpose.registry import TRANSFORMS
 from people_in_space import PLAIN, bodies, encode, focal, network_output
-from spm_maps import (
-    FLIP,
-    SIZE,
-    answer,
-    make_head,
-    make_samples,
-    mirrored,
-)
+from spm_maps import FLIP, SIZE, answer, make_head, make_samples, mirrored
 
 from rmpe_spm.cameras import project
 from rmpe_spm.spm.codec_3d import HierarchicalSPR3DCodec
