@@ -1,10 +1,9 @@
-"""Train and evaluate RMPE part by part: the table and the curves.
+"""Train and evaluate RMPE part by part: the paper's table 3.
 
 From the configs of its two stages, over several seeds: the plain two-step
 model, with jitter, with PGPG, with SSTN, with the parallel SPPE, with pose
-NMS, and on annotated boxes; and AP against the size of the box errors. Writes
-``results.md`` and ``robustness.png``. An interrupted command continues where
-it stopped:
+NMS, and on annotated boxes. Writes ``results.md``. An interrupted command
+continues where it stopped:
 
     python tools/ablate_rmpe.py STAGE1.py STAGE2.py --work-dir work_dirs/rmpe
 """

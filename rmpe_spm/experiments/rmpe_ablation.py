@@ -1,8 +1,7 @@
 """RMPE's ablation: what each part brings, over several seeds.
 
-The rows of the paper's table 3, from the configs of the two stages, and the
-robustness to box errors. Every row has the same number of epochs: those of
-stage 1 and then those of stage 2.
+The rows of the paper's table 3, from the configs of the two stages. Every row
+has the same number of epochs: those of stage 1 and then those of stage 2.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,19 +15,13 @@ from mmengine.config import Config
 from ..errors import ConfigError
 from ..files import write_atomically
 from ..markdown import markdown_table, over_seeds
-from .box_robustness import (
-    BBOX_FILE,
-    CurvePoint,
-    box_curves,
-    curve_tables,
-    doubling_summary,
-    draw_curves,
-)
+from .box_robustness import BBOX_FILE
 from .runs import read_config
 from .tool_runs import run_test, run_training
 
 PROPOSALS = 'PGPGTransform'
 CENTER_TARGET = 'GenerateCenterTarget'
+CONTEXT_CROP = 'TopdownContextAffine'
 PARALLEL_SPPE = 'ParallelSPPE'
 
 # What stage 2 trains, and which stage 1 it goes on from.
@@ -50,7 +43,7 @@ NMS = {
 
 
 class AblationRow(NamedTuple):
-    """A line of the table, or of the curves.
+    """A line of the table.
 
     Attributes:
         label (str): What it is.
@@ -84,20 +77,12 @@ ROWS = (
         'RMPE on annotated boxes (oracle)', 'parallel', 'parametric', True
     ),
 )
-# Each has the NMS that its users have: mmpose's default is OKS NMS.
-CURVE_ROWS = (
-    AblationRow('plain two-step, OKS NMS', 'plain', 'oks'),
-    AblationRow('RMPE', 'parallel', 'parametric'),
-)
 # Name in the table -> name that COCO's evaluation gives.
 METRICS = {'AP': 'AP', 'AP50': 'AP .5', 'AR': 'AR'}
 
 
-class AblationResult(NamedTuple):
-    """What the runs of one seed gave: metrics by test, curves by model."""
-
-    metrics: dict[str, dict[str, float | str]]
-    curves: dict[str, list[CurvePoint]]
+# What the tests of one seed gave: metrics by test.
+AblationResult = dict[str, dict[str, float | str]]
 
 
 def run_ablation(
@@ -168,16 +153,7 @@ def _run_seed(
                 folder / row.test,
                 {BBOX_FILE: ''} if row.oracle else {},
             ).metrics
-    # The same boxes for each model and seed.
-    curves = {
-        row.model: box_curves(
-            configs[f'stage2_{row.model}'],
-            weights[row.model],
-            folder / f'curves_{row.model}',
-        )
-        for row in CURVE_ROWS
-    }
-    return AblationResult(metrics, curves)
+    return metrics
 
 
 def read_stages(
@@ -221,8 +197,9 @@ def ablation_configs(stage1: Config, stage2: Config) -> dict[str, Config]:
     ones (``jitter``) and on PGPG's (``pgpg``). Stage 2 goes on from there
     with the optimiser and the epochs of stage 2: the SPPE alone with the
     same three kinds of boxes, and with PGPG's the SPPE in an SSTN without
-    (``sstn``) and with parallel branch (``parallel``). Each evaluates its
-    poses without NMS, with OKS NMS and with the parametric one.
+    (``sstn``) and with parallel branch (``parallel``). The SPPE alone has no
+    use for context: its crops are the plain ones. Each evaluates its poses
+    without NMS, with OKS NMS and with the parametric one.
 
     Args:
         stage1 (Config): The SPPE with PGPG.
@@ -235,6 +212,7 @@ def ablation_configs(stage1: Config, stage2: Config) -> dict[str, Config]:
     sstn = deepcopy(alone)
     sstn.model.parallel = None
     alone.model = _sppe_alone(stage2)
+    _take_plain_crops(alone)
     configs = {'stage1_pgpg': deepcopy(stage1), 'stage2_pgpg': alone}
     for name, steps in WITHOUT_PGPG.items():
         for stage in ('stage1', 'stage2'):
@@ -305,6 +283,17 @@ def _replace_step(cfg: Config, kind: str, steps: list[dict]) -> Config:
     return cfg
 
 
+def _take_plain_crops(cfg: Config) -> None:
+    """Replace crops with context by the plain ones that they surround."""
+    for name in ('train', 'val', 'test'):
+        loader = cfg.get(f'{name}_dataloader') or {}
+        for dataset in _with_pipelines(loader.get('dataset', {})):
+            for step in dataset['pipeline']:
+                if step['type'] == CONTEXT_CROP:
+                    step['type'] = 'TopdownAffine'
+                    step.pop('context', None)
+
+
 def _with_pipelines(dataset: dict) -> list[dict]:
     """The data sets of a config that have a pipeline, wrapped or not."""
     inner = list(dataset.get('datasets', []))
@@ -316,24 +305,10 @@ def _with_pipelines(dataset: dict) -> list[dict]:
 def write_report(
     results: Sequence[AblationResult], folder: Path, setting: str
 ) -> Path:
-    """Write ``robustness.png`` and ``results.md``, ``setting`` at its head."""
-    curves = {
-        row.label: [
-            {
-                p[:2]: p.metrics[f'{row.nms}/AP']
-                for p in result.curves[row.model]
-            }
-            for result in results
-        ]
-        for row in CURVE_ROWS
-    }
-    draw_curves(curves).savefig(folder / 'robustness.png', dpi=90)
+    """Write ``results.md`` with the table, ``setting`` at its head."""
     return write_atomically(
         folder / 'results.md',
-        f'# RMPE, part by part\n\n{setting}\n\n{ablation_table(results)}\n'
-        f'## Robustness to box errors\n\n'
-        f'![AP against the size of the box error](robustness.png)\n\n'
-        f'{curve_tables(curves)}\n{doubling_summary(curves)}\n',
+        f'# RMPE, part by part\n\n{setting}\n\n{ablation_table(results)}',
     )
 
 
@@ -345,7 +320,7 @@ def ablation_table(results: Sequence[AblationResult]) -> str:
 
     def values(row: AblationRow, metric: str) -> list[float]:
         key = f'{row.nms}/{METRICS[metric]}'
-        return [result.metrics[row.test][key] for result in results]
+        return [result[row.test][key] for result in results]
 
     plain = values(ROWS[0], 'AP')
     rows = []
