@@ -1,8 +1,8 @@
 """Draw what the STN does to crops of bad boxes.
 
-For each person of the validation set: the crop of a perturbed box with the
-region that the STN takes outlined and the keypoints that were predicted, and
-the crop after the STN.
+For each person of the validation set, or each given box: the crop of the box,
+perturbed where it is an annotated one, with the region that the STN takes
+outlined and the keypoints that were predicted, and the crop after the STN.
 """
 
 import argparse
@@ -31,7 +31,20 @@ GREEN, ORANGE = (80, 220, 60), (30, 140, 255)
 
 
 def load_crops(cfg: Config, args: argparse.Namespace) -> list[dict]:
-    """Return packed crops of perturbed boxes, spread over the data set."""
+    """Return packed crops of the given or of perturbed annotated boxes."""
+    steps = list(cfg.val_dataloader.dataset.pipeline)
+    if args.box:
+        pipeline = Compose([TRANSFORMS.build(t) for t in steps])
+        return [
+            pipeline(
+                dict(
+                    img_path=path,
+                    bbox=np.array([sides], dtype=np.float32),
+                    bbox_score=np.ones(1, dtype=np.float32),
+                )
+            )
+            for path, *sides in args.box
+        ]
     dataset_cfg = cfg.val_dataloader.dataset.copy()
     dataset_cfg.update(bbox_file=None, filter_cfg=None, pipeline=[])
     dataset = DATASETS.build(dataset_cfg)
@@ -41,7 +54,6 @@ def load_crops(cfg: Config, args: argparse.Namespace) -> list[dict]:
         jitter_range=args.jitter,
         min_iou=0.3,
     )
-    steps = list(cfg.val_dataloader.dataset.pipeline)
     transforms = [TRANSFORMS.build(t) for t in (steps[0], jitter, *steps[1:])]
     pipeline = Compose(transforms)
     np.random.seed(args.seed)  # noqa: NPY002 (the transform draws from it)
@@ -129,6 +141,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('config', help='config of a ParallelSPPE')
     parser.add_argument('checkpoint', help='its weights')
     parser.add_argument('out', type=Path, help='picture to write (.png, .jpg)')
+    parser.add_argument(
+        '--box',
+        nargs=5,
+        action='append',
+        metavar=('PICTURE', 'X0', 'Y0', 'X1', 'Y1'),
+        help='a box in a picture, in pixels, in the place of the validation '
+        'set; may be given several times',
+    )
     parser.add_argument('--count', type=int, default=12, help='people')
     parser.add_argument(
         '--columns', type=int, default=4, help='of the picture'
@@ -145,7 +165,8 @@ def main(argv: list[str] | None = None) -> None:
         cfg = read_config_file(args.config)
         # boxes are made from the annotated ones
         cfg.val_dataloader.dataset.pop('bbox_file', None)
-        CheckedData(cfg, 'train')
+        if not args.box:
+            CheckedData(cfg, 'train')
         model = init_model(cfg, args.checkpoint, args.device, cfg_options={})
     if not isinstance(model, ParallelSPPE):
         parser.error(f'{args.config}: the model is no ParallelSPPE')

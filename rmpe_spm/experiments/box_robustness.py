@@ -1,31 +1,35 @@
-"""AP against the size of the box errors: one model on many sets of boxes."""
+"""AP against the size of the box errors: models on many sets of boxes."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 from mmengine.config import Config
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import DATASETS
 
+from ..coco.bootstrap import PairedDifference, paired_bootstrap
+from ..coco.ground_truth import read_pose_set
+from ..coco.keypoint_ap import PoseMatches, match_poses
 from ..engine.hooks import GROUND_TRUTH
 from ..errors import ConfigError
 from ..files import read_json, write_atomically
-from ..markdown import markdown_table, over_seeds
+from ..markdown import markdown_table
 from .box_errors import AMPLIFICATION, perturb_boxes, read_people
 from .runs import read_config
-from .tool_runs import run_test
+from .tool_runs import find_coco_metric, run_test
 
 BBOX_FILE = 'test_dataloader.dataset.bbox_file'
 
 # The sizes of each kind of error on a curve.
 CURVES = {
-    'shift': (0.0, 0.1, 0.2, 0.3, 0.4),
-    'scale': (0.0, 0.1, 0.25, 0.5, 1.0),
-    'truncation': (0.0, 0.1, 0.2, 0.3, 0.4),
-    AMPLIFICATION: (0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
+    'shift': (0.0, 0.2, 0.4),
+    'scale': (0.0, 0.667, 1.222),
+    'truncation': (0.0, 0.3, 0.5),
+    AMPLIFICATION: (1.0, 2.0, 3.0),
 }
 # What a size is.
 UNITS = {
@@ -34,17 +38,23 @@ UNITS = {
     'truncation': 'part cut off',
     AMPLIFICATION: "detector's error times",
 }
-
-# AP of several seeds by kind and size of the error, by the model's name.
-Curves = Mapping[str, Sequence[Mapping[tuple[str, float], float]]]
+SEED = 0  # of the resamples of the images
 
 
 class CurvePoint(NamedTuple):
-    """What a model reaches on boxes with errors of a kind and a size."""
+    """What a model reaches on boxes with errors of a kind and a size.
+
+    Attributes:
+        kind (str): The kind of error.
+        size (float): Its size.
+        score (float): COCO's AP, or MPII's Total.
+        results_file (Path, optional): The keypoints, where they are COCO's.
+    """
 
     kind: str
     size: float
-    metrics: dict[str, float | str]
+    score: float
+    results_file: Path | None = None
 
     @property
     def boxes(self) -> str:
@@ -68,7 +78,7 @@ def box_curves(
 
     Args:
         config (str | Path): A top-down model with data and evaluators of
-            the test.
+            the test; the first AP or Total that these give is the score.
         checkpoint (str | Path): The trained weights.
         folder (str | Path): For the boxes, and a folder for each set of them.
         curves (Mapping): The sizes of each kind of error. Defaults to
@@ -81,26 +91,102 @@ def box_curves(
         list[CurvePoint]: A point for each size of each kind.
 
     Raises:
-        ConfigError: The config is missing, or names no detections for a
-            curve that amplifies their errors.
+        ConfigError: The config is missing, names no detections for a curve
+            that amplifies their errors, or its evaluators give no score.
         RunFailedError: A test failed.
     """
     folder, options = Path(folder), dict(cfg_options or {})
     cfg = read_config(config, options)
     files = write_box_sets(cfg, folder / 'boxes', curves, seed)
-    metrics = {
-        path: run_test(
+    found = {}
+    for path in dict.fromkeys(files.values()):
+        run = run_test(
             config,
             checkpoint,
             folder / path.stem,
             {**options, BBOX_FILE: str(path)},
-        ).metrics
-        for path in dict.fromkeys(files.values())
-    }
+        )
+        scores = [
+            value
+            for name, value in run.metrics.items()
+            if name.endswith(('AP', '/Total'))
+        ]
+        if not scores:
+            raise ConfigError(f'{config}: its evaluators give no AP or Total')
+        found[path] = scores[0], run.results_file
     return [
-        CurvePoint(kind, size, metrics[path])
+        CurvePoint(kind, size, *found[path])
         for (kind, size), path in files.items()
     ]
+
+
+def compared_table(
+    curves: Mapping[str, Sequence[CurvePoint]], cfg: Config
+) -> str:
+    """Write the scores of models on all sets of boxes.
+
+    Where the results are COCO's, each difference from the first model stands
+    beside its 95% interval, a paired bootstrap over images.
+
+    Args:
+        curves (Mapping): The points of each model, by its name, on the same
+            sets of boxes.
+        cfg (Config): The config of one of them, with annotations of the test.
+    """
+    (first, *others) = curves.values()
+    rows = []
+    for points in zip(first, *others, strict=True):
+        cells = [f'{point.score:.3f}' for point in points]
+        for place, point in enumerate(points[1:], 1):
+            found = _difference(point, points[0], cfg)
+            if found:
+                cells[place] += (
+                    f' ({found.difference:+.3f}: {found.low:+.3f} to '
+                    f'{found.high:+.3f})'
+                )
+        row = [points[0].boxes, points[0].kind, f'{points[0].size:g}', *cells]
+        if row not in rows:
+            rows.append(row)
+    return markdown_table(['boxes', 'error', 'size', *curves], rows)
+
+
+def _difference(
+    point: CurvePoint, other: CurvePoint, cfg: Config
+) -> PairedDifference | None:
+    """How much better a point is, None where the results are not COCO's."""
+    if point.results_file is None or other.results_file is None:
+        return None
+    _, metric = find_coco_metric(cfg)
+    kind = DATASETS.get(cfg.test_dataloader.dataset.type)
+    sigmas = parse_pose_metainfo(kind.METAINFO)['sigmas']
+
+    def matches(results_file: Path) -> PoseMatches:
+        poses = read_pose_set(metric['ann_file'], results_file, len(sigmas))
+        return match_poses(poses, sigmas)
+
+    return paired_bootstrap(
+        matches(point.results_file),
+        matches(other.results_file),
+        np.random.default_rng(SEED),
+    )
+
+
+def doubling_summary(curves: Mapping[str, Sequence[CurvePoint]]) -> str:
+    """Say what models lose from 1 to 2 times the detector's errors.
+
+    The loss of each is compared with the first one's.
+    """
+    losses = {}
+    for name, points in curves.items():
+        by_size = {p.size: p.score for p in points if p.kind == AMPLIFICATION}
+        losses[name] = by_size[1.0] - by_size[2.0]
+    plain, *_ = losses.values()
+    parts = [
+        f'{name} loses {loss:.3f}'
+        + (f' ({loss / plain:.2f} of the first)' if plain > 0 else '')
+        for name, loss in losses.items()
+    ]
+    return f"When box errors double from the detector's, {', '.join(parts)}."
 
 
 def write_box_sets(
@@ -143,62 +229,14 @@ def write_box_sets(
     return files
 
 
-def curve_tables(curves: Curves) -> str:
-    """Write AP by the size of the error, a Markdown table a kind."""
-    tables = []
-    for kind in UNITS:
-        rows = [
-            [
-                f'{size:g}',
-                *(
-                    over_seeds([r[kind, size] for r in c])
-                    for c in curves.values()
-                ),
-            ]
-            for size in _sizes(curves, kind)
-        ]
-        tables.append(markdown_table([UNITS[kind], *curves], rows))
-    return '\n'.join(tables)
-
-
-def doubling_summary(curves: Curves) -> str:
-    """Say what AP two models lose from 1 to 2 times the detector's errors.
-
-    The first is the plain model, with whose loss the other's is compared.
-    """
-    losses = {
-        name: [r[AMPLIFICATION, 1.0] - r[AMPLIFICATION, 2.0] for r in results]
-        for name, results in curves.items()
-    }
-    parts = [f'{n} loses {over_seeds(v)} AP' for n, v in losses.items()]
-    text = f"When box errors double from the detector's, {', '.join(parts)}"
-    plain, other = map(mean, losses.values())
-    if plain > 0:
-        text += f': {other / plain:.2f} of what the plain model loses'
-    return text + '.'
-
-
-def draw_curves(curves: Curves) -> Figure:
-    """Draw AP against the size of the error, a panel a kind.
-
-    Lines are means over the seeds, bands their standard deviation.
-    """
+def draw_curves(curves: Mapping[str, Sequence[CurvePoint]]) -> Figure:
+    """Draw AP against the size of the error, a panel a kind."""
     figure = Figure(figsize=(3.4 * len(UNITS), 3.4), layout='constrained')
     all_axes = figure.subplots(1, len(UNITS), sharey=True)
     for axes, kind in zip(all_axes, UNITS, strict=True):
-        sizes = _sizes(curves, kind)
-        for name, results in curves.items():
-            values = [[run[kind, size] for run in results] for size in sizes]
-            means = np.array([mean(v) for v in values])
-            (line,) = axes.plot(sizes, means, 'o-', label=name)
-            if len(results) > 1:
-                spread = np.array([stdev(v) for v in values])
-                look = dict(color=line.get_color(), alpha=0.2, linewidth=0)
-                axes.fill_between(
-                    sizes, means - spread, means + spread, **look
-                )
-        if kind == AMPLIFICATION:
-            axes.axvline(1, color='grey', linewidth=0.8, linestyle=':')
+        for name, points in curves.items():
+            line = [(p.size, p.score) for p in points if p.kind == kind]
+            axes.plot(*zip(*line, strict=True), 'o-', label=name)
         axes.set_title(kind)
         axes.set_xlabel(UNITS[kind])
         axes.grid(alpha=0.3)
@@ -206,9 +244,3 @@ def draw_curves(curves: Curves) -> Figure:
     all_axes[0].set_ylim(bottom=0)
     all_axes[0].legend(loc='lower left')
     return figure
-
-
-def _sizes(curves: Curves, kind: str) -> list[float]:
-    """The sizes of a kind of error that all curves have points at."""
-    results = next(iter(curves.values()))
-    return [size for each, size in results[0] if each == kind]

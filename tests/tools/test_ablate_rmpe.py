@@ -9,6 +9,7 @@ from mmengine.config import Config
 from rmpe_spm.experiments import rmpe_ablation, tool_runs
 from rmpe_spm.experiments.rmpe_ablation import ROWS
 
+
 @pytest.fixture
 def tool(load_tool, monkeypatch):
     """The tool; its runs take place in this process, and are noted.

@@ -109,6 +109,23 @@ def test_the_region_is_outlined(tool, setup, capsys):
     assert '1 people' in capsys.readouterr().out
 
 
+def test_given_boxes(tool, setup):
+    """Without the data set; the boxes are taken as they are."""
+    config, checkpoint, folder = setup
+    (folder / 'people.json').unlink()
+    out, box = folder / 'stn.png', ['60', '40', '120', '160']
+    argv = [config, checkpoint, str(out), '--scale=1', '--columns=2']
+    for _ in range(2):
+        argv += ['--box', str(folder / 'image.png'), *box]
+    tool.main(argv)
+    picture = cv2.imread(str(out)).astype(int)
+    assert picture.shape == (64 + 8, 2 * (2 * 48 + 8), 3)
+    np.testing.assert_array_equal(picture[:, :104], picture[:, 104:])
+    # padded by a quarter, so 10% of the crop is beside the person
+    assert np.abs(picture[4:-4, 5:8]).max() < 12
+    assert np.abs(picture[30:40, 60:90] - (0, 0, 200)).max() < 12
+
+
 def test_a_plain_model_is_refused(tool, setup, capsys):
     config, checkpoint, folder = setup
     cfg = Config.fromfile(config)

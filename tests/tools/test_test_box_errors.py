@@ -1,43 +1,50 @@
-from pathlib import Path
-
 import pytest
 
-from rmpe_spm.experiments.box_robustness import CurvePoint
+from rmpe_spm.experiments.box_robustness import CURVES, CurvePoint
 
 
 @pytest.fixture
-def tool(load_tool):
-    return load_tool('test_box_errors')
+def tool(load_tool, monkeypatch):
+    tool, tool.given = load_tool('test_box_errors'), []
+
+    def curves(config, checkpoint, folder, **options):
+        tool.given.append((config, checkpoint, folder.name, options))
+        return [
+            CurvePoint(kind, size, 0.25)
+            for kind, sizes in CURVES.items()
+            for size in sizes
+        ]
+
+    monkeypatch.setattr(tool, 'box_curves', curves)
+    return tool
+
+
+def test_table_and_picture(tool, tmp_path, capsys):
+    (tmp_path / 'a.py').write_text('a = dict(b=0)')
+    config = str(tmp_path / 'a.py')
+    argv = [config, 'a.pth', config, 'b.pth', '--names', 'one', 'two']
+    argv += ['--work-dir', str(tmp_path), '--seed', '3']
+    tool.main([*argv, '--cfg-options', 'a.b=1'])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == '| boxes | error | size | one | two |'
+    assert lines[3] == '| ground truth | shift | 0.2 | 0.250 | 0.250 |'
+    assert (tmp_path / 'results.md').read_text().splitlines() == lines
+    assert (tmp_path / 'robustness.png').read_bytes()[1:4] == b'PNG'
+    options = dict(seed=3, cfg_options={'a.b': 1})
+    assert tool.given == [
+        (config, 'a.pth', 'one', options),
+        (config, 'b.pth', 'two', options),
+    ]
 
 
 @pytest.mark.parametrize(
-    'metrics, columns, values',
+    'models, said',
     [
-        ({'coco/AP': 0.25, 'coco/AR': 0.3}, 'coco/AP', '0.250'),
-        ({'mpii/Head': 80.0, 'mpii/Total': 61.5}, 'mpii/Total', '61.500'),
-        (
-            {'none/AP': 0.1, 'oks/AP': 0.2, 'oks/AR': 0.3},
-            'none/AP | oks/AP',
-            '0.100 | 0.200',
-        ),
+        (['a.py'], 'each config needs a checkpoint'),
+        (['a.py', 'a.pth', 'x/a.py', 'b.pth'], 'all different'),
     ],
 )
-def test_table(tool, monkeypatch, capsys, metrics, columns, values):
-    given = []
-
-    def curves(*args, **kwargs):
-        given.append((args, kwargs))
-        return [CurvePoint('shift', 0.2, metrics)]
-
-    monkeypatch.setattr(tool, 'box_curves', curves)
-    argv = ['config.py', 'weights.pth', '--work-dir', 'folder', '--seed', '3']
-    tool.main([*argv, '--cfg-options', 'a.b=1'])
-    boxes = CurvePoint('shift', 0.2, metrics).boxes
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f'| boxes | error | size | {columns} |'
-    assert lines[1].count('|') == lines[0].count('|')
-    assert lines[2] == f'| {boxes} | shift | 0.2 | {values} |'
-    (((config, checkpoint, folder), options),) = given
-    assert (config, checkpoint) == ('config.py', 'weights.pth')
-    assert folder == Path('folder')
-    assert options == dict(seed=3, cfg_options={'a.b': 1})
+def test_wrong_models_are_told(tool, capsys, models, said):
+    with pytest.raises(SystemExit):
+        tool.main([*models, '--work-dir', 'folder'])
+    assert said in capsys.readouterr().err

@@ -5,7 +5,7 @@ rmpe = dict(
     load=[dict(type='LoadImageOrSkip'), dict(type='SanitizeInstances')],
     # stage 1: boxes as a person detector would give them
     pgpg=dict(type='PGPGTransform', mode='global_gaussian'),
-    # stage 2: a MobileNetV2 up to stride 16 on a crop of half the size, whose
+    # stage 2: a MobileNetV2 up to stride 16 on a small copy of the crop, whose
     # cells tell where the person is; theta learns by the centre loss and its
     # own, the SPPE by the main loss
     sstn=dict(

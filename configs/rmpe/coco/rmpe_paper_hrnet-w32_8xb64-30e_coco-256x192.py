@@ -1,9 +1,18 @@
-# Stage 2 as in the paper: theta is regressed from the last map, without bounds, and
-# learns by the main loss and the centre loss, both through the pixels.
+# Stage 2 as in the paper: theta is regressed from the last map of the crop itself,
+# without bounds, and learns by the main loss and the centre loss, both through the
+# pixels.
 _base_ = ['./rmpe_hrnet-w32_8xb64-30e_coco-256x192.py']
 
 model = dict(
+    context=1.0,
     localizer=dict(out_indices=(7, )),
     sstn=dict(in_channels=1280, pool_size=(3, 4), bounds=None, detach_theta=False, theta_loss=None),
     parallel=dict(center_loss='paper'))
 find_unused_parameters = False
+
+crop = dict(_base_.crop, context=1.0)
+train_pipeline = [crop if 'context' in t else t for t in _base_.train_pipeline]
+val_pipeline = [crop if 'context' in t else t for t in _base_.val_pipeline]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=val_pipeline))
