@@ -15,13 +15,13 @@ from mmengine.config import Config
 from ..errors import ConfigError
 from ..files import write_atomically
 from ..markdown import markdown_table, over_seeds
-from .box_robustness import BBOX_FILE
 from .runs import read_config
 from .tool_runs import run_test, run_training
 
 PROPOSALS = 'PGPGTransform'
 CENTER_TARGET = 'GenerateCenterTarget'
 CONTEXT_CROP = 'TopdownContextAffine'
+BBOX_FILE = 'test_dataloader.dataset.bbox_file'
 PARALLEL_SPPE = 'ParallelSPPE'
 
 # What stage 2 trains, and which stage 1 it goes on from.

@@ -85,9 +85,8 @@ def test_what_rmpe_adds(top_down):
     'name',
     [
         RMPE + 'rmpe_mobilenetv2_1xb16-1e',
-        RMPE + 'rmpe_mobilenetv2_theta-loss',
+        RMPE + 'rmpe_movenet-lightning_1xb16-1e',
         RMPE + 'rmpe_movenet-lightning_regression',
-        'configs/rmpe/generated/rmpe_mobilenetv2_theta-loss',
     ],
 )
 def test_the_localizer_sees_as_many_cells_as_the_sstn_pools(read, name):
