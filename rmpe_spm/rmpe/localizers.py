@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..tensors import tensor_on_device_of
 from .joint_locations import joint_locations
 from .sdtn import CropFrame
-from .theta import params_to_theta
+from .theta import draw_to_identity, params_to_theta
 
 # how soft the thresholds of a joint's confidence and of their count are
 SOFT_CONFIDENCE, SOFT_COUNT = 0.05, 0.5
@@ -34,17 +34,9 @@ def pose_theta(
     :math:`m + w (x - m)` with :math:`m` the weighted mean, so that one of
     low confidence widens nothing. The frame's centre :math:`t` is the middle
     of what the joints span, its scale :math:`s` ``padding`` times the larger
-    side of that. Then both are drawn to the identity by a gate
-    :math:`g`, :math:`(s^g, g t)`:
-
-    .. math::
-        g = \sigma\left(\frac{\sum w - n_0}{0.5}\right)
-        \frac{r^2}{r^2 + r_0^2}, \quad
-        r^2 = \log^2 s + \|t\|^2
-
-    Few joints say little, and a correction that is small against what a
-    pose can tell of a box does more harm than good. All of it is
-    differentiable.
+    side of that. Then both are drawn to the identity by
+    :func:`.draw_to_identity` with :math:`g_0 = \sigma((\sum w - n_0) / 0.5)`,
+    for few joints say little. All of it is differentiable.
 
     Args:
         xy (Tensor): Joints ``(B, K, 2)`` in normalised units of the SPPE's
@@ -65,12 +57,11 @@ def pose_theta(
     moved = mean[:, None] + weights[..., None] * (xy - mean[:, None])
     low, high = moved.amin(1), moved.amax(1)
     shift = ((low + high) / 2).clamp(-1, 1)
-    scale = (padding * (high - low).amax(-1) / 2).clamp(0.5, 2).log()
-    size = scale.square() + shift.square().sum(-1)
+    scale = (padding * (high - low).amax(-1) / 2).clamp(0.5, 2)
+    theta = torch.stack((scale, *shift.T), -1)
+    theta = params_to_theta(theta, 'scale_shift', (1, 1))
     gate = ((count - min_joints) / SOFT_COUNT).sigmoid()
-    gate = gate * size / (size + dead_zone**2 + 1e-12)
-    params = torch.stack(((gate * scale).exp(), *(gate * shift.T)), -1)
-    return params_to_theta(params, 'scale_shift', (1, 1))
+    return draw_to_identity(theta, dead_zone, gate)
 
 
 class _JointLocalizer(BaseModule):

@@ -15,6 +15,7 @@ from .spatial_transformer import warp
 from .theta import (
     MIN_DET,
     bound_theta,
+    draw_to_identity,
     guard_theta,
     identity_params,
     mirror_theta,
@@ -71,6 +72,9 @@ class SSTNHead(BaseHead):
         detach_theta (bool): Whether the main loss leaves theta alone, which
             then learns by the centre loss and ``theta_loss``. Defaults to
             False, as in the paper.
+        dead_zone (float): At test corrections that are small against it are
+            drawn to the identity (:func:`.draw_to_identity`), so that good
+            boxes lose nothing; for ``'scale_shift'``. Defaults to 0.0, none.
 
     Example:
         >>> model = dict(  # of any top-down config
@@ -91,8 +95,15 @@ class SSTNHead(BaseHead):
         theta_loss: dict | None = None,
         bounds: tuple[float, float] | None = (2.0, 1.0),
         detach_theta: bool = False,
+        dead_zone: float = 0.0,
     ) -> None:
         super().__init__()
+        if dead_zone and transform != 'scale_shift':
+            raise ValueError(
+                f'SSTNHead: dead_zone={dead_zone} needs '
+                f"transform='scale_shift', not {transform!r}"
+            )
+        self.dead_zone = dead_zone
         self.bounds = bounds
         self.detach_theta = detach_theta
         self.in_channels = in_channels
@@ -145,9 +156,17 @@ class SSTNHead(BaseHead):
     def guard(self, theta: Tensor, warn: bool = True) -> Tensor:
         """Bound transforms ``(B, 2, 3)``; the identity where degenerate.
 
-        With ``warn`` it warns once in this head's life, and until then costs a
-        synchronisation.
+        At test small ones are drawn to the identity. With ``warn`` it warns
+        once in this head's life, and until then costs a synchronisation.
         """
+        return self._still(self._bound(theta, warn))
+
+    def _still(self, theta: Tensor) -> Tensor:
+        if self.training or not self.dead_zone:
+            return theta
+        return draw_to_identity(theta, self.dead_zone)
+
+    def _bound(self, theta: Tensor, warn: bool = True) -> Tensor:
         theta, valid = guard_theta(theta)
         if warn and not self._warned and not bool(valid.all()):
             self._warned = True
@@ -198,11 +217,11 @@ class SSTNHead(BaseHead):
         the mirrored transform: the prediction for a mirrored crop is then the
         mirrored prediction, exactly, with every kind of head.
         """
-        theta = self.guard(theta)
+        theta = self._bound(theta)
         if flipped is not None:
-            mirrored = mirror_theta(self.guard(flipped))
-            theta = self.guard((theta + mirrored) / 2)
-        return theta
+            mirrored = mirror_theta(self._bound(flipped))
+            theta = self._bound((theta + mirrored) / 2)
+        return self._still(theta)
 
     def _stn(self, feats: Any, theta: Tensor) -> Any:
         """Warp nested feature maps and pass them through the neck."""

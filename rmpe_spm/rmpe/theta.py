@@ -159,6 +159,39 @@ class _ClampThatLeadsBack(torch.autograd.Function):
         return grad * kept, None, None
 
 
+def draw_to_identity(
+    theta: Tensor, dead_zone: float, gate: Tensor | float = 1.0
+) -> Tensor:
+    r"""Draw a scale and a shift to the identity where they are small.
+
+    .. math::
+        (s^g, g t), \quad g = g_0 \frac{r^2}{r^2 + r_0^2}, \quad
+        r^2 = \log^2 s + \|t\|^2
+
+    A correction that is small against what can be told of a box does more
+    harm than good.
+
+    Args:
+        theta (Tensor): Transforms ``(B, 2, 3)`` of one positive scale and a
+            shift.
+        dead_zone (float): :math:`r_0`, 0 for none.
+        gate (Tensor | float): :math:`g_0` ``(B,)`` from 0 to 1. Defaults to
+            1.0.
+
+    Example:
+        >>> theta = torch.tensor([[[1.0, 0, 0.5], [0, 1.0, 0]]])
+        >>> draw_to_identity(theta, 0.5)
+        tensor([[[1.0000, 0.0000, 0.2500],
+                 [0.0000, 1.0000, 0.0000]]])
+    """
+    theta = as_geometry(theta)
+    scale, shift = theta[:, 0, 0].log(), theta[..., 2]
+    size = scale.square() + shift.square().sum(-1)
+    gate = gate * size / (size + dead_zone**2 + 1e-12)
+    params = torch.stack(((gate * scale).exp(), *(gate * shift.T)), -1)
+    return params_to_theta(params, 'scale_shift', (1, 1))
+
+
 def motion_of(theta: Tensor) -> Tensor:
     r"""Return how the STN's frame moves with theta: the identity, in value.
 

@@ -11,6 +11,7 @@ from mmpose.registry import MODELS
 from rmpe_spm.rmpe.sdtn import CropFrame
 from rmpe_spm.rmpe.spatial_transformer import warp
 from rmpe_spm.rmpe.sstn_head import SSTNHead
+from rmpe_spm.rmpe.theta import mirror_theta
 
 KINDS = ['heatmap', 'simcc', 'RegressionHead', 'RLEHead']
 KINDS += ['heatmap+vis', 'RegressionHead+vis']
@@ -61,6 +62,28 @@ def test_theta_by_hand():
     torch.testing.assert_close(
         theta, torch.tensor([[[1.0, 0, 0.3], [0, 1.0, 0]]])
     )
+
+
+def test_small_corrections_are_not_made_at_test():
+    """A quarter of r0 moves by 1/17 of itself, four times r0 by 16/17."""
+    head = SSTNHead(8, 'scale_shift', dead_zone=0.2)
+    theta = EYE.repeat(2, 1, 1)
+    theta[:, 0, 2] = torch.tensor([0.05, 0.8])
+    expected = torch.tensor([0.05 / 17, 0.8 * 16 / 17])
+    torch.testing.assert_close(head.guard(theta), theta)  # in training
+    head.eval()
+    found = head.guard(theta)
+    torch.testing.assert_close(found[:, 0, 2], expected)
+    # of the mean, and once
+    other = mirror_theta(theta)
+    torch.testing.assert_close(head.test_theta(theta, other), found)
+    scaled = theta * torch.tensor([[2.0, 2, 0], [2, 2, 0]])
+    gate = np.log(2) ** 2 / (np.log(2) ** 2 + 0.04)
+    torch.testing.assert_close(
+        head.guard(scaled)[:, 0, 0], torch.full((2,), 2.0**gate)
+    )
+    with pytest.raises(ValueError, match="needs transform='scale_shift'"):
+        SSTNHead(8, 'affine', dead_zone=0.2)
 
 
 def test_float32_under_autocast():
