@@ -3,7 +3,7 @@
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -18,10 +18,9 @@ from .drawing import OverlayWriter, PoseDrawer
 from .export import export_onnx
 from .formats import LAYOUTS, ResultWriter
 from .inferencer import PoseInferencer
-from .inputs import LOGGER, InputStream, Picture
+from .inputs import LOGGER, InputStream
 from .models import describe_models
 from .outputs import write_results
-from .results import PoseResult
 from .tracking import PoseTracker
 
 
@@ -156,22 +155,18 @@ def _predict(args: argparse.Namespace) -> int:
     if not args.no_overlays:
         drawer = PoseDrawer(inferencer.metainfo, args.kpt_thr)
         overlays = OverlayWriter(out_dir / 'visualizations', drawer)
-    tracker = None
+    results = inferencer.with_pictures(stream)
     if args.track or args.smooth:
         tracker = PoseTracker(smooth=args.smooth)
-
-    def chosen() -> Iterator[tuple[Picture, PoseResult]]:
-        for picture, result in inferencer.with_pictures(stream):
-            if tracker is not None:
-                result = tracker(result)
-            yield picture, result
-
-    results = write_results(chosen(), writer, overlays)
+        results = ((picture, tracker(each)) for picture, each in results)
+    results = write_results(results, writer, overlays)
+    logger = MMLogger.get_current_instance()
+    logger.setLevel('INFO')  # beside the bar its handler's level is lost
     done = people = 0
     try:
         with (
-            tqdm(total=stream.count(), unit='picture') as bar,
-            logging_redirect_tqdm([LOGGER, MMLogger.get_current_instance()]),
+            tqdm(total=stream.count(), unit=' pictures') as bar,
+            logging_redirect_tqdm([LOGGER, logger]),
             closing(results),
         ):
             for _, result in results:
@@ -208,5 +203,6 @@ def _writable(folder: Path) -> Path:
             return folder
     except OSError as error:
         raise ConfigError(
-            f'--out-dir {folder} cannot be written: {error.strerror}'
+            f'--out-dir {folder} cannot be written ({error.strerror}): name '
+            'a folder that can'
         ) from error

@@ -13,7 +13,7 @@ from typing import Any, Union
 from urllib.parse import unquote, urlparse
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 LOGGER = logging.getLogger('rmpe_spm')
 
@@ -143,6 +143,11 @@ class InputStream:
                     image = read_picture(io.BytesIO(answer.read()))
             else:
                 image = read_picture(source)
+        except UnidentifiedImageError:
+            is_empty = isinstance(source, Path) and not source.stat().st_size
+            what = 'it is no picture, or of a format that Pillow cannot read'
+            self._skip(name, 'the file is empty' if is_empty else what)
+            return
         # A damaged file can make its decoder raise anything.
         except Exception as error:
             self._skip(name, str(error) or type(error).__name__)

@@ -39,7 +39,7 @@ def test_pictures(predict, bottomup, pictures, tmp_path):
     people = json.loads((out_dir / 'keypoints.json').read_text())
     assert {person['image_id'] for person in people} == {1, 2, 3, 4, 5}
     assert f'5 pictures, {len(people)} people' in said
-    assert '2 inputs could not be read' in said and 'picture/s' in said
+    assert '2 inputs could not be read' in said and 'pictures/s' in said
     for i in range(1, 6):
         before = cv2.imread(str(pictures / f'{i}.png'))
         after = cv2.imread(str(out_dir / 'visualizations' / f'{i}.jpg'))

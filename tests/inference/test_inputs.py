@@ -174,9 +174,9 @@ def test_unreadable_inputs_are_skipped_and_counted(tmp_path, caplog):
     (tmp_path / 'empty.mp4').write_bytes(b'')
     (tmp_path / 'nothing').mkdir()
     bad = {
-        tmp_path / 'empty.jpg': 'cannot identify image file',
+        tmp_path / 'empty.jpg': 'the file is empty',
         tmp_path / 'cut.jpg': 'truncated',
-        tmp_path / 'text.png': 'cannot identify image file',
+        tmp_path / 'text.png': 'it is no picture',
         tmp_path / 'empty.mp4': 'no frame of it can be decoded',
         tmp_path / 'missing.jpg': 'no such file or folder',
         tmp_path / 'nothing': 'no picture and no video',
