@@ -28,7 +28,7 @@ codec = dict(_base_.codec, input_size=window_size, heatmap_size=(32, 32))
 
 # model settings
 weights = dict(
-    type='Pretrained', checkpoint='data/pretrained/movenet-multipose.pth')
+    type='Pretrained', checkpoint='data/pretrained/movenet-multipose_coco.pth')
 model = dict(
     backbone=dict(frozen_stages=7, init_cfg=dict(weights, prefix='backbone.')),
     neck=dict(init_cfg=dict(weights, prefix='neck.')),
