@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -77,6 +78,14 @@ def tensor_on_device_of(
     """
     constant = torch.as_tensor(values, dtype=dtype or tensor.dtype)
     return constant.to(tensor.device, non_blocking=True)
+
+
+def without_autocast(tensor: Tensor) -> AbstractContextManager:
+    """Keep autocast from lowering the precision on a tensor's device."""
+    device = tensor.device.type
+    if not torch.amp.is_autocast_available(device):
+        return nullcontext()
+    return torch.autocast(device, enabled=False)
 
 
 def take_channels(values: Tensor, channels: Sequence[int]) -> Tensor:

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.modules.utils import _pair
 
+from ..tensors import without_autocast
+
 NMS_BLOCK = 512
 """Boxes whose overlaps with all others are computed at once."""
 
@@ -219,7 +221,7 @@ def deform_conv2d(
         ],
         dim=-1,
     ).view(fields, taps * out_h, out_w, 2)
-    with torch.autocast(inputs.device.type, enabled=False):
+    with without_autocast(inputs):
         sampled = F.grid_sample(
             inputs.reshape(fields, -1, height, width).to(grid),
             grid,

@@ -14,13 +14,9 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 from ..rmpe.parallel_sppe import ParallelSPPE
-from ..rmpe.sdtn import CropFrame
+from ..rmpe.sdtn import CropFrame, sdtn_outputs
 from ..rmpe.sstn_head import SSTNHead
-from ..rmpe.theta import (
-    guard_theta,
-    invert_theta,
-    normalized_to_pixel_theta,
-)
+from ..rmpe.theta import normalized_to_pixel_theta
 
 
 class ExportedSPM(nn.Module):
@@ -114,15 +110,13 @@ class ExportedTopdown(nn.Module):
         if not isinstance(model, ParallelSPPE):
             heatmaps = model.head.forward(model.extract_feat(crops))
             return _decode_heatmaps(heatmaps, self._codec)
-        theta, _ = guard_theta(_batched(model.regress_theta(crops)))
-        preprocessor, fill = model.data_preprocessor, None
-        if preprocessor._enable_normalize:
-            fill = -preprocessor.mean / preprocessor.std
-        feats = model.extract_feat(_warp(crops, theta, fill))
-        heatmaps = model.head.forward(feats)
+        theta = _batched(model.regress_theta(crops))
+        theta = model.sstn.guard(theta, warn=False)
+        heatmaps = model.head.forward(
+            model.extract_feat(model.stn(crops, theta))
+        )
         if model.test_cfg.get('sdtn') == 'heatmaps':
-            gamma = invert_theta(model.frame.theta_on(theta, heatmaps))
-            heatmaps = _warp(heatmaps, _batched(gamma))
+            heatmaps = sdtn_outputs(heatmaps, theta, model.frame)
             return _decode_heatmaps(heatmaps, self._codec)
         points, scores = _decode_heatmaps(heatmaps, self._codec)
         return _sdtn_points(points, theta, model.frame), scores
@@ -162,22 +156,6 @@ def _batched(theta: Tensor) -> Tensor:
     follow. Here and below all sizes but B are constants therefore.
     """
     return theta.reshape(-1, 2, 3)
-
-
-def _warp(maps: Tensor, theta: Tensor, fill: Tensor | None = None) -> Tensor:
-    """What ``spatial_transformer.warp`` does, its grid by a product."""
-    height, width = (int(side) for side in maps.shape[2:])
-    x, y = torch.meshgrid(
-        torch.linspace(-1, 1, width),
-        torch.linspace(-1, 1, height),
-        indexing='xy',
-    )
-    cells = torch.stack((x, y, torch.ones_like(x)), dim=-1).reshape(1, -1, 3)
-    grid = torch.matmul(cells, theta.transpose(1, 2))
-    grid = grid.reshape(-1, height, width, 2)
-    if fill is None:
-        return F.grid_sample(maps, grid, align_corners=True)
-    return F.grid_sample(maps - fill, grid, align_corners=True) + fill
 
 
 def _sdtn_points(points: Tensor, theta: Tensor, frame: CropFrame) -> Tensor:

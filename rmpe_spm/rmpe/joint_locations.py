@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..tensors import tensor_on_device_of
 from .sdtn import CropFrame, at_least_float32, is_simcc
 
 # Weights of the cells are their heatmap's values to this power: two peaks
@@ -47,7 +48,7 @@ def joint_locations(outputs: Any, frame: CropFrame) -> tuple[Tensor, Tensor]:
         return joint_locations(outputs[-1], frame)
     outputs = at_least_float32(outputs)
     if outputs.dim() == 3:
-        xy = outputs[..., :2] * outputs.new_tensor(frame.size)
+        xy = outputs[..., :2] * tensor_on_device_of(frame.size, outputs)
         return xy, torch.ones_like(xy[..., 0])
     cells, confidence = soft_argmax(outputs[:, :: 3 if frame.offsets else 1])
     return frame.cells_to_pixels(cells, outputs), confidence

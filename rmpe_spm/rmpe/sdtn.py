@@ -31,6 +31,9 @@ from ..tensors import tensor_on_device_of
 from .spatial_transformer import transform_points, warp, warp_vectors
 from .theta import invert_theta, normalized_to_pixel_theta, rescale_theta
 
+# Beside what the STN saw: decoding UDP and Megvii divides by a map's maximum.
+NEXT_TO_NOTHING = 1e-12
+
 
 @dataclass(frozen=True)
 class CropFrame:
@@ -163,6 +166,8 @@ def at_least_float32(outputs: Any) -> Any:
 def _sdtn_heatmaps(heatmaps: Tensor, theta: Tensor, frame: CropFrame):
     """Sample heatmaps ``(B, C, H, W)`` at gamma."""
     heatmaps = warp(heatmaps, invert_theta(frame.theta_on(theta, heatmaps)))
+    if (frame.udp or frame.half_cell) and not frame.offsets:
+        heatmaps = heatmaps + NEXT_TO_NOTHING
     if not frame.offsets:
         return heatmaps
     # Offsets are vectors in cells: turn and scale them as the map itself.

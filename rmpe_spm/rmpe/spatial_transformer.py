@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from mmpose.registry import MODELS
 from torch import Tensor
 
-from ..tensors import tensor_on_device_of
+from ..tensors import tensor_on_device_of, without_autocast
 from .theta import as_geometry
 
 
@@ -25,6 +25,35 @@ def transform_points(theta: Tensor, points: Tensor) -> Tensor:
     shape = (theta.shape[0],) + (1,) * (points.dim() - 2) + (2, 3)
     theta = theta.reshape(shape)
     return (theta[..., :2] * points[..., None, :]).sum(-1) + theta[..., 2]
+
+
+def sampling_grid(theta: Tensor, size: tuple[int, int]) -> Tensor:
+    """Apply transforms ``(B, 2, 3)`` to the pixels of a crop.
+
+    It is ``F.affine_grid`` with ``align_corners=True``, written out: ONNX has
+    that only since opset 20, and loses the size.
+
+    Args:
+        theta (Tensor): Transforms in normalised units.
+        size (tuple[int, int]): Size ``(w, h)`` of the crop.
+
+    Returns:
+        Tensor: Where each pixel is sampled, ``(B, h, w, 2)``.
+
+    Example:
+        >>> theta = torch.tensor([[[0.5, 0, 0.25], [0, 0.5, 0]]])
+        >>> sampling_grid(theta, (3, 1))
+        tensor([[[[-0.2500,  0.0000],
+                  [ 0.2500,  0.0000],
+                  [ 0.7500,  0.0000]]]])
+    """
+    x, y = (
+        (2 * torch.arange(n, dtype=theta.dtype, device=theta.device) - (n - 1))
+        / max(n - 1, 1)
+        for n in size
+    )
+    by_x, by_y, shift = (part[:, None, None] for part in theta.unbind(-1))
+    return by_x * x[:, None] + (by_y * y[:, None, None] + shift)
 
 
 def warp(
@@ -51,21 +80,20 @@ def warp(
     dtype = images.dtype
     if images.shape[0] == 0:
         return images if size is None else images[..., : size[1], : size[0]]
-    with torch.autocast(images.device.type, enabled=False):
+    with without_autocast(images):
         values, theta = as_geometry(images), as_geometry(theta)
         theta = theta.to(values.dtype)
         if fill is not None:
             fill = fill.to(values).reshape(1, -1, 1, 1)
             values = values - fill
-        shape = list(values.shape)
-        if size is not None and tuple(shape[:1:-1]) != tuple(size):
+        whole = int(images.shape[-1]), int(images.shape[-2])
+        if size is not None and whole != tuple(size):
             share = [
-                (n - 1) / (whole - 1)
-                for n, whole in zip(size, shape[:1:-1], strict=True)
+                (n - 1) / (m - 1) for n, m in zip(size, whole, strict=True)
             ]
             theta = theta * tensor_on_device_of(share, theta)[:, None]
-            shape[2:] = size[::-1]
-        grid = F.affine_grid(theta, shape, align_corners=True)
+            whole = size
+        grid = sampling_grid(theta, whole)
         values = F.grid_sample(values, grid, align_corners=True)
         if fill is not None:
             values = values + fill

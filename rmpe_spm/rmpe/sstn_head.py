@@ -9,6 +9,7 @@ from mmpose.registry import MODELS
 from mmpose.utils.typing import Predictions, SampleList
 from torch import Tensor, nn
 
+from ..tensors import without_autocast
 from . import heads
 from .sdtn import CropFrame
 from .spatial_transformer import warp
@@ -110,6 +111,7 @@ class SSTNHead(BaseHead):
         self.transform = transform
         self.pool_size = tuple(pool_size)
         self._warned = False
+        self._last_seen: Tensor | None = None
         num_params = identity_params(transform).numel()
         if in_channels is not None:
             channels = in_channels * self.pool_size[0] * self.pool_size[1]
@@ -149,7 +151,7 @@ class SSTNHead(BaseHead):
         width, height = self.pool_size
         x = _last_map(feats)
         x = nn.functional.adaptive_avg_pool2d(x, (height, width)).flatten(1)
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             params = self.theta_fc(x.to(self.theta_fc.weight.dtype))
         return params_to_theta(params, self.transform, size)
 
@@ -157,7 +159,8 @@ class SSTNHead(BaseHead):
         """Bound transforms ``(B, 2, 3)``; the identity where degenerate.
 
         At test small ones are drawn to the identity. With ``warn`` it warns
-        once in this head's life, and until then costs a synchronisation.
+        once in this head's life: in training at the next call, so that no
+        step waits for the device.
         """
         return self._still(self._bound(theta, warn))
 
@@ -168,7 +171,12 @@ class SSTNHead(BaseHead):
 
     def _bound(self, theta: Tensor, warn: bool = True) -> Tensor:
         theta, valid = guard_theta(theta)
-        if warn and not self._warned and not bool(valid.all()):
+        seen = None
+        if warn and not self._warned:
+            seen = valid.all()
+            if self.training:
+                seen, self._last_seen = self._last_seen, seen
+        if seen is not None and not seen:
             self._warned = True
             warnings.warn(
                 'SSTNHead regressed a theta that is not finite or cannot be '

@@ -13,7 +13,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..tensors import take_channels, tensor_on_device_of
+from ..tensors import (
+    take_channels,
+    tensor_on_device_of,
+    without_autocast,
+)
 from .kinematics import KinematicTree, PoseRepresentation
 from .peaks import (
     Snapping,
@@ -92,7 +96,7 @@ def decode_maps(
             f'{tuple(heatmaps.shape)} and {tuple(displacements.shape)}'
         )
     joint_heatmaps, root_heatmaps = heatmaps[:, :-1], heatmaps[:, -1]
-    with torch.autocast(heatmaps.device.type, enabled=False):
+    with without_autocast(heatmaps):
         finite = _are_finite(heatmaps, displacements)
         root_scores, cells = find_peaks(
             root_heatmaps.float(), roots.nms_kernel, roots.max_instances

@@ -1,19 +1,20 @@
 """Every config of RMPE builds, takes a training step and predicts."""
 
-from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from config_files import ROOT, read_config
+from device_waits import train_on_meta
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.registry import DATASETS, METRICS, MODELS, TRANSFORMS
+from mmpose.models.heads.coord_cls_heads import rtmcc_head
+from mmpose.registry import METRICS, MODELS, TRANSFORMS
+from topdown_people import drop_init, person
 
 # Data sets whose configs hold all settings, and train from scratch.
 SMALL_DATA = ('coco_mini', 'generated')
@@ -50,18 +51,6 @@ def load(path):
     return cfg
 
 
-def drop_init(node):
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key in ('init_cfg', 'checkpoint'):
-                node[key] = None
-            else:
-                drop_init(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            drop_init(value)
-
-
 def shrink_input(node):
     if isinstance(node, dict):
         for key, value in node.items():
@@ -81,37 +70,6 @@ def as_trained(model, parallel):
         twin = MODELS.build(parallel.sppe).state_dict()
         state.update({f'parallel_sppe.{k}': v for k, v in twin.items()})
     model.load_state_dict(state)
-
-
-def person(cfg, seed):
-    """A person in a picture, as the config's data set would give it."""
-    rng = np.random.default_rng(seed)
-    dataset = DATASETS.get(cfg.train_dataloader.dataset.type)
-    meta = parse_pose_metainfo(deepcopy(dataset.METAINFO))
-    joints = meta['num_keypoints']
-    bbox = np.array([[60, 20, 120, 130]], dtype=np.float32)
-    keypoints = rng.uniform((65, 25), (115, 125), (1, joints, 2))
-    results = dict(
-        img=rng.integers(0, 255, (150, 200, 3), dtype=np.uint8),
-        img_shape=(150, 200),
-        ori_shape=(150, 200),
-        img_path='an image',
-        img_id=seed,
-        id=seed,
-        bbox=bbox,
-        bbox_score=np.ones(1, dtype=np.float32),
-        keypoints=keypoints.astype(np.float32),
-        keypoints_visible=np.ones((1, joints), dtype=np.float32),
-        dataset_keypoint_weights=meta['dataset_keypoint_weights'],
-        flip_indices=meta['flip_indices'],
-        upper_body_ids=meta['upper_body_ids'],
-        lower_body_ids=meta['lower_body_ids'],
-    )
-    if 'Mpii' in cfg.train_dataloader.dataset.type:
-        # This data set gives the box in both forms.
-        results['bbox_center'] = (bbox[:, :2] + bbox[:, 2:]) / 2
-        results['bbox_scale'] = bbox[:, 2:] - bbox[:, :2]
-    return results
 
 
 def batch(cfg, dataloader):
@@ -172,6 +130,44 @@ def test_config(path):
         keypoints = result.pred_instances.keypoints
         assert keypoints.shape == (1, joints, 2)
         assert np.isfinite(keypoints).all()
+
+
+FAMILIES = [
+    'coco/rmpe_paper_hrnet-w32_8xb64-30e_coco-256x192',
+    'coco/sstn_hrnet-w32_8xb64-30e_coco-256x192',
+    'coco/rmpe_rtmpose-s_8xb256-30e_coco-256x192',
+    'coco/rmpe_ViTPose-small_8xb64-30e_coco-256x192',
+    'coco_mini/rmpe_mobilenetv2_1xb16-1e_coco_mini-128x96',
+    'coco_mini/rmpe_movenet-lightning_1xb16-1e_coco_mini-192x192',
+    'coco_mini/rmpe_movenet-lightning_pose_1xb16-1e_coco_mini-192x192',
+    'coco_mini/rmpe_movenet-lightning_regression_1xb16-1e_coco_mini-192x192',
+    'coco_mini/rmpe_movenet-lightning_second-look_1xb16-1e_coco_mini-192x192',
+]
+
+
+@pytest.mark.parametrize('name', FAMILIES)
+def test_nothing_waits_for_the_device(name, monkeypatch):
+    """But mmpose's heads, for numpy: to decode, and to tell an accuracy.
+
+    The hourglass's, CPMHead, always tells one.
+    """
+    if 'ViTPose' in name:
+        pytest.importorskip('mmpretrain.models', reason='ViTPose needs it')
+    cfg = load(f'configs/rmpe/{name}.py')
+    cfg.model.train_cfg = dict(compute_acc=False)
+    monkeypatch.setattr(rtmcc_head, 'to_numpy', lambda tensors: tensors)
+    accuracy = 'simcc_pck_accuracy'
+    monkeypatch.setattr(rtmcc_head, accuracy, lambda **_: (0, 0.0, 0))
+    model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
+    as_trained(model, cfg.model.get('parallel'))
+    assert train_on_meta(model, batch(cfg, cfg.train_dataloader)) == []
+    size = cfg.codec.input_size
+    width, height = getattr(model, 'crop_size', size)
+    crops = torch.empty(2, 3, height, width, device='meta')
+    outputs = model.eval()(crops, None, mode='tensor')
+    while isinstance(outputs, tuple | list):
+        outputs = outputs[-1]
+    assert outputs.is_meta and len(outputs) == 2
 
 
 @pytest.mark.parametrize('path', CONFIGS)

@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 from config_files import ROOT, read_config
+from device_waits import Waits, train_on_meta
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -159,6 +160,35 @@ def test_config(path):
         assert instances.keypoints.shape[1:] == (joints, 2)
         assert np.isfinite(instances.keypoints).all()
         assert instances.bboxes.shape == (len(instances), 4)
+
+
+FAMILIES = [
+    'ablations/spm_hrnet-w32_joint-offsets_8xb10-140e_coco-512x512',
+    'coco/spm_cspnext-s_8xb32-140e_coco-256x256',
+    'coco/spm_hourglass8_8xb4-140e_coco-384x384',
+    'coco/spm_movenet-multipose_8xb10-140e_coco-384x384',
+    'coco_mini/spm_mobilenetv2_windows_1xb8-16e_coco_mini-256x256',
+]
+
+
+@pytest.mark.parametrize('name', FAMILIES)
+def test_nothing_waits_for_the_device(name):
+    """But at a test the one copy of all poses to the host, at its end."""
+    cfg = load(f'configs/spm/{name}.py')
+    with torch.device('meta'):
+        model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
+    assert train_on_meta(model, batch(cfg, cfg.train_dataloader)) == []
+    head = model.eval().head
+    indices = [*range(head.num_keypoints)]
+    metas = [dict(flip_indices=indices, input_size=(SIZE, SIZE))] * 2
+    images = torch.empty(2, 3, SIZE, SIZE, device='meta')
+    with Waits() as waits:
+        feats = model.extract_feat(images)
+        if model.test_cfg.get('flip_test'):
+            feats = [feats, feats]
+        maps = head._predict_maps(feats, metas, model.test_cfg)
+        poses = head.decode_maps(maps, model.test_cfg)
+    assert poses.keypoints.is_meta and waits.found == []
 
 
 @pytest.mark.parametrize(

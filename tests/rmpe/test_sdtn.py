@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from mmpose.codecs import IntegralRegressionLabel, MegviiHeatmap, MSRAHeatmap
+from mmpose.codecs import (
+    IntegralRegressionLabel,
+    MegviiHeatmap,
+    MSRAHeatmap,
+    UDPHeatmap,
+)
 
 from rmpe_spm.rmpe.sdtn import CropFrame, sdtn_keypoints, sdtn_outputs
 from rmpe_spm.rmpe.spatial_transformer import transform_points
@@ -113,6 +118,23 @@ def test_simcc_vectors_move_as_points_do():
         vector = out[axis][0, 0]
         centre = (vector * bins[axis]).sum() / vector.sum() / 2
         assert centre.item() == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    'codec',
+    [
+        UDPHeatmap((192, 256), (48, 64), sigma=2),
+        MegviiHeatmap((192, 256), (48, 64), 11),
+    ],
+)
+def test_a_map_with_nothing_above_zero_is_decoded(codec):
+    """Beside what the STN saw, where a map is zero, which beats the rest."""
+    near = torch.eye(2, 3)[None] * 0.2
+    frame = CropFrame.of_decoder(codec)
+    maps = sdtn_outputs(torch.full((1, 3, 64, 48), -0.1), near, frame)
+    keypoints, scores = codec.decode(maps[0].numpy())
+    assert np.isfinite(keypoints).all()
+    assert np.isfinite(scores).all()
 
 
 def test_nested_outputs_keep_their_form():

@@ -96,9 +96,23 @@ def test_float32_under_autocast():
     assert theta[0, 0, 0].item() == pytest.approx(1.001, rel=1e-6)
 
 
+def test_a_degenerate_theta_of_a_training_warns_a_step_later():
+    """A step does not wait for the device."""
+    head = SSTNHead(8)
+    theta = torch.stack((EYE * 0.9, EYE * 0, EYE * float('nan')))
+    with pytest.warns(UserWarning, match='cannot be inverted') as caught:
+        guarded = head.guard(theta)
+        assert not caught
+        head.guard(theta)
+        head.guard(theta)
+    assert len(caught) == 1
+    torch.testing.assert_close(guarded, torch.stack((EYE * 0.9, EYE, EYE)))
+
+
 def test_mirrored_thetas_whose_mean_cannot_be_inverted():
+    head = SSTNHead(8).eval()
     with pytest.warns(UserWarning, match='cannot be inverted'):
-        theta = SSTNHead(8).test_theta(EYE[None] * 0.9, EYE[None] * -0.9)
+        theta = head.test_theta(EYE[None] * 0.9, EYE[None] * -0.9)
     torch.testing.assert_close(theta, EYE[None])
 
 

@@ -6,9 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
+from torch.nn import functional
 
 from rmpe_spm.rmpe.spatial_transformer import (
     ThetaCornerLoss,
+    sampling_grid,
     transform_points,
     warp,
     warp_vectors,
@@ -193,6 +195,24 @@ def test_gradients():
         lambda v, t: warp_vectors(v, t[:, 0, 0], t[:, 0, 2]),
         (random(2, 3, 8), theta),
     )
+
+
+@pytest.mark.filterwarnings('ignore:Since version 1.3.0')
+@pytest.mark.parametrize('size', [(7, 5), (1, 4), (48, 64)])
+def test_the_grid_of_samples_is_pytorchs(size):
+    theta = torch.eye(2, 3).double() + torch.randn(3, 2, 3) * 0.2
+    theta.requires_grad_()
+    shape = (3, 1, *size[::-1])
+    grids = (
+        sampling_grid(theta, size),
+        functional.affine_grid(theta, shape, align_corners=True),
+    )
+    torch.testing.assert_close(*grids)
+    weights = torch.randn_like(grids[0])
+    gradients = [
+        torch.autograd.grad((grid * weights).sum(), theta)[0] for grid in grids
+    ]
+    torch.testing.assert_close(*gradients)
 
 
 def test_float32_under_autocast():
