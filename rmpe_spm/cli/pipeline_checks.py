@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from ..errors import ConfigError
+from ..rmpe.atoms import torso_joints
+from ..rmpe.pgpg_model import load_proposal_model
+from ..rmpe.pgpg_transform import find_model
 
 RMPE_STEPS = ('PGPGTransform', 'GenerateCenterTarget')
 # What GenerateCenterTarget repeats of other steps, and their default.
@@ -62,3 +65,16 @@ def check_switch(
                 f'{max_epochs}: put it there, or leave the hook out'
             )
         check_center_target(hook['switch_pipeline'], key)
+
+
+def check_proposals(model: str | None, names: list[str]) -> None:
+    """Check that PGPG's file finds a torso where the data has it."""
+    if model is None:
+        return
+    fitted = load_proposal_model(find_model(model)).keypoint_names
+    if torso_joints(names) != torso_joints(fitted):
+        raise ConfigError(
+            f'{model} is fitted to people whose joints are '
+            f'{", ".join(fitted)}, but those of the data set are '
+            f'{", ".join(names)}: fit one for it with tools/fit_pgpg.py'
+        )

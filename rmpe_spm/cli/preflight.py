@@ -10,14 +10,14 @@ from mmengine.config import Config
 from mmengine.dataset import InfiniteSampler
 from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.evaluation.metrics import CocoMetric
+from mmpose.datasets.datasets.wholebody import CocoWholeBodyDataset
+from mmpose.evaluation.metrics import CocoMetric, CocoWholeBodyMetric
 from mmpose.registry import DATASETS, METRICS, OPTIMIZERS
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from ..coco.annotations import KeypointAnnotations
 from ..coco.images import check_images, check_sizes
@@ -25,13 +25,15 @@ from ..coco.metric import PoseNMSCocoMetric
 from ..coco.results import read_detections
 from ..errors import ConfigError
 from ..oks import check_sigmas
-from ..rmpe.atoms import torso_joints
 from ..rmpe.parallel_branch import to_builtin_containers
-from ..rmpe.pgpg_model import load_proposal_model
-from ..rmpe.pgpg_transform import find_model
 from .arguments import config_parts, is_a
-from .pipeline_checks import check_center_target, check_switch
+from .pipeline_checks import (
+    check_center_target,
+    check_proposals,
+    check_switch,
+)
 
+BODY_JOINTS = 17  # of COCO-WholeBody's 133, in the list that all files have
 _DATA_ADVICE = (
     'Give the folder of the data with --cfg-options data_root=... (or the '
     'environment variable that the config names), or give this key itself'
@@ -59,10 +61,9 @@ def build_runner(cfg: Config, mode: str) -> Runner:
         runner.logger.warning(note)
     _check_keypoints(runner.model, data.num_keypoints)
     for part in dict.fromkeys([mode, 'val' if mode == 'train' else mode]):
-        loop = getattr(runner, f'{part}_loop')
+        loop = _build_loop(runner, part)
         if loop is not None:
             dataset = loop.dataloader.dataset
-            _check_length(loop.dataloader, f'{part}_dataloader')
             if part != 'train':
                 check_images(dataset)
             check_sizes(dataset, data.files)
@@ -147,7 +148,8 @@ class CheckedData:
         if metric.get('format_only'):
             return
         counts = set(self._evaluated.values())
-        converted = metric.get('gt_converter') or len(counts) != 1
+        whole = is_a(metric['type'], METRICS, CocoWholeBodyMetric)
+        converted = whole or metric.get('gt_converter') or len(counts) != 1
         annotations.require('categories')
         annotations.check_evaluation(
             None if converted else counts.pop(),
@@ -180,8 +182,10 @@ class CheckedData:
                 for name in ('_load_annotations', 'load_data_list')
             ):
                 annotations = self._read(path)
+                whole = issubclass(kind, CocoWholeBodyDataset)
                 annotations.check_dataset(
-                    names, dataset.get('data_mode') == 'bottomup'
+                    names[:BODY_JOINTS] if whole else names,
+                    dataset.get('data_mode') == 'bottomup',
                 )
                 if evaluated:
                     self._evaluated[path] = len(names)
@@ -202,31 +206,31 @@ class CheckedData:
                 count, names = transform['num_keypoints'], None
             if transform['type'] == 'PGPGTransform' and names is not None:
                 with _blamed_on(f'{where}.pipeline.{index}.model'):
-                    _check_proposals(transform.get('model'), names)
+                    check_proposals(transform.get('model'), names)
         return count
 
 
-def _check_length(loader: DataLoader, key: str) -> None:
-    """Refuse a data set that has not one batch."""
-    if len(loader) == 0 and not isinstance(loader.sampler, InfiniteSampler):
+def _build_loop(runner: Runner, part: str) -> BaseLoop | None:
+    """Build a loop, whose data set must have a batch."""
+    key = f'{part}_dataloader'
+    try:
+        loop = getattr(runner, f'{part}_loop')
+    except ValueError as error:
+        # numpy's, by which mmengine joins the samples
+        if 'at least one array' not in str(error):
+            raise
+        raise ConfigError(
+            f'{key}.dataset: all samples are left out, by filter_cfg or boxes'
+        ) from error
+    loader = loop and loop.dataloader
+    endless = loop and isinstance(loader.sampler, InfiniteSampler)
+    if loop and not endless and not len(loader):
         raise ConfigError(
             f'{key}: its data set has {len(loader.dataset)} samples, fewer '
             f'than a batch: lower the batch_size {loader.batch_size}, or set '
             'drop_last=False'
         )
-
-
-def _check_proposals(model: str | None, names: list[str]) -> None:
-    """Check that PGPG's file finds a torso where the data has it."""
-    if model is None:
-        return
-    fitted = load_proposal_model(find_model(model)).keypoint_names
-    if torso_joints(names) != torso_joints(fitted):
-        raise ConfigError(
-            f'{model} is fitted to people whose joints are '
-            f'{", ".join(fitted)}, but those of the data set are '
-            f'{", ".join(names)}: fit one for it with tools/fit_pgpg.py'
-        )
+    return loop
 
 
 @contextmanager

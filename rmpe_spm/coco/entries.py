@@ -8,6 +8,11 @@ import math
 from collections.abc import Container, Iterator
 from typing import Any
 
+WHOLE_BODY = (
+    ". COCO-WholeBody's parts are evaluated by mmpose's metric, "
+    "type='CocoWholeBodyMetric'"
+)
+
 
 def is_number(value: Any) -> bool:
     """Whether a value of a JSON file is a finite number."""
@@ -52,6 +57,8 @@ def problem_of_person(
             f'has {len(joints)} numbers as keypoints, but {expected} are '
             f'needed for {expected // 3} joints (x, y and visibility of '
             'each): choose the data set type or metainfo of this file'
+            + WHOLE_BODY
+            * ('foot_kpts' in person)
         )
     if not are_numbers(box, finite) or len(box) != 4:
         return f'has the bbox {box}, not 4 {kind} (x, y, width, height)'

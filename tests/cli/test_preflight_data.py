@@ -252,6 +252,46 @@ def test_an_epoch_needs_a_batch(tiny_config):
     build_runner(tiny_config, 'train')
 
 
+@pytest.mark.parametrize('part', ['train', 'val'])
+def test_a_data_set_of_which_nothing_is_left(
+    tiny_config, tiny_detections, part
+):
+    dataset = tiny_config[f'{part}_dataloader'].dataset
+    if part == 'train':
+        dataset.indices = []
+    else:
+        dataset.bbox_file = str(tiny_detections)
+        dataset.filter_cfg = dict(bbox_score_thr=1.0)
+    with pytest.raises(
+        ConfigError,
+        match=rf'^{part}_dataloader\.dataset: all samples are left out',
+    ):
+        build_runner(tiny_config, 'train')
+
+
+def test_whole_bodies(tiny_config, change_annotations):
+    """Their other parts are in lists of their own, and for mmpose's metric."""
+
+    def whole(content):
+        for person in content['annotations']:
+            person.update(foot_kpts=[1, 1, 1] * 6, face_kpts=[1, 1, 1] * 68)
+            for hand in ('lefthand', 'righthand'):
+                person[f'{hand}_kpts'] = [1, 1, 1] * 21
+
+    path = change_annotations(whole)
+    for loader in ('train', 'val', 'test'):
+        dataset = tiny_config[f'{loader}_dataloader'].dataset
+        dataset.update(type='CocoWholeBodyDataset', ann_file=path)
+    for mode in ('train', 'test'):
+        for part in ('val', 'test'):
+            evaluator = tiny_config[f'{part}_evaluator']
+            evaluator.update(type='CocoWholeBodyMetric', ann_file=path)
+        assert check_data(tiny_config, mode) == (133, [])
+    tiny_config.test_evaluator.type = 'PoseNMSCocoMetric'
+    with pytest.raises(ConfigError, match='51 num.*type=.CocoWholeBodyMetric'):
+        check_data(tiny_config, 'test')
+
+
 @pytest.mark.parametrize('mode', ['train', 'test'])
 def test_pictures_of_another_size(tiny_config, change_annotations, mode):
     def swap(content):
