@@ -3,8 +3,10 @@
 import time
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.analysis import FlopAnalyzer
 from mmengine.dist import all_gather_object
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 
 # How a trace names an operation that is written in C++ or Python beside.
 _CUSTOM = 'PythonOp.'
+PARTS = 5  # of a test, over which speed varies
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -75,6 +78,12 @@ def count_gflops(
             module.training = True
 
 
+def _rate(batches: Sequence[tuple[int, float]]) -> float:
+    """Samples a second of batches; 0 where nothing was timed."""
+    seconds = sum(time for _, time in batches)
+    return sum(number for number, _ in batches) / seconds if seconds else 0.0
+
+
 class SpeedMeter(Hook):
     """Measures a test of mmengine's runner; see :meth:`summary`.
 
@@ -131,16 +140,19 @@ class SpeedMeter(Hook):
         count for its time: samples a second times images a sample.
 
         Returns:
-            dict: ``images_per_second``, the sum over the processes, and
-            ``peak_memory_mib``, the largest of them: what PyTorch had
-            allocated on CUDA. None where it cannot be known.
+            dict: ``images_per_second``, the sum over the processes;
+            ``images_per_second_std``, its standard deviation over five
+            parts of the test, one after the other; and ``peak_memory_mib``,
+            the largest of the processes: what PyTorch had allocated on CUDA.
+            None where it cannot be known.
         """
         timed = self.batches[1:] or self.batches
-        samples = sum(number for number, _ in timed)
-        seconds = sum(time for _, time in timed)
+        cuts = [len(timed) * part // PARTS for part in range(PARTS + 1)]
+        parts = [timed[low:high] for low, high in pairwise(cuts)]
         gathered = all_gather_object(
             dict(
-                rate=samples / seconds if seconds else 0.0,
+                rate=_rate(timed),
+                rates=[_rate(part) for part in parts],
                 samples=sum(number for number, _ in self.batches),
                 images=self.image_ids,
                 peak=self.peak,
@@ -148,10 +160,17 @@ class SpeedMeter(Hook):
         )
         images = set().union(*(each['images'] for each in gathered))
         number = sum(each['samples'] for each in gathered)
-        rate = sum(each['rate'] for each in gathered)
+        speed = spread = None
+        if number:
+            share = len(images) / number
+            speed = share * sum(each['rate'] for each in gathered)
+            rates = np.sum([each['rates'] for each in gathered], axis=0)
+            if rates.all():
+                spread = share * float(rates.std(ddof=1))
         peaks = [e['peak'] for e in gathered if e['peak'] is not None]
         return dict(
-            images_per_second=rate * len(images) / number if number else None,
+            images_per_second=speed,
+            images_per_second_std=spread,
             peak_memory_mib=max(peaks, default=None),
         )
 

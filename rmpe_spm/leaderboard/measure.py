@@ -44,6 +44,7 @@ class Record:
         num_images (int, optional): Images of the data set.
         parameters (int, optional): Parameters of the model.
         images_per_second (float, optional): See :class:`.SpeedMeter`.
+        images_per_second_std (float, optional): Likewise.
         peak_memory_mib (float, optional): Likewise.
         device (str): What it ran on.
         processes (int): How many processes shared the images.
@@ -61,6 +62,7 @@ class Record:
     num_images: int | None = None
     parameters: int | None = None
     images_per_second: float | None = None
+    images_per_second_std: float | None = None
     peak_memory_mib: float | None = None
     device: str = ''
     processes: int = 1
@@ -92,6 +94,15 @@ class Record:
     def million_parameters(self) -> float | None:
         """Parameters in millions."""
         return None if self.parameters is None else self.parameters / 1e6
+
+    @property
+    def speed(self) -> str:
+        """Images a second with their spread, '' where it is not known."""
+        if self.images_per_second is None:
+            return ''
+        spread = self.images_per_second_std
+        spread = '' if spread is None else f' ± {spread:.1f}'
+        return f'{self.images_per_second:.1f}{spread}'
 
 
 def make_runner(prepared: PreparedEntry, folder: Path) -> Runner:

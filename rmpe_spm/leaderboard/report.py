@@ -178,7 +178,8 @@ def column_notes(
         'poses (normalising, forward pass, flip test, decoding), for all '
         'people of an image; reading and cropping images, a person detector '
         'and the evaluation are not in it, nor is the first batch. The sum '
-        'over the processes.',
+        'over the processes; ± is the standard deviation over five parts of '
+        'the test.',
         'peak memory': 'what PyTorch allocated on CUDA during the test; the '
         'largest of the processes.',
     }

@@ -142,7 +142,7 @@ def _costs(rows: Sequence[Row]) -> str:
             _number(row.record.million_parameters, '.2f'),
             _number(row.record.gflops),
             row.record.gflops_input or MISSING,
-            _number(row.record.images_per_second, '.1f'),
+            row.record.speed or MISSING,
             _number(row.record.peak_memory_mib, '.0f'),
             row.record.device,
             row.record.processes,

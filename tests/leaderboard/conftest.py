@@ -76,6 +76,7 @@ def make_row():
             gflops=0.5,
             gflops_input="one person's crop of 48x64",
             images_per_second=12.5,
+            images_per_second_std=0.25,
             peak_memory_mib=300.0,
             device='CPU',
             processes=1,

@@ -103,7 +103,16 @@ def measure(clock, batches, model=None):
 def test_images_per_second(clock, batches, expected):
     found = measure(clock, batches)
     assert found['images_per_second'] == pytest.approx(expected)
+    assert found['images_per_second_std'] is None
     assert found['peak_memory_mib'] is None
+
+
+def test_the_spread_of_images_per_second(clock):
+    """Over five parts, of two batches each, after the first batch."""
+    seconds = [9, 1, 1, 1, 1, 1, 1, 1, 1, 0.4, 0.6]
+    found = measure(clock, [([i, i], s) for i, s in enumerate(seconds)])
+    # 2, 2, 2, 2 and 4 people a second, two an image
+    assert found['images_per_second_std'] == pytest.approx(0.8**0.5 / 2)
 
 
 def test_watches_the_model_within_a_wrapper_and_lets_go(clock):

@@ -90,8 +90,8 @@ def test_markdown(tables):
     assert lines[joints + 2] == f'| \\<best> | {FOUND} | 0.25 | 0.75 |'
     costs = (
         f'| second | {FOUND} | 1.50 | 0.500 '
-        "| one person's crop of 48x64 | 12.5 | 300 | CPU | 1 | 2026-11-24 "
-        '| `c.py` | `w.pth` (abababab) |'
+        "| one person's crop of 48x64 | 12.5 ± 0.2 | 300 | CPU | 1 "
+        '| 2026-11-24 | `c.py` | `w.pth` (abababab) |'
     )
     assert costs in lines
     # every table has as many cells in each line
