@@ -44,11 +44,13 @@ else:
     from .backbones.stacked_hourglass import StackedHourglass
     from .coco.loading import LoadImageOrSkip, SanitizeInstances
     from .coco.metric import PoseNMSCocoMetric
-    from .engine.bfloat16 import BFloat16OptimWrapper
     from .engine.checkpoint import load_from_http, load_from_local
     from .engine.hooks import BoxSourceHook, ChannelsLastHook, FuseConvBNHook
-    from .engine.layer_decay import LayerDecayLrMultConstructor
-    from .engine.relative_adamw import RelativeAdamW
+    from .engine.optim import (
+        BFloat16OptimWrapper,
+        LayerDecayLrMultConstructor,
+        RelativeAdamW,
+    )
     from .engine.safe_saving import FiniteLossHook, SafeCheckpointHook
     from .engine.shipped import shipped_config, shipped_weights
     from .errors import (

@@ -9,10 +9,10 @@ every checkpoint, local or downloaded, so.
 import os
 import pickle
 import re
-import struct
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from struct import error as StructError
 from typing import Any
 from urllib.parse import urlparse
 
@@ -136,7 +136,7 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
         LookupError,
         RuntimeError,
         TypeError,
-        struct.error,
+        StructError,
     ) as error:
         if 'map_location' in str(error):  # weights of a GPU that is not here
             raise
@@ -152,14 +152,7 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
 
 
 def nan_weights(state: Any) -> list[str]:
-    """Name the weights in which there is a NaN.
-
-    Args:
-        state: A checkpoint, or a model's weights by name.
-
-    Returns:
-        list[str]: Their names; empty for what holds no weights by name.
-    """
+    """Name the weights of a checkpoint, or a model's, that hold a NaN."""
     if isinstance(state, Mapping):
         state = state.get('state_dict', state)
     if not isinstance(state, Mapping):
@@ -174,15 +167,7 @@ def nan_weights(state: Any) -> list[str]:
 
 
 def load_from_http(filename: str, map_location: Any = None) -> dict:
-    """Download a checkpoint, once, and load it as :func:`load_from_local`.
-
-    Args:
-        filename (str): The URL.
-        map_location: As in ``torch.load``. Defaults to None.
-
-    Returns:
-        dict: The checkpoint.
-    """
+    """Download a checkpoint, once, and load it as :func:`load_from_local`."""
     path = Path(torch.hub.get_dir(), 'checkpoints')
     path /= Path(urlparse(filename).path).name
     # The first process downloads; the others do so only on other machines.
@@ -199,14 +184,9 @@ def load_from_http(filename: str, map_location: Any = None) -> dict:
 def last_checkpoint(work_dir: str | os.PathLike) -> Path | None:
     """Find the checkpoint that a training in a folder wrote last.
 
-    Args:
-        work_dir (str | PathLike): The folder, which may have been moved
-            since.
-
-    Returns:
-        Path | None: The file that ``last_checkpoint`` names, which may be
-        missing; None where the folder has no such pointer, or one that is
-        blank or no text.
+    It is the file that ``last_checkpoint`` names, which may be missing; the
+    folder may have been moved since. None where there is no such pointer, or
+    one that is blank or no text.
     """
     pointer = Path(work_dir) / 'last_checkpoint'
     try:
@@ -224,12 +204,6 @@ def newest_checkpoint(folder: str | os.PathLike) -> Path | None:
 
     Those of ``save_best``, which hold no state of the optimizer, come after
     all others.
-
-    Args:
-        folder (str | PathLike): The folder.
-
-    Returns:
-        Path | None: The file, None where none loads.
     """
     files = sorted(
         Path(folder).glob('*.pth'),
@@ -239,28 +213,21 @@ def newest_checkpoint(folder: str | os.PathLike) -> Path | None:
 
 
 def checkpoint_to_resume(work_dir: str | os.PathLike) -> Path | None:
-    """Find where ``--resume`` goes on.
+    """Find where ``--resume`` goes on in the folder of a training.
 
-    Args:
-        work_dir (str | PathLike): The folder of the training.
-
-    Returns:
-        Path | None: What ``last_checkpoint`` names; None in a folder without
-        any checkpoint, where a training starts anew.
+    It is what ``last_checkpoint`` names; None in a folder without any
+    checkpoint, where a training starts anew.
 
     Raises:
         CorruptCheckpointError: The pointer is missing beside checkpoints, or
             names nothing.
     """
-    path = last_checkpoint(work_dir)
-    folder = Path(work_dir)
+    path, folder = last_checkpoint(work_dir), Path(work_dir)
     pointer = folder / 'last_checkpoint'
     if path is None and (pointer.exists() or any(folder.glob('*.pth'))):
-        state = (
-            'names no file (it is empty or damaged)'
-            if pointer.exists()
-            else 'is missing beside files of weights'
-        )
+        state = 'is missing beside files of weights'
+        if pointer.exists():
+            state = 'names no file (it is empty or damaged)'
         newest = newest_checkpoint(folder)
         advice = f'resume with --resume {newest}, ' if newest else ''
         raise CorruptCheckpointError(
@@ -313,12 +280,11 @@ def _what_to_do(path: Path) -> str:
     if last_checkpoint(folder) == path:
         pointer = folder / 'last_checkpoint'
         advice = f'{pointer} names it: leave --resume out to start anew'
-        return advice + (
-            f', or resume with --resume {newest}' if newest else ''
+        return (
+            f'{advice}, or resume with --resume {newest}' if newest else advice
         )
-    return 'Check the path' + (
-        f'; the newest one there that loads is {newest}' if newest else ''
-    )
+    other = f'; the newest one there that loads is {newest}' if newest else ''
+    return f'Check the path{other}'
 
 
 allow_training_state()

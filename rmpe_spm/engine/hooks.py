@@ -19,16 +19,7 @@ GROUPS = "group's place and scale (annotated)"
 
 
 def detections_name(file: str, score_thr: float | None = None) -> str:
-    """Name a file of detections.
-
-    Args:
-        file (str): The file.
-        score_thr (float, optional): Detections with a lower score are left
-            out. Defaults to None: all are used.
-
-    Returns:
-        str: The file's name, and the threshold.
-    """
+    """Name a file of detections, of which low scores may be left out."""
     chosen = '' if score_thr is None else f' (score >= {score_thr:g})'
     return f'detections {Path(file).name}{chosen}'
 
@@ -36,13 +27,7 @@ def detections_name(file: str, score_thr: float | None = None) -> str:
 def box_source_name(dataset: Any) -> str:
     """Tell where the people's boxes of a built data set come from.
 
-    Args:
-        dataset (Dataset): One of mmpose's, or a wrapper of some.
-
-    Returns:
-        str: ``'ground truth'``, the detections, ``'none (single stage)'``,
-        or that places and scales of groups are given; of several data sets
-        all that they have.
+    Of a wrapper of several data sets these are all that they have.
     """
     if hasattr(dataset, 'datasets'):
         names = dict.fromkeys(map(box_source_name, dataset.datasets))
@@ -114,31 +99,22 @@ def folded_norms(model: nn.Module) -> Iterator[None]:
     """Fold a model's batch normalisation into its convolutions for a while.
 
     It is mmcv's ``fuse_conv_bn``, which takes a normalisation for that of the
-    convolution registered just before it in the same module. Afterwards the
-    model has its own layers and weights again, the same objects.
-
-    Args:
-        model (nn.Module): In evaluation mode, where a normalisation is a
-            fixed affine map of each channel.
-
-    Yields:
-        None: The context.
+    convolution registered just before it in the same module. The model is in
+    evaluation mode. Afterwards it has its own layers and weights again, the
+    same objects.
     """
     own = [
-        (module, dict(module._modules), dict(module._parameters))
+        (entries, dict(entries))
         for module in model.modules()
+        for entries in (module._modules, module._parameters)
     ]
     try:
         fuse_conv_bn(model)
         yield
     finally:
-        for module, layers, parameters in own:
-            for kept, entries in (
-                (module._modules, layers),
-                (module._parameters, parameters),
-            ):
-                kept.clear()
-                kept.update(entries)
+        for entries, before in own:
+            entries.clear()
+            entries.update(before)
 
 
 @HOOKS.register_module()

