@@ -72,7 +72,6 @@ else:
     from .pose_nms.oks_nms import NearbyJointsNMS, OKSNMS, SoftOKSNMS
     from .pose_nms.parametric import ParametricPoseNMS
     from .pose_nms.rule import PoseNMSRule
-    from .pose_nms.similarity import pose_similarity
     from .rmpe.center_target import GenerateCenterTarget
     from .rmpe.context_affine import TopdownContextAffine
     from .rmpe.localizers import PoseLocalizer, SecondLook
@@ -162,7 +161,6 @@ __all__ = [
     'generate_dataset',
     'load_from_http',
     'load_from_local',
-    'pose_similarity',
     'shipped_config',
     'shipped_weights',
     'suppress_redundant_poses',

@@ -43,6 +43,13 @@ class PoseNMSResult:
         return len(self.keep)
 
 
+# What a batch knows of each pose
+_COLUMNS = (
+    'keypoints', 'keypoint_scores', 'bboxes_xyxy', 'person_scores',
+    'bbox_scores', 'given_areas', 'indices',
+)  # fmt: skip
+
+
 @dataclass
 class PoseBatch:
     """The T poses of several images, image after image, on the host.
@@ -83,16 +90,10 @@ class PoseBatch:
     def ranked(self, confidence: np.ndarray) -> 'PoseBatch':
         """By image and descending confidence (T,), ties in their order."""
         order = np.lexsort((-confidence, self.images))
-        boxes, areas = self.bbox_scores, self.given_areas
+        columns = {name: getattr(self, name) for name in _COLUMNS}
         return replace(
             self,
-            keypoints=self.keypoints[order],
-            keypoint_scores=self.keypoint_scores[order],
-            bboxes_xyxy=self.bboxes_xyxy[order],
-            person_scores=self.person_scores[order],
-            bbox_scores=None if boxes is None else boxes[order],
-            given_areas=None if areas is None else areas[order],
-            indices=self.indices[order],
+            **{k: v if v is None else v[order] for k, v in columns.items()},
         )
 
 
@@ -171,14 +172,10 @@ class BasePoseNMS(metaclass=ABCMeta):
         Raises:
             ValueError: If the shapes don't fit one another.
         """
-        return self.batch(
-            [keypoints],
-            [keypoint_scores],
-            [bboxes_xyxy],
-            None if bbox_scores is None else [bbox_scores],
-            None if scores is None else [scores],
-            None if areas is None else [areas],
-        )[0]
+        fields = keypoints, keypoint_scores, bboxes_xyxy
+        fields = *fields, bbox_scores, scores, areas
+        [result] = self.batch(*(f if f is None else [f] for f in fields))
+        return result
 
     def batch(
         self,
@@ -196,9 +193,6 @@ class BasePoseNMS(metaclass=ABCMeta):
 
         Returns:
             list[PoseNMSResult]: One an image, as from a call for each.
-
-        Raises:
-            ValueError: If the shapes don't fit one another.
         """
         if len(keypoints) == 0:
             return []
@@ -214,15 +208,7 @@ class BasePoseNMS(metaclass=ABCMeta):
 
     @abstractmethod
     def select(self, poses: PoseBatch) -> Selection:
-        """Choose the poses to keep.
-
-        Args:
-            poses (PoseBatch): Poses of any number of images, the most
-                confident of each image first.
-
-        Returns:
-            Selection: What is kept.
-        """
+        """Choose the poses to keep; each image's most confident is first."""
 
 
 def mean_scores(keypoint_scores: np.ndarray) -> np.ndarray:
@@ -239,14 +225,9 @@ def flatten_poses(
     areas: Arrays | None = None,
 ) -> PoseBatch:
     """Gather the poses of several images, as :meth:`BasePoseNMS.batch`."""
-    fields = dict(
-        keypoints=keypoints,
-        keypoint_scores=keypoint_scores,
-        bboxes_xyxy=bboxes_xyxy,
-        bbox_scores=bbox_scores,
-        scores=scores,
-        areas=areas,
-    )
+    fields = dict(keypoints=keypoints, keypoint_scores=keypoint_scores)
+    fields.update(bboxes_xyxy=bboxes_xyxy, bbox_scores=bbox_scores)
+    fields.update(scores=scores, areas=areas)
     fields = {
         name: [x if isinstance(x, Tensor) else np.asarray(x) for x in field]
         for name, field in fields.items()

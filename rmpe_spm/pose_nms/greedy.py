@@ -21,11 +21,10 @@ def pose_extents(x: np.ndarray, y: np.ndarray) -> Extents:
     """
     # numpy is several times slower along the other axis
     x, y = np.ascontiguousarray(x.T), np.ascontiguousarray(y.T)
-    return (
-        np.fmin.reduce(x, initial=np.nan),
-        np.fmax.reduce(x, initial=np.nan),
-        np.fmin.reduce(y, initial=np.nan),
-        np.fmax.reduce(y, initial=np.nan),
+    return tuple(
+        extreme.reduce(places, initial=np.nan)
+        for places in (x, y)
+        for extreme in (np.fmin, np.fmax)
     )
 
 
@@ -56,11 +55,11 @@ def select_greedily(
     suppressed_by = eliminate(poses.sizes, redundant, extents, reach)
     kept, members, sizes = group_clusters(suppressed_by)
     return Selection(
-        members=members,
-        sizes=sizes,
-        keypoints=poses.keypoints[kept],
-        keypoint_scores=poses.keypoint_scores[kept],
-        scores=poses.person_scores[kept],
+        members,
+        sizes,
+        poses.keypoints[kept],
+        poses.keypoint_scores[kept],
+        poses.person_scores[kept],
     )
 
 

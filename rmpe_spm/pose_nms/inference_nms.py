@@ -48,18 +48,18 @@ def suppress_redundant_poses(
     """
     if len(data_samples) == 0:
         raise ValueError('suppress_redundant_poses: there is no data sample')
+    path = data_samples[0].metainfo.get('img_path')
     for index, sample in enumerate(data_samples):
         if 'pred_instances' not in sample:
             raise ValueError(
                 f'suppress_redundant_poses: data sample {index} has no '
                 "pred_instances: give it a model's predictions"
             )
-    paths = [sample.metainfo.get('img_path') for sample in data_samples]
-    for path in paths:
-        if path != paths[0]:
+        other = sample.metainfo.get('img_path')
+        if other != path:
             raise ValueError(
                 'suppress_redundant_poses takes the samples of one image, '
-                f'got those of {paths[0]} and {path}'
+                f'got those of {path} and {other}'
             )
     merged = merge_data_samples(list(data_samples))
     merged.pred_instances = best_poses(merged.pred_instances, nms)

@@ -40,23 +40,17 @@ PLANES = (('lambda_', 'eta'), ('sigma1', 'sigma2'))
 
 
 class PoseNMSProblem:
-    """AP after NMS as a function of the four parameters.
+    """AP after NMS as a function of the four parameters of a rule.
 
-    Everything else of the rule is fixed. The joint distances of poses from
-    one another are computed once. Without merging the NMS only chooses
-    among poses, and their OKS with the annotations is computed once, too.
-
-    Args:
-        poses (PoseSet): Detected and annotated people.
-        sigmas (np.ndarray): Of the OKS, (K,).
-        rule (PoseNMSRule): What is fixed, and the four to start from.
+    The joint distances of poses from one another are computed once. Without
+    merging the NMS only chooses among poses, and their OKS with the
+    annotations, by ``sigmas`` (K,), is computed once, too.
     """
 
     def __init__(
         self, poses: PoseSet, sigmas: np.ndarray, rule: PoseNMSRule
     ) -> None:
-        self.rule = rule
-        self.sigmas = sigmas
+        self.rule, self.sigmas = rule, sigmas
         self.people = FlatGroundTruth(poses.truths)
         batch = flatten_poses(
             poses.keypoints,
@@ -127,13 +121,9 @@ class PoseNMSProblem:
         return suppressed_by
 
     def evaluate(self, **changes: float) -> float:
-        """AP after NMS.
+        """COCO's AP after NMS, NaN for an eta that no similarity reaches.
 
-        Args:
-            **changes: Those of the four parameters that are not the rule's.
-
-        Returns:
-            float: COCO's AP; NaN for an eta that no similarity reaches.
+        ``changes`` are those of the four parameters that aren't the rule's.
         """
         values = {name: getattr(self.rule, name) for name in RANGES}
         values.update(changes)
@@ -156,26 +146,16 @@ class PoseNMSProblem:
 
 @dataclass
 class Plane:
-    """The AP over a grid of two parameters.
+    """The AP over a grid of two parameters."""
 
-    Attributes:
-        names (tuple[str, str]): The parameters of rows and columns.
-        rows, columns (np.ndarray): Their values.
-        ap (np.ndarray): AP (rows, columns), NaN where the rule can't be.
-        best (tuple[float, float]): The values chosen.
-        best_ap (float): Their AP.
-        round (int): Counted from 1.
-        zoom (int): 0 for the whole range, higher for finer grids.
-    """
-
-    names: tuple[str, str]
+    names: tuple[str, str]  # of rows and columns
     rows: np.ndarray
     columns: np.ndarray
-    ap: np.ndarray
-    best: tuple[float, float]
+    ap: np.ndarray  # (rows, columns), NaN where the rule can't be
+    best: tuple[float, float]  # the values chosen
     best_ap: float
-    round: int = 0
-    zoom: int = 0
+    round: int = 0  # counted from 1
+    zoom: int = 0  # 0 for the whole range, higher for finer grids
 
 
 def learn(
@@ -193,16 +173,14 @@ def learn(
         cells (int): Cells of the grid in each direction. Defaults to 13.
         zooms (int): How often each plane is searched again around its best
             cell. Defaults to 2.
-        max_rounds (int): Largest number of rounds over both planes. Defaults
-            to 10.
-        tolerance (float): Rounds end when none gains more AP than this.
+        max_rounds (int): Rounds over both planes at most. Defaults to 10.
+        tolerance (float): They end when one gains no more AP than this.
             Defaults to 1e-4.
         on_plane (callable, optional): Called with every :class:`Plane`.
             Defaults to None.
 
     Returns:
-        tuple: The rule and its AP, never below that of the rule to start
-        from.
+        tuple: The rule and its AP, at least that of the rule to start from.
 
     Raises:
         ValueError: If no two poses are similar.
@@ -285,16 +263,9 @@ def cross_validate(
 ) -> float:
     """How good a rule learned from a given start is on other images.
 
-    Args:
-        poses (PoseSet): Detected and annotated people.
-        sigmas (np.ndarray): Of the OKS, (K,).
-        rule (PoseNMSRule): The rule to start from.
-        folds (int): In how many parts the images are cut; each is evaluated
-            with what the others teach. Defaults to 3.
-        cells (int): Cells of the grids, searched again once. Defaults to 7.
-
-    Returns:
-        float: Mean AP of the parts.
+    The images are cut into ``folds`` parts, each of which is evaluated with
+    what the others teach on grids of ``cells``, searched again once. Returns
+    the mean AP of the parts.
 
     Raises:
         ValueError: If there are fewer images with people than parts.

@@ -105,13 +105,9 @@ class SoftOKSNMS(BasePoseNMS):
         taken = np.array(taken, dtype=np.intp)
         if self.keep_scores:
             scores = poses.person_scores
-        return Selection(
-            members=taken,
-            sizes=np.ones_like(taken),
-            keypoints=kpts[taken],
-            keypoint_scores=poses.keypoint_scores[taken],
-            scores=scores[taken],
-        )
+        joint_scores = poses.keypoint_scores[taken]
+        ones = np.ones_like(taken)
+        return Selection(taken, ones, kpts[taken], joint_scores, scores[taken])
 
 
 class NearbyJointsNMS(BasePoseNMS):

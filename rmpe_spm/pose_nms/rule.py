@@ -164,12 +164,7 @@ PRESETS: dict[str, dict[str, Any]] = dict(
     coco_body=dict(_COCO, match_fraction=9 / 17),
     # eqs. 7-10; the paper names no values: those released for MPII, and
     # distances in the same unit, in which they make sense
-    paper=dict(
-        _MPII,
-        box_shape='rectangle',
-        kernel='gaussian',
-        merge=None,
-    ),
+    paper=dict(_MPII, box_shape='rectangle', kernel='gaussian', merge=None),
     # the rule of the later ports, which lost the division by the size of
     # the box: what suppresses there is the number of matching joints
     alphapose=dict(_COCO, distance_unit='pixel'),
@@ -177,16 +172,9 @@ PRESETS: dict[str, dict[str, Any]] = dict(
 
 
 def make_rule(preset: str | None = None, **overrides: Any) -> PoseNMSRule:
-    """A preset with some of its parameters replaced.
+    """One of :data:`PRESETS` with some of its parameters replaced.
 
-    Args:
-        preset (str, optional): ``'mpii'``, ``'coco'``, ``'coco_body'``,
-            ``'paper'`` or ``'alphapose'``; without one the four learned
-            parameters must be among ``overrides``. Defaults to None.
-        **overrides: Attributes of :class:`PoseNMSRule`.
-
-    Returns:
-        PoseNMSRule: The validated rule.
+    Without a preset the four learned parameters must be among ``overrides``.
 
     Raises:
         ValueError: If the preset is unknown or a value is out of range.
@@ -219,36 +207,22 @@ VERSION = 1
 def save_rule(
     path: str | PathLike, rule: PoseNMSRule, provenance: dict[str, Any]
 ) -> None:
-    """Write a rule with what it was learned from.
+    """Write a rule as JSON, with what it was learned from.
 
-    Args:
-        path (str | PathLike): The JSON file; its folder is made if needed.
-        rule (PoseNMSRule): The parameters. Infinite ones are written as
-            null.
-        provenance (dict): Where they come from: data, command, date,
-            counts.
+    ``provenance`` says that: data, command, date, counts. Infinite parameters
+    are written as null.
     """
     parameters = {
         name: None if value == math.inf else value
         for name, value in asdict(rule).items()
     }
-    content = dict(
-        format=FORMAT,
-        version=VERSION,
-        provenance=provenance,
-        parameters=parameters,
-    )
+    content = dict(format=FORMAT, version=VERSION, provenance=provenance)
+    content['parameters'] = parameters
     write_atomically(path, json.dumps(content, indent=2) + '\n')
 
 
 def load_rule(path: str | PathLike) -> PoseNMSRule:
     """Read a rule written by :func:`save_rule`.
-
-    Args:
-        path (str | PathLike): The JSON file.
-
-    Returns:
-        PoseNMSRule: The validated parameters.
 
     Raises:
         FileNotFoundError: If there is no such file.

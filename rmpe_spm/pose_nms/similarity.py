@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..poses import present_joints
-from .base import Array, PoseBatch, flatten_poses
+from .base import PoseBatch
 from .rule import PoseNMSRule
 
 # the released code gives joints without a score this one, so that means
@@ -91,19 +91,18 @@ class PoseSimilarity:
         needed = self.rule.match_fraction * self.num_joints[j] - 1e-9
         return number >= needed
 
-    def __call__(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        """The sum d(P_i, P_j) of eq. 10 for P pairs, (P,)."""
-        squared, inside = self.compare(i, j)
-        return self._similarity(squared, inside, i, j)
-
-    def _similarity(
+    def total(
         self,
         squared: np.ndarray,
         inside: np.ndarray,
         i: np.ndarray,
         j: np.ndarray,
     ) -> np.ndarray:
-        """K_Sim + lambda H_Sim of pairs that are compared already."""
+        """The sum d(P_i, P_j) of eq. 10 for P compared pairs, (P,).
+
+        It is called a distance there, but grows with the similarity: it is 0
+        for poses with nothing in common and at most K (1 + lambda).
+        """
         rule = self.rule
         k_sim = inside * self.softness.take(i, axis=0)
         k_sim = (k_sim * self.softness.take(j, axis=0)).sum(1)
@@ -116,7 +115,7 @@ class PoseSimilarity:
         """
         squared, inside = self.compare(i, j)
         number = self.num_joints[j]
-        similarity = self._similarity(squared, inside, i, j)
+        similarity = self.total(squared, inside, i, j)
         redundant = similarity >= self.rule.eta * number
         if self.rule.match_fraction is not None:
             redundant |= self.matches(squared, i, j)
@@ -187,40 +186,3 @@ class PoseSimilarity:
             mean = np.maximum.reduceat(near * scores, starts)
         merged_scores[several] = mean
         return merged, merged_scores
-
-
-def pose_similarity(
-    keypoints: Array,
-    keypoint_scores: Array,
-    bboxes_xyxy: Array,
-    other_keypoints: Array,
-    other_scores: Array,
-    rule: PoseNMSRule,
-) -> Array:
-    r"""The similarity d(P_i, P_j) of the paper's eq. 10, summed over joints.
-
-    It is called a distance there, but grows with the similarity: it is 0 for
-    poses with nothing in common and at most K (1 + lambda\_).
-
-    Args:
-        keypoints (np.ndarray | Tensor): Reference poses (N, K, 2), pixels.
-        keypoint_scores (np.ndarray | Tensor): Their scores (N, K).
-        bboxes_xyxy (np.ndarray | Tensor): Their boxes (N, 4) in pixels.
-        other_keypoints (np.ndarray | Tensor): The other poses (N, K, 2).
-        other_scores (np.ndarray | Tensor): Their scores (N, K).
-        rule (PoseNMSRule): The parameters.
-
-    Returns:
-        np.ndarray | Tensor: Similarities (N,), float64.
-    """
-    poses = flatten_poses(
-        [keypoints, other_keypoints],
-        [keypoint_scores, other_scores],
-        [bboxes_xyxy, bboxes_xyxy],
-    )
-    number = len(keypoints)
-    similarity = PoseSimilarity(poses, rule)
-    found = similarity(np.arange(number), np.arange(number, 2 * number))
-    if isinstance(keypoints, np.ndarray):
-        return found
-    return keypoints.detach().double().new_tensor(found)

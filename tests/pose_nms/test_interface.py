@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmpose.registry import TASK_UTILS
+from redundant_poses import people
 
 from rmpe_spm.pose_nms.base import (
     flatten_poses,
@@ -106,12 +107,12 @@ def test_every_nms_keeps_a_subset(kind, seed, count, num_joints, bad, preset):
         assert again.tolist() == list(range(len(keep)))
 
 
-def build_nms(kind, num_joints=17):
-    cfg = dict(type=kind)
+def build_nms(kind, num_joints=17, **cfg):
+    cfg = dict(type=kind, **cfg)
     if 'OKS' in kind:
         cfg['sigmas'] = [0.05] * num_joints
     if kind == 'SoftOKSNMS':
-        cfg['min_score'] = 0.5  # so that it drops the second of a pair
+        cfg.setdefault('min_score', 0.5)  # so that it drops the second of a pair
     return TASK_UTILS.build(cfg)
 
 
@@ -141,6 +142,25 @@ def test_no_pose_one_pose_and_two_alike(kind, make):
     assert alone.scores.tolist() == pytest.approx([0.8])
     assert nms(*arrays).keep.tolist() == [0, 2]
     assert nms.batch([], [], []) == []
+
+
+@pytest.mark.parametrize(
+    'kind, limit',
+    [(kind, {}) for kind in KINDS]
+    + [
+        ('SoftOKSNMS', dict(max_dets=2, min_score=0.0)),
+        ('NearbyJointsNMS', dict(max_dets=2)),
+    ],
+)
+def test_a_batch_is_its_images_one_by_one(kind, limit):
+    images = [people(i, n, 3) for i, n in enumerate((0, 1, 4, 9))]
+    nms = build_nms(kind, **limit)
+    results = nms.batch(*zip(*images, strict=True))
+    for result, image in zip(results, images, strict=True):
+        expected = nms(*image)
+        assert result.keep.tolist() == expected.keep.tolist()
+        np.testing.assert_array_equal(result.scores, expected.scores)
+    assert not limit or len(results[-1]) == 2
 
 
 @pytest.mark.parametrize('kind', KINDS[:3])

@@ -6,28 +6,17 @@ import numpy as np
 import pytest
 from mmpose.evaluation.functional import nearby_joints_nms, oks_nms
 from mmpose.registry import TASK_UTILS
+from redundant_poses import people
 
 from rmpe_spm.oks import COCO_SIGMAS
 from rmpe_spm.pose_nms import greedy
 from rmpe_spm.pose_nms.oks_nms import OKSNMS, NearbyJointsNMS, SoftOKSNMS
 
 
-def crowd(seed, number=40):
-    """Poses of ten people with different noise."""
-    rng = np.random.default_rng(seed)
-    base = rng.uniform(0, 300, (10, 1, 2)) + rng.uniform(0, 100, (10, 17, 2))
-    kpts = base[rng.integers(0, 10, number)]
-    kpts = kpts + rng.normal(size=kpts.shape) * rng.uniform(
-        0, 4, (number, 1, 1)
-    )
-    boxes = np.concatenate([kpts.min(1), kpts.max(1)], 1)
-    return kpts, rng.random((number, 17)), boxes, rng.random(number)
-
-
 @pytest.mark.parametrize('thr', [0.5, 0.7, 0.9])
 @pytest.mark.parametrize('with_areas', [False, True])
 def test_keeps_what_mmpose_keeps(thr, with_areas):
-    kpts, joint_scores, boxes, scores = crowd(0)
+    kpts, joint_scores, boxes, scores = people(0, 10, 4, dtype=np.float64)
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], 1)
     given = {}
     if with_areas:
@@ -54,18 +43,11 @@ def test_keeps_what_mmpose_keeps(thr, with_areas):
     assert sorted(np.concatenate(result.clusters)) == list(range(40))
 
 
-def test_batch_and_other_keypoints():
-    images = [crowd(i, n)[:3] for i, n in enumerate((0, 1, 9))]
-    nms = OKSNMS(0.6)
-    for result, image in zip(
-        nms.batch(*zip(*images, strict=True)), images, strict=True
-    ):
-        assert result.keep.tolist() == nms(*image).keep.tolist()
-    kpts, scores, boxes = images[2]
+def test_other_keypoints_need_their_sigmas():
+    kpts, scores, boxes, _ = people(0, 3, 3, num_joints=5)
     with pytest.raises(ValueError, match='pass sigmas='):
-        nms(kpts[:, :5], scores[:, :5], boxes)
-    few = OKSNMS(0.6, sigmas=[0.1] * 5)
-    assert len(few(kpts[:, :5], scores[:, :5], boxes)) > 0
+        OKSNMS(0.6)(kpts, scores, boxes)
+    assert len(OKSNMS(0.6, sigmas=[0.1] * 5)(kpts, scores, boxes)) > 0
 
 
 def looped_decay(kpts, areas, scores, sigma, min_score):
@@ -106,13 +88,6 @@ def test_soft_scores_equal_the_loops(sigma, min_score):
     kept = SoftOKSNMS(sigma, min_score, keep_scores=True)(*args, scores=scores)
     assert set(kept.keep) == set(result.keep)
     np.testing.assert_array_equal(kept.scores, scores[kept.keep])
-    first, second = nms.batch(
-        *([a[:7], a[7:]] for a in args), scores=[scores[:7], scores[7:]]
-    )
-    alone = nms(*(a[7:] for a in args), scores=scores[7:])
-    assert second.keep.tolist() == alone.keep.tolist()
-    np.testing.assert_array_equal(second.scores, alone.scores)
-    assert first.keep.max() < 7
 
 
 def test_nearby_joints_keep_what_mmpose_keeps():
@@ -129,12 +104,6 @@ def test_nearby_joints_keep_what_mmpose_keeps():
     assert result.keep.tolist() == expected
     best = NearbyJointsNMS(max_dets=3)(*args, scores=scores)
     assert best.keep.tolist() == expected[:3]
-    images = NearbyJointsNMS(max_dets=3).batch(
-        *([a[:15], a[15:]] for a in args), scores=[scores[:15], scores[15:]]
-    )
-    assert [len(result) for result in images] == [3, 3]
-    whole = NearbyJointsNMS()(*(a[15:] for a in args), scores=scores[15:])
-    assert images[1].keep.tolist() == whole.keep[:3].tolist()
 
 
 def looped_clusters(kpts, scores, dist_thr, limit):
