@@ -66,15 +66,11 @@ MOVENETS = dict(multipose=1.5, thunder=1.75, lightning=1.0)
 def map_movenet(graph: GraphModel) -> OrderedDict[str, Tensor]:
     """Name MoveNet's weights as the modules that compute the same.
 
-    Args:
-        graph (GraphModel): One of MoveNet's graphs.
-
-    Returns:
-        OrderedDict[str, Tensor]: Weights of ``TFMobileNetV2`` (below
-        ``backbone.``), ``MoveNetFPN`` (``neck.``) and ``MoveNetStage``
-        (``head.stages.0.``), float32. Displacements and offsets come as x,
-        y, in cells; MoveNet has y, x. The two kernels of each separable
-        convolution are scaled to one size, which changes no output.
+    They are those of ``TFMobileNetV2`` (below ``backbone.``), ``MoveNetFPN``
+    (``neck.``) and ``MoveNetStage`` (``head.stages.0.``), float32.
+    Displacements and offsets come as x, y, in cells; MoveNet has y, x. The
+    two kernels of each separable convolution are scaled to one size, which
+    changes no output.
 
     Raises:
         GraphError: It is not the graph of a MoveNet.

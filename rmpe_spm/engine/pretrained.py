@@ -68,14 +68,10 @@ def verify_sha256(path: Path, expected: str) -> None:
 def prepare_mobilenet_v2(weights: Path, out: Path) -> dict[str, int]:
     """Write torchvision's MobileNetV2 weights in mmpose's key names.
 
-    Args:
-        weights (Path): torchvision's file, verified before it is read.
-        out (Path): The checkpoint to write, for
-            ``init_cfg=dict(type='Pretrained', checkpoint=...)``.
-
-    Returns:
-        dict[str, int]: ``tensors`` and ``parameters`` written (running
-        statistics are tensors, not parameters).
+    torchvision's file is verified before it is read; the checkpoint is for
+    ``init_cfg=dict(type='Pretrained', checkpoint=...)``. Returns how many
+    ``tensors`` and ``parameters`` are written (running statistics are
+    tensors, not parameters).
 
     Raises:
         ValueError: The file is not the one that torchvision published.

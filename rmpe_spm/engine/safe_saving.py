@@ -104,12 +104,7 @@ class FiniteLossHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Look at the terms of the loss.
-
-        Raises:
-            ConfigError: The training stops. The message tells the step, the
-                terms and the learning rate.
-        """
+        """Raise a ConfigError, which stops the training."""
         bad = {
             name: float(value)
             for name, value in (outputs or {}).items()
@@ -137,15 +132,9 @@ class FiniteLossHook(Hook):
 def lock_work_dir(work_dir: str | os.PathLike) -> object:
     """Keep other trainings out of a folder while the process lives.
 
-    The lock is on the file ``.training.lock`` there, and goes with the
-    process, however that ends. Where the file system has no locks, nothing
-    is locked.
-
-    Args:
-        work_dir (str | PathLike): The folder; it is made if missing.
-
-    Returns:
-        object: The lock, which is given back when this is closed.
+    The lock is on the file ``.training.lock`` there, which is returned: it
+    goes when that is closed, and with the process, however that ends. Where
+    the file system has no locks, nothing is locked.
 
     Raises:
         ConfigError: Another training has the lock.

@@ -54,15 +54,8 @@ def shipped_weights(name: str) -> Path:
 def shipped_config(name: str) -> Config:
     """Read the config that a shipped model predicts with.
 
-    Args:
-        name (str): As for :func:`shipped_weights`.
-
-    Returns:
-        Config: ``model``, and ``test_dataloader`` with the pipeline and
-        without places of data.
-
-    Raises:
-        ConfigError: None of this name ships.
+    It has ``model``, and ``test_dataloader`` with the pipeline and without
+    places of data. The name and errors are those of :func:`shipped_weights`.
 
     Example::
 
@@ -90,18 +83,10 @@ def publish(
 ) -> dict:
     """Return what inference needs of a training checkpoint.
 
-    Weights become float16. The optimizer, the schedule and the places of
-    files are left out. With an EMA hook the averaged weights are the ones
-    kept.
-
-    Args:
-        checkpoint (mapping): A checkpoint of mmengine's runner.
-        cfg (Config): The config that it is tested with.
-        without (tuple[str]): Weights whose names begin so are left out.
-            Defaults to ().
-
-    Returns:
-        dict: ``state_dict``, and ``meta`` with ``config``.
+    That is ``state_dict``, and ``meta`` with the ``config`` that it is tested
+    with. Weights become float16; those whose names begin as ``without`` says,
+    the optimizer, the schedule and the places of files are left out. With an
+    EMA hook the averaged weights are the ones kept.
 
     Raises:
         ConfigError: The checkpoint holds no ``state_dict``.

@@ -33,18 +33,11 @@ class GraphError(ValueError):
 
 
 class Convolution(NamedTuple):
-    """One convolution of a graph, in PyTorch's layout.
+    """One convolution of a graph, in PyTorch's layout, float32."""
 
-    Attributes:
-        name (str): Name of its kernel in the graph.
-        weight (np.ndarray): (out_channels, in_channels / groups, kh, kw),
-            float32.
-        bias (np.ndarray | None): (out_channels,), float32.
-    """
-
-    name: str
-    weight: np.ndarray
-    bias: np.ndarray | None
+    name: str  # of its kernel in the graph
+    weight: np.ndarray  # (out_channels, in_channels / groups, kh, kw)
+    bias: np.ndarray | None  # (out_channels,)
 
 
 class GraphModel(NamedTuple):
@@ -56,15 +49,9 @@ class GraphModel(NamedTuple):
 
 
 def read_graph_model(path: Path) -> GraphModel:
-    """Read a graph model.
+    """Read a graph model, a JSON file with its binary files beside it.
 
     Weights that are stored as float16 are given as float32.
-
-    Args:
-        path (Path): The JSON file; its binary files lie beside it.
-
-    Returns:
-        GraphModel: Its nodes and weights.
 
     Raises:
         GraphError: A file is missing, truncated or no graph model.
@@ -132,12 +119,7 @@ def read_convolutions(
 ) -> list[Convolution]:
     """Read the convolutions that some outputs of a graph are computed with.
 
-    Args:
-        graph (GraphModel): The graph.
-        outputs (Sequence[str]): Names of nodes.
-
-    Returns:
-        list[Convolution]: Each one once, in no particular order.
+    Each one comes once, in no particular order.
 
     Raises:
         GraphError: Between the input and the outputs lies a node of an

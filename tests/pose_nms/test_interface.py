@@ -112,7 +112,8 @@ def build_nms(kind, num_joints=17, **cfg):
     if 'OKS' in kind:
         cfg['sigmas'] = [0.05] * num_joints
     if kind == 'SoftOKSNMS':
-        cfg.setdefault('min_score', 0.5)  # so that it drops the second of a pair
+        # so that it drops the second of a pair
+        cfg.setdefault('min_score', 0.5)
     return TASK_UTILS.build(cfg)
 
 
