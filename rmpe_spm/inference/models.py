@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmengine.config import Config
+from mmpose.apis.inferencers.base_mmpose_inferencer import (
+    BaseMMPoseInferencer,
+)
 
 from ..engine.shipped import (
     ALIASES,
@@ -77,3 +80,27 @@ def describe_models() -> str:
         f'{aliases.get(name, ""):6} {name:28} {find_model(name).about}'
         for name in shipped_models()
     )
+
+
+def _load_by_name(
+    inferencer: BaseMMPoseInferencer, name: str
+) -> tuple[Config, str]:
+    """Give mmpose's inferencers what ships; the rest is mmpose's."""
+    name = name.lower()
+    if name not in {*ALIASES, *shipped_models()}:
+        return _load_from_metafile(inferencer, name)
+    shipped = find_model(name)
+    dataset = shipped.config.test_dataloader.dataset
+    # what mmpose looks for beside what a published config has
+    shipped.config.merge_from_dict(
+        dict(
+            data_mode=dataset.data_mode,
+            dataset_type=dataset.type,
+            visualizer=dict(type='PoseLocalVisualizer'),
+        )
+    )
+    return shipped.config, shipped.weights
+
+
+_load_from_metafile = BaseMMPoseInferencer._load_model_from_metafile
+BaseMMPoseInferencer._load_model_from_metafile = _load_by_name

@@ -10,13 +10,20 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
-from mmpose.apis import inference_bottomup, inference_topdown, init_model
+from mmpose.apis import (
+    MMPoseInferencer,
+    inference_bottomup,
+    inference_topdown,
+    init_model,
+)
 
 from rmpe_spm import ConfigError, ParametricPoseNMS, PoseInferencer
 from rmpe_spm.engine import shipped
 from rmpe_spm.inference.boxes import body_boxes
 from rmpe_spm.inference.inputs import InputStream
 from rmpe_spm.inference.models import describe_models, find_model
+
+from .conftest import random_image
 
 BOXES = np.float32([[10, 5, 40, 70], [10, 5, 40, 70], [30, 20, 90, 60]])
 
@@ -232,6 +239,26 @@ def test_shipped_models_go_by_name(shipped_models, topdown, pictures):
     # any top-down model has the shipped one's people by default
     (found,) = PoseInferencer(**topdown)(pictures / '1.png')
     assert len(found) == len(proposed)
+
+
+@pytest.mark.parametrize('name', ['spm', 'rmpe'])
+def test_mmposes_inferencer_takes_the_aliases(name):
+    """The picture is its own box there."""
+    picture = random_image(size=(96, 128))
+    theirs = MMPoseInferencer(name, device='cpu', det_model='whole_image')
+    (expected,) = theirs(picture, return_datasamples=True)
+    expected = expected['predictions'][0].pred_instances
+    ours = PoseInferencer(name, device='cpu', score_thr=0)
+    ours.nms = None
+    ours.model.to(memory_format=torch.contiguous_format)  # rounds as theirs
+    (result,) = ours(picture, None if name == 'spm' else [[0, 0, 96, 128]])
+    assert len(result)
+    same_poses(result, expected)
+
+
+def test_mmposes_inferencer_keeps_its_own_aliases():
+    with pytest.raises(ValueError, match='Cannot find model: nobody'):
+        MMPoseInferencer('nobody', device='cpu')
 
 
 def test_shipped_models_are_described(shipped_models):
