@@ -1,5 +1,6 @@
 """The wheel that pip builds of a checkout."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -14,20 +15,30 @@ import rmpe_spm
 
 
 @pytest.fixture(scope='module')
-def wheel(repo_root, tmp_path_factory):
-    """Its files and its metadata."""
+def wheel_path(repo_root, tmp_path_factory):
     folder = tmp_path_factory.mktemp('wheel')
-    for name in ('pyproject.toml', 'README.md', 'LICENSE', 'NOTICE'):
+    for name in (
+        *('pyproject.toml', 'setup.py', 'MANIFEST.in', 'model-index.yml'),
+        *('README.md', 'LICENSE', 'NOTICE'),
+    ):
         shutil.copy(repo_root / name, folder)
-    shutil.copytree(
-        repo_root / 'rmpe_spm',
-        folder / 'rmpe_spm',
-        ignore=shutil.ignore_patterns('__pycache__'),
-    )
+    for name in ('rmpe_spm', 'configs', 'tools'):
+        shutil.copytree(
+            repo_root / name,
+            folder / name,
+            ignore=shutil.ignore_patterns('__pycache__'),
+        )
     command = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps']
     command += ['--no-build-isolation', '-w', 'dist', '.']
     subprocess.run(command, cwd=folder, check=True)
-    with zipfile.ZipFile(*(folder / 'dist').iterdir()) as archive:
+    (path,) = (folder / 'dist').iterdir()
+    return path
+
+
+@pytest.fixture(scope='module')
+def wheel(wheel_path):
+    """Its files and its metadata."""
+    with zipfile.ZipFile(wheel_path) as archive:
         files = set(archive.namelist())
         (name,) = [name for name in files if name.endswith('/METADATA')]
         return files, Parser().parsestr(archive.read(name).decode())
@@ -46,11 +57,37 @@ def pins(repo_root):
 
 
 def test_everything_is_in_the_wheel(wheel, repo_root):
-    for path in repo_root.glob('rmpe_spm/**/*'):
-        if path.is_file() and '__pycache__' not in path.parts:
-            assert path.relative_to(repo_root).as_posix() in wheel[0]
+    """And for mim the configs, the tools and their index."""
+    for folder in ('rmpe_spm', 'configs', 'tools'):
+        for path in repo_root.glob(f'{folder}/**/*'):
+            if path.is_file() and '__pycache__' not in path.parts:
+                name = path.relative_to(repo_root).as_posix()
+                if folder != 'rmpe_spm':
+                    name = f'rmpe_spm/.mim/{name}'
+                assert name in wheel[0]
+    assert 'rmpe_spm/.mim/model-index.yml' in wheel[0]
     for name in ('LICENSE', 'NOTICE'):
         assert any(path.endswith(f'licenses/{name}') for path in wheel[0])
+
+
+def test_mim_runs_the_tools_of_the_wheel(wheel_path, tmp_path):
+    pytest.importorskip('mim')
+    with zipfile.ZipFile(wheel_path) as archive:
+        archive.extractall(tmp_path / 'installed')
+    config = 'spm_mobilenetv2_1xb8-12e_generated-320x256.py'
+    command = [sys.executable, '-m', 'mim', 'test', 'rmpe_spm', config]
+    done = subprocess.run(
+        [*command, '--checkpoint=none.pth', '-y'],
+        cwd=tmp_path,
+        env=dict(os.environ, PYTHONPATH=str(tmp_path / 'installed')),
+        capture_output=True,
+        text=True,
+    )
+    folder = tmp_path / 'installed' / 'rmpe_spm' / '.mim'
+    for path in ('tools/test.py', 'configs/spm/generated/' + config):
+        assert str(folder / path) in done.stdout
+    # the tool ran: it misses data and weights
+    assert 'test.py: error: ' in done.stderr
 
 
 def test_version_is_the_packages(wheel):
