@@ -165,7 +165,7 @@ def draw_to_identity(
     r"""Draw a scale and a shift to the identity where they are small.
 
     .. math::
-        (s^g, g t), \quad g = g_0 \frac{r^2}{r^2 + r_0^2}, \quad
+        (s^g, g t), \quad g = g_0 \frac{r^4}{r^4 + r_0^4}, \quad
         r^2 = \log^2 s + \|t\|^2
 
     A correction that is small against what can be told of a box does more
@@ -187,7 +187,8 @@ def draw_to_identity(
     theta = as_geometry(theta)
     scale, shift = theta[:, 0, 0].log(), theta[..., 2]
     size = scale.square() + shift.square().sum(-1)
-    gate = gate * size / (size + dead_zone**2 + 1e-12)
+    size = size.square()
+    gate = gate * size / (size + dead_zone**4 + 1e-18)
     params = torch.stack(((gate * scale).exp(), *(gate * shift.T)), -1)
     return params_to_theta(params, 'scale_shift', (1, 1))
 

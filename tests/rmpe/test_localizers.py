@@ -110,10 +110,10 @@ def test_where_little_is_known_or_wrong_it_is_the_identity():
     # a good box: 0.02 beside
     theta = pose_theta(xy + 0.02, confidence, **GATED)
     torch.testing.assert_close(theta[0], EYE.double(), rtol=0, atol=1e-3)
-    for count in (0, 3):  # nobody, or three joints
+    for count in (0, 2):  # nobody, or two joints
         few = 0.9 * (torch.arange(17) < count).double()[None]
         theta = pose_theta(xy * 0.5 + 0.4, few, **GATED)
-        torch.testing.assert_close(theta[0], EYE.double(), rtol=0, atol=0.02)
+        torch.testing.assert_close(theta[0], EYE.double(), rtol=0, atol=5e-3)
     # a joint that is not seen widens nothing
     xy, confidence[:, 5] = xy.clone(), 0.0
     expected = pose_theta(xy, confidence, **OPEN)

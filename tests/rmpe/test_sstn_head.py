@@ -65,11 +65,11 @@ def test_theta_by_hand():
 
 
 def test_small_corrections_are_not_made_at_test():
-    """A quarter of r0 moves by 1/17 of itself, four times r0 by 16/17."""
+    """Half of r0 moves by 1/17 of itself, twice r0 by 16/17."""
     head = SSTNHead(8, 'scale_shift', dead_zone=0.2)
     theta = EYE.repeat(2, 1, 1)
-    theta[:, 0, 2] = torch.tensor([0.05, 0.8])
-    expected = torch.tensor([0.05 / 17, 0.8 * 16 / 17])
+    theta[:, 0, 2] = torch.tensor([0.1, 0.4])
+    expected = torch.tensor([0.1 / 17, 0.4 * 16 / 17])
     torch.testing.assert_close(head.guard(theta), theta)  # in training
     head.eval()
     found = head.guard(theta)
@@ -78,7 +78,7 @@ def test_small_corrections_are_not_made_at_test():
     other = mirror_theta(theta)
     torch.testing.assert_close(head.test_theta(theta, other), found)
     scaled = theta * torch.tensor([[2.0, 2, 0], [2, 2, 0]])
-    gate = np.log(2) ** 2 / (np.log(2) ** 2 + 0.04)
+    gate = np.log(2) ** 4 / (np.log(2) ** 4 + 0.2**4)
     torch.testing.assert_close(
         head.guard(scaled)[:, 0, 0], torch.full((2,), 2.0**gate)
     )

@@ -22,7 +22,8 @@ rmpe = dict(
             transform='scale_shift',
             pool_size=(6, 8),
             detach_theta=True,
-            theta_loss=dict(type='ThetaCornerLoss')),
+            theta_loss=dict(type='ThetaCornerLoss'),
+            dead_zone=0.25),
         parallel=dict()),
     # the localizer learns slowly beside an SPPE that is already trained
     paramwise_cfg=dict(

@@ -6,7 +6,7 @@ _base_ = ['./rmpe_hrnet-w32_8xb64-30e_coco-256x192.py']
 model = dict(
     context=1.0,
     localizer=dict(out_indices=(7, )),
-    sstn=dict(in_channels=1280, pool_size=(3, 4), bounds=None, detach_theta=False, theta_loss=None),
+    sstn=dict(in_channels=1280, pool_size=(3, 4), bounds=None, detach_theta=False, theta_loss=None, dead_zone=0.0),
     parallel=dict(center_loss='paper'))
 find_unused_parameters = False
 

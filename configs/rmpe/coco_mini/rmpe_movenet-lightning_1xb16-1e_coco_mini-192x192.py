@@ -32,7 +32,8 @@ model = dict(
         pool_size=(7, 7),
         transform='scale_shift',
         detach_theta=True,
-        theta_loss=dict(type='ThetaCornerLoss')),
+        theta_loss=dict(type='ThetaCornerLoss'),
+        dead_zone=0.25),
     parallel=dict())
 
 # pipelines

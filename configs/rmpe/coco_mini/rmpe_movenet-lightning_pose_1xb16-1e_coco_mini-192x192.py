@@ -18,4 +18,4 @@ model = dict(
         head=_base_.model.sppe.head),
     # smaller people than it was trained on are not found
     localizer_size=(160, 160),
-    sstn=dict(in_channels=None))
+    sstn=dict(in_channels=None, dead_zone=0.0))

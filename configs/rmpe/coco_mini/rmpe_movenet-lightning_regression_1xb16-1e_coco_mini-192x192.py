@@ -44,7 +44,8 @@ model = dict(
         pool_size=(7, 7),
         transform='scale_shift',
         detach_theta=True,
-        theta_loss=dict(type='ThetaCornerLoss')))
+        theta_loss=dict(type='ThetaCornerLoss'),
+        dead_zone=0.25))
 
 # pipelines: boxes that are off by up to a factor of two, and a half as they are
 crop = dict(
