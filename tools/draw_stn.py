@@ -16,7 +16,6 @@ from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
-from mmpose.apis import init_model
 from mmpose.registry import DATASETS, TRANSFORMS
 
 import rmpe_spm  # noqa: F401
@@ -160,6 +159,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--device', default='cpu', help='of the model')
     parser.add_argument('--seed', type=int, default=0, help='of the boxes')
     args = parser.parse_args(argv)
+    # after rmpe_spm, which stands in for the operators that mmcv-lite lacks
+    from mmpose.apis import init_model
+
     init_default_scope('mmpose')
     with report_user_errors('draw_stn.py'):
         cfg = read_config_file(args.config)
