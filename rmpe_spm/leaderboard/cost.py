@@ -43,16 +43,12 @@ def count_gflops(
     """Operations of one forward pass, as mmengine's analysis counts them.
 
     A multiplication with its addition is one operation, as in mmpose's
-    tables. There is no flip test and no decoding in it.
+    tables. There is no flip test and no decoding in it. ``input_size`` is
+    (w, h) in pixels.
 
-    Args:
-        model (nn.Module): An mmpose estimator.
-        input_size (tuple): Size (w, h) of the input in pixels.
-
-    Returns:
-        tuple[float | None, list[str]]: The number in units of 1e9, None for
-        a model that cannot be traced; and the operations beyond PyTorch's
-        (deformable convolutions) that are not in it.
+    Returns the number in units of 1e9, None for a model that cannot be
+    traced, and the names of operations beyond PyTorch's (deformable
+    convolutions) that are not in it.
     """
     model = getattr(model, 'module', model)
     w, h = input_size
@@ -96,7 +92,6 @@ class SpeedMeter(Hook):
     priority = 'LOWEST'  # the last before the model runs
 
     def before_test(self, runner: Runner) -> None:
-        """Begin: reset the peak of the memory, watch the forward pass."""
         self.cuda = torch.cuda.is_available()
         self.batches: list[tuple[int, float]] = []
         self.image_ids: set = set()
@@ -109,10 +104,7 @@ class SpeedMeter(Hook):
         if self.cuda:
             torch.cuda.reset_peak_memory_stats()
 
-    def before_test_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
-    ) -> None:
-        """Start the clock."""
+    def before_test_iter(self, *args: Any, **kwargs: Any) -> None:
         self._started = self._clock()
 
     def after_test_iter(
@@ -120,14 +112,12 @@ class SpeedMeter(Hook):
         runner: Runner,
         batch_idx: int,
         data_batch: dict | None = None,
-        outputs: Sequence[PoseDataSample] | None = None,
+        outputs: Sequence[PoseDataSample] = (),
     ) -> None:
-        """Note the batch's size, images and time."""
         self.batches.append((len(outputs), self._ended - self._started))
         self.image_ids.update(sample.img_id for sample in outputs)
 
     def after_test(self, runner: Runner) -> None:
-        """Stop watching."""
         self._watch.remove()
         self.peak = None
         if self.cuda:
@@ -136,15 +126,12 @@ class SpeedMeter(Hook):
     def summary(self) -> dict[str, float | None]:
         """What was measured, over all processes.
 
-        A top-down model's sample is one person, and all people of an image
-        count for its time: samples a second times images a sample.
-
-        Returns:
-            dict: ``images_per_second``, the sum over the processes;
-            ``images_per_second_std``, its standard deviation over five
-            parts of the test, one after the other; and ``peak_memory_mib``,
-            the largest of the processes: what PyTorch had allocated on CUDA.
-            None where it cannot be known.
+        ``images_per_second`` is the sum over the processes; a top-down
+        model's sample is one person, and all people of an image count for its
+        time. ``images_per_second_std`` is its standard deviation over five
+        parts of the test, one after the other. ``peak_memory_mib``, the
+        largest of the processes, is what PyTorch had allocated on CUDA. None
+        where it cannot be known.
         """
         timed = self.batches[1:] or self.batches
         cuts = [len(timed) * part // PARTS for part in range(PARTS + 1)]

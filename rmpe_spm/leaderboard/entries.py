@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import mmpose
@@ -21,7 +22,6 @@ from ..engine.hooks import GROUND_TRUTH, GROUPS, SINGLE_STAGE, detections_name
 from ..errors import ConfigError
 from ..experiments.box_errors import (
     AMPLIFICATION,
-    OTHER_SETTINGS,
     perturb_boxes,
     read_people,
 )
@@ -75,22 +75,52 @@ class Entry:
 class PreparedEntry:
     """An entry whose config was found and changed for it.
 
-    Attributes:
-        cfg (Config): The config to run.
-        data_set (str): The name of the data set.
-        boxes (str): What the source of boxes is called.
-        key (str): What the result is kept under: equal keys, equal results.
-            Empty until :func:`identify`.
-        data_key (str): Equal for equal annotations and metrics. Likewise.
-        checkpoint_sha256 (str): Of the checkpoint's content. Likewise.
+    ``data_set`` and ``boxes`` are what the data set and the source of boxes
+    are called in the tables.
     """
 
     cfg: Config
     data_set: str
     boxes: str
-    key: str = ''
-    data_key: str = ''
-    checkpoint_sha256: str = ''
+
+    @cached_property
+    def checkpoint_sha256(self) -> str:
+        """Of the checkpoint's content; a ConfigError where it is missing."""
+        checkpoint = self.cfg.load_from
+        if not Path(checkpoint).is_file():
+            raise ConfigError(f'the checkpoint {checkpoint} does not exist')
+        return digest_file(checkpoint, 64)
+
+    @cached_property
+    def key(self) -> str:
+        """What the result is kept under: equal keys, equal results.
+
+        A digest of the settings that a result depends on, after all options,
+        of the content of every file that these name (annotations, boxes, a
+        learned pose NMS), of the checkpoint's content and of the versions of
+        mmpose and this package. Images are not read for it.
+        """
+        content = self.cfg.to_dict()
+        parts = [
+            {name: content.get(name) for name in SETTINGS},
+            self.checkpoint_sha256,
+            [FORMAT, __version__, mmpose.__version__],
+        ]
+        return digest_settings(parts, WITHOUT_EFFECT)
+
+    @cached_property
+    def data_key(self) -> str:
+        """Equal for equal annotations and metrics: two models compare."""
+        content = self.cfg.to_dict()
+        parts = [(content['test_dataloader']['dataset'], DATA_SETTINGS)]
+        parts += [
+            (each, METRIC_SETTINGS) for each in content['test_evaluator']
+        ]
+        chosen = [
+            {name: given.get(name, default) for name, default in known.items()}
+            for given, known in parts
+        ]
+        return digest_settings(chosen, WITHOUT_EFFECT)
 
 
 def list_entries(spec: LeaderboardSpec) -> list[Entry]:
@@ -105,9 +135,7 @@ def list_entries(spec: LeaderboardSpec) -> list[Entry]:
     ]
 
 
-def prepare(
-    entry: Entry, args: Namespace, folder: Path, write: bool = True
-) -> PreparedEntry:
+def prepare(entry: Entry, args: Namespace, folder: Path) -> PreparedEntry:
     """Make the config of an entry.
 
     Args:
@@ -115,21 +143,14 @@ def prepare(
         args (Namespace): ``launcher``, ``local_rank`` and ``cfg_options`` of
             the command line, the last for all models; a model's own win.
         folder (Path): Where files of perturbed boxes are kept.
-        write (bool): Whether to write these. Defaults to True.
 
     Raises:
         ConfigError: The config or a file of boxes is missing or of another
             form than it must be.
     """
     model = entry.model
-    cfg = load_config(
-        Namespace(
-            config=model.config,
-            launcher=args.launcher,
-            local_rank=args.local_rank,
-            work_dir=None,
-        )
-    )
+    given = dict(vars(args), config=model.config, work_dir=None)
+    cfg = load_config(Namespace(**given))
     options = {**(args.cfg_options or {}), **model.cfg_options}
     apply_options(cfg, Namespace(cfg_options=options))
     for key in ('test_dataloader', 'test_evaluator', 'test_cfg'):
@@ -139,40 +160,12 @@ def prepare(
         cfg.test_evaluator = [cfg.test_evaluator]
     if entry.data_set is not None:
         _replace_data_set(cfg, entry.data_set)
-    boxes = apply_box_source(cfg, entry.box_source, folder, write)
+    boxes = apply_box_source(cfg, entry.box_source, folder)
     cfg.load_from, cfg.resume = model.checkpoint, False
     join_cpu_processes(cfg)
     name = Path(cfg.test_dataloader.dataset.get('ann_file', 'data')).stem
-    return PreparedEntry(
-        cfg=cfg,
-        data_set=entry.data_set.name if entry.data_set else name,
-        boxes=boxes,
-    )
-
-
-def identify(prepared: PreparedEntry) -> None:
-    """Find the keys of a prepared entry.
-
-    The key is a digest of the settings that a result depends on, after all
-    options, of the content of every file that these name (annotations,
-    boxes, a learned pose NMS), of the checkpoint's content and of the
-    versions of mmpose and this package. Images are not read for it.
-
-    Raises:
-        ConfigError: The checkpoint is missing.
-    """
-    checkpoint = prepared.cfg.load_from
-    if not Path(checkpoint).is_file():
-        raise ConfigError(f'the checkpoint {checkpoint} does not exist')
-    prepared.checkpoint_sha256 = digest_file(checkpoint, 64)
-    content = prepared.cfg.to_dict()
-    parts = [
-        {name: content.get(name) for name in SETTINGS},
-        prepared.checkpoint_sha256,
-        [FORMAT, __version__, mmpose.__version__],
-    ]
-    prepared.key = digest_settings(parts, WITHOUT_EFFECT)
-    prepared.data_key = _data_key(prepared.cfg)
+    name = entry.data_set.name if entry.data_set else name
+    return PreparedEntry(cfg, name, boxes)
 
 
 def is_single_stage(cfg: Config) -> bool:
@@ -181,19 +174,11 @@ def is_single_stage(cfg: Config) -> bool:
     return dataset.get('data_mode', 'topdown') == 'bottomup'
 
 
-def apply_box_source(
-    cfg: Config, source: BoxSource, folder: Path, write: bool
-) -> str:
-    """Make a config's test use a source of boxes.
+def apply_box_source(cfg: Config, source: BoxSource, folder: Path) -> str:
+    """Make a config's test, in place, use a source of boxes.
 
-    Args:
-        cfg (Config): Changed in place.
-        source (BoxSource): The source.
-        folder (Path): Where files of perturbed boxes are kept.
-        write (bool): Whether to write such a file (one process does).
-
-    Returns:
-        str: What the source is called beside every number.
+    Files of perturbed boxes are written to ``folder``. Returns what the
+    source is called beside every number.
 
     Raises:
         ConfigError: The data set takes no detections, or a file is missing
@@ -228,7 +213,7 @@ def apply_box_source(
     if source.kind == 'detections':
         dataset.bbox_file = source.file
         return _detections_label(cfg, source.file)
-    dataset.bbox_file = str(_perturbed_file(dataset, source, folder, write))
+    dataset.bbox_file = str(_perturbed_file(dataset, source, folder))
     if source.error == AMPLIFICATION:
         name = _detections_label(cfg, source.file)
         return f'{name}, errors x {source.size:g}'
@@ -240,23 +225,11 @@ def _detections_label(cfg: Config, file: str) -> str:
     return detections_name(file, filters.get('bbox_score_thr'))
 
 
-def _perturbed_file(
-    dataset: Mapping, source: BoxSource, folder: Path, write: bool
-) -> Path:
-    """The file of perturbed boxes, made anew: its making is quick."""
-    ann_file = Path(dataset.get('data_root') or '') / dataset['ann_file']
-    settings = sorted(
-        f'{key}: {value}'
-        for key, value in dataset.items()
-        if key not in OTHER_SETTINGS
-    )
-    origin = digest(f'{ann_file.resolve()} {source.file} {settings}')
-    name = f'{ann_file.stem}-{source.error}-{source.size:g}-{source.seed}'
-    path = folder / f'{name}-{origin}.json'
-    if not write:
-        return path
+def _perturbed_file(dataset: Mapping, source: BoxSource, folder: Path) -> Path:
+    """Perturb the boxes of a data set; the file is named by its content."""
     people = read_people(dataset)
     detections = source.file and read_json(source.file)
+    ann_file = Path(dataset.get('data_root') or '') / dataset['ann_file']
     try:
         boxes = perturb_boxes(
             people, source.error, source.size, detections, source.seed
@@ -266,7 +239,9 @@ def _perturbed_file(
             f"{ann_file}: box errors need annotations in COCO's layout or "
             f"MPII's ({type(error).__name__}: {error})"
         ) from error
-    return write_atomically(path, json.dumps(boxes))
+    content = json.dumps(boxes)
+    name = f'{ann_file.stem}-{source.error}-{source.size:g}-{source.seed}'
+    return write_atomically(folder / f'{name}-{digest(content)}.json', content)
 
 
 def _replace_data_set(cfg: Config, spec: DataSetSpec) -> None:
@@ -283,16 +258,3 @@ def _replace_data_set(cfg: Config, spec: DataSetSpec) -> None:
         if 'ann_file' in evaluator:
             evaluator['ann_file'] = str(path)
         evaluator.update(deepcopy(spec.evaluator))
-
-
-def _data_key(cfg: Config) -> str:
-    """Of what must be equal where two models are compared."""
-    content = cfg.to_dict()
-    dataset = content['test_dataloader']['dataset']
-    parts = [(dataset, DATA_SETTINGS)]
-    parts += [(each, METRIC_SETTINGS) for each in content['test_evaluator']]
-    chosen = [
-        {name: given.get(name, default) for name, default in known.items()}
-        for given, known in parts
-    ]
-    return digest_settings(chosen, WITHOUT_EFFECT)

@@ -1,22 +1,16 @@
 """Run the entries of a leaderboard that are not there yet.
 
-Under a launcher all processes go through the entries together; a failure of
-one of them must reach the others before they wait for it.
+Under a launcher all processes go through the entries together.
 """
 
-import os
 import shutil
-import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, NoReturn
 
-import torch
 from mmengine.dist import (
     all_gather_object,
     barrier,
@@ -24,28 +18,29 @@ from mmengine.dist import (
     get_rank,
     get_world_size,
 )
-from torch import distributed
 
 from ..cli.error_messages import explain
 from ..cli.preflight import CheckedData
 from ..coco.ground_truth import PoseSet
 from ..experiments.runs import RunFolder
 from ..experiments.tool_runs import RESULTS
+from ..files import digest_file
 from .entries import (
     WITHOUT_BOXES,
     Entry,
     PreparedEntry,
-    identify,
     list_entries,
     prepare,
 )
-from .measure import MPII_MATCHES, Record, make_runner, run
-from .results import evaluate_results, published_row, results_row
+from .measure import (
+    MPII_MATCHES,
+    Record,
+    evaluate_results,
+    make_runner,
+    run,
+)
 from .spec import LeaderboardSpec
 from .tables import Row
-
-# How long a process that failed waits for the others to hear of it.
-PATIENCE = timedelta(seconds=30)
 
 
 @dataclass
@@ -99,9 +94,8 @@ def evaluate_all(
     """Run every entry whose result is not there yet.
 
     One that fails is reported, and the others go on. Under a launcher that
-    holds for what fails before the model runs, be it in one process only. An
-    error within a run, and one before it that the others cannot hear of,
-    ends all processes; what was finished is kept. An entry that ended the
+    holds for data, configs and weights that cannot be used; any other error
+    ends all processes, and what was finished is kept. An entry that ended the
     processes is left to :func:`retry` next time, lest the entries after it
     never run.
 
@@ -115,7 +109,6 @@ def evaluate_all(
     Yields:
         Outcome: What became of each, in order.
     """
-    channel = _open_side_channel()
     entries = list_entries(spec)
     single_stage = set()
     for number, entry in enumerate(entries, start=1):
@@ -130,19 +123,24 @@ def evaluate_all(
             _find(outcome, args.rerun)
             if not (outcome.cached or outcome.postponed):
                 say(f'{outcome.name}: running')
-                _run(outcome, channel)
+                _run(outcome)
         say(f'{outcome.name}: {outcome}')
         yield outcome
     for file in spec.results:
-        outcome = Outcome(results_row(file), number='[file]')
+        row = Row(file.data_set, file.name, file.boxes, origin='result file')
+        row.checkpoint = file.results
+        outcome = Outcome(row, number='[file]')
         try:
-            outcome.poses = evaluate_results(file, outcome.row)
+            row.record, outcome.poses = evaluate_results(file)
+            row.checkpoint_sha256 = digest_file(file.results, 64)
         except Exception as error:
-            outcome.row.failure = _reason(error)
+            row.failure = _reason(error)
         say(f'{outcome.name}: {outcome}')
         yield outcome
     for each in spec.published:
-        yield Outcome(published_row(each))
+        row = Row(each.data_set, each.name, each.boxes, origin='published')
+        row.record, row.source = Record(each.metrics), each.source
+        yield Outcome(row)
 
 
 def retry(
@@ -154,14 +152,13 @@ def retry(
     ends them does not keep the others from their turn. The outcomes are
     changed in place; returns whether there were any.
     """
-    channel = _open_side_channel()
     postponed = [outcome for outcome in outcomes if outcome.postponed]
     for outcome in sorted(postponed, key=lambda each: each.postponed):
         _find(outcome, rerun=False)  # an equal one may have run by now
         outcome.postponed = 0.0
         if not outcome.cached:
             say(f'{outcome.name}: running again')
-            _run(outcome, channel)
+            _run(outcome)
         say(f'{outcome.name}: {outcome}')
     return bool(postponed)
 
@@ -175,71 +172,30 @@ def first_failure(failure: str) -> str:
     found = all_gather_object(failure)
     for rank, reason in enumerate(found):
         if reason:
-            alone = not all(found)
-            return f'process {rank}: {reason}' if alone else reason
+            return reason if all(found) else f'process {rank}: {reason}'
     return ''
 
 
-def _open_side_channel() -> Any:
-    """Make a way to meet beside that of the models, which may be stuck."""
-    if get_world_size() == 1:
-        return None
-    return distributed.new_group(backend='gloo')
-
-
-def _wait_for_all(failure: str, channel: Any) -> None:
-    """Wait until all have come as far; one that failed waits not for long."""
-    if channel is None:
-        return
-    arrived = distributed.all_reduce(
-        torch.zeros(1), group=channel, async_op=True
-    )
-    if not failure:
-        arrived.wait()
-        return
-    try:
-        arrived.wait(PATIENCE)
-    except RuntimeError:
-        _end(failure)
-
-
-def _end(failure: str) -> NoReturn:
-    """End this process at once, so that its launcher ends the others.
-
-    An ordinary end would wait for what the processes have begun together.
-    """
-    print(f'process {get_rank()} failed: {failure}', file=sys.stderr)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1)
-
-
 def _prepare(entry: Entry, args: Namespace, work_dir: Path) -> Outcome:
-    """Prepare an entry in all processes; the first writes files."""
-    model = entry.model
+    """Prepare an entry in all processes."""
+    model, data_set = entry.model, entry.data_set
     row = Row(
-        data_set=entry.data_set.name if entry.data_set else '',
+        data_set=data_set.name if data_set else '',
         model=model.name,
         boxes=str(entry.box_source),
         config=model.config,
         checkpoint=model.checkpoint,
     )
-    outcome = Outcome(row)
-    if entry.data_set:
-        outcome.rank_by = entry.data_set.rank_by
-    for turn in (True, False):
-        if turn == (get_rank() == 0):
-            try:
-                prepared = prepare(entry, args, work_dir / 'boxes', turn)
-                row.data_set, row.boxes = prepared.data_set, prepared.boxes
-                identify(prepared)
-                row.checkpoint_sha256 = prepared.checkpoint_sha256
-                folder = work_dir / 'runs' / prepared.key
-                outcome.run = RunFolder(folder, dict(key=prepared.key))
-                outcome.prepared = prepared
-            except Exception as error:
-                row.failure = _reason(error)
-        barrier()
+    outcome = Outcome(row, rank_by=data_set.rank_by if data_set else None)
+    try:
+        prepared = prepare(entry, args, work_dir / 'boxes')
+        row.data_set, row.boxes = prepared.data_set, prepared.boxes
+        row.checkpoint_sha256 = prepared.checkpoint_sha256
+        folder = work_dir / 'runs' / prepared.key
+        outcome.run = RunFolder(folder, dict(key=prepared.key))
+        outcome.prepared = prepared
+    except Exception as error:
+        row.failure = _reason(error)
     row.failure = first_failure(row.failure)
     if row.failure:
         outcome.prepared = outcome.run = None
@@ -263,53 +219,46 @@ def _find(outcome: Outcome, rerun: bool) -> None:
     )
 
 
-def _run(outcome: Outcome, channel: Any) -> None:
+def _run(outcome: Outcome) -> None:
     """Run an entry and keep its result."""
-    first = get_rank() == 0
-    run = outcome.run
+    first, row, run = get_rank() == 0, outcome.row, outcome.run
     if first:
         shutil.rmtree(run.folder, ignore_errors=True)
     with run.attempt() if first else nullcontext():
         barrier()
-        record, failure = _evaluate(outcome.prepared, run, channel)
-        outcome.row.record, outcome.row.failure = record, failure
-        if first and record is not None:
+        row.record, row.failure = _evaluate(outcome.prepared, run)
+        if first and row.record is not None:
             names = [RESULTS, MPII_MATCHES]
             names = [each for each in names if (run.folder / each).is_file()]
-            run.finish(names, record=asdict(record))
+            run.finish(names, record=asdict(row.record))
 
 
 def _evaluate(
-    prepared: PreparedEntry, kept: RunFolder, channel: Any
+    prepared: PreparedEntry, kept: RunFolder
 ) -> tuple[Record | None, str]:
     """The result of an entry, or the reason why there is none."""
-    failure = ''
-    try:
-        if channel is not None:
-            # before the runners meet, which a missing file must not hinder
+    several, runner = get_world_size() > 1, None
+    if several:
+        # before the runners meet, which a missing file must not hinder
+        failure = ''
+        try:
             CheckedData(prepared.cfg, 'test')
-    except Exception as error:
-        failure = _reason(error)
-    failure = first_failure(failure)
-    if failure:
-        return None, failure
+        except Exception as error:
+            failure = _reason(error)
+        failure = first_failure(failure)
+        if failure:
+            return None, failure
     try:
         runner = make_runner(prepared, kept.folder)
-    except Exception as error:
-        failure = _reason(error)
-        kept.note(failure)
-    _wait_for_all(failure, channel)
-    failure = first_failure(failure)
-    if failure:
-        return None, failure
-    try:
         return run(prepared, runner, kept.folder), ''
     except Exception as error:
         failure = _reason(error)
-    if channel is not None:
-        kept.note(failure)
-        _end(failure)  # the other processes wait for this one
-    return None, failure
+        # Only what is wrong in the set-up is so in all processes. With any
+        # other error the others wait for this one, until its end ends them.
+        if several and (runner is not None or explain(error) is None):
+            kept.note(failure)
+            raise
+        return None, failure
 
 
 def _reason(error: Exception) -> str:

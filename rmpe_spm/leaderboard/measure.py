@@ -15,9 +15,11 @@ import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
 from mmengine.runner import Runner
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from ..cli.preflight import build_runner
-from ..coco.ground_truth import PoseSet, make_pose_set
+from ..coco.evaluation import evaluate_files
+from ..coco.ground_truth import PoseSet, make_pose_set, read_pose_set
 from ..coco.joint_errors import joint_pck
 from ..engine.hooks import FuseConvBNHook, folded_norms
 from ..experiments.drawing import draw_results
@@ -26,6 +28,7 @@ from ..files import read_json
 from ..mpii.metric import MpiiMultiPersonAP
 from .cost import SpeedMeter, count_gflops, count_parameters
 from .entries import PreparedEntry, is_single_stage
+from .spec import ResultsSpec
 
 MPII_MATCHES = 'mpii_matches.npz'
 PICTURES = 'pictures'
@@ -37,25 +40,11 @@ PCK_THRESHOLD = 0.1
 
 @dataclass
 class Record:
-    """What one evaluation found.
+    """What one evaluation found; None where it cannot be known.
 
-    Attributes:
-        metrics (dict): What the config's evaluators returned.
-        num_images (int, optional): Images of the data set.
-        parameters (int, optional): Parameters of the model.
-        images_per_second (float, optional): See :class:`.SpeedMeter`.
-        images_per_second_std (float, optional): Likewise.
-        peak_memory_mib (float, optional): Likewise.
-        device (str): What it ran on.
-        processes (int): How many processes shared the images.
-        date (str): When, YYYY-MM-DD.
-        gflops (float, optional): Of one forward pass; see
-            :func:`.count_gflops`.
-        gflops_input (str): What goes through in that pass.
-        num_poses (int, optional): Poses that were evaluated.
-        joints (dict): A measure of each joint.
-        joint_measure (str): What that measure is.
-        sigmas (list): The joints' sigmas; empty where AP is not by OKS.
+    ``metrics`` are those of the config's evaluators, ``joints`` the
+    ``joint_measure`` of each joint; ``sigmas`` is empty where AP is not by
+    OKS. :func:`.count_gflops` and :class:`.SpeedMeter` say what the costs are.
     """
 
     metrics: dict[str, float]
@@ -68,17 +57,14 @@ class Record:
     processes: int = 1
     date: str = ''
     gflops: float | None = None
-    gflops_input: str = ''
+    gflops_input: str = ''  # what goes through the model for it
     num_poses: int | None = None
     joints: dict[str, float] = field(default_factory=dict)
     joint_measure: str = ''
     sigmas: list[float] = field(default_factory=list)
 
     def add_poses(self, poses: PoseSet, meta: Mapping[str, Any]) -> None:
-        """Add what the evaluated poses tell, joint by joint.
-
-        ``meta`` is mmpose's metainfo of the data set.
-        """
+        """Add what the evaluated poses tell; ``meta`` is mmpose's metainfo."""
         names = meta['keypoint_id2name']
         self.sigmas = np.asarray(meta['sigmas'], float).tolist()
         self.num_images = len(poses.image_ids)
@@ -114,8 +100,7 @@ def make_runner(prepared: PreparedEntry, folder: Path) -> Runner:
     """
     cfg = prepared.cfg
     cfg.work_dir = str(folder)
-    # mmengine keeps global state by this name
-    # two runs of one name within a second would share a visualizer
+    # by this name mmengine keeps visualizers, which runs must not share
     cfg.experiment_name = f'leaderboard_{prepared.key}_{uuid4().hex}'
     _, evaluator = find_coco_metric(cfg)
     if evaluator is not None:
@@ -131,11 +116,14 @@ def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
     parameters = count_parameters(runner.model)
     metrics = _numbers(runner.test())
     meter = next(h for h in runner.hooks if isinstance(h, SpeedMeter))
+    device = f'CPU ({platform.machine()}, {torch.get_num_threads()} threads)'
+    if torch.cuda.is_available():
+        device = torch.cuda.get_device_name()
     record = Record(
         metrics=metrics,
         num_images=len(meter.image_ids),
         parameters=parameters,
-        device=_device_name(),
+        device=device,
         processes=get_world_size(),
         date=date.today().isoformat(),
         **meter.summary(),
@@ -152,6 +140,23 @@ def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
         record.add_poses(poses, meta)
         _draw(prepared, folder, meta)
     return record
+
+
+def evaluate_results(spec: ResultsSpec) -> tuple[Record, PoseSet]:
+    """Evaluate a file of results; return what was scored, too.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ConfigError: The annotations or the results cannot be evaluated.
+    """
+    meta = parse_pose_metainfo(dict(from_file=spec.metainfo))
+    sigmas = np.asarray(meta['sigmas'], float)
+    files = spec.ann_file, spec.results
+    how = dict(iou_type=spec.iou_type, use_area=spec.use_area)
+    record = Record(evaluate_files(*files, sigmas, **how))
+    poses = read_pose_set(*files, len(sigmas), **how)
+    record.add_poses(poses, meta)
+    return record, poses
 
 
 def evaluated_poses(
@@ -248,12 +253,6 @@ def _count_operations(
         record.gflops_input += f', the first of {len(sizes)} sizes'
     if uncounted := counts[0][1]:
         record.gflops_input += f', without {", ".join(uncounted)}'
-
-
-def _device_name() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f'CPU ({platform.machine()}, {torch.get_num_threads()} threads)'
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:

@@ -2,7 +2,9 @@
 
 import itertools
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,28 +36,20 @@ def build_tables(
 ) -> list[Table]:
     """Rank the rows of every data set, and compare them.
 
-    Args:
-        outcomes (sequence): Of :func:`.evaluate_all`.
-        rank_by (str): The metric that ranks where a data set names none.
-        num_resamples (int): Of the bootstrap.
-        pictures (bool): Whether rows have their example pictures. Defaults
-            to True.
-
-    Returns:
-        list[Table]: One a data set, in the order of the entries.
+    ``rank_by`` ranks where a data set names no metric. The tables are in the
+    order of the entries.
     """
     # Tables name data sets and rank rows; the outcomes stay as they are.
     outcomes = [replace(o, row=replace(o.row)) for o in outcomes]
     _tell_apart(outcomes)
     by_row = {id(outcome.row): outcome for outcome in outcomes}
-    names = dict.fromkeys(outcome.row.data_set for outcome in outcomes)
+    names = [outcome.row.data_set for outcome in outcomes]
     # What failed before its data set was known stands in the first table.
     first = next(filter(None, names), 'no data set')
     for outcome in outcomes:
         outcome.row.data_set = outcome.row.data_set or first
-    names = dict.fromkeys(outcome.row.data_set for outcome in outcomes)
     tables = []
-    for name in names:
+    for name in dict.fromkeys(name or first for name in names):
         own = [o for o in outcomes if o.row.data_set == name]
         metric = next((o.rank_by for o in own if o.rank_by), rank_by)
         table = make_table(name, [outcome.row for outcome in own], metric)
@@ -91,28 +85,22 @@ def add_statistics(
 ) -> None:
     """Add intervals and comparisons to a table, in place.
 
-    Args:
-        table (Table): The table.
-        poses (sequence): What each row's AP is computed from; None for a row
-            that has none.
-        num_resamples (int): Resamples of the images. Defaults to 1000.
+    ``poses`` are what each row's AP is computed from, None where there are
+    none; images are resampled ``num_resamples`` times.
     """
     scores: dict[int, ResampledRow] = {}
     for place, row in enumerate(table.rows):
-        try:
+        with suppress(NobodyToFind):
             matches = _matches(row, table.rank_by, poses[place])
-            if matches is None:
-                continue
-            score = ResampledRow(matches)
-            found = bootstrap_ap(score, _rng(), num_resamples)
-        except NobodyToFind:
-            continue
-        scores[place] = score
-        row.interval = found.low, found.high
-    for first, second in itertools.combinations(scores, 2):
-        if scores[first].image_ids == scores[second].image_ids:
-            table.comparisons[first, second] = paired_bootstrap(
-                scores[first], scores[second], _rng(), num_resamples
+            if matches is not None:
+                score = ResampledRow(matches)
+                found = bootstrap_ap(score, _rng(), num_resamples)
+                row.interval, scores[place] = (found.low, found.high), score
+    for pair in itertools.combinations(scores, 2):
+        one, other = (scores[place] for place in pair)
+        if one.image_ids == other.image_ids:
+            table.comparisons[pair] = paired_bootstrap(
+                one, other, _rng(), num_resamples
             )
 
 
@@ -120,8 +108,7 @@ class ResampledRow:
     """The AP of a row on the resamples of :data:`SEED`, computed once."""
 
     def __init__(self, matches: PoseMatches | MpiiMatches) -> None:
-        self.image_ids = matches.image_ids
-        self._matches = matches
+        self.image_ids, self._matches = matches.image_ids, matches
         self._values: np.ndarray | None = None
 
     def ap(self, counts: np.ndarray | None = None) -> np.ndarray:
@@ -136,11 +123,7 @@ class ResampledRow:
 def column_notes(
     tables: Sequence[Table], num_resamples: int
 ) -> list[tuple[str, str]]:
-    """Define the columns that tables have.
-
-    Returns name and text of each; a paragraph that is about no column has no
-    name.
-    """
+    """Define the columns that tables have: name and text of each."""
     notes = {
         'boxes': "where the people's boxes came from; every number of a row "
         'is with these. "none (single stage)" needs no boxes. Numbers with '
@@ -235,15 +218,15 @@ def _matches(
 
 
 def _tell_apart(outcomes: Sequence[Outcome]) -> None:
-    """Name data sets apart that have a name in common."""
-    keys: dict[str, list[str]] = {}
-    for outcome in outcomes:
-        if outcome.prepared is not None:
-            known = keys.setdefault(outcome.row.data_set, [])
-            if outcome.prepared.data_key not in known:
-                known.append(outcome.prepared.data_key)
-    for outcome in outcomes:
-        known = keys.get(outcome.row.data_set, [])
-        if outcome.prepared is not None and len(known) > 1:
-            number = known.index(outcome.prepared.data_key) + 1
+    """Number the data sets that have a name in common."""
+    known: dict[str, list[str]] = defaultdict(list)
+    prepared = [outcome for outcome in outcomes if outcome.prepared]
+    for outcome in prepared:
+        keys = known[outcome.row.data_set]
+        if outcome.prepared.data_key not in keys:
+            keys.append(outcome.prepared.data_key)
+    for outcome in prepared:
+        keys = known[outcome.row.data_set]
+        if len(keys) > 1:
+            number = keys.index(outcome.prepared.data_key) + 1
             outcome.row.data_set += f' ({number})'

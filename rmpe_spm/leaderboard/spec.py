@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from types import UnionType
@@ -27,22 +27,15 @@ _KIND_NAMES = {
 class BoxSource:
     """One source of boxes.
 
-    Attributes:
-        kind (str): ``'config'``, what the config's own test uses;
-            ``'ground_truth'``, the annotated boxes; ``'detections'``, a
-            file; ``'perturbed'``, boxes with errors of one size.
-        file (str, optional): The detections, COCO results; also those whose
-            errors are amplified.
-        score_thr (float, optional): Detections with a lower score are left
-            out; None leaves it to the config.
-        error (str, optional): Of perturbed boxes the kind of error.
-        size (float): Its size.
-        seed (int): The seed of its directions.
+    ``kind`` is ``'config'``, what the config's own test uses;
+    ``'ground_truth'``, the annotated boxes; ``'detections'``, a file of COCO
+    results; or ``'perturbed'``, boxes with an ``error`` of one ``size``, whose
+    directions ``seed`` decides.
     """
 
     kind: str
-    file: str | None = None
-    score_thr: float | None = None
+    file: str | None = None  # also the detections whose errors are amplified
+    score_thr: float | None = None  # None: the config's own
     error: str | None = None
     size: float = 0.0
     seed: int = 0
@@ -61,10 +54,7 @@ CONFIG_BOXES = (BoxSource('config'),)
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model to evaluate: its name in the tables, its files.
-
-    ``cfg_options`` override the config, by dotted key.
-    """
+    """A model to evaluate; ``cfg_options`` override its config."""
 
     name: str
     config: str
@@ -76,14 +66,9 @@ class ModelSpec:
 class DataSetSpec:
     """A data set to evaluate on in place of the configs' own.
 
-    Attributes:
-        name (str): Its name in the tables.
-        dataset (dict): Replaces these keys of ``test_dataloader.dataset``;
-            pipeline and mode stay the model's.
-        evaluator (dict): With a ``type`` it replaces the config's evaluator;
-            without, these keys of it.
-        box_sources (tuple): The sources of boxes on this data set.
-        rank_by (str, optional): The metric that ranks on it.
+    ``dataset`` replaces keys of ``test_dataloader.dataset``, but pipeline and
+    mode stay the model's. ``evaluator`` replaces the config's evaluator if it
+    has a ``type``, else keys of it.
     """
 
     name: str
@@ -97,14 +82,8 @@ class DataSetSpec:
 class ResultsSpec:
     """A file of COCO keypoint results, whatever wrote it.
 
-    Attributes:
-        name (str): The model's name in the tables.
-        results (str): The file.
-        ann_file (str): The annotations to evaluate it on.
-        boxes (str): Where the people's boxes came from.
-        data_set (str): The table it stands in.
-        metainfo (str): mmpose's file of the data set's keypoints and sigmas.
-        iou_type, use_area: As of ``CocoMetric``.
+    ``boxes`` says where people's boxes came from, ``metainfo`` is mmpose's
+    file of the keypoints; ``iou_type`` and ``use_area`` are ``CocoMetric``'s.
     """
 
     name: str
@@ -119,10 +98,7 @@ class ResultsSpec:
 
 @dataclass(frozen=True)
 class PublishedSpec:
-    """Published numbers, by their short names; ``source``: a link or a text.
-
-    The rest is as of :class:`ResultsSpec`.
-    """
+    """Published numbers by their short names; the source: a link or a text."""
 
     name: str
     metrics: dict[str, float]
@@ -133,21 +109,13 @@ class PublishedSpec:
 
 @dataclass(frozen=True)
 class LeaderboardSpec:
-    """What a leaderboard holds.
+    """What a leaderboard holds, as ``docs/leaderboard.md`` describes it.
 
-    Attributes:
-        models (tuple): The models to evaluate.
-        data_sets (tuple): The data sets; empty stands for each config's own.
-        box_sources (tuple): The sources of boxes on the configs' own data.
-        results (tuple): Files of results to evaluate.
-        published (tuple): Published rows.
-        title (str): Heading of the tables.
-        work_dir (str, optional): Where results go.
-        rank_by (str): The metric that ranks.
-        pictures (bool): Whether the page shows example pictures.
+    ``box_sources`` are those on the configs' own data, which is evaluated on
+    where there are no ``data_sets``.
     """
 
-    models: tuple[ModelSpec, ...]
+    models: tuple[ModelSpec, ...] = ()
     data_sets: tuple[DataSetSpec, ...] = ()
     box_sources: tuple[BoxSource, ...] = CONFIG_BOXES
     results: tuple[ResultsSpec, ...] = ()
@@ -175,29 +143,28 @@ def read_spec(path: str | Path) -> LeaderboardSpec:
         raise ConfigError(f'{path} is no YAML: {error}') from None
     if not content:
         raise ConfigError(f'{path} is empty: it needs a list of models')
-    kinds = _kinds(LeaderboardSpec, models=(), title=path.stem)
-    values = _fields(content, str(path), **kinds)
-    given = _box_sources(values, str(path))
-    values['box_sources'] = given or CONFIG_BOXES
-    for kind, read in (
-        ('models', _model),
-        ('data_sets', partial(_data_set, given=given)),
-        ('results', _results),
-        ('published', _published),
-    ):
-        values[kind] = tuple(
-            read(each, f'{path}: {kind}[{index}]')
-            for index, each in enumerate(values[kind])
+    spec = _read(LeaderboardSpec, content, str(path), title=path.stem)
+    given = _box_sources(content, str(path))
+    lists = {
+        name: tuple(
+            read(entry, f'{path}: {name}[{index}]')
+            for index, entry in enumerate(getattr(spec, name))
         )
-    spec = LeaderboardSpec(**values)
-    if not (spec.models or spec.results or spec.published):
+        for name, read in (
+            ('models', _model),
+            ('data_sets', partial(_data_set, given=given)),
+            ('results', _results),
+            ('published', partial(_read, PublishedSpec)),
+        )
+    }
+    if not (lists['models'] or lists['results'] or lists['published']):
         raise ConfigError(f'{path} lists no models, results or published rows')
     for kind in ('models', 'data_sets'):
-        names = [each.name for each in getattr(spec, kind)]
+        names = [each.name for each in lists[kind]]
         for name in names:
             if names.count(name) > 1:
                 raise ConfigError(f'{path}: two {kind} are named {name!r}')
-    return spec
+    return replace(spec, **lists, box_sources=given or CONFIG_BOXES)
 
 
 def spec_of_pairs(
@@ -244,7 +211,8 @@ def parse_box_source(source: str | Mapping[str, Any], where: str) -> BoxSource:
         ConfigError: It is none of these.
     """
     if isinstance(source, Mapping):
-        return _box_source_of_keys(source, where)
+        keys = _Perturbed if 'perturbed' in source else _Detections
+        return _read(keys, source, where).source(where)
     if source in ('config', 'ground_truth'):
         return BoxSource(source)
     if isinstance(source, str) and source.endswith('.json'):
@@ -252,136 +220,130 @@ def parse_box_source(source: str | Mapping[str, Any], where: str) -> BoxSource:
     text = f'{source}:0' if str(source).count(':') == 1 else str(source)
     try:
         kind, size, seed = text.split(':')
-        size, seed = float(size), int(seed)
+        given = _Perturbed(kind, float(size), int(seed))
     except ValueError:
         raise ConfigError(
             f'{where}: {source!r} is no source of boxes. Write config, '
             'ground_truth, the name of a detections file (.json), or an '
             f'error, its size and maybe a seed: {ERROR_KINDS[0]}:0.2:0'
         ) from None
-    return _perturbed(where, error=kind, size=size, seed=seed)
+    return given.source(where)
 
 
-def _box_source_of_keys(source: Mapping[str, Any], where: str) -> BoxSource:
-    kinds = dict(detections=str, score_thr=(float, None))
-    if 'perturbed' in source:
-        kinds = dict(perturbed=str, size=float, seed=(int, 0), **kinds)
-        kinds['detections'] = (str, None)
-    values = _fields(source, where, **kinds)
-    file = values.pop('detections')
-    if 'perturbed' not in source:
-        return BoxSource('detections', file, **values)
-    error = values.pop('perturbed')
-    return _perturbed(where, file=file, error=error, **values)
+@dataclass
+class _Detections:
+    """The keys of a file of detections."""
+
+    detections: str
+    score_thr: float | None = None
+
+    def source(self, where: str) -> BoxSource:
+        return BoxSource('detections', self.detections, self.score_thr)
 
 
-def _perturbed(where: str, **values: Any) -> BoxSource:
-    """Perturbed boxes, if they can be made."""
-    source = BoxSource('perturbed', **values)
-    try:
-        check_box_error(source.error, source.size, source.file is not None)
-    except ValueError as error:
-        raise ConfigError(f'{where}: {error}') from None
-    return source
+@dataclass
+class _Perturbed:
+    """The keys of boxes with errors."""
+
+    perturbed: str
+    size: float
+    seed: int = 0
+    detections: str | None = None
+    score_thr: float | None = None
+
+    def source(self, where: str) -> BoxSource:
+        file, how = self.detections, (self.perturbed, self.size)
+        try:
+            check_box_error(*how, file is not None)
+        except ValueError as error:
+            raise ConfigError(f'{where}: {error}') from None
+        return BoxSource('perturbed', file, self.score_thr, *how, self.seed)
+
+
+def _box_sources(
+    entry: Mapping[str, Any], where: str
+) -> tuple[BoxSource, ...]:
+    """The sources that an entry lists, none if it says nothing of them."""
+    if 'box_sources' not in entry:
+        return ()
+    if not entry['box_sources']:
+        raise ConfigError(f'{where}: box_sources is empty')
+    return tuple(
+        parse_box_source(source, f'{where}: box_sources[{index}]')
+        for index, source in enumerate(entry['box_sources'])
+    )
 
 
 def _model(entry: Any, where: str) -> ModelSpec:
-    values = _fields(entry, where, **_kinds(ModelSpec, name=None))
-    values['name'] = values['name'] or Path(values['config']).stem
-    return ModelSpec(**values)
+    spec = _read(ModelSpec, entry, where, name='')
+    return replace(spec, name=spec.name or Path(spec.config).stem)
+
+
+def _results(entry: Any, where: str) -> ResultsSpec:
+    spec = _read(ResultsSpec, entry, where)
+    return replace(spec, data_set=spec.data_set or Path(spec.ann_file).stem)
 
 
 def _data_set(
-    entry: Any, where: str, given: tuple[BoxSource, ...] | None
+    entry: Any, where: str, given: tuple[BoxSource, ...]
 ) -> DataSetSpec:
-    values = _fields(entry, where, **_kinds(DataSetSpec))
-    if 'ann_file' not in values['dataset']:
+    spec = _read(DataSetSpec, entry, where)
+    if 'ann_file' not in spec.dataset:
         raise ConfigError(f"{where}.dataset lacks 'ann_file'")
     sources = (
-        _box_sources(values, where) or given or (BoxSource('ground_truth'),)
+        _box_sources(entry, where) or given or (BoxSource('ground_truth'),)
     )
-    if BoxSource('config') in sources:
+    if CONFIG_BOXES[0] in sources:
         raise ConfigError(
             f"{where}: the box source config goes with the configs' own data "
             'sets only: write ground_truth, or the detections of this data set'
         )
-    return DataSetSpec(**dict(values, box_sources=sources))
+    return replace(spec, box_sources=sources)
 
 
-def _results(entry: Any, where: str) -> ResultsSpec:
-    values = _fields(entry, where, **_kinds(ResultsSpec))
-    values['data_set'] = values['data_set'] or Path(values['ann_file']).stem
-    return ResultsSpec(**values)
-
-
-def _published(entry: Any, where: str) -> PublishedSpec:
-    values = _fields(entry, where, **_kinds(PublishedSpec))
-    metrics = values['metrics']
-    numbers = dict.fromkeys(metrics, float)
-    values['metrics'] = _fields(metrics, f'{where}: metrics', **numbers)
-    return PublishedSpec(**values)
-
-
-def _box_sources(
-    values: Mapping[str, Any], where: str
-) -> tuple[BoxSource, ...] | None:
-    """The sources that an entry lists; None if it says nothing of them."""
-    sources = values['box_sources']
-    if isinstance(sources, tuple):  # the default
-        return None
-    if not sources:
-        raise ConfigError(f'{where}: box_sources is empty')
-    return tuple(
-        parse_box_source(source, f'{where}: box_sources[{index}]')
-        for index, source in enumerate(sources)
-    )
-
-
-def _kinds(spec: type, **defaults: Any) -> dict[str, Any]:
-    """What :func:`_fields` is told of a specification's fields."""
-    kinds = {}
-    for each in fields(spec):
-        kind = get_origin(each.type) or each.type
-        kind = get_args(each.type)[0] if kind is UnionType else kind
-        kind = list if kind is tuple else kind
-        default = defaults.get(each.name, each.default)
-        if each.default_factory is not MISSING:
-            default = each.default_factory()
-        kinds[each.name] = kind if default is MISSING else (kind, default)
-    return kinds
-
-
-def _fields(entry: Any, where: str, **kinds: Any) -> dict[str, Any]:
-    """Read what an entry gives for each key: a whole number is a float, too.
-
-    ``kinds`` has each one's kind, and a default where it need not be there.
-    """
+def _read(kind: type, entry: Any, where: str, **defaults: Any) -> Any:
+    """Build a specification from the keys of an entry, after a check."""
+    known = {each.name: each for each in fields(kind)}
     if not isinstance(entry, Mapping):
         raise ConfigError(
-            f'{where} must have keys ({", ".join(kinds)}), but is {entry!r}'
+            f'{where} must have keys ({", ".join(known)}), but is {entry!r}'
         )
     for key in entry:
-        if key not in kinds:
-            like = difflib.get_close_matches(str(key), kinds, n=1)
+        if key not in known:
+            like = difflib.get_close_matches(str(key), known, n=1)
             advice = f'did you mean {like[0]}' if like else 'the keys are '
-            advice += '?' if like else ', '.join(kinds)
+            advice += '?' if like else ', '.join(known)
             raise ConfigError(f'{where}: unknown key {key!r}: {advice}')
-    values = {}
-    for key, kind in kinds.items():
-        kind, *default = kind if isinstance(kind, tuple) else [kind]
-        if key not in entry:
-            if not default:
-                raise ConfigError(f'{where} lacks {key!r}')
-            values[key] = default[0]
-            continue
-        value = values[key] = entry[key]
-        if kind is float and type(value) is int:
-            values[key] = float(value)
-        elif type(value) is not kind:
-            raise ConfigError(
-                f'{where}: {key} must be {_KIND_NAMES[kind]}, but is {value!r}'
-            )
-    return values
+    values = dict(defaults)
+    for name, each in known.items():
+        if name in entry:
+            values[name] = _value(entry[name], each.type, where, name)
+        elif (
+            name not in defaults
+            and each.default is each.default_factory is MISSING
+        ):
+            raise ConfigError(f'{where} lacks {name!r}')
+    return kind(**values)
+
+
+def _value(value: Any, kind: Any, where: str, key: str) -> Any:
+    """A value of the kind that a field has; a whole number is a float, too."""
+    parts = get_args(kind)
+    kind = (
+        parts[0] if isinstance(kind, UnionType) else get_origin(kind) or kind
+    )
+    kind = list if kind is tuple else kind
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise ConfigError(
+            f'{where}: {key} must be {_KIND_NAMES[kind]}, but is {value!r}'
+        )
+    if parts[1:] == (float,):
+        return {
+            k: _value(v, float, f'{where}: {key}', k) for k, v in value.items()
+        }
+    return value
 
 
 class _UniqueKeys(yaml.SafeLoader):

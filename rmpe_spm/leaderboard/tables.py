@@ -1,9 +1,10 @@
 """Rows of a leaderboard, ranked."""
 
+import itertools
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 from ..coco.bootstrap import PairedDifference
@@ -28,39 +29,21 @@ SHORT_NAMES = {
 
 @dataclass
 class Row:
-    """A row of a table.
-
-    Attributes:
-        data_set (str): The data set.
-        model (str): The model's name.
-        boxes (str): Where its boxes came from.
-        config (str): The config file.
-        checkpoint (str): The checkpoint file, or that of the results.
-        checkpoint_sha256 (str): Of its content.
-        record (Record, optional): What was found; None where it failed.
-        failure (str): Why it failed.
-        origin (str): What it is where no model was run: ``'result file'`` or
-            ``'published'``.
-        source (str): Where it was published.
-        interval (tuple, optional): 95% interval of AP.
-        pictures (list): Example pictures, JPEG.
-        rank (int, optional): 1 for the best of the same source of boxes;
-            equal values share a rank.
-    """
+    """A row of a table: a model's, or without one a file's or a paper's."""
 
     data_set: str
     model: str
     boxes: str
     config: str = ''
-    checkpoint: str = ''
+    checkpoint: str = ''  # or the file of results
     checkpoint_sha256: str = ''
-    record: Record | None = None
+    record: Record | None = None  # None where it failed
     failure: str = ''
-    origin: str = ''
-    source: str = ''
-    interval: tuple[float, float] | None = None
-    pictures: list[Path] = field(default_factory=list)
-    rank: int | None = None
+    origin: str = ''  # without a model 'result file' or 'published'
+    source: str = ''  # where it was published
+    interval: tuple[float, float] | None = None  # of AP, 95%
+    pictures: list[Path] = field(default_factory=list)  # JPEG
+    rank: int | None = None  # among the rows of the same source of boxes
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -80,14 +63,10 @@ class Row:
 
 @dataclass
 class Table:
-    """All rows of one data set.
+    """All rows of one data set, best first.
 
-    Attributes:
-        data_set (str): The data set.
-        rank_by (str): The metric that ranks.
-        rows (list[Row]): The rows, best first.
-        comparisons (dict): By (place of a row, place of a later row), the
-            first's AP less the second's on the same images.
+    ``comparisons`` have by (place of a row, place of a later row) the first's
+    AP less the second's on the same images.
     """
 
     data_set: str
@@ -123,12 +102,7 @@ class Table:
     def pairs(self) -> dict[str, list[float]]:
         """The comparisons by "place,place", as JSON has them."""
         return {
-            f'{first},{second}': [
-                found.difference,
-                found.low,
-                found.high,
-                found.p_value,
-            ]
+            f'{first},{second}': list(astuple(found))
             for (first, second), found in self.comparisons.items()
         }
 
@@ -141,18 +115,16 @@ class Table:
     @property
     def metric_names(self) -> list[str]:
         """All rows' metrics, the one that ranks first."""
-        names = dict.fromkeys([self.rank_by])
-        for row in self.rows:
-            names.update(dict.fromkeys(row.metrics))
-        return list(names)
+        names = itertools.chain(
+            [self.rank_by], *(r.metrics for r in self.rows)
+        )
+        return list(dict.fromkeys(names))
 
     @property
     def joint_names(self) -> list[str]:
         """All rows' joints, in the first's order."""
-        names = {}
-        for row in self.done:
-            names.update(dict.fromkeys(row.record.joints))
-        return list(names)
+        names = itertools.chain(*(row.record.joints for row in self.done))
+        return list(dict.fromkeys(names))
 
     @property
     def joint_measure(self) -> str:
@@ -188,11 +160,7 @@ def make_table(data_set: str, rows: Sequence[Row], rank_by: str) -> Table:
 
 
 def short_metrics(metrics: dict[str, float]) -> dict[str, float]:
-    """Metrics by the names that tables use.
-
-    mmpose's without the evaluator's prefix, where names stay different, and
-    with the common names of COCO's metrics.
-    """
+    """Metrics by the common names, without a prefix that no two differ in."""
     bare = [name.rpartition('/')[2] for name in metrics]
     return {
         name if bare.count(tail) > 1 else SHORT_NAMES.get(tail, tail): value

@@ -3,17 +3,22 @@
 import base64
 import csv
 import io
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jinja2
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from ..markdown import escape, markdown_table
-from .plots import make_plots
 from .tables import Row, Table, is_missing, joint_label
 
 MISSING = '-'
+
+# Fields of a record, and what they are called in plots.
+COSTS = {'gflops': 'GFLOPs', 'images_per_second': 'images/s'}
 
 # What a column is: its name and the text, or a paragraph under no name.
 ColumnNotes = Sequence[tuple[str, str]]
@@ -113,6 +118,54 @@ def to_html(
     )
 
 
+class Plot(NamedTuple):
+    """The ranking metric against a cost, on a logarithmic axis.
+
+    Points (x, y, row, its place from 1) and ticks (place, text) lie at parts
+    of the axes' lengths from the lower left.
+    """
+
+    cost: str
+    points: list[tuple[float, float, Row, int]]
+    x_ticks: list[tuple[float, str]]
+    y_ticks: list[tuple[float, str]]
+
+
+def make_plots(table: Table) -> list[Plot]:
+    """Plot a table's rows against each cost that at least two have."""
+    plots = []
+    for cost, name in COSTS.items():
+        found = [
+            (vars(row.record)[cost], row.metrics[table.rank_by], row, number)
+            for number, row in enumerate(table.rows, start=1)
+            if row.rank and vars(row.record)[cost]
+        ]
+        if len(found) < 2:
+            continue
+        low = min(x for x, *_ in found) / 1.5
+        high = max(x for x, *_ in found) * 1.5
+        top = max(1e-9, *(y for _, y, *_ in found)) * 1.1
+        length = math.log(high / low)
+        costs = LogLocator(10, (1, 2, 5)).tick_values(low, high)
+        values = MaxNLocator(5, steps=(1, 2, 5, 10)).tick_values(0, top)
+        plots.append(
+            Plot(
+                name,
+                [
+                    (math.log(x / low) / length, max(y, 0) / top, *of)
+                    for x, y, *of in found
+                ],
+                [
+                    (math.log(tick / low) / length, f'{tick:g}')
+                    for tick in costs
+                    if low <= tick <= high
+                ],
+                [(tick / top, f'{tick:g}') for tick in values if tick <= top],
+            )
+        )
+    return plots
+
+
 def _results(table: Table) -> str:
     first, *others = table.metric_names
     rows = []
@@ -181,14 +234,8 @@ def _against_best(table: Table, place: int) -> str:
 
 
 def _csv_line(table: Table, place: int, row: Row) -> dict:
-    line = dict(
-        data_set=row.data_set,
-        rank=row.rank,
-        model=row.model,
-        origin=row.origin,
-        boxes=row.boxes,
-        failure=row.failure,
-    )
+    names = ('data_set', 'rank', 'model', 'origin', 'boxes', 'failure')
+    line = {name: getattr(row, name) for name in names}
     for name, value in row.metrics.items():
         line[name] = None if is_missing(value) else value
     low, high = row.interval or (None, None)
@@ -203,13 +250,8 @@ def _csv_line(table: Table, place: int, row: Row) -> dict:
             line[f'{measure} {name}'] = value
         del record['metrics'], record['sigmas']
         line.update(record)
-    line.update(
-        config=row.config,
-        checkpoint=row.checkpoint,
-        checkpoint_sha256=row.checkpoint_sha256,
-        source=row.source,
-    )
-    return line
+    names = ('config', 'checkpoint', 'checkpoint_sha256', 'source')
+    return line | {name: getattr(row, name) for name in names}
 
 
 def _interval(row: Row) -> str:

@@ -25,8 +25,8 @@ def detections(tmp_path):
 def apply(tiny_config, tmp_path):
     """Apply a source to the test's data set; what it is called."""
 
-    def apply(source, cfg=tiny_config, write=True):
-        return apply_box_source(cfg, source, tmp_path / 'boxes', write)
+    def apply(source, cfg=tiny_config):
+        return apply_box_source(cfg, source, tmp_path / 'boxes')
 
     return apply
 
@@ -74,14 +74,19 @@ def test_perturbed_boxes_are_files_of_one_seed(apply, tiny_config, tiny_coco):
         np.testing.assert_allclose(lengths, 0.2)
 
 
-def test_boxes_of_other_people_are_other_files(apply, tiny_config):
-    paths = set()
-    for settings in ({}, {'data_root': 'elsewhere'}, {'split': 'train'}):
+def test_boxes_of_other_people_are_other_files(
+    apply, tiny_config, tiny_coco, tmp_path
+):
+    people = json.loads((tiny_coco / 'annotations.json').read_text())
+    people['annotations'][0]['bbox'][0] += 1
+    (tmp_path / 'annotations.json').write_text(json.dumps(people))
+    paths = []
+    for root in (tiny_coco, tmp_path, tiny_coco):
         cfg = tiny_config.copy()
-        cfg.test_dataloader.dataset.update(settings)
-        apply(SCALED, cfg, write=False)
-        paths.add(cfg.test_dataloader.dataset.bbox_file)
-    assert len(paths) == 3
+        cfg.test_dataloader.dataset.data_root = str(root)
+        apply(SCALED, cfg)
+        paths.append(cfg.test_dataloader.dataset.bbox_file)
+    assert paths[0] == paths[2] != paths[1]
 
 
 @pytest.mark.parametrize('source', [CONFIG, TRUTH])
