@@ -1,8 +1,3 @@
-import os
-import socket
-import subprocess
-import sys
-
 import pytest
 import torch
 from mmengine.runner import Runner
@@ -58,7 +53,7 @@ def as_spm(cfg):
 
 
 @pytest.mark.parametrize('change', [None, as_rmpe, as_spm])
-def test_two_processes_train_as_one(tiny_config, tmp_path, repo_root, change):
+def test_two_processes_train_as_one(tiny_config, tmp_path, run_dist, change):
     """Same global batches, same weights; batch-norm statistics frozen."""
     tiny_config.model.backbone.norm_eval = True
     tiny_config.train_dataloader.sampler.shuffle = False
@@ -85,21 +80,8 @@ def test_two_processes_train_as_one(tiny_config, tmp_path, repo_root, change):
     tiny_config.load_from = str(start)
     tiny_config.train_dataloader.batch_size = 2
     tiny_config.dump(config)
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        free_port = str(probe.getsockname()[1])
-    environ = dict(
-        os.environ,
-        OMP_NUM_THREADS='1',
-        CUDA_VISIBLE_DEVICES='',
-        PYTHON=sys.executable,
-        PYTHONWARNINGS='ignore',
-        PORT=free_port,
-    )
-    command = [repo_root / 'tools' / 'dist_train.sh', config, '2']
-    command += ['--work-dir', tmp_path / 'two']
-    result = subprocess.run(
-        command, env=environ, capture_output=True, text=True
+    result = run_dist(
+        'dist_train.sh', config, '2', '--work-dir', tmp_path / 'two'
     )
     assert result.returncode == 0, result.stderr[-3000:]
     two = weights(tmp_path / 'two' / 'epoch_2.pth')

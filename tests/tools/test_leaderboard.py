@@ -1,10 +1,6 @@
 import csv
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -118,33 +114,6 @@ def test_an_interruption_writes_what_is_there(
     assert line['AP'] != ''
 
 
-@pytest.fixture
-def two_processes(repo_root):
-    """Run the tool in two processes."""
-
-    def two_processes(*argv, **environ):
-        with socket.socket() as probe:
-            probe.bind(('127.0.0.1', 0))
-            port = str(probe.getsockname()[1])
-        environ = dict(
-            OMP_NUM_THREADS='1',
-            CUDA_VISIBLE_DEVICES='',
-            PYTHON=sys.executable,
-            PYTHONWARNINGS='ignore',
-            PORT=port,
-            **environ,
-        )
-        return subprocess.run(
-            [repo_root / 'tools' / 'dist_leaderboard.sh', '2', *argv],
-            env={**os.environ, **environ},
-            capture_output=True,
-            text=True,
-            timeout=200,
-        )
-
-    return two_processes
-
-
 # A hook that fails in the second process.
 FAILING = """
 import os
@@ -160,7 +129,7 @@ class FailingHook(Hook):
 
 
 @pytest.fixture
-def run_with(files, two_processes, tmp_path):
+def run_with(files, run_dist, tmp_path):
     """Run a config, some that were changed, and it again."""
 
     def run_with(*changes):
@@ -175,8 +144,13 @@ def run_with(files, two_processes, tmp_path):
             )
             argv += [str(path), weights]
         argv += [config, weights, '--work-dir', str(tmp_path / 'two')]
-        return two_processes(
-            *argv, '--resamples', '20', PYTHONPATH=str(tmp_path)
+        return run_dist(
+            'dist_leaderboard.sh',
+            '2',
+            *argv,
+            '--resamples',
+            '20',
+            PYTHONPATH=str(tmp_path),
         )
 
     return run_with
@@ -219,12 +193,11 @@ def test_failure_of_one_process_later_ends_all(run_with, tmp_path):
     assert bad['failure'].startswith(expected)
 
 
-def test_two_processes_find_what_one_does(
-    tool, files, tmp_path, two_processes
-):
+def test_two_processes_find_what_one_does(tool, files, tmp_path, run_dist):
     argv = [*files, files[0], 'no.pth', '--boxes', 'shift:0.1']
     argv += ['--resamples', '20']
-    result = two_processes(*argv, '--work-dir', str(tmp_path / 'two'))
+    script = 'dist_leaderboard.sh', '2'
+    result = run_dist(*script, *argv, '--work-dir', str(tmp_path / 'two'))
     # torchrun ends so where a process returned 1
     assert result.returncode == 1, result.stderr[-3000:]
     assert tool.main([*argv, '--work-dir', str(tmp_path / 'one')]) == 1

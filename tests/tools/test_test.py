@@ -119,54 +119,29 @@ def test_results_of_pictures_without_annotations(
     assert len(results) >= 8
 
 
-def test_image_without_people_is_evaluated(
-    tool, files, tiny_config, tiny_coco, tmp_path
-):
-    """Boxes given for an image that the annotations have no people on."""
+def test_boxes_of_nothing_are_evaluated(tool, files, tiny_coco, tmp_path):
+    """Empty boxes, boxes beyond the image and in one without people."""
     content = json.loads((tiny_coco / 'annotations.json').read_text())
     content['annotations'] = [
         a for a in content['annotations'] if a['image_id'] != 2
     ]
     annotations = tmp_path / 'some.json'
     annotations.write_text(json.dumps(content))
-    boxes = tmp_path / 'boxes.json'
-    box = dict(image_id=2, category_id=1, bbox=[3, 3, 30, 40], score=0.9)
-    boxes.write_text(json.dumps([box, dict(box, image_id=1)]))
+    boxes = [[3, 3, 0, 0], [3, 3, 0, 40], [500, 500, 30, 40], [3, 3, -9, 9]]
+    box = dict(category_id=1, score=0.9)
+    boxes = [dict(box, image_id=1, bbox=bbox) for bbox in boxes]
+    boxes.append(dict(box, image_id=2, bbox=[3, 3, 30, 40]))
+    path, out = tmp_path / 'boxes.json', tmp_path / 'metrics.json'
+    path.write_text(json.dumps(boxes))
     argv = files(
         **{
             'test_dataloader.dataset.ann_file': str(annotations),
-            'test_dataloader.dataset.bbox_file': str(boxes),
+            'test_dataloader.dataset.bbox_file': str(path),
             'test_evaluator.ann_file': str(annotations),
         }
     )
-    out = tmp_path / 'metrics.json'
-    tool.main([*argv, '--out', str(out)])
-    assert 'coco/AP' in json.loads(out.read_text())
-
-
-def test_boxes_of_nothing_are_evaluated(tool, files, tmp_path):
-    """Empty boxes and boxes beyond the image give poses, not errors."""
-    boxes = [[3, 3, 0, 0], [3, 3, 0, 40], [500, 500, 30, 40], [3, 3, -9, 9]]
-    boxes = [
-        dict(image_id=1, category_id=1, bbox=box, score=0.9) for box in boxes
-    ]
-    path, out = tmp_path / 'boxes.json', tmp_path / 'metrics.json'
-    path.write_text(json.dumps(boxes))
-    argv = files(**{'test_dataloader.dataset.bbox_file': str(path)})
     tool.main([*argv, '--out', str(out)])
     assert json.loads(out.read_text())['coco/AP'] == 0
-
-
-def test_weights_that_are_nan_are_refused(tool, files, capsys):
-    argv = files()
-    state = torch.load(argv[1], weights_only=True)
-    state['state_dict']['head.final_layer.bias'][3] = float('nan')
-    torch.save(state, argv[1])
-    with pytest.raises(SystemExit) as caught:
-        tool.main(argv)
-    assert caught.value.code == 2
-    said = 'NaN, 1 of them, head.final_layer.bias the first'
-    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -181,7 +156,6 @@ def test_weights_that_are_nan_are_refused(tool, files, capsys):
         ),
         (['--out', 'x.txt'], {}, 'must end in .json'),
         (['--badcase'], {}, 'default_hooks.badcase'),
-        ([], {'model.head.type': 'HeatmapHeat'}, 'HeatmapHeat is not in'),
     ],
 )
 def test_wrong_set_up_is_told(tool, files, capsys, argv, changes, said):
@@ -205,9 +179,8 @@ def test_missing_and_hostile_checkpoints(tool, files, tmp_path, capsys):
     assert 'builtins.object' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('num_workers', [0, 1])
 def test_unreadable_image_at_test_is_an_error(
-    tool, files, tiny_config, tiny_coco, tmp_path, capsys, num_workers
+    tool, files, tiny_config, tiny_coco, tmp_path, capsys
 ):
     images = shutil.copytree(tiny_coco / 'images', tmp_path / 'images')
     path = images / '000000000003.jpg'
@@ -215,7 +188,7 @@ def test_unreadable_image_at_test_is_an_error(
     dataset = tiny_config.test_dataloader.dataset
     dataset.pipeline[0] = dict(type='LoadImageOrSkip')
     changes = {
-        'test_dataloader.num_workers': num_workers,
+        'test_dataloader.num_workers': 1,
         'test_dataloader.dataset.data_prefix.img': str(images),
     }
     with pytest.raises(SystemExit):

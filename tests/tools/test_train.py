@@ -111,12 +111,6 @@ def _fails_plainly(capsys, function, *args):
         ([], {'train_dataloader.dataset.ann_file': 'no.json'}, 'no.json'),
         ([], {'model.head.outt_channels': 4}, "argument 'outt_channels'"),
         ([], {'optim_wrapper.optimizer.type': 'AdamX'}, 'AdamX is not in'),
-        ([], {'model.backbone.type': 'MobileNetV22'}, 'MobileNetV22 is not'),
-        (
-            [],
-            {'train_dataloader.dataset.pipeline.0.type': 'LoadImag'},
-            'LoadImag is not in',
-        ),
         ([], {'val_evaluator.type': 'CocoMetrik'}, 'CocoMetrik is not in'),
         (
             [],
