@@ -76,12 +76,14 @@ class PreparedEntry:
     """An entry whose config was found and changed for it.
 
     ``data_set`` and ``boxes`` are what the data set and the source of boxes
-    are called in the tables.
+    are called in the tables; ``data_key`` is equal for equal annotations and
+    metrics, where two models compare.
     """
 
     cfg: Config
     data_set: str
     boxes: str
+    data_key: str
 
     @cached_property
     def checkpoint_sha256(self) -> str:
@@ -107,20 +109,6 @@ class PreparedEntry:
             [FORMAT, __version__, mmpose.__version__],
         ]
         return digest_settings(parts, WITHOUT_EFFECT)
-
-    @cached_property
-    def data_key(self) -> str:
-        """Equal for equal annotations and metrics: two models compare."""
-        content = self.cfg.to_dict()
-        parts = [(content['test_dataloader']['dataset'], DATA_SETTINGS)]
-        parts += [
-            (each, METRIC_SETTINGS) for each in content['test_evaluator']
-        ]
-        chosen = [
-            {name: given.get(name, default) for name, default in known.items()}
-            for given, known in parts
-        ]
-        return digest_settings(chosen, WITHOUT_EFFECT)
 
 
 def list_entries(spec: LeaderboardSpec) -> list[Entry]:
@@ -165,7 +153,7 @@ def prepare(entry: Entry, args: Namespace, folder: Path) -> PreparedEntry:
     join_cpu_processes(cfg)
     name = Path(cfg.test_dataloader.dataset.get('ann_file', 'data')).stem
     name = entry.data_set.name if entry.data_set else name
-    return PreparedEntry(cfg, name, boxes)
+    return PreparedEntry(cfg, name, boxes, _data_key(cfg))
 
 
 def is_single_stage(cfg: Config) -> bool:
@@ -258,3 +246,14 @@ def _replace_data_set(cfg: Config, spec: DataSetSpec) -> None:
         if 'ann_file' in evaluator:
             evaluator['ann_file'] = str(path)
         evaluator.update(deepcopy(spec.evaluator))
+
+
+def _data_key(cfg: Config) -> str:
+    content = cfg.to_dict()
+    parts = [(content['test_dataloader']['dataset'], DATA_SETTINGS)]
+    parts += [(each, METRIC_SETTINGS) for each in content['test_evaluator']]
+    chosen = [
+        {name: given.get(name, default) for name, default in known.items()}
+        for given, known in parts
+    ]
+    return digest_settings(chosen, WITHOUT_EFFECT)
