@@ -4,6 +4,7 @@ Under a launcher all processes go through the entries together.
 """
 
 import shutil
+import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
@@ -257,6 +258,7 @@ def _evaluate(
         # other error the others wait for this one, until its end ends them.
         if several and (runner is not None or explain(error) is None):
             kept.note(failure)
+            print(f'process {get_rank()} failed: {failure}', file=sys.stderr)
             raise
         return None, failure
 

@@ -179,14 +179,15 @@ def test_failure_of_one_process_later_ends_all(run_with, tmp_path):
     change = "custom_hooks = [dict(type='FailingHook')]"
     result = run_with(change)
     assert result.returncode == 1, result.stderr[-3000:]
-    assert 'RuntimeError: the second broke' in result.stderr
+    said = 'process 1 failed: RuntimeError: the second broke (failing.py:'
+    assert said in result.stderr
     assert not (tmp_path / 'two' / 'leaderboard.csv').exists()
     runs = (tmp_path / 'two').glob('runs/*/run.json')
     outcomes = [json.loads(path.read_text())['outcome'] for path in runs]
     assert sorted(each is None for each in outcomes) == [False, True]
     # the next time it runs again, after the tables were written
     result = run_with(change)
-    assert 'RuntimeError: the second broke' in result.stderr
+    assert 'process 1 failed: RuntimeError' in result.stderr
     first, last, bad = read_csv(tmp_path / 'two')
     assert first['AP'] == last['AP'] != ''
     expected = 'the processes ended when it ran last: RuntimeError: the second'
