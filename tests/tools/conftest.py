@@ -27,7 +27,7 @@ def run_dist(repo_root):
             env={**os.environ, **environ},
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=600,
         )
 
     return run
