@@ -29,8 +29,11 @@ from rmpe_spm.rmpe.theta import normalized_to_pixel_theta
 GREEN, ORANGE = (80, 220, 60), (30, 140, 255)
 
 
-def load_crops(cfg: Config, args: argparse.Namespace) -> list[dict]:
-    """Return packed crops of the given or of perturbed annotated boxes."""
+def load_crops(cfg: Config, args: argparse.Namespace, meta: dict) -> list:
+    """Return packed crops of the given or of perturbed annotated boxes.
+
+    ``meta`` is that of the data set.
+    """
     steps = list(cfg.val_dataloader.dataset.pipeline)
     if args.box:
         pipeline = Compose([TRANSFORMS.build(t) for t in steps])
@@ -40,6 +43,7 @@ def load_crops(cfg: Config, args: argparse.Namespace) -> list[dict]:
                     img_path=path,
                     bbox=np.array([sides], dtype=np.float32),
                     bbox_score=np.ones(1, dtype=np.float32),
+                    **meta,
                 )
             )
             for path, *sides in args.box
@@ -173,7 +177,8 @@ def main(argv: list[str] | None = None) -> None:
     if not isinstance(model, ParallelSPPE):
         parser.error(f'{args.config}: the model is no ParallelSPPE')
     pictures = [
-        draw(model, crop, args.scale) for crop in load_crops(cfg, args)
+        draw(model, crop, args.scale)
+        for crop in load_crops(cfg, args, model.dataset_meta)
     ]
     if not pictures:
         parser.error(f'{args.config}: no person to draw')
