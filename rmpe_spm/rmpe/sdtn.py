@@ -31,7 +31,8 @@ from ..tensors import tensor_on_device_of
 from .spatial_transformer import transform_points, warp, warp_vectors
 from .theta import invert_theta, normalized_to_pixel_theta, rescale_theta
 
-# Beside what the STN saw: decoding UDP and Megvii divides by a map's maximum.
+# Beside what the STN saw: codecs divide by a map's maximum, and the gradient
+# of DSNT's loss is not finite at zero.
 NEXT_TO_NOTHING = 1e-12
 
 
@@ -166,10 +167,8 @@ def at_least_float32(outputs: Any) -> Any:
 def _sdtn_heatmaps(heatmaps: Tensor, theta: Tensor, frame: CropFrame):
     """Sample heatmaps ``(B, C, H, W)`` at gamma."""
     heatmaps = warp(heatmaps, invert_theta(frame.theta_on(theta, heatmaps)))
-    if (frame.udp or frame.half_cell) and not frame.offsets:
-        heatmaps = heatmaps + NEXT_TO_NOTHING
     if not frame.offsets:
-        return heatmaps
+        return heatmaps + NEXT_TO_NOTHING
     # Offsets are vectors in cells: turn and scale them as the map itself.
     cell_x, cell_y = frame.cell_size((heatmaps.shape[-1], heatmaps.shape[-2]))
     linear = normalized_to_pixel_theta(theta, frame.size)[..., :2]

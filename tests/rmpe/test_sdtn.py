@@ -9,6 +9,7 @@ from mmpose.codecs import (
     MSRAHeatmap,
     UDPHeatmap,
 )
+from mmpose.models.losses import JSDiscretLoss
 
 from rmpe_spm.rmpe.sdtn import CropFrame, sdtn_keypoints, sdtn_outputs
 from rmpe_spm.rmpe.spatial_transformer import transform_points
@@ -135,6 +136,14 @@ def test_a_map_with_nothing_above_zero_is_decoded(codec):
     keypoints, scores = codec.decode(maps[0].numpy())
     assert np.isfinite(keypoints).all()
     assert np.isfinite(scores).all()
+
+
+def test_dsnt_learns_beside_what_the_stn_saw():
+    maps = torch.rand(1, 3, 64, 48, requires_grad=True)
+    seen = sdtn_outputs(maps, torch.eye(2, 3)[None] * 0.5, CropFrame((48, 64)))
+    loss = JSDiscretLoss(use_target_weight=False)
+    loss(seen, torch.rand(1, 3, 64, 48)).backward()
+    assert maps.grad.isfinite().all() and maps.grad.any()
 
 
 def test_nested_outputs_keep_their_form():
