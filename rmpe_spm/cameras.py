@@ -16,6 +16,15 @@ import numpy as np
 Camera = Mapping[str, Any]
 
 
+def pinhole(focal: float, size: tuple[int, int]) -> dict[str, Any]:
+    """A camera of which only the focal length is known, in pixels.
+
+    Its axis meets the middle of the picture, whose size is (w, h).
+    """
+    center_x, center_y = ((side - 1) / 2 for side in size)
+    return dict(K=[[focal, 0, center_x], [0, focal, center_y], [0, 0, 1]])
+
+
 def intrinsic_matrix(camera: Camera) -> np.ndarray:
     """Read ``K`` (3, 3), float64, in pixels.
 

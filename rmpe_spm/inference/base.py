@@ -33,12 +33,15 @@ class Poses(NamedTuple):
             top-down network, otherwise of the people.
         bboxes_xyxy (np.ndarray, optional): Boxes (N, 4), None for those
             around the joints.
+        keypoints_3d (np.ndarray, optional): Joints (N, K, 3) in millimetres
+            of the camera's space, of a model in 3D.
     """
 
     keypoints: np.ndarray
     keypoint_scores: np.ndarray
     scores: np.ndarray | None = None
     bboxes_xyxy: np.ndarray | None = None
+    keypoints_3d: np.ndarray | None = None
 
 
 class BaseInferencer(metaclass=ABCMeta):
@@ -181,13 +184,14 @@ class BaseInferencer(metaclass=ABCMeta):
 
     def _result(self, picture: Picture, poses: Poses) -> PoseResult:
         """Apply the pose NMS and score the people."""
-        keypoints, joint_scores, given, boxes = poses
+        keypoints, joint_scores, given, boxes, in_space = poses
         if boxes is None:
             boxes = bboxes_around(keypoints, joint_scores)
         if self.nms is not None and len(keypoints):
             kept = self.nms(keypoints, joint_scores, boxes, given)
             keypoints, joint_scores = kept.keypoints, kept.keypoint_scores
             scores, boxes = kept.scores, boxes[kept.keep]
+            in_space = None if in_space is None else in_space[kept.keep]
         elif given is None or self.is_topdown:
             scores = joint_scores.mean(axis=1)
             scores = scores if given is None else scores * given
@@ -202,6 +206,7 @@ class BaseInferencer(metaclass=ABCMeta):
             picture.frame,
             picture.size,
             self.metainfo,
+            keypoints_3d=in_space,
         ).above(self.score_thr)
 
     def _proposals_of(self, given: Any) -> BoxSource | None:

@@ -101,6 +101,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add('--track', action='store_true', help='give people of videos ids')
     add('--smooth', action='store_true', help='smooth their joints too')
+    add(
+        '--focal-length',
+        type=float,
+        help='3D: of the camera, in pixels; default: the longer side',
+    )
     add('--batch-size', type=int, default=8, help='default: 8')
     add('--device', help='such as cuda:0; default: a GPU where there is one')
     add('--no-overlays', action='store_true', help='draw nothing')
@@ -145,6 +150,7 @@ def _predict(args: argparse.Namespace) -> int:
         box_thr=args.box_thr,
         score_thr=args.score_thr,
         second_pass=args.second_pass,
+        focal_length=args.focal_length,
     )
     stream = InputStream(args.inputs)
     is_mmposes = args.format == 'mmpose'

@@ -9,6 +9,7 @@ import numpy as np
 
 from .inputs import Picture
 from .results import PoseResult
+from .space_views import draw_views
 
 JPEG_QUALITY = 90
 _DEFAULT_FPS = 25.0  # of a camera that doesn't say
@@ -44,7 +45,8 @@ class PoseDrawer:
             result (PoseResult): Its poses.
 
         Returns:
-            np.ndarray: The picture with its poses, BGR.
+            np.ndarray: The picture with its poses, BGR; of a model in 3D
+            with them from the side and from above at its right.
         """
         drawn = image.copy()
         width = max(2, round(max(result.size) / 400))
@@ -64,6 +66,9 @@ class PoseDrawer:
         for index, box in enumerate(result.bboxes_xyxy):
             for number in result.track_id(index).values():
                 _write_id(drawn, number, box)
+        if result.keypoints_3d is not None:
+            panels = draw_views(result, drawn.shape[0])
+            drawn = np.hstack((drawn, panels))
         return drawn
 
 
@@ -115,7 +120,7 @@ class OverlayWriter:
                 str(path),
                 cv2.VideoWriter_fourcc(*'mp4v'),
                 picture.fps or _DEFAULT_FPS,
-                picture.size,
+                drawn.shape[1::-1],
             )
             if not self._video.isOpened():
                 raise OSError(f'cannot write the video {path}')

@@ -159,6 +159,7 @@ def _mmpose_people(result: PoseResult) -> list[dict]:
             keypoint_scores=result.keypoint_scores[i].tolist(),
             bbox=[result.bboxes_xyxy[i].tolist()],
             bbox_score=float(result.scores[i]),
+            **result.in_space(i),
             **result.track_id(i),
         )
         for i in range(len(result))
@@ -220,6 +221,7 @@ def _people(result: PoseResult, box_key: str, id_key: str) -> Iterator[dict]:
             'keypoints': _rounded(person),
             'score': float(score),
             box_key: _rounded(box),
+            **result.in_space(index),
             **result.track_id(index, id_key),
         }
 

@@ -19,6 +19,7 @@ from mmpose.models.heads import DEKRHead
 from mmpose.registry import TASK_UTILS
 from mmpose.structures import PoseDataSample
 
+from ..cameras import pinhole
 from ..cli.arguments import read_config_file
 from ..cli.preflight import check_weights
 from ..engine.shipped import ALIASES, shipped_models
@@ -79,6 +80,9 @@ class PoseInferencer(BaseInferencer):
             nobody.
         second_pass (bool): Whether a top-down model predicts once more, in
             boxes around its poses. Defaults to False.
+        focal_length (float, optional): The camera's, in pixels of the
+            pictures, with which a model in 3D places people. Defaults to
+            None: the picture's longer side, which sees 53 degrees of it.
 
     Raises:
         ConfigError: A setting is wrong, or the weights don't fit.
@@ -105,6 +109,7 @@ class PoseInferencer(BaseInferencer):
         box_thr: float = 0.3,
         score_thr: float | None = None,
         second_pass: bool = False,
+        focal_length: float | None = None,
     ) -> None:
         if (model is None) == (config is None):
             raise ConfigError('give either a model by name, or config=')
@@ -123,8 +128,8 @@ class PoseInferencer(BaseInferencer):
         self.metainfo: dict[str, Any] = self.model.dataset_meta
         self.nms: BasePoseNMS | None = _build_nms(nms)
         # mmpose's head decodes one picture at a time
-        is_dekr = isinstance(getattr(self.model, 'head', None), DEKRHead)
-        self.batch_size = 1 if is_dekr else batch_size
+        head = getattr(self.model, 'head', None)
+        self.batch_size = 1 if isinstance(head, DEKRHead) else batch_size
         self.box_thr = box_thr
         dataset = self.model.cfg.test_dataloader.dataset
         mode = dataset.get('data_mode', self.model.cfg.get('data_mode'))
@@ -135,6 +140,13 @@ class PoseInferencer(BaseInferencer):
         if second_pass and not self.is_topdown:
             raise ConfigError('second_pass is for a top-down model')
         self.second_pass = second_pass
+        self.is_3d = getattr(head, 'with_depths', False)
+        if focal_length is not None and not (self.is_3d and focal_length > 0):
+            raise ConfigError(
+                'focal_length, positive, is for a model in 3D, got '
+                f'{focal_length}'
+            )
+        self.focal_length = focal_length
 
     def __call__(
         self,
@@ -187,6 +199,9 @@ class PoseInferencer(BaseInferencer):
         info = dict(img=picture.image, img_path=picture.name)
         if bbox_xyxy is not None:
             info.update(bbox=bbox_xyxy[None], bbox_score=np.float32([score]))
+        if self.is_3d:
+            focal = self.focal_length or max(picture.size)
+            info.update(camera=pinhole(focal, picture.size))
         return self.pipeline({**info, **self.metainfo})
 
     def _shape_of(self, sample: dict) -> Any:
@@ -212,13 +227,18 @@ class PoseInferencer(BaseInferencer):
             np.reshape(poses.keypoint_scores, keypoints.shape[:2]),
             poses.get('bbox_scores'),
             poses.get('bboxes'),
+            poses.get('keypoints_3d'),
         )
 
     def _no_poses(self) -> Poses:
         test_cfg = getattr(self.model, 'test_cfg', None) or {}
         chosen = test_cfg.get('output_keypoint_indices')
         number = len(chosen or self.metainfo['keypoint_id2name'])
-        return Poses(np.zeros((0, number, 2)), np.zeros((0, number)))
+        poses = Poses(np.zeros((0, number, 2)), np.zeros((0, number)))
+        if self.is_3d:
+            in_space = np.zeros((0, number, 3), np.float32)
+            poses = poses._replace(keypoints_3d=in_space)
+        return poses
 
     def _proposer(self, name: str) -> 'PoseInferencer':
         """A shipped model whose poses become boxes."""

@@ -9,6 +9,16 @@ if TYPE_CHECKING:
     import supervision
 
 
+_OF_PEOPLE = (
+    'keypoints',
+    'keypoint_scores',
+    'scores',
+    'bboxes_xyxy',
+    'track_ids',
+    'keypoints_3d',
+)
+
+
 @dataclass(frozen=True, eq=False)
 class PoseResult:
     """The poses of one picture, best person first where a pose NMS ran.
@@ -30,6 +40,9 @@ class PoseResult:
         metainfo (dict): mmpose's data set metainfo.
         track_ids (np.ndarray | None): Ids (N,) of the people in a video, of
             :class:`~rmpe_spm.PoseTracker`; -1 for nobody's pose.
+        keypoints_3d (np.ndarray | None): Of a model in 3D the joints (N, K,
+            3) in millimetres of the camera's space: x right, y down, z away
+            from it. The pose NMS and smoothing leave them as they are.
     """
 
     keypoints: np.ndarray
@@ -41,6 +54,7 @@ class PoseResult:
     size: tuple[int, int]
     metainfo: dict[str, Any]
     track_ids: np.ndarray | None = None
+    keypoints_3d: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Count the people."""
@@ -67,14 +81,20 @@ class PoseResult:
             PoseResult: The result with those people alone.
         """
         kept = self.scores >= score_thr
+        fields = {name: getattr(self, name) for name in _OF_PEOPLE}
         return replace(
             self,
-            keypoints=self.keypoints[kept],
-            keypoint_scores=self.keypoint_scores[kept],
-            scores=self.scores[kept],
-            bboxes_xyxy=self.bboxes_xyxy[kept],
-            track_ids=None if self.track_ids is None else self.track_ids[kept],
+            **{
+                name: None if values is None else values[kept]
+                for name, values in fields.items()
+            },
         )
+
+    def in_space(self, index: int) -> dict[str, list]:
+        """``keypoints_3d`` of a person, nothing where there are none."""
+        if self.keypoints_3d is None:
+            return {}
+        return dict(keypoints_3d=self.keypoints_3d[index].tolist())
 
     def track_id(self, index: int, key: str = 'track_id') -> dict[str, int]:
         """The id of a person under a key, nothing where nobody tracked."""
@@ -95,6 +115,7 @@ class PoseResult:
                     keypoint_scores=self.keypoint_scores[i].tolist(),
                     score=float(self.scores[i]),
                     bbox_xyxy=self.bboxes_xyxy[i].tolist(),
+                    **self.in_space(i),
                     **self.track_id(i),
                 )
                 for i in range(len(self))

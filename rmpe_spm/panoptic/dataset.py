@@ -69,6 +69,8 @@ class PanopticMultiPersonDataset(BaseDataset):
         metainfo (dict, optional): The joints, chosen among CMU's 19 by their
             names; for example COCO's by ``dict(from_file='configs/_base_/
             datasets/coco.py')``. Defaults to ``None``: all 19.
+        data_mode (str): ``'bottomup'``, the only one: by it mmpose knows
+            that a sample has all people. Defaults to ``'bottomup'``.
         **kwargs (Any): Arguments of mmengine's ``BaseDataset``.
 
     Raises:
@@ -93,8 +95,14 @@ class PanopticMultiPersonDataset(BaseDataset):
         cameras: Sequence[str] | None = None,
         frame_interval: int = 1,
         min_confidence: float = 0.1,
+        data_mode: str = 'bottomup',
         **kwargs: Any,
     ) -> None:
+        if data_mode != 'bottomup':
+            raise ConfigError(
+                "PanopticMultiPersonDataset has data_mode='bottomup' alone, "
+                f'got {data_mode!r}'
+            )
         self.sequences = sequences
         self.cameras = cameras
         self.frame_interval = frame_interval

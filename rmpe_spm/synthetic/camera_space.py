@@ -21,7 +21,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..cameras import unproject
+from ..cameras import pinhole, unproject
+from ..errors import ConfigError
 from ..files import write_atomically
 from .appearance import sample_appearance
 from .background import draw_background
@@ -66,16 +67,11 @@ class View:
     def calibration(self) -> dict[str, Any]:
         """The camera in CMU's form: a world in cm, whose y points down."""
         c, s = (f(math.radians(self.pitch)) for f in (math.cos, math.sin))
-        center = [(side - 1) / 2 for side in self.size]
         return dict(
             name='00_00',
             type='hd',
             resolution=list(self.size),
-            K=[
-                [self.focal, 0, center[0]],
-                [0, self.focal, center[1]],
-                [0, 0, 1],
-            ],
+            **pinhole(self.focal, self.size),
             distCoef=[0.0] * 5,
             R=[[1, 0, 0], [0, c, -s], [0, s, c]],
             t=[[0.0], [c * self.height / 10], [s * self.height / 10]],
@@ -226,16 +222,16 @@ def generate_camera_space(
         Path: The folder.
 
     Raises:
-        ValueError: If the folder holds something, or a number is too small.
+        ConfigError: If the folder holds something, or a number is too small.
     """
     root = Path(root)
     if root.exists() and any(root.iterdir()):
-        raise ValueError(
+        raise ConfigError(
             f'{root} is not empty: give a new folder, or remove it to make '
             'the pictures anew'
         )
     if min(num_train, num_val) < 0 or views < 1 or min(size) < 64:
-        raise ValueError(
+        raise ConfigError(
             'num_train and num_val must not be negative, views at least 1 '
             f'and size (64, 64), got {num_train}, {num_val}, {views}, {size}'
         )

@@ -26,6 +26,17 @@ BOTTOMUP_CODEC = dict(
     type='HierarchicalSPRCodec', input_size=(64, 64), heatmap_size=(16, 16)
 )
 
+META_KEYS = [
+    'img_path',
+    'ori_shape',
+    'img_shape',
+    'input_size',
+    'input_center',
+    'input_scale',
+    'flip_indices',
+    'camera',
+]
+
 
 def _config(model, mode, pipeline):
     dataset = dict(type='CocoDataset', data_mode=mode, pipeline=pipeline)
@@ -87,9 +98,7 @@ def topdown(models_dir):
     return _saved(_config(model, 'topdown', pipeline), models_dir, 'topdown')
 
 
-@pytest.fixture(scope='session')
-def bottomup(models_dir):
-    """Config and weights of a tiny SPM, which finds people everywhere."""
+def _spm(folder, name, **codec):
     model = dict(
         type='BottomupPoseEstimator',
         backbone=dict(type='MobileNetV2', widen_factor=0.25, out_indices=(1,)),
@@ -97,15 +106,27 @@ def bottomup(models_dir):
             type='SPMHead',
             in_channels=8,
             num_keypoints=17,
-            decoder=BOTTOMUP_CODEC,
+            decoder=dict(BOTTOMUP_CODEC, **codec),
         ),
     )
     pipeline = [
         dict(type='LoadImage'),
         dict(type='BottomupResize', input_size=(64, 64), size_factor=32),
-        dict(type='PackPoseInputs'),
+        dict(type='PackPoseInputs', meta_keys=META_KEYS),
     ]
-    return _saved(_config(model, 'bottomup', pipeline), models_dir, 'bottomup')
+    return _saved(_config(model, 'bottomup', pipeline), folder, name)
+
+
+@pytest.fixture(scope='session')
+def bottomup(models_dir):
+    """Config and weights of a tiny SPM, which finds people everywhere."""
+    return _spm(models_dir, 'bottomup')
+
+
+@pytest.fixture(scope='session')
+def bottomup_3d(models_dir):
+    """The same in 3D."""
+    return _spm(models_dir, 'bottomup_3d', type='HierarchicalSPR3DCodec')
 
 
 def random_image(seed=0, size=(96, 72)):

@@ -93,6 +93,7 @@ def test_nothing_to_read_is_code_1(predict, bottomup, tmp_path):
         (['--batch-size=0'], 'batch_size'),
         (['--model=spm'], 'either a model by name'),
         (['--box-weights=a.pth'], 'belongs to --boxes'),
+        (['--focal-length=300'], 'is for a model in 3D'),
     ],
 )
 def test_wrong_settings_are_code_2(

@@ -1,6 +1,7 @@
 """Results files, read back by the rules of who reads them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ def write(tmp_path):
 def test_coco(write, make_result, tmp_path):
     paths = ['val2017/000000000139.jpg', 'b.jpg', 'c.jpg']
     results = list(map(make_result, (2, 0, 1), paths))
+    results[0] = replace(results[0], keypoints_3d=np.ones((2, 17, 3)))
     people = write('coco', results, 'keypoints.json')
     assert [person['image_id'] for person in people] == [139, 139, 3]
     first, second, third = people
@@ -35,6 +37,8 @@ def test_coco(write, make_result, tmp_path):
     assert len(second['keypoints']) == 51 and second['category_id'] == 1
     assert first['score'] == 0.75 and second['bbox'] == [100, 0, 20, 16]
     assert third['file_name'] == 'c.jpg' and 'frame' not in third
+    assert second['keypoints_3d'] == [[1, 1, 1]] * 17
+    assert 'keypoints_3d' not in third
     ground_truth = COCO()
     ground_truth.dataset = dict(
         images=[dict(id=i) for i in (139, 3)],
