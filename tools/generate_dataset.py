@@ -5,13 +5,15 @@
     python tools/generate_dataset.py data/generated --num-train 2000
 
 The folder can stand in for COCO's in any MMPose config; detections for
-``bbox_file`` are in ``detections/``. See docs/data.md.
+``bbox_file`` are in ``detections/``. See docs/data.md. With ``--3d`` it has
+CMU Panoptic's layout, see docs/spm.md.
 """
 
 import argparse
 from pathlib import Path
 
 from rmpe_spm.cli.error_messages import report_user_errors
+from rmpe_spm.synthetic.camera_space import generate_camera_space
 from rmpe_spm.synthetic.people_dataset import generate_dataset
 from rmpe_spm.synthetic.people_video import generate_video
 
@@ -37,7 +39,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         '--workers', type=int, help='processes; by default one for each core'
     )
-    parser.add_argument(
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument(
+        '--3d',
+        dest='in_3d',
+        action='store_true',
+        help="place people in cameras' spaces, one process draws them",
+    )
+    kind.add_argument(
         '--video',
         type=int,
         metavar='FRAMES',
@@ -45,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     settings = dict(vars(args), size=tuple(args.size))
-    num_frames = settings.pop('video')
+    num_frames, in_3d = settings.pop('video'), settings.pop('in_3d')
     with report_user_errors('generate_dataset.py'):
         if num_frames is not None:
             path = generate_video(
@@ -53,7 +62,11 @@ def main(argv: list[str] | None = None) -> None:
             )
             print(f'{num_frames} frames: {path}')
             return
-        generate_dataset(**settings)
+        if in_3d:
+            settings.pop('workers')
+            generate_camera_space(**settings)
+        else:
+            generate_dataset(**settings)
     print(f'{args.num_train} + {args.num_val} pictures in {args.root}')
 
 

@@ -127,12 +127,8 @@ class HierarchicalSPR3DCodec(HierarchicalSPRCodec):
         windows = root_windows(people, grid, self.overlap)
         encoded = self.encode_people(people, grid, windows)
         if keypoint_depths is None:
-            shape = (self.tree.num_joints + 1, *self.heatmap_size[::-1])
-            encoded.update(
-                depths=np.zeros(shape, np.float32),
-                depth_weights=np.zeros(shape, np.float32),
-            )
-            return encoded
+            keypoint_depths = np.full(keypoints.shape[:2], np.nan)
+            focal_length = 1.0
         if keypoint_depths.shape != keypoints.shape[:2]:
             raise ValueError(
                 'HierarchicalSPR3DCodec: keypoint_depths must have the shape '

@@ -1,19 +1,6 @@
-r"""Depth in SPM's maps: what to train with, and back to a camera's space.
+"""Depth in SPM's maps: what to train with, and back to a camera's space.
 
-With ``f`` the camera's focal length in input pixels and ``z`` depths in
-millimetres, a pixel at the root's depth stands for ``s = z_root / f``
-millimetres. The maps hold
-
-.. math::
-    R = \ln\frac{s}{10}, \qquad
-    D_z^j = \frac{z^j - z^{parent(j)}}{s\,Z}
-
-A picture shows how large somebody is, not how far away: who is 100 pixels
-tall looks the same near a wide lens and far from a long one. Both have the
-same ``s``, and so has everybody after the picture was resized, since that
-changes ``f`` too. Of its logarithm equal errors are equal percentages of the
-depth. ``D_z`` is in the unit of a displacement's x and y: cells of the map at
-the root's depth, divided by Z.
+:class:`~rmpe_spm.HierarchicalSPR3DCodec` has the formulas, and why.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +19,7 @@ from .displacements import (
 from .heatmaps import Grid, instance_roots
 from .kinematics import PoseRepresentation
 
-# Millimetres that a pixel stands for where the root's target is 0
+# Millimetres that a pixel stands for where the root's target R is 0
 PIXEL_SIZE = 10.0
 
 

@@ -25,8 +25,8 @@ class MoveNetStage(BaseModule):
         num_keypoints (int): K.
         keypoint_heatmaps (bool): Whether there are K + 1 heatmaps, not 1.
         keypoint_offsets (bool): Whether there are 4K displacements, not 2K.
-        keypoint_depths (bool): Whether K + 1 depths follow them, from a head
-            of their own. Defaults to ``False``.
+        keypoint_depths (bool): Whether K + 1 depths follow them, the joints'
+            and the root's from a head each. Defaults to ``False``.
         channels (int): Channels before each last convolution. Defaults to
             96.
         init_cfg (dict, optional): Initialisation. Defaults to ``None``:
@@ -48,7 +48,8 @@ class MoveNetStage(BaseModule):
         displacements = dict(
             displacement=2 * num_keypoints,
             offset=2 * num_keypoints * keypoint_offsets,
-            depth=(num_keypoints + 1) * keypoint_depths,
+            depth=num_keypoints * keypoint_depths,
+            root_depth=1 * keypoint_depths,
         )
         # the branches that give channels, in the maps' order
         self.heatmap_branches = [b for b, own in heatmaps.items() if own]

@@ -131,7 +131,7 @@ def test_what_is_refused(root):
 def test_the_config_trains_and_predicts_in_space(root, monkeypatch):
     """From the files to the metric, with a network that knows nothing."""
     monkeypatch.setenv('GENERATED_3D', str(root))
-    name = 'spm-3d_movenet-multipose_1xb8-12e_generated-3d-320x256.py'
+    name = 'spm-3d_movenet-multipose_1xb8-6e_generated-3d-256x192.py'
     cfg = Config.fromfile(ROOT / 'configs/spm/generated' / name)
     codec = cfg.codec
     assert cfg.model.head.decoder == codec

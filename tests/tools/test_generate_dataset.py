@@ -18,9 +18,17 @@ def test_writes_what_is_asked_for(tool, tmp_path, capsys):
     assert len(list((root / 'train2017').iterdir())) == 3
 
 
-def test_failures_are_told(tool, tmp_path, capsys):
+def test_in_space(tool, tmp_path):
+    root = tmp_path / 'space'
+    arguments = '--3d --num-train 2 --num-val 1 --size 96 72'
+    tool.main([str(root), *arguments.split()])
+    assert len(list(root.glob('train/view_*/hdImgs/00_00/*.jpg'))) == 2
+
+
+@pytest.mark.parametrize('kind', [[], ['--3d']])
+def test_failures_are_told(tool, tmp_path, capsys, kind):
     (tmp_path / 'other.txt').touch()
     with pytest.raises(SystemExit) as caught:
-        tool.main([str(tmp_path)])
+        tool.main([str(tmp_path), *kind])
     assert caught.value.code == 2
-    assert 'other.txt' in capsys.readouterr().err
+    assert str(tmp_path) in capsys.readouterr().err

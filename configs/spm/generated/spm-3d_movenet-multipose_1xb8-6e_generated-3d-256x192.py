@@ -1,39 +1,46 @@
 # SPM in 3D on generated people in a camera's space:
-# python tools/generate_people_3d.py data/generated_3d
+# python tools/generate_dataset.py data/generated_3d --3d --size 320 256
 # It starts from the weights that ship with the package; the depths' head is new.
 _base_ = ['../coco_mini/spm_movenet-multipose_1xb4-3e_coco_mini-384x384.py']
 load_from = 'rmpe_spm://spm_movenet-multipose'
 
 # runtime
-train_cfg = dict(max_epochs=12, val_interval=4)
+train_cfg = dict(max_epochs=6, val_interval=2)
 
-# optimizer
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+# optimizer: features are small, so that the depths' new heads need steps as large as
+# the trained heads' weights
+optim_wrapper = dict(
+    optimizer=dict(
+        _delete_=True, type='AdamW', lr=5e-4, weight_decay=0.01, fused=True),
+    paramwise_cfg=dict(custom_keys={'depth.': dict(lr_mult=20)}))
 
 # learning policy
 param_scheduler = [
     dict(_base_.param_scheduler[0], end=50),
-    dict(_base_.param_scheduler[1], end=12),
+    dict(_base_.param_scheduler[1], end=6),
 ]
 
-picture_size = (320, 256)
+picture_size = (256, 192)
 
 # codec settings
 codec = dict(
     _base_.codec,
     type='HierarchicalSPR3DCodec',
     input_size=picture_size,
-    heatmap_size=(80, 64))
+    heatmap_size=(64, 48))
 
-# model settings: an error of a tenth of the root's depth costs as much as one of 10
-# cells
+# model settings: an error of a tenth of the root's depth costs as much as one of 5 cells
+# in the picture
 model = dict(
     head=dict(
-        decoder=codec, root_depth_loss=dict(type='MapL1Loss', loss_weight=100)))
+        decoder=codec,
+        depth_loss=dict(type='MapL1Loss', loss_weight=3),
+        root_depth_loss=dict(type='MapL1Loss', loss_weight=50)))
 
 # base dataset settings
 # the folder is given by the environment variable GENERATED_3D
 dataset_type = 'PanopticMultiPersonDataset'
+data_mode = 'bottomup'
 data_root = '{{$GENERATED_3D:data/generated_3d}}/'
 coco_joints = dict(from_file='configs/_base_/datasets/coco.py')
 
@@ -75,6 +82,7 @@ train_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type=dataset_type,
+        data_mode=data_mode,
         data_root=data_root + 'train/',
         metainfo=coco_joints,
         pipeline=train_pipeline))
@@ -86,6 +94,7 @@ val_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type=dataset_type,
+        data_mode=data_mode,
         data_root=data_root + 'val/',
         metainfo=coco_joints,
         test_mode=True,
