@@ -10,7 +10,6 @@ repeated, so an interrupted demo goes on where it stopped.
 """
 
 import argparse
-import importlib.util
 import multiprocessing
 import os
 import signal
@@ -39,6 +38,7 @@ from rmpe_spm.files import read_json, write_atomically
 from rmpe_spm.inference.drawing import OverlayWriter, PoseDrawer
 from rmpe_spm.inference.inferencer import PoseInferencer
 from rmpe_spm.inference.inputs import InputStream
+from rmpe_spm.inference.web import installed_photographs
 from rmpe_spm.markdown import markdown_table
 from rmpe_spm.synthetic.people_dataset import generate_dataset, usable_cores
 
@@ -53,12 +53,6 @@ SCHEDULES = {
     'SPM': [
         'spm/generated/spm_movenet-multipose_windows_1xb8-5e_generated-384x288.py'
     ],
-}
-# photographs by the US Navy and NASA, in the public domain, and the packages
-# that carry them
-PHOTOGRAPHS = {
-    'matplotlib': 'mpl-data/sample_data/grace_hopper.jpg',
-    'skimage': 'data/astronaut.png',
 }
 # of the generated pictures, (w, h)
 PICTURE_SIZE = (320, 240)
@@ -86,11 +80,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def predict_photographs(methods: list[str], folder: Path) -> None:
     """Draw the poses that the models that ship find in photographs."""
-    found = []
-    for package, name in PHOTOGRAPHS.items():
-        spec = importlib.util.find_spec(package)
-        for place in spec.submodule_search_locations if spec else ():
-            found += [path for path in [Path(place, name)] if path.is_file()]
+    found = installed_photographs()
     for method in methods:
         inferencer = PoseInferencer(method.lower())
         # people so near to the camera are found with low scores

@@ -1,4 +1,4 @@
-"""``rmpe-spm``: predict poses, list the models that ship, export one."""
+"""``rmpe-spm``: predict poses, list, export and show the models that ship."""
 
 import argparse
 import sys
@@ -14,6 +14,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ..cli.error_messages import report_user_errors
 from ..errors import ConfigError
+from .demonstration import Demonstration
 from .drawing import OverlayWriter, PoseDrawer
 from .export import export_onnx
 from .formats import LAYOUTS, ResultWriter
@@ -22,6 +23,7 @@ from .inputs import LOGGER, InputStream
 from .models import describe_models
 from .outputs import write_results
 from .tracking import PoseTracker
+from .web import build_page, serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             or 'no weights ship with this version: give --config, --weights'
         )
         return 0
-    run = _export if args.command == 'export' else _predict
+    run = dict(export=_export, predict=_predict, web=_web)[args.command]
     with report_user_errors(f'rmpe-spm {args.command}'):
         return run(args)
 
@@ -112,6 +114,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     export = commands.add_parser('export', help='write a model as ONNX')
     export.add_argument('out', metavar='FILE.onnx', help='the file to write')
     _add_model(export)
+    web = commands.add_parser('web', help='serve a page to try the models')
+    web.add_argument(
+        '--host',
+        default='127.0.0.1',
+        help='address to listen at; default: 127.0.0.1, this machine only',
+    )
+    web.add_argument('--port', type=int, help='default: a free one from 7860')
+    web.add_argument('--device', help='such as cuda:0')
     return parser.parse_args(arguments)
 
 
@@ -130,6 +140,11 @@ def _export(args: argparse.Namespace) -> int:
     print(
         f'{args.out}: {difference:.1g} pixels from PyTorch on random pictures'
     )
+    return 0
+
+
+def _web(args: argparse.Namespace) -> int:
+    serve(build_page(Demonstration(args.device)), args.host, args.port)
     return 0
 
 

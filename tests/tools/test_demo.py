@@ -11,6 +11,8 @@ import time
 import pytest
 from mmengine.config import Config
 
+from rmpe_spm.inference.web import PHOTOGRAPHS
+
 TINY = """
 _base_ = ['{base}']
 load_from = None
@@ -73,7 +75,7 @@ def test_photographs_of_installed_packages_are_predicted(
     tool, tmp_path, monkeypatch, capsys
 ):
     """By both models, wherever a package is; here matplotlib."""
-    monkeypatch.setitem(tool.PHOTOGRAPHS, 'not_installed', 'none.jpg')
+    monkeypatch.setitem(PHOTOGRAPHS, 'not_installed', 'none.jpg')
     tool.predict_photographs(['RMPE', 'SPM'], tmp_path)
     out = capsys.readouterr().out
     for name in ('rmpe', 'spm'):

@@ -9,6 +9,8 @@ import torch
 from mmengine.config import Config
 from mmpose.registry import MODELS
 
+from rmpe_spm.inference.stn_drawing import ORANGE
+
 CONFIG = """
 codec = dict(
     type='MSRAHeatmap', input_size=(48, 64), heatmap_size=(12, 16), sigma=1)
@@ -98,7 +100,7 @@ def test_the_region_is_outlined(tool, setup, capsys):
     assert picture.shape == (2 * 64 + 8, 4 * 48 + 8, 3)
     crop, warped = picture[4:-4, 4:100], picture[4:-4, 100:-4]
     # Half of the crop about its centre, (47, 63) after enlarging.
-    orange = np.abs(crop - tool.ORANGE).sum(-1) < 60
+    orange = np.abs(crop - ORANGE).sum(-1) < 60
     rows, cols = np.nonzero(orange)
     assert rows.min() == pytest.approx(31.5, abs=2.5)
     assert rows.max() == pytest.approx(94.5, abs=2.5)
