@@ -1,8 +1,9 @@
 """Write the inference checkpoint of a training checkpoint.
 
-Keeps the weights, in float16, and the part of the config that predicts; leaves
-out the optimizer, the schedule and the parallel branch of RMPE, which only
-training needs. The weights that ship with the package are written so::
+Keeps the weights, in float16 and compressed, and the part of the config that
+predicts; leaves out the optimizer, the schedule and the parallel branch of
+RMPE, which only training needs. The weights that ship with the package are
+written so::
 
     python tools/publish_weights.py CONFIG CHECKPOINT rmpe_spm/weights/NAME.pth
 """
@@ -10,12 +11,10 @@ training needs. The weights that ship with the package are written so::
 import argparse
 from pathlib import Path
 
-import torch
-
 from rmpe_spm.cli.arguments import read_config_file
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.engine.checkpoint import load_from_local
-from rmpe_spm.engine.shipped import publish
+from rmpe_spm.engine.shipped import publish, save_compressed
 from rmpe_spm.files import write_atomically
 from rmpe_spm.rmpe.parallel_sppe import BRANCH
 
@@ -31,7 +30,9 @@ def main(argv: list[str] | None = None) -> None:
         checkpoint = load_from_local(args.checkpoint, 'cpu')
         cfg = read_config_file(args.config)
         published = publish(checkpoint, cfg, without=(f'{BRANCH}.',))
-        write_atomically(args.out, lambda file: torch.save(published, file))
+        write_atomically(
+            args.out, lambda file: save_compressed(published, file)
+        )
     megabytes = [p.stat().st_size / 1e6 for p in (args.checkpoint, args.out)]
     print(f'{args.out}: {megabytes[1]:.1f} MB of {megabytes[0]:.1f} MB')
 

@@ -40,10 +40,11 @@ def write_results(
         for picture, result in read_ahead(results, _AHEAD):
             name = name_of(result)
             try:
-                if writer is not None:
-                    writer.write(result, name)
+                # what the poses' file lists is drawn, also after Ctrl-C
                 if overlays is not None:
                     overlays.write(picture, result, name)
+                if writer is not None:
+                    writer.write(result, name)
             except OSError as error:
                 raise ConfigError(
                     f'cannot write to the results: {error}'

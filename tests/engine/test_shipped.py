@@ -1,5 +1,7 @@
 """Shipped weights, with one model in the place of those that ship."""
 
+import io
+
 import pytest
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
@@ -30,7 +32,8 @@ def model(folder, tiny_config):
     model = build_pose_estimator(tiny_config.model)
     training = dict(meta={}, state_dict=model.state_dict())
     published = shipped.publish(training, tiny_config)
-    torch.save(published, folder / f'{NAME}.pth')
+    with (folder / f'{NAME}.pth').open('wb') as file:
+        shipped.save_compressed(published, file)
     return model
 
 
@@ -48,6 +51,15 @@ def test_a_name_or_alias_leads_to_the_weights(model, folder, name):
             torch.testing.assert_close(
                 loaded['state_dict'][key], value, rtol=1e-3, atol=1e-6
             )
+
+
+def test_the_same_weights_give_the_same_small_file(folder):
+    weights = dict(state_dict=dict(w=torch.arange(4096) % 7))
+    files = io.BytesIO(), io.BytesIO()
+    for file in files:
+        shipped.save_compressed(weights, file)
+    assert files[0].getvalue() == files[1].getvalue()
+    assert len(files[0].getvalue()) < 4096 * 8 / 10
 
 
 def test_config_and_weights_make_the_model(model):
