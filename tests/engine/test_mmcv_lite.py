@@ -17,13 +17,14 @@ assert hasattr(ext, 'carafe')
 def carafe(features):
     return ext.carafe(features, scale=2)
 """
-# The folder alone: the package would import the real stack.
+# The files alone: the package would import the real stack.
 LOADER = """
 import importlib.util, sys, types
-folder = types.ModuleType('engine')
-folder.__path__ = [sys.argv[1]]
-sys.modules['engine'] = folder
-from engine import mmcv_lite as lite
+for name, folder in (('rmpe_spm', sys.argv[1]),
+                     ('rmpe_spm.engine', sys.argv[1] + '/engine')):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [folder]
+from rmpe_spm.engine import mmcv_lite as lite
 """
 
 
@@ -35,9 +36,9 @@ def _run_with_fake_mmcv(tmp_path, code, extension=''):
     (package / 'ops' / '__init__.py').write_text(OPS)
     if extension:
         (package / '_ext.py').write_text(extension)
-    engine = str(Path(mmcv_lite.__file__).parent)
+    folder = str(Path(mmcv_lite.__file__).parents[1])
     result = subprocess.run(
-        [sys.executable, '-c', LOADER + textwrap.dedent(code), engine],
+        [sys.executable, '-c', LOADER + textwrap.dedent(code), folder],
         cwd=tmp_path,
         env={'PYTHONPATH': str(tmp_path)},
         capture_output=True,
