@@ -18,7 +18,7 @@ import numpy as np
 
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.files import read_json, write_atomically
-from rmpe_spm.poses import bboxes_around
+from rmpe_spm.inference.boxes import body_boxes
 from rmpe_spm.rmpe.pgpg_model import OffsetModel, load_proposal_model
 from rmpe_spm.rmpe.proposals import offset_bbox
 
@@ -49,10 +49,8 @@ def read_boxes(path: str, score_thr: float) -> list[dict[str, Any]]:
         bbox = result.get('bbox')
         if 'keypoints' in result:
             joints = np.reshape(result['keypoints'], (1, -1, 3))
-            (sides,) = bboxes_around(joints[..., :2], joints[..., 2])
-            size = (sides[2:] - sides[:2]) * 1.25
-            middle = (sides[2:] + sides[:2]) / 2
-            bbox = [*(middle - size / 2).tolist(), *size.tolist()]
+            (sides,) = body_boxes(joints[..., :2], joints[..., 2])
+            bbox = [*sides[:2].tolist(), *(sides[2:] - sides[:2]).tolist()]
         keys = ('image_id', 'category_id', 'score')
         found.append(dict({key: result[key] for key in keys}, bbox=bbox))
     return found

@@ -47,7 +47,7 @@ class LayerDecayLrMultConstructor(LayerDecayOptimWrapperConstructor):
     """mmpose's layer decay for ViT, with the ``lr_mult`` of ``custom_keys``.
 
     mmpose's constructor passes over ``custom_keys``. RMPE needs both: the
-    decay for a ViT backbone, and a lower rate for localiser and theta. Of the
+    decay for a ViT backbone, and a lower rate for localizer and theta. Of the
     keys with an ``lr_mult`` the longest that is part of a parameter's name
     counts; what else the keys say has no effect, as in mmpose.
     """

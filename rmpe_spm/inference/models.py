@@ -17,7 +17,7 @@ from ..engine.shipped import (
 )
 from ..errors import ConfigError
 
-# by which people are found best, by F1, on 200 pictures of train2017
+# by which people are found best, by F1, on pictures of train2017
 _SCORE_THRS = {
     ALIASES['spm']: 0.15,
     ALIASES['rmpe']: 0.04,

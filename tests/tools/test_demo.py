@@ -187,5 +187,5 @@ def test_parameters_are_those_of_the_net_at_test(tool):
         tool.count_parameters(tool.CONFIGS / name)
         for name in tool.SCHEDULES['RMPE']
     )
-    # the localiser, the same as the backbone, and theta; no twin
+    # the localizer, the same as the backbone, and theta; no twin
     assert 2 < stage2 - stage1 < 2.5

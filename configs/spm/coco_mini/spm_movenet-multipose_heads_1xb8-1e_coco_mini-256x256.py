@@ -1,4 +1,4 @@
-# SPM's heads learn from scratch on MoveNet's features, which stay as they are: an epoch
+# SPM's heads learn from scratch on MoveNet's features, which hardly change: an epoch
 # takes two minutes on one CPU core. Windows of 128x128 around people.
 _base_ = ['./spm_movenet-multipose_1xb4-3e_coco_mini-384x384.py']
 load_from = None
@@ -6,7 +6,7 @@ load_from = None
 # runtime
 train_cfg = dict(max_epochs=1)
 
-# optimizer: backbone and neck are not trained
+# optimizer: the backbone is frozen; the schedule leads the neck to its eta_min
 optim_wrapper = dict(
     optimizer=dict(
         _delete_=True, type='AdamW', lr=2e-3, weight_decay=0.01, fused=True),
