@@ -18,7 +18,7 @@ from mmengine.dist import get_rank, init_dist, is_distributed
 from rmpe_spm.cli.arguments import add_launch_arguments, join_cpu_processes
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.errors import ConfigError
-from rmpe_spm.leaderboard.evaluate import Outcome, evaluate_all, retry
+from rmpe_spm.leaderboard.evaluate import Outcome, evaluate_all
 from rmpe_spm.leaderboard.report import (
     build_tables,
     column_notes,
@@ -113,8 +113,6 @@ def main(argv: list[str] | None = None) -> int:
             for outcome in evaluate_all(spec, args, work_dir, say):
                 outcomes.append(outcome)
             write()
-            if retry(outcomes, say):
-                write()
         except KeyboardInterrupt:
             say(
                 'interrupted: finished entries are kept; the same command '

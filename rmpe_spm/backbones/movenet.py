@@ -27,11 +27,7 @@ def separable_conv(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 class SamePaddingConv2d(nn.Conv2d):
-    """A convolution with TensorFlow's padding ``SAME``, without dilation.
-
-    mmcv's ``Conv2dAdaptivePadding`` computes the same, but exported it keeps
-    the size of the picture that it was traced with.
-    """
+    """A convolution with TensorFlow's padding ``SAME``, exported too."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Pad, the odd cell on the right and bottom, and convolve."""

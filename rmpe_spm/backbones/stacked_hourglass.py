@@ -11,11 +11,7 @@ NORM = dict(type='BN')
 
 
 class PreActBottleneck(nn.Module):
-    """Residual block with normalisation and ReLU before each convolution.
-
-    1x1 to half the channels, 3x3, 1x1 back; the shortcut is the identity, or
-    a 1x1 convolution where the channels change.
-    """
+    """Residual block with normalisation and ReLU before each convolution."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()

@@ -18,9 +18,8 @@ from ..errors import ConfigError
 class OptionAction(DictAction):
     """Argparse action for ``key=value`` settings, as mmengine's.
 
-    mmengine drops blanks and splits at commas, in paths too. Here a value
-    with blanks but no comma or bracket is kept as it is, and so is what stands
-    between quotes of its own: ``"work_dir='my runs, 2'"``.
+    A value with blanks but no comma or bracket is kept as it is, and so is
+    what stands between quotes of its own: ``"work_dir='my runs, 2'"``.
     """
 
     @staticmethod
@@ -39,11 +38,7 @@ class OptionAction(DictAction):
 
 
 def as_arguments(options: Mapping[str, Any]) -> list[str]:
-    """Write settings by dotted key as :class:`OptionAction` reads them.
-
-    Raises:
-        ConfigError: A value that the command line cannot express.
-    """
+    """Write settings by dotted key as :class:`OptionAction` reads them."""
     return [f'{key}={_as_text(key, value)}' for key, value in options.items()]
 
 
@@ -125,12 +120,7 @@ def read_config_file(path: str | os.PathLike) -> Config:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Read the config and apply the arguments that all tools share to it.
-
-    The working directory is the command line's, else the config's, else
-    ``work_dirs/`` and the config's name. ``--cfg-options`` are applied by
-    :func:`apply_options`, after the tool's own arguments.
-    """
+    """Read the config and apply the arguments that all tools share to it."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config_file(args.config)
     cfg.launcher = args.launcher
@@ -169,11 +159,9 @@ def require_hook(cfg: Config, name: str, kind: str) -> dict:
 def apply_options(cfg: Config, args: argparse.Namespace) -> None:
     """Apply ``--cfg-options`` to the config.
 
-    A new ``data_root`` replaces the old one wherever a path begins with it
-    (data sets, detections, annotation files of the metrics), since a config
-    has used it up by the time that it is read. For the same reason a changed
-    ``codec`` takes the old one's place wherever that stands (encoders of the
-    pipelines, the head's decoder).
+    A new ``data_root`` replaces the old one wherever a path begins with it,
+    since a config has used it up by the time that it is read; likewise a
+    changed ``codec`` takes the old one's place wherever that stands.
 
     Raises:
         ConfigError: An option names a place that the config does not have.
@@ -265,12 +253,7 @@ def launched_rank(launcher: str) -> int:
 
 
 def join_cpu_processes(cfg: Config) -> None:
-    """Join the processes of a launcher where there is no GPU.
-
-    mmengine's own start selects a GPU for each process. Without one the
-    processes meet through gloo instead, once, and the config's wrapper of the
-    model doesn't ask for a GPU either; elsewhere nothing is done.
-    """
+    """Join the processes of a launcher by gloo where there is no GPU."""
     if cfg.launcher != 'pytorch' or torch.cuda.is_available():
         return
     if not torch.distributed.is_initialized():

@@ -32,10 +32,9 @@ _FOLDERS = (
 
 @contextmanager
 def report_user_errors(prog: str) -> Iterator[None]:
-    """End the program ``prog`` with one message where the set-up is wrong.
+    """End the program with one message and code 2 where the set-up is wrong.
 
-    Its exit code is 2 then. Of several processes each tells its own, with its
-    rank. Everything else keeps its traceback.
+    Of several processes each tells its own, with its rank.
     """
     try:
         yield
@@ -52,9 +51,8 @@ def report_user_errors(prog: str) -> Iterator[None]:
 def explain(error: Exception) -> str | None:
     """Return what to tell the user, None for an error that is not theirs.
 
-    The user's are the errors of :mod:`rmpe_spm.errors`, and errors of values,
-    types, keys and missing files that this package raises, or mmengine where
-    a config names a type or an argument that does not exist.
+    Theirs are those of :mod:`rmpe_spm.errors`, and errors of values, types,
+    keys and missing files that this package or a config's name raises.
     """
     if not isinstance(error, _ALWAYS_TOLD):
         traceback = error.__traceback__

@@ -22,11 +22,7 @@ def step_name(step: Mapping) -> str:
 
 
 def check_center_target(pipeline: Sequence[Mapping], key: str) -> None:
-    """Refuse a GenerateCenterTarget with another crop than its pipeline's.
-
-    That is, with another ``use_udp`` or ``padding``; ``key`` is the
-    pipeline's.
-    """
+    """Refuse a GenerateCenterTarget with another crop than its pipeline's."""
     names = [step_name(step) for step in pipeline]
     if 'GenerateCenterTarget' not in names:
         return
@@ -47,11 +43,7 @@ def check_center_target(pipeline: Sequence[Mapping], key: str) -> None:
 def check_switch(
     pipeline: Sequence[Mapping], hooks: Sequence[Mapping], max_epochs: int
 ) -> None:
-    """Refuse a PipelineSwitchHook that would end RMPE's part of a training.
-
-    The pipeline that it switches to lacks PGPGTransform or
-    GenerateCenterTarget then, which the training pipeline has.
-    """
+    """Refuse a PipelineSwitchHook that drops PGPG or the centre target."""
     needed = {step_name(step) for step in pipeline} & set(RMPE_STEPS)
     for index, hook in enumerate(hooks):
         if step_name(hook) != 'PipelineSwitchHook':

@@ -43,10 +43,6 @@ _DATA_ADVICE = (
 def build_runner(cfg: Config, mode: str) -> Runner:
     """Check a config, build its runner, and log what training leaves out.
 
-    The config has the command line's changes, for a test also the checkpoint
-    in ``load_from``; ``mode`` is ``'train'`` or ``'test'``. The runner's
-    metrics get the annotations that were read.
-
     Raises:
         ConfigError: The data, the targets or the weights do not fit. The
             message names the config key or the file, and what to do.
@@ -90,10 +86,8 @@ class _Runner(Runner):
 class CheckedData:
     """The annotations, detections and images that a config names, checked.
 
-    Each file is read once. ``num_keypoints`` is that of the skeleton that the
-    data sets of training (or of the test) share, None if they do not tell;
-    ``notes`` say what training leaves out or repairs; ``files`` has all
-    annotations by path.
+    Each file is read once. ``num_keypoints`` is that of the skeleton, None if
+    the data sets do not tell; ``notes`` say what training leaves out.
 
     Raises:
         ConfigError: Something is missing or malformed, has another skeleton,
@@ -323,11 +317,9 @@ def _check_keypoints(model: nn.Module, num_keypoints: int | None) -> None:
 
 
 def check_weights(model: nn.Module, path: str) -> None:
-    """Refuse a checkpoint of another model.
+    """Refuse a checkpoint that lacks weights or has another shape of some.
 
-    It must have all weights of backbone, neck and head, and none in another
-    shape: a ConfigError tells what does not fit. RMPE's second stage may be
-    tested with the weights of its first, which the log says.
+    RMPE's second stage may be tested with the weights of its first.
     """
     own = getattr(model, 'module', model).state_dict()
     state = _read_weights(path)

@@ -184,30 +184,3 @@ def mean_by_distance(result: JointErrors, edges: np.ndarray) -> np.ndarray:
     counts = np.bincount(bins[inside], minlength=size)
     with np.errstate(invalid='ignore'):
         return totals / counts
-
-
-def joint_pck(pose_set: PoseSet, threshold: float = 0.1) -> np.ndarray:
-    r"""PCK of each joint, with people that were missed as misses.
-
-    A joint is found where the pose that :func:`.joint_errors` matches with
-    its person, by the other joints, has it within
-    :math:`\mathrm{threshold}\cdot\sqrt{area}` of the person. Not counted are
-    joints without label and whom :func:`match_by_other_joints` leaves out.
-
-    Args:
-        pose_set (PoseSet): Poses and annotated people.
-        threshold (float): Defaults to 0.1.
-
-    Returns:
-        np.ndarray: Shape (K,), 0 to 1, NaN for a joint that nobody has.
-    """
-    errors = joint_errors(pose_set).errors
-    counted = np.concatenate(
-        [
-            _can_be_matched(truth) & (truth.keypoints[..., 2] > 0)
-            for truth in pose_set.truths
-        ]
-    )
-    with np.errstate(invalid='ignore'):
-        found = counted & (errors <= threshold)
-        return found.sum(0) / counted.sum(0)

@@ -182,12 +182,7 @@ def load_from_http(filename: str, map_location: Any = None) -> dict:
 
 
 def last_checkpoint(work_dir: str | os.PathLike) -> Path | None:
-    """Find the checkpoint that a training in a folder wrote last.
-
-    It is the file that ``last_checkpoint`` names, which may be missing; the
-    folder may have been moved since. None where there is no such pointer, or
-    one that is blank or no text.
-    """
+    """Find the file that ``last_checkpoint`` names, which may be missing."""
     pointer = Path(work_dir) / 'last_checkpoint'
     try:
         name = pointer.read_text(encoding='utf-8').strip()
@@ -200,11 +195,7 @@ def last_checkpoint(work_dir: str | os.PathLike) -> Path | None:
 
 
 def newest_checkpoint(folder: str | os.PathLike) -> Path | None:
-    """Find the newest checkpoint of a folder that loads.
-
-    Those of ``save_best``, which hold no state of the optimizer, come after
-    all others.
-    """
+    """Find the newest checkpoint that loads, those of ``save_best`` last."""
     files = sorted(
         Path(folder).glob('*.pth'),
         key=lambda p: (not p.name.startswith('best_'), p.stat().st_mtime),
@@ -213,10 +204,7 @@ def newest_checkpoint(folder: str | os.PathLike) -> Path | None:
 
 
 def checkpoint_to_resume(work_dir: str | os.PathLike) -> Path | None:
-    """Find where ``--resume`` goes on in the folder of a training.
-
-    It is what ``last_checkpoint`` names; None in a folder without any
-    checkpoint, where a training starts anew.
+    """Find where ``--resume`` goes on; None in a folder without checkpoints.
 
     Raises:
         CorruptCheckpointError: The pointer is missing beside checkpoints, or

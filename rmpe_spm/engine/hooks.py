@@ -25,10 +25,7 @@ def detections_name(file: str, score_thr: float | None = None) -> str:
 
 
 def box_source_name(dataset: Any) -> str:
-    """Tell where the people's boxes of a built data set come from.
-
-    Of a wrapper of several data sets these are all that they have.
-    """
+    """Tell where the people's boxes of a built data set come from."""
     if hasattr(dataset, 'datasets'):
         names = dict.fromkeys(map(box_source_name, dataset.datasets))
         return ' and '.join(names)
@@ -98,10 +95,8 @@ class ChannelsLastHook(Hook):
 def folded_norms(model: nn.Module) -> Iterator[None]:
     """Fold a model's batch normalisation into its convolutions for a while.
 
-    It is mmcv's ``fuse_conv_bn``, which takes a normalisation for that of the
-    convolution registered just before it in the same module. The model is in
-    evaluation mode. Afterwards it has its own layers and weights again, the
-    same objects.
+    It is mmcv's ``fuse_conv_bn``, for a model in evaluation mode. Afterwards
+    the model has its own layers and weights again, the same objects.
     """
     own = [
         (entries, dict(entries))

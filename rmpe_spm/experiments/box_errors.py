@@ -33,19 +33,7 @@ MIN_IOU = 0.5  # of a detection with its person
 def shift_boxes(
     bboxes_xyxy: np.ndarray, size: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Move each box into a random direction.
-
-    The centre moves by ``size * (w cos a, h sin a)`` with ``a`` uniform in
-    ``[0, 2 pi)``; the box keeps its width and height.
-
-    Args:
-        bboxes_xyxy (np.ndarray): Boxes (N, 4) in pixels.
-        size (float): The shift over the box's width and height, at least 0.
-        rng (np.random.Generator): The source of the directions.
-
-    Returns:
-        np.ndarray: The shifted boxes (N, 4).
-    """
+    """Move each box (N, 4) by ``size * (w cos a, h sin a)``, a uniform."""
     angles = rng.uniform(0, 2 * np.pi, len(bboxes_xyxy))
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     offsets = size * directions * (bboxes_xyxy[:, 2:] - bboxes_xyxy[:, :2])
@@ -55,11 +43,7 @@ def shift_boxes(
 def scale_boxes(
     bboxes_xyxy: np.ndarray, size: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Multiply each box's width and height by ``1 + size``, or divide them.
-
-    Which of the two is drawn for each box; its centre stays. Arguments and
-    result are those of :func:`shift_boxes`.
-    """
+    """Multiply or divide each box's width and height by ``1 + size``."""
     signs = rng.choice([-1.0, 1.0], (len(bboxes_xyxy), 1))
     low, high = bboxes_xyxy[:, :2], bboxes_xyxy[:, 2:]
     halves = (high - low) / 2 * (1 + size) ** signs
@@ -70,11 +54,7 @@ def scale_boxes(
 def truncate_boxes(
     bboxes_xyxy: np.ndarray, size: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Move one side of each box inwards by ``size`` of its width or height.
-
-    Left, top, right and bottom are equally likely. Arguments and result are
-    those of :func:`shift_boxes`; ``size`` is below 1.
-    """
+    """Move one side of each box inwards by ``size`` of its width or height."""
     boxes = bboxes_xyxy.copy()
     sides = rng.integers(0, 4, len(boxes))
     inwards = np.where(sides < 2, 1.0, -1.0)
@@ -87,13 +67,11 @@ def truncate_boxes(
 def amplify_errors(
     bboxes_xyxy: np.ndarray, detections_xyxy: np.ndarray, factor: float
 ) -> np.ndarray:
-    """Multiply the errors of detections, side by side.
+    """Multiply the errors of detections (N, 4), side by side.
 
-    Each side becomes ``annotated + factor * (detected - annotated)``: factor
-    0 is the annotated box, 1 the detection, 2 doubles the error. Where
+    Each side becomes ``annotated + factor * (detected - annotated)``. Where
     opposite sides come nearer to one another than ``MIN_SIDE`` pixels, or
-    cross, the box keeps that length about their middle. Boxes are (N, 4) in
-    pixels, each beside its detection.
+    cross, the box keeps that length about their middle.
     """
     # As a mean, so that the factors 0 and 1 are exact.
     sides = (1 - factor) * bboxes_xyxy + factor * detections_xyxy
@@ -113,12 +91,7 @@ _DRAWN = {
 
 
 def check_box_error(kind: str, size: float, has_detections: bool) -> None:
-    """Refuse box errors that cannot be made.
-
-    Raises:
-        ValueError: The kind is unknown, the size is out of range, or there
-            are no detections where they are needed or some where not.
-    """
+    """Refuse box errors that cannot be made, by a ValueError."""
     if kind not in ERROR_KINDS:
         raise ValueError(
             f'unknown kind of box error {kind!r}: choose from '
@@ -146,34 +119,25 @@ def perturb_boxes(
     """Give the annotated or the detected boxes errors of one size.
 
     ``'shift'``, ``'scale'`` and ``'truncation'`` move the annotated boxes of
-    the people that mmpose would evaluate on annotated boxes (with keypoints,
-    no crowds; clipped to the image, score 1), so that a size of 0 is the
-    oracle.
+    the people that mmpose would evaluate on annotated boxes, so that a size of
+    0 is the oracle.
 
-    ``'amplification'`` multiplies the errors of the detections by ``size``.
-    Detections are matched one to one with annotated people, the best score
-    first, at an IoU of at least ``MIN_IOU``. One that is left over, but
-    overlaps a person as much, is a redundant detection of that person and
-    moves with the others, since it would stand in for them otherwise.
-    The rest, false positives, stay. Order and scores stay, too.
-
-    Detections of images that the annotations do not list, and boxes that are
-    empty, not finite or outside their image are left out. An image without a
-    width and height clips nothing.
+    ``'amplification'`` multiplies the errors of detections by ``size``. They
+    are matched one to one with annotated people, the best score first, at an
+    IoU of at least ``MIN_IOU``. One that is left over, but overlaps a person
+    as much, moves with the others, since it would stand in for them otherwise.
+    False positives, order and scores stay. Boxes that are empty, not finite or
+    outside their image are left out.
 
     Args:
         annotations (Mapping): The content of a COCO keypoint file.
         kind (str): One of ``ERROR_KINDS``.
         size (float): The size of the error.
-        detections (list, optional): The content of a COCO results file with
-            person boxes, for ``'amplification'`` only. Defaults to None.
+        detections (list, optional): The content of a COCO results file.
         seed (int): The seed of the directions. Defaults to 0.
 
     Returns:
         list[dict]: The content of a ``bbox_file``.
-
-    Raises:
-        ValueError: See :func:`check_box_error`.
     """
     check_box_error(kind, size, detections is not None)
     sizes = {
@@ -207,12 +171,7 @@ def perturb_boxes(
 
 
 def read_people(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the people of a test's data set in COCO's layout.
-
-    Of MPII these are the people, with the boxes, of
-    :class:`~rmpe_spm.MpiiMultiPersonDataset` in top-down
-    mode; its annotations know no sizes of images, and its boxes are not
-    clipped.
+    """Read the people of a test's data set, MPII's too, in COCO's layout.
 
     Raises:
         ConfigError: The annotations are missing or cannot be read.

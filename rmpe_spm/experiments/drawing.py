@@ -26,24 +26,10 @@ def draw_results(
     dataset_meta: dict,
     max_width: int | None = None,
 ) -> list[Path]:
-    """Draw annotated (left) and predicted people (right) of images.
+    """Draw annotated (left) and predicted people (right) of all images.
 
-    Args:
-        annotations (mapping): Content of a COCO keypoint file; all of its
-            ``images`` are drawn.
-        results (sequence): COCO keypoint results.
-        image_dir (str | Path): The folder of the images.
-        out_dir (str | Path): Gets a JPEG file an image; made if missing.
-        dataset_meta (dict): mmpose's metainfo of the data set (skeleton,
-            colours).
-        max_width (int, optional): Wider pictures (both halves, in pixels)
-            are made smaller. Defaults to None.
-
-    Returns:
-        list[Path]: The files, named by the images' ids.
-
-    Raises:
-        FileNotFoundError: An image is missing or cannot be read.
+    Writes a JPEG file an image, named by its id, to ``out_dir``. Both halves
+    are made smaller where they are wider than ``max_width`` pixels.
     """
     people, poses = defaultdict(list), defaultdict(list)
     for person in annotations['annotations']:
@@ -86,10 +72,7 @@ def draw_results(
 def make_contact_sheet(
     pictures: Sequence[Path], out_file: str | Path, columns: int = 2
 ) -> Path:
-    """Put picture files side by side into one, row by row.
-
-    All get the smallest width and height. Returns ``out_file``.
-    """
+    """Put picture files, as large as the smallest, into one, row by row."""
     tiles = [cv2.imread(str(picture)) for picture in pictures]
     height, width = np.min([tile.shape[:2] for tile in tiles], axis=0).tolist()
     tiles = [cv2.resize(tile, (width, height)) for tile in tiles]

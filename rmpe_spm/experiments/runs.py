@@ -22,20 +22,12 @@ from ..cli.arguments import apply_options, read_config_file
 from ..errors import ConfigError
 from ..files import digest, digest_file, read_json, write_atomically
 
-NO_REASON = 'no reason was written'
-
 
 class RunFolder:
     """The folder of one run, which remembers it in ``run.json``.
 
-    The file holds the inputs, the outcome of a finished run, the seconds that
-    it took, and why an attempt ended that did not finish. It is replaced in
-    one step, so an outcome is there as a whole or not at all. A run of other
-    inputs that is found in the folder is moved aside.
-
-    Args:
-        folder (str | PathLike): The folder; it need not exist.
-        inputs (dict): What decides the outcome, as JSON has it.
+    A run of other ``inputs`` (what decides the outcome, as JSON has it) in the
+    folder is moved aside.
 
     Raises:
         ConfigError: The folder holds files of something else, or its
@@ -55,10 +47,7 @@ class RunFolder:
             )
 
     def outcome(self) -> dict[str, Any] | None:
-        """Return what :meth:`finish` was given, and ``seconds``.
-
-        None if the run is not finished, or a file that it left is missing.
-        """
+        """Return what :meth:`finish` was given; None if a file is missing."""
         state = self._read()
         outcome = state['outcome']
         if outcome is None:
@@ -71,63 +60,22 @@ class RunFolder:
 
     @contextmanager
     def attempt(self, resumes: bool = False) -> Iterator[None]:
-        """Try to finish the run: take the time, and note how it ends.
-
-        While the body runs, and after the process was killed in it, there is a
-        note that gives no reason. After an error the note gives that. The end
-        of the body, and Ctrl-C, take the note away. Where an attempt
-        ``resumes``, the time of those before counts too.
-        """
+        """Take the time of an attempt, those before too if it ``resumes``."""
         before = self._read()['seconds'] if resumes else 0.0
-        self._update(outcome=None, seconds=before, failure=NO_REASON)
-        begin, failure = time.perf_counter(), ''
+        self._update(outcome=None, seconds=before)
+        begin = time.perf_counter()
         try:
             yield
-        except Exception as error:
-            self.note(f'{type(error).__name__}: {error}')
-            failure = self.failure
-            raise
         finally:
-            seconds = before + time.perf_counter() - begin
-            self._update(seconds=seconds, failure=failure)
-
-    def note(self, reason: str) -> None:
-        """Write why an attempt is about to end the process.
-
-        The first reason stays: what ends other processes of the run follows
-        from it.
-        """
-        if self.failure in ('', NO_REASON):
-            self._update(failure=reason)
-
-    @property
-    def failure(self) -> str:
-        """Why the last attempt ended; empty if it came to its end."""
-        return self._read()['failure']
-
-    @property
-    def last_attempt(self) -> float:
-        """When the last attempt was, as of ``time.time``; 0 without one."""
-        return self._file.stat().st_mtime if self._file.is_file() else 0.0
+            self._update(seconds=before + time.perf_counter() - begin)
 
     def finish(self, files: Iterable[str] = (), **values: Any) -> dict:
-        """Record that the run is finished, with what came out of it.
-
-        Args:
-            files (iterable): Names of files in the folder, without which
-                the run does not count as finished. Defaults to ().
-            **values (Any): As JSON has it.
-
-        Returns:
-            dict: The values, ``files`` and ``seconds``.
-        """
-        self._update(outcome=dict(values, files=list(files)), failure='')
+        """Record what came out of the run, and which files it needs."""
+        self._update(outcome=dict(values, files=list(files)))
         return self.outcome()
 
     def _read(self) -> dict[str, Any]:
-        fresh = dict(
-            inputs=self._inputs, outcome=None, seconds=0.0, failure=''
-        )
+        fresh = dict(inputs=self._inputs, outcome=None, seconds=0.0)
         if not self._file.is_file():
             return fresh
         return {**fresh, **read_json(self._file)}
@@ -155,12 +103,7 @@ class RunFolder:
 def read_config(
     config: str | os.PathLike, options: Mapping[str, Any]
 ) -> Config:
-    """Read a config and apply options, by dotted key, as the tools do.
-
-    Raises:
-        ConfigError: The file is missing or cannot be read, or an option
-            names a place that the config does not have.
-    """
+    """Read a config and apply options, by dotted key, as the tools do."""
     cfg = read_config_file(config)
     apply_options(cfg, Namespace(cfg_options=dict(options)))
     return cfg
@@ -175,17 +118,9 @@ def is_kind(kind: str | type | None, base: type, registry: Registry) -> bool:
 def digest_settings(settings: Any, ignored: Sequence[str] = ()) -> str:
     """Give one digest of settings and of all files that they name.
 
-    A text that is the path of a file, or is one below the nearest
-    ``data_root`` around it, counts as the content of that file. So neither
-    places nor comments make a difference. Images, which configs do not name
-    one by one, are not read.
-
-    Args:
-        settings (Any): A config's content, or a part of it.
-        ignored (sequence): Keys to leave out at every depth. Defaults to ().
-
-    Returns:
-        str: 16 hexadecimal digits.
+    A text that is the path of a file, or of one below the nearest
+    ``data_root``, counts as the content of that file. Images are not read.
+    Keys that are ``ignored`` are left out at every depth.
     """
 
     def contents(node: Any, root: str) -> Any:
@@ -212,13 +147,7 @@ def digest_settings(settings: Any, ignored: Sequence[str] = ()) -> str:
 def find_inputs(
     config: str | os.PathLike, options: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return what decides the outcome of a config's run.
-
-    That is a digest of its settings with the files that they name, and one of
-    the weights that it starts from, if there are any. The run's own folder and
-    the place of the weights make no difference; the code and the images do not
-    count. ``options`` override the config, by dotted key.
-    """
+    """Return what decides a config's run: digests of settings and weights."""
     content = read_config(config, options).to_dict()
     inputs = {
         'config or file that it names': digest_settings(

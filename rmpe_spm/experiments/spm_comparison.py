@@ -45,24 +45,8 @@ def run_comparison(
     """Train and test every config with every seed, and write the report.
 
     Nothing is evaluated before the training ends, so that no choice hangs on
-    the images of the report. What is finished is not done again, and the
-    report is there and up to date after every run.
-
-    Args:
-        configs (mapping): A name for the report to each config. All must be
-            tested on the same annotations.
-        seeds (Sequence[int]): The seeds.
-        work_dir (Path): Where to; a folder ``NAME/seedN`` a run.
-        cfg_options (mapping, optional): Settings that override every config.
-            Defaults to None.
-
-    Returns:
-        Path: ``report.md``, beside ``joint_errors.png``.
-
-    Raises:
-        ConfigError: A config cannot be read, or they are not tested on the
-            same annotations.
-        RunFailedError: A run failed.
+    the images of the report, which is up to date after every run. ``configs``
+    have a name for the report each.
     """
     ann_file = _common_annotations(configs, cfg_options or {})
     annotations = KeypointAnnotations.read(ann_file)
@@ -101,11 +85,9 @@ def write_comparison(
     joint_names: Sequence[str],
     folder: Path,
 ) -> Path:
-    """Write the report of the results that there are.
+    """Write ``report.md``, a column a model, beside ``joint_errors.png``.
 
-    ``report.md`` is a table with a column a model, beside
-    ``joint_errors.png``. Errors are of the joints that all models found with
-    all seeds, left and right together.
+    Errors are of the joints that all models found with all seeds.
     """
     rows = []
     for name, key in METRICS.items():
@@ -148,12 +130,7 @@ def write_comparison(
 def draw_error_by_distance(
     errors: Mapping[str, Sequence[JointErrors]], edges: np.ndarray
 ) -> Figure:
-    """Draw mean errors against the distance from the root, a line a model.
-
-    The errors, one a seed, are of the same joints; ``edges`` (B + 1,) are
-    those of the distances' bins. Lines are means over seeds, bars their
-    standard deviation.
-    """
+    """Draw mean errors by the distance from the root, a line a model."""
     distances = next(iter(errors.values()))[0].root_distances
     centers = mean_by_distance(JointErrors(distances, distances), edges)
     figure = Figure((6, 4), layout='tight')

@@ -30,11 +30,7 @@ TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 
 
 def find_coco_metric(cfg: Config) -> tuple[str, dict | None]:
-    """Find the COCO metric among the test evaluators.
-
-    Returns its place, as an option names it, and its settings; an empty text
-    and None if there is none.
-    """
+    """Return the COCO metric's place, as an option names it, and settings."""
     evaluators = cfg.get('test_evaluator') or []
     single = isinstance(evaluators, dict)
     for index, metric in enumerate([evaluators] if single else evaluators):
@@ -53,15 +49,7 @@ class TrainingRun:
 
 @dataclass(frozen=True)
 class TestRun:
-    """A finished test.
-
-    Attributes:
-        metrics (dict): What the config's evaluators found, and ``boxes``,
-            where people's boxes came from.
-        results_file (Path, optional): The keypoints as COCO results; None if
-            no evaluator writes them.
-        seconds (float): How long it took.
-    """
+    """A finished test: metrics, the keypoints as COCO results if written."""
 
     __test__ = False  # not for pytest
 
@@ -81,19 +69,7 @@ def run_training(
     """Train by ``tools/train.py``, unless that was finished in the folder.
 
     A training that was interrupted goes on from its last checkpoint.
-
-    Args:
-        config (str | PathLike): The config.
-        work_dir (str | PathLike): The run's folder, for this run only; gets
-            ``train.log``.
-        seed (int, optional): ``randomness.seed``. Defaults to None: the
-            config's.
-        cfg_options (mapping, optional): Settings that override the config,
-            by dotted key. Defaults to None.
-        load_from (str | PathLike, optional): Weights to start from. Defaults
-            to None.
-        arguments (sequence): More of the tool's command line, for instance
-            ``--no-validate``. Defaults to ().
+    ``arguments`` are more of the tool's command line.
 
     Raises:
         ConfigError: The config cannot be read.
@@ -129,11 +105,7 @@ def run_test(
     work_dir: str | os.PathLike,
     cfg_options: Mapping[str, Any] | None = None,
 ) -> TestRun:
-    """Evaluate by ``tools/test.py``, unless the folder has the result.
-
-    Arguments and errors are those of :func:`run_training`; the log is
-    ``test.log``.
-    """
+    """Evaluate by ``tools/test.py``, unless the folder has the result."""
     options = dict(cfg_options or {})
     inputs = find_inputs(config, {**options, 'load_from': str(checkpoint)})
     run = RunFolder(work_dir, inputs)
@@ -160,8 +132,7 @@ def run_test(
 def run_command(main: Callable[[], int | None]) -> NoReturn:
     """End the process as a tool does that goes on when it is called again.
 
-    ``kill``, ``timeout`` and schedulers end it as Ctrl-C does, and with it the
-    runs that it has started.
+    ``kill`` and schedulers end it, and its runs, as Ctrl-C does.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -40,15 +40,10 @@ class _Forward(nn.Module):
 def count_gflops(
     model: nn.Module, input_size: tuple[int, int]
 ) -> tuple[float | None, list[str]]:
-    """Operations of one forward pass, as mmengine's analysis counts them.
+    """Count 1e9 operations of one forward pass, by mmengine's analysis.
 
-    A multiplication with its addition is one operation, as in mmpose's
-    tables. There is no flip test and no decoding in it. ``input_size`` is
-    (w, h) in pixels.
-
-    Returns the number in units of 1e9, None for a model that cannot be
-    traced, and the names of operations beyond PyTorch's (deformable
-    convolutions) that are not in it.
+    A multiplication with its addition is one. None for a model that cannot be
+    traced; with it names of custom operations that are not counted.
     """
     model = getattr(model, 'module', model)
     w, h = input_size
@@ -83,10 +78,8 @@ def _rate(batches: Sequence[tuple[int, float]]) -> float:
 class SpeedMeter(Hook):
     """Measures a test of mmengine's runner; see :meth:`summary`.
 
-    A batch's time is from the batch on the host to its poses: normalising,
-    forward pass, flip test and decoding. Loading and cropping of images, a
-    person detector and the evaluation are not in it. The first batch of a
-    process warms up and is not timed, unless it is the only one.
+    A batch's time is from the batch on the host to its poses. The first batch
+    warms up and is not timed, unless it is the only one.
     """
 
     priority = 'LOWEST'  # the last before the model runs
@@ -124,14 +117,10 @@ class SpeedMeter(Hook):
             self.peak = torch.cuda.max_memory_allocated() / 2**20
 
     def summary(self) -> dict[str, float | None]:
-        """What was measured, over all processes.
+        """What was measured, over all processes; None where it is not known.
 
-        ``images_per_second`` is the sum over the processes; a top-down
-        model's sample is one person, and all people of an image count for its
-        time. ``images_per_second_std`` is its standard deviation over five
-        parts of the test, one after the other. ``peak_memory_mib``, the
-        largest of the processes, is what PyTorch had allocated on CUDA. None
-        where it cannot be known.
+        The rates of processes add up; of a top-down model all people of an
+        image count for its time. The spread is that of ``PARTS`` parts.
         """
         timed = self.batches[1:] or self.batches
         cuts = [len(timed) * part // PARTS for part in range(PARTS + 1)]

@@ -32,7 +32,7 @@ from ..version import __version__
 from .spec import BoxSource, DataSetSpec, LeaderboardSpec, ModelSpec
 
 # Raised where what is recorded of an evaluation changes.
-FORMAT = 3
+FORMAT = 4
 
 # What an evaluation depends on.
 SETTINGS = (
@@ -75,9 +75,8 @@ class Entry:
 class PreparedEntry:
     """An entry whose config was found and changed for it.
 
-    ``data_set`` and ``boxes`` are what the data set and the source of boxes
-    are called in the tables; ``data_key`` is equal for equal annotations and
-    metrics, where two models compare.
+    ``data_set`` and ``boxes`` are names in the tables; entries with equal
+    ``data_key``, of annotations and metrics, compare.
     """
 
     cfg: Config
@@ -95,13 +94,7 @@ class PreparedEntry:
 
     @cached_property
     def key(self) -> str:
-        """What the result is kept under: equal keys, equal results.
-
-        A digest of the settings that a result depends on, after all options,
-        of the content of every file that these name (annotations, boxes, a
-        learned pose NMS), of the checkpoint's content and of the versions of
-        mmpose and this package. Images are not read for it.
-        """
+        """A digest of all that the result depends on."""
         content = self.cfg.to_dict()
         parts = [
             {name: content.get(name) for name in SETTINGS},
@@ -124,17 +117,10 @@ def list_entries(spec: LeaderboardSpec) -> list[Entry]:
 
 
 def prepare(entry: Entry, args: Namespace, folder: Path) -> PreparedEntry:
-    """Make the config of an entry.
-
-    Args:
-        entry (Entry): The entry.
-        args (Namespace): ``launcher``, ``local_rank`` and ``cfg_options`` of
-            the command line, the last for all models; a model's own win.
-        folder (Path): Where files of perturbed boxes are kept.
+    """Make the config of an entry; a model's options win over ``args``'.
 
     Raises:
-        ConfigError: The config or a file of boxes is missing or of another
-            form than it must be.
+        ConfigError: The config or a file of boxes is missing or malformed.
     """
     model = entry.model
     given = dict(vars(args), config=model.config, work_dir=None)
@@ -163,10 +149,7 @@ def is_single_stage(cfg: Config) -> bool:
 
 
 def apply_box_source(cfg: Config, source: BoxSource, folder: Path) -> str:
-    """Make a config's test, in place, use a source of boxes.
-
-    Files of perturbed boxes are written to ``folder``. Returns what the
-    source is called beside every number.
+    """Make a config's test, in place, use a source of boxes; return its name.
 
     Raises:
         ConfigError: The data set takes no detections, or a file is missing

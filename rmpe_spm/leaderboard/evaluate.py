@@ -7,7 +7,7 @@ import shutil
 import sys
 import traceback
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,18 +48,8 @@ from .tables import Row
 class Outcome:
     """What became of an entry.
 
-    Attributes:
-        row (Row): Its row.
-        prepared (PreparedEntry, optional): None where no model is run, or it
-            could not be prepared.
-        run (RunFolder, optional): Where its result is kept. Likewise.
-        poses (PoseSet, optional): What a file of results holds.
-        cached (bool): Whether the result was there already.
-        postponed (float): When it ran last, if that ended the processes:
-            :func:`retry` is to run it. 0 otherwise.
-        rank_by (str, optional): The metric that ranks on its data set; None:
-            that of the whole list.
-        number (str): Which of the entries it is.
+    ``prepared`` and ``run`` are None where no model is run, ``poses`` those of
+    a file of results; ``rank_by`` is that of the data set, if it has its own.
     """
 
     row: Row
@@ -67,7 +57,6 @@ class Outcome:
     run: RunFolder | None = None
     poses: PoseSet | None = None
     cached: bool = False
-    postponed: float = 0.0
     rank_by: str | None = None
     number: str = ''
 
@@ -79,8 +68,6 @@ class Outcome:
 
     def __str__(self) -> str:
         """What became of it, in a few words."""
-        if self.postponed:
-            return f'postponed: {self.row.failure}'
         if self.row.failure:
             return f'failed: {self.row.failure}'
         return 'kept from before' if self.cached else 'done'
@@ -92,23 +79,11 @@ def evaluate_all(
     work_dir: Path,
     say: Callable[[str], None] = print,
 ) -> Iterator[Outcome]:
-    """Run every entry whose result is not there yet.
+    """Yield what becomes of every entry, running those without a result.
 
     One that fails is reported, and the others go on. Under a launcher that
     holds for data, configs and weights that cannot be used; any other error
-    ends all processes, and what was finished is kept. An entry that ended the
-    processes is left to :func:`retry` next time, lest the entries after it
-    never run.
-
-    Args:
-        spec (LeaderboardSpec): What to evaluate.
-        args (Namespace): ``launcher``, ``local_rank``, ``cfg_options`` and
-            ``rerun``: whether to run what is there, too.
-        work_dir (Path): Where results are kept.
-        say (callable): Told what is going on. Defaults to ``print``.
-
-    Yields:
-        Outcome: What became of each, in order.
+    ends all processes, and what was finished is kept.
     """
     entries = list_entries(spec)
     single_stage = set()
@@ -122,7 +97,7 @@ def evaluate_all(
         outcome.number = f'[{number}/{len(entries)}]'
         if outcome.run is not None:
             _find(outcome, args.rerun)
-            if not (outcome.cached or outcome.postponed):
+            if not outcome.cached:
                 say(f'{outcome.name}: running')
                 _run(outcome)
         say(f'{outcome.name}: {outcome}')
@@ -144,32 +119,8 @@ def evaluate_all(
         yield Outcome(row)
 
 
-def retry(
-    outcomes: Sequence[Outcome], say: Callable[[str], None] = print
-) -> bool:
-    """Run the entries that ended the processes when they ran last.
-
-    The one whose turn was longest ago is the first, so that one that always
-    ends them does not keep the others from their turn. The outcomes are
-    changed in place; returns whether there were any.
-    """
-    postponed = [outcome for outcome in outcomes if outcome.postponed]
-    for outcome in sorted(postponed, key=lambda each: each.postponed):
-        _find(outcome, rerun=False)  # an equal one may have run by now
-        outcome.postponed = 0.0
-        if not outcome.cached:
-            say(f'{outcome.name}: running again')
-            _run(outcome)
-        say(f'{outcome.name}: {outcome}')
-    return bool(postponed)
-
-
 def first_failure(failure: str) -> str:
-    """Agree on why an entry failed.
-
-    Returns the first's reason in all processes, empty if none failed. Of one
-    that did not happen in all of them the process is named.
-    """
+    """Agree, in all processes, on why an entry failed; empty if it did not."""
     found = all_gather_object(failure)
     for rank, reason in enumerate(found):
         if reason:
@@ -204,20 +155,12 @@ def _prepare(entry: Entry, args: Namespace, work_dir: Path) -> Outcome:
 
 
 def _find(outcome: Outcome, rerun: bool) -> None:
-    """Look up an entry's result, or what its last run ended with."""
-    run = outcome.run
-    found = None if rerun else run.outcome()
-    failure = '' if found else run.failure
-    # the first process's, in all of them
-    values = [found, failure, run.last_attempt if failure else 0.0]
-    broadcast_object_list(values)
-    found, failure, outcome.postponed = values
-    if found is not None:
-        outcome.row.record = Record(**found['record'])
+    """Look up an entry's result."""
+    values = [None if rerun else outcome.run.outcome()]
+    broadcast_object_list(values)  # the first process's, in all of them
+    if values[0] is not None:
+        outcome.row.record = Record(**values[0]['record'])
         outcome.cached = True
-    outcome.row.failure = failure and (
-        f'the processes ended when it ran last: {failure}'
-    )
 
 
 def _run(outcome: Outcome) -> None:
@@ -227,7 +170,7 @@ def _run(outcome: Outcome) -> None:
         shutil.rmtree(run.folder, ignore_errors=True)
     with run.attempt() if first else nullcontext():
         barrier()
-        row.record, row.failure = _evaluate(outcome.prepared, run)
+        row.record, row.failure = _evaluate(outcome.prepared, run.folder)
         if first and row.record is not None:
             names = [RESULTS, MPII_MATCHES]
             names = [each for each in names if (run.folder / each).is_file()]
@@ -235,7 +178,7 @@ def _run(outcome: Outcome) -> None:
 
 
 def _evaluate(
-    prepared: PreparedEntry, kept: RunFolder
+    prepared: PreparedEntry, folder: Path
 ) -> tuple[Record | None, str]:
     """The result of an entry, or the reason why there is none."""
     several, runner = get_world_size() > 1, None
@@ -250,14 +193,13 @@ def _evaluate(
         if failure:
             return None, failure
     try:
-        runner = make_runner(prepared, kept.folder)
-        return run(prepared, runner, kept.folder), ''
+        runner = make_runner(prepared, folder)
+        return run(prepared, runner, folder), ''
     except Exception as error:
         failure = _reason(error)
         # Only what is wrong in the set-up is so in all processes. With any
         # other error the others wait for this one, until its end ends them.
         if several and (runner is not None or explain(error) is None):
-            kept.note(failure)
             print(f'process {get_rank()} failed: {failure}', file=sys.stderr)
             raise
         return None, failure

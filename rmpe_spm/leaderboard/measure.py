@@ -20,7 +20,6 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from ..cli.preflight import build_runner
 from ..coco.evaluation import evaluate_files
 from ..coco.ground_truth import PoseSet, make_pose_set, read_pose_set
-from ..coco.joint_errors import joint_pck
 from ..engine.hooks import FuseConvBNHook, folded_norms
 from ..experiments.drawing import draw_results
 from ..experiments.tool_runs import RESULTS, find_coco_metric
@@ -35,17 +34,11 @@ PICTURES = 'pictures'
 NUM_PICTURES = 4
 # of both halves, annotated and predicted people, side by side
 PICTURE_WIDTH = 480
-PCK_THRESHOLD = 0.1
 
 
 @dataclass
 class Record:
-    """What one evaluation found; None where it cannot be known.
-
-    ``metrics`` are those of the config's evaluators, ``joints`` the
-    ``joint_measure`` of each joint; ``sigmas`` is empty where AP is not by
-    OKS. :func:`.count_gflops` and :class:`.SpeedMeter` say what the costs are.
-    """
+    """What one evaluation found; None where it cannot be known."""
 
     metrics: dict[str, float]
     num_images: int | None = None
@@ -59,22 +52,13 @@ class Record:
     gflops: float | None = None
     gflops_input: str = ''  # what goes through the model for it
     num_poses: int | None = None
-    joints: dict[str, float] = field(default_factory=dict)
-    joint_measure: str = ''
     sigmas: list[float] = field(default_factory=list)
 
     def add_poses(self, poses: PoseSet, meta: Mapping[str, Any]) -> None:
         """Add what the evaluated poses tell; ``meta`` is mmpose's metainfo."""
-        names = meta['keypoint_id2name']
         self.sigmas = np.asarray(meta['sigmas'], float).tolist()
         self.num_images = len(poses.image_ids)
         self.num_poses = poses.num_poses
-        self.joint_measure = f'PCK@{PCK_THRESHOLD:g}'
-        self.joints = {
-            names[joint]: float(value)
-            for joint, value in enumerate(joint_pck(poses, PCK_THRESHOLD))
-            if np.isfinite(value)
-        }
 
     @property
     def million_parameters(self) -> float | None:
@@ -92,12 +76,7 @@ class Record:
 
 
 def make_runner(prepared: PreparedEntry, folder: Path) -> Runner:
-    """Check an entry and build what runs it, with a :class:`.SpeedMeter`.
-
-    Raises:
-        ConfigError: The data or the model cannot be used, or the weights are
-            of another model.
-    """
+    """Check an entry and build what runs it, with a :class:`.SpeedMeter`."""
     cfg = prepared.cfg
     cfg.work_dir = str(folder)
     # by this name mmengine keeps visualizers, which runs must not share
@@ -143,12 +122,7 @@ def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
 
 
 def evaluate_results(spec: ResultsSpec) -> tuple[Record, PoseSet]:
-    """Evaluate a file of results; return what was scored, too.
-
-    Raises:
-        FileNotFoundError: A file is missing.
-        ConfigError: The annotations or the results cannot be evaluated.
-    """
+    """Evaluate a file of results; return what was scored, too."""
     meta = parse_pose_metainfo(dict(from_file=spec.metainfo))
     sigmas = np.asarray(meta['sigmas'], float)
     files = spec.ann_file, spec.results
@@ -162,11 +136,7 @@ def evaluate_results(spec: ResultsSpec) -> tuple[Record, PoseSet]:
 def evaluated_poses(
     prepared: PreparedEntry, folder: Path, num_keypoints: int
 ) -> PoseSet | None:
-    """The poses that the metrics were computed from, after the NMS.
-
-    None where the entry is not evaluated on a COCO file by a COCO metric, or
-    on joints of another skeleton than the annotations have.
-    """
+    """The poses that a COCO metric scored, after the NMS, else None."""
     _, evaluator = find_coco_metric(prepared.cfg)
     path = _annotation_file(prepared)
     results = folder / RESULTS
@@ -186,11 +156,7 @@ def evaluated_poses(
 def choose_images(
     annotations: Mapping[str, Any], number: int = NUM_PICTURES
 ) -> list[dict]:
-    """Choose images of COCO annotations to draw, the same for every model.
-
-    They lie evenly spaced, by id, among those with the most that a picture
-    can show: several annotated people, else one, else none.
-    """
+    """Choose images to draw: with several people, evenly spaced by id."""
     people = dict.fromkeys((image['id'] for image in annotations['images']), 0)
     for person in annotations['annotations']:
         if not person.get('iscrowd') and person['image_id'] in people:

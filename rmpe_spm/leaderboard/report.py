@@ -17,7 +17,7 @@ from ..coco.keypoint_ap import PoseMatches, match_poses
 from ..files import write_atomically
 from ..mpii.ap import MpiiMatches
 from .evaluate import Outcome
-from .measure import MPII_MATCHES, PCK_THRESHOLD, PICTURES, evaluated_poses
+from .measure import MPII_MATCHES, PICTURES, evaluated_poses
 from .tables import Row, Table, make_table
 from .writers import ColumnNotes, to_csv, to_html, to_markdown
 
@@ -34,11 +34,7 @@ def build_tables(
     num_resamples: int,
     pictures: bool = True,
 ) -> list[Table]:
-    """Rank the rows of every data set, and compare them.
-
-    ``rank_by`` ranks where a data set names no metric. The tables are in the
-    order of the entries.
-    """
+    """Rank and compare the rows of every data set, in the entries' order."""
     # Tables name data sets and rank rows; the outcomes stay as they are.
     outcomes = [replace(o, row=replace(o.row)) for o in outcomes]
     _tell_apart(outcomes)
@@ -83,11 +79,7 @@ def add_statistics(
     poses: Sequence[PoseSet | MpiiMatches | None],
     num_resamples: int = 1000,
 ) -> None:
-    """Add intervals and comparisons to a table, in place.
-
-    ``poses`` are what each row's AP is computed from, None where there are
-    none; images are resampled ``num_resamples`` times.
-    """
+    """Add intervals and comparisons to a table, in place."""
     scores: dict[int, ResampledRow] = {}
     for place, row in enumerate(table.rows):
         with suppress(NobodyToFind):
@@ -142,14 +134,6 @@ def column_notes(
             'the same resamples, in the table with the best row of the same '
             'source of boxes; p is two-sided, for one comparison, and not '
             'corrected for their number.'
-        )
-    if any(table.joint_names for table in tables):
-        notes[f'PCK@{PCK_THRESHOLD:g}'] = (
-            'part of the annotated joints that are found within '
-            f"{PCK_THRESHOLD:g} of the square root of the person's area, by "
-            'the pose that is matched with the person by its other joints. '
-            'Joints of people whom no pose is matched with count as not '
-            'found; false poses do not lower it.'
         )
     notes |= {
         'parameters, GFLOPs': 'of the model as it is tested; GFLOPs of one '

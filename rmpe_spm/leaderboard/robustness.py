@@ -29,13 +29,7 @@ POINTS = [(kind, size) for kind, sizes in SIZES.items() for size in sizes]
 
 
 class CurvePoint(NamedTuple):
-    """What a model reaches on boxes with errors of a kind and a size.
-
-    Attributes:
-        score (float): Its AP, or MPII's Total.
-        gain (tuple, optional): What it has over the first model, and the 95%
-            interval of that; None for the first.
-    """
+    """A score, and what it has over the first model's, with interval."""
 
     score: float
     gain: tuple[float, float, float] | None = None
@@ -48,13 +42,7 @@ Curves = Mapping[str, Mapping[tuple[str, float], CurvePoint]]
 def box_sources(
     detections: str | None, seed: int = 0
 ) -> dict[tuple[str, float], BoxSource]:
-    """Return the source of boxes of each kind and size of error.
-
-    Args:
-        detections (str, optional): The file of a detector's boxes, whose
-            errors are amplified. None: that curve is left out.
-        seed (int): Of the errors' directions. Defaults to 0.
-    """
+    """Return the source of boxes of each kind and size of error."""
     sources = {}
     for kind, size in POINTS:
         file = detections if kind == AMPLIFICATION else None
@@ -73,15 +61,7 @@ def read_curves(
     rank_by: str = 'AP',
     num_resamples: int = 1000,
 ) -> Curves:
-    """Order what models reached on the different sources of boxes.
-
-    Args:
-        outcomes (Sequence): Of :func:`.evaluate_all`, of every model on every
-            different source; none has failed.
-        sources (Mapping): Of :func:`box_sources`.
-        rank_by (str): The metric. Defaults to 'AP'.
-        num_resamples (int): Of the paired bootstrap. Defaults to 1000.
-    """
+    """Order what models reached on all sources of :func:`box_sources`."""
     (table,) = build_tables(outcomes, rank_by, num_resamples, pictures=False)
     places = {(r.model, r.boxes): i for i, r in enumerate(table.rows)}
     different = list(dict.fromkeys(sources.values()))

@@ -28,9 +28,8 @@ class BoxSource:
     """One source of boxes.
 
     ``kind`` is ``'config'``, what the config's own test uses;
-    ``'ground_truth'``, the annotated boxes; ``'detections'``, a file of COCO
-    results; or ``'perturbed'``, boxes with an ``error`` of one ``size``, whose
-    directions ``seed`` decides.
+    ``'ground_truth'``; ``'detections'``, a file of COCO results; or
+    ``'perturbed'``, boxes with an ``error`` of one ``size``.
     """
 
     kind: str
@@ -64,11 +63,10 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class DataSetSpec:
-    """A data set to evaluate on in place of the configs' own.
+    """A data set in place of the configs' own; pipeline and mode stay.
 
-    ``dataset`` replaces keys of ``test_dataloader.dataset``, but pipeline and
-    mode stay the model's. ``evaluator`` replaces the config's evaluator if it
-    has a ``type``, else keys of it.
+    ``dataset`` replaces keys of ``test_dataloader.dataset``, ``evaluator`` the
+    config's evaluator if it has a ``type``, else keys of it.
     """
 
     name: str
@@ -80,11 +78,7 @@ class DataSetSpec:
 
 @dataclass(frozen=True)
 class ResultsSpec:
-    """A file of COCO keypoint results, whatever wrote it.
-
-    ``boxes`` says where people's boxes came from, ``metainfo`` is mmpose's
-    file of the keypoints; ``iou_type`` and ``use_area`` are ``CocoMetric``'s.
-    """
+    """A file of COCO keypoint results, whatever wrote it."""
 
     name: str
     results: str
@@ -109,11 +103,7 @@ class PublishedSpec:
 
 @dataclass(frozen=True)
 class LeaderboardSpec:
-    """What a leaderboard holds, as ``docs/leaderboard.md`` describes it.
-
-    ``box_sources`` are those on the configs' own data, which is evaluated on
-    where there are no ``data_sets``.
-    """
+    """What a leaderboard holds, as ``docs/leaderboard.md`` describes it."""
 
     models: tuple[ModelSpec, ...] = ()
     data_sets: tuple[DataSetSpec, ...] = ()
@@ -127,12 +117,10 @@ class LeaderboardSpec:
 
 
 def read_spec(path: str | Path) -> LeaderboardSpec:
-    """Read a YAML file; ``docs/leaderboard.md`` has its form.
+    """Read a YAML file of the form in ``docs/leaderboard.md``.
 
     Raises:
-        ConfigError: The file is missing, empty or no YAML, a key is unknown,
-            missing or there twice, or a value is of the wrong kind. Names
-            the key.
+        ConfigError: Something in it is wrong. Names the key.
     """
     path = Path(path)
     if not path.is_file():
@@ -170,11 +158,7 @@ def read_spec(path: str | Path) -> LeaderboardSpec:
 def spec_of_pairs(
     paths: Sequence[str], box_sources: Sequence[str] | None
 ) -> LeaderboardSpec:
-    """Describe a leaderboard of configs and checkpoints on a command line.
-
-    ``paths`` are config, checkpoint, config, checkpoint...; the models have
-    the names of their configs. ``box_sources`` are read by
-    :func:`parse_box_source`; None stands for what each config uses.
+    """Describe a leaderboard of config, checkpoint, config, checkpoint...
 
     Raises:
         ConfigError: A config has no checkpoint, or a source is none.
@@ -199,16 +183,9 @@ def spec_of_pairs(
 def parse_box_source(source: str | Mapping[str, Any], where: str) -> BoxSource:
     """Read a source of boxes as a list or a command line has it.
 
-    Args:
-        source (str | mapping): ``'config'``, ``'ground_truth'``, a
-            detections file (``.json``), ``'KIND:SIZE'`` or
-            ``'KIND:SIZE:SEED'`` of an error, ``dict(detections=FILE,
-            score_thr=0.05)`` or ``dict(perturbed=KIND, size=SIZE, seed=SEED,
-            detections=FILE)``.
-        where (str): Its place, for messages.
-
-    Raises:
-        ConfigError: It is none of these.
+    ``'config'``, ``'ground_truth'``, a detections file (``.json``), an error
+    ``'KIND:SIZE'`` or ``'KIND:SIZE:SEED'``, or keys of :class:`_Detections` or
+    :class:`_Perturbed`; anything else is a ConfigError.
     """
     if isinstance(source, Mapping):
         keys = _Perturbed if 'perturbed' in source else _Detections

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
@@ -87,10 +86,7 @@ class Table:
         return boxes.index(boxes[place])
 
     def against_best(self, place: int) -> PairedDifference | None:
-        """A row's AP less that of the best row of its source of boxes.
-
-        None where the two do not compare.
-        """
+        """A row's AP less the best one's of its boxes, if they compare."""
         found = self.comparisons.get((self.best_of_boxes(place), place))
         if found is None:
             return None
@@ -120,26 +116,12 @@ class Table:
         )
         return list(dict.fromkeys(names))
 
-    @property
-    def joint_names(self) -> list[str]:
-        """All rows' joints, in the first's order."""
-        names = itertools.chain(*(row.record.joints for row in self.done))
-        return list(dict.fromkeys(names))
-
-    @property
-    def joint_measure(self) -> str:
-        """What the joints' values are."""
-        measures = {row.record.joint_measure for row in self.done}
-        return ', '.join(sorted(measures - {''}))
-
 
 def make_table(data_set: str, rows: Sequence[Row], rank_by: str) -> Table:
-    """Rank rows by a metric of which more is better; their ranks are set.
+    """Rank rows by a metric among those of the same boxes; sets their ranks.
 
-    Ranks are those among rows of the same source of boxes, which stand
-    together: the source of the best row first, but annotated boxes after all
-    others. Rows that lack the metric have no rank and come after these, in
-    their order, and rows that failed come last.
+    The source of the best row stands first, but annotated boxes after all
+    others; rows that lack the metric follow, and those that failed are last.
     """
     values = {id(row): row.metrics.get(rank_by) for row in rows}
     ranked: dict[str, list[float]] = {}
@@ -171,14 +153,5 @@ def short_metrics(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def is_missing(value: float | None) -> bool:
-    """Tell whether a cell has no number to show: None, or NaN.
-
-    MPII's are NaN of joints that nobody has annotated.
-    """
+    """Tell whether a cell has no number to show: None, or NaN."""
     return value is None or math.isnan(value)
-
-
-def joint_label(name: str) -> str:
-    """Write a joint's name short, as ``L shoulder`` for ``left_shoulder``."""
-    name = re.sub(r'^left_', 'L ', name)
-    return re.sub(r'^right_', 'R ', name).replace('_', ' ')

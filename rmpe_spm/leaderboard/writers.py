@@ -13,7 +13,7 @@ import jinja2
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from ..markdown import escape, markdown_table
-from .tables import Row, Table, is_missing, joint_label
+from .tables import Row, Table, is_missing
 
 MISSING = '-'
 
@@ -33,11 +33,6 @@ def to_markdown(
         parts += [f'## {escape(table.data_set)}\n', _results(table)]
         if any(row.record.device for row in table.done):
             parts.append(_costs(table.done))
-        if table.joint_names:
-            parts += [
-                f'{table.joint_measure} of each joint:\n',
-                _joints(table),
-            ]
     parts += [f'- **{name}**: {text}' for name, text in notes if name]
     parts += [f'\n{text}' for name, text in notes if not name]
     return '\n'.join(parts) + '\n'
@@ -88,11 +83,7 @@ def to_html(
     notes: ColumnNotes,
     folder: Path = Path(),
 ) -> str:
-    """Write tables as a page for ``folder``, from where its links lead.
-
-    It sorts, searches, compares rows, plots accuracy against cost and shows
-    pictures, and needs no other file and no network.
-    """
+    """Write tables as a page that needs no other file, for ``folder``."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -102,7 +93,6 @@ def to_html(
     )
     environment.tests['missing'] = is_missing
     environment.filters.update(
-        label=joint_label,
         percent=lambda part: f'{100 * min(max(part, 0.0), 1.0):.2f}%',
         base64=lambda content: base64.b64encode(content).decode(),
         link=lambda path: Path(os.path.relpath(path, folder)).as_posix(),
@@ -209,17 +199,6 @@ def _costs(rows: Sequence[Row]) -> str:
     return markdown_table(head, body)
 
 
-def _joints(table: Table) -> str:
-    names = table.joint_names
-    rows = []
-    for row in table.done:
-        if not row.record.joints:
-            continue
-        values = [_number(row.record.joints.get(n), '.2f') for n in names]
-        rows.append([row.label, row.boxes, *values])
-    return markdown_table(['model', 'boxes', *map(joint_label, names)], rows)
-
-
 def _against_best(table: Table, place: int) -> str:
     """AP less that of the best of its boxes, its interval, the test's p."""
     if table.best_of_boxes(place) == place and table.rows[place].rank:
@@ -245,9 +224,6 @@ def _csv_line(table: Table, place: int, row: Row) -> dict:
         line[f'less best, {key}'] = best and getattr(best, key)
     if row.record is not None:
         record = dict(vars(row.record))
-        measure = record.pop('joint_measure')
-        for name, value in record.pop('joints').items():
-            line[f'{measure} {name}'] = value
         del record['metrics'], record['sigmas']
         line.update(record)
     names = ('config', 'checkpoint', 'checkpoint_sha256', 'source')

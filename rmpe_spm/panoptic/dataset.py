@@ -259,11 +259,7 @@ def _coco_people(sample: dict, first: int) -> list[dict]:
 
 
 def read_people(path: Path) -> np.ndarray:
-    """Read one frame: people (N, 19, 4), x, y, z in CMU's world (cm) and c.
-
-    Raises:
-        ConfigError: If the file is damaged, or not one of 19 joints.
-    """
+    """Read one frame: people (N, 19, 4), x, y, z in CMU's world (cm) and c."""
     content = read_json(path)
     try:
         people = [body['joints19'] for body in content['bodies']]

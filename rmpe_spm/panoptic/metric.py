@@ -134,20 +134,9 @@ def measure_people(
 ) -> tuple[tuple[np.ndarray, ...], tuple[int, int]]:
     """Measure the people of one picture.
 
-    Args:
-        found (tuple): Predicted joints (M, K, 2) in pixels and (M, K, 3) in
-            millimetres.
-        people (tuple): The same of the annotated people, (N, K, ...).
-        labelled (np.ndarray): Their joints that count, (N, K).
-        hips (Sequence[int]): The joints whose middle is the root.
-        match_thr (float): Largest distance of a pair relative to the
-            diagonal of the person's joints.
-
-    Returns:
-        tuple: Of all joints of people found the distances with and without
-        alignment, of each of these people the distance of the roots and the
-        error of the root's depth relative to it; and the number of annotated
-        people and of their joints.
+    Poses and people are joints in pixels and in millimetres. Returns distances
+    of people found with and without alignment, those of roots, relative errors
+    of root depths, and the numbers of people and of their joints.
     """
     labelled = labelled & np.isfinite(people[1]).all(-1)
     counts = labelled.any(axis=1)
@@ -184,8 +173,7 @@ def match_people(
 ) -> list[tuple[int, int]]:
     """Match poses (M, K, 2) with people (N, K, 2), the nearest pair first.
 
-    By the mean distance of the labelled joints (N, K), each person having
-    one, relative to the diagonal of the box around them.
+    By the mean distance of labelled joints over the diagonal of their box.
     """
     if not len(found) or not len(people):
         return []

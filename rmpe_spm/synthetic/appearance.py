@@ -27,11 +27,7 @@ _HAIR_COLOURS = np.array(
 
 @dataclass(frozen=True)
 class Garment:
-    """A garment's colours (BGR) and pattern.
-
-    ``pattern`` is one of ``PATTERNS``, ``period`` a fraction of the
-    stature, ``angle`` its direction on the body in degrees.
-    """
+    """Colours (BGR), one of ``PATTERNS``, its period in statures, angle."""
 
     colour: Colour
     second: Colour
@@ -180,12 +176,7 @@ def octave_noise(
     cells: tuple[int, ...],
     channels: int = 1,
 ) -> np.ndarray:
-    """Smooth noise around 128: a weighted sum of upsampled random grids.
-
-    ``cells`` is the number of cells across, one entry an octave, coarse first;
-    an octave weighs half as much as the one before. Returns uint8, (h, w) or
-    (h, w, channels), for a ``size`` (w, h).
-    """
+    """Smooth noise around 128, uint8, of random grids, coarse first."""
     width, height = size
     total = None
     weight = 1.0
@@ -254,11 +245,7 @@ def pattern_mask(
     centre: tuple[float, float],
     size: tuple[int, int],
 ) -> np.ndarray:
-    """A pattern drawn at some period, direction and place, uint8 0 or 255.
-
-    ``period`` in pixels, ``angle`` in degrees (0 has the stripes along x),
-    ``centre`` (x, y) the pixel at the pattern's origin, ``size`` (w, h).
-    """
+    """A pattern, uint8 0 or 255; ``period`` and ``centre`` are in pixels."""
     scale = _PERIOD / max(period, 3.0)
     c = scale * np.cos(np.deg2rad(angle))
     s = scale * np.sin(np.deg2rad(angle))

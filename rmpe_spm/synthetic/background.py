@@ -19,10 +19,9 @@ _SHIFT = 4
 def draw_background(
     rng: np.random.Generator, size: tuple[int, int]
 ) -> np.ndarray:
-    """Draw a place without people, uint8 (h, w, 3), BGR; ``size`` is (w, h).
+    """Draw a place without people, (h, w, 3), BGR.
 
-    A wall and a floor, a sky above a ground, or a blurred something; on it
-    clutter, a part of it in the colours and shapes of limbs, so that neither
+    A part of the clutter has the colours and shapes of limbs, so that neither
     gives a person away.
     """
     width, height = size
@@ -144,12 +143,7 @@ def sample_obstacle(
     bottom: float,
     stature: float,
 ) -> np.ndarray:
-    """Sample the outline of a thing that hides a part of a person.
-
-    It stands near ``x``, at a person of a ``stature`` whose feet are at
-    ``bottom``. Returns a convex polygon (N, 2) in pixels: a table, a post, a
-    bush or a board.
-    """
+    """Sample the outline (N, 2) of a thing that hides a part of a person."""
     kind = rng.random()
     x = x + rng.normal(0, 0.15) * stature
     if kind < 0.4:  # a table or a wall: all below some height
@@ -182,11 +176,7 @@ def paint_obstacle(
     polygon: np.ndarray,
     rng: np.random.Generator,
 ) -> None:
-    """Paint a thing over a picture, and over the map of who is seen where.
-
-    Both are changed in place: ``image``, uint8 (h, w, 3), and ``owners``,
-    uint8 (h, w), which becomes 0 within the ``polygon``.
-    """
+    """Paint a thing over a picture and the map of who is seen, in place."""
     fixed = np.rint(polygon * (1 << _SHIFT)).astype(np.int32)
     colour = random_colour(rng)
     cv2.fillConvexPoly(image, fixed, colour, cv2.LINE_8, _SHIFT)

@@ -254,8 +254,7 @@ def build_outlines(
     """Turn a posed body into flat pieces, the farthest first.
 
     ``scale`` is the stature, ``origin`` the pelvis (x, y), in pixels. Lengths
-    of near parts are divided by ``1 - perspective * z``. The light comes from
-    the direction ``light`` (x right, y down).
+    of near parts are divided by ``1 - perspective * z``.
     """
     levels = 3 if scale > 110 else 2
     build = OutlineBuilder(scale, origin, perspective, light, levels)

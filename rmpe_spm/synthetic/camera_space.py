@@ -49,14 +49,7 @@ _CONFIDENCES = np.array([0.05, 0.5, 1.0])
 
 @dataclass(frozen=True)
 class View:
-    """A camera over a floor.
-
-    Args:
-        focal (float): Focal length in pixels.
-        height (float): Millimetres above the floor.
-        pitch (float): Degrees by which it looks down.
-        size (tuple[int, int]): Pixels (w, h) of its pictures.
-    """
+    """A camera, ``height`` millimetres over a floor; focal in pixels."""
 
     focal: float
     height: float
@@ -91,10 +84,7 @@ def sample_view(
 def compose_space(
     rng: np.random.Generator, view: View
 ) -> tuple[Scene, list[np.ndarray]]:
-    """Draw a picture; with it the joints (17, 3) of each of its people.
-
-    These are COCO's, in millimetres of the camera's space.
-    """
+    """Draw a picture; with it its people's joints (17, 3) in millimetres."""
     image = draw_background(rng, view.size)
     owners = np.zeros(image.shape[:2], np.uint8)
     angle = rng.uniform(-np.pi, 0)
@@ -165,10 +155,7 @@ def _draw_person(
 def panoptic_joints(
     joints: np.ndarray, flags: np.ndarray, camera: dict[str, Any]
 ) -> np.ndarray:
-    """CMU's 19 joints (19, 4) of COCO's 17 (17, 3) and their flags (17,).
-
-    From millimetres of the camera's space to centimetres of the world.
-    """
+    """CMU's 19 joints (19, 4), centimetres, of COCO's 17, millimetres."""
     rotation, shift = np.array(camera['R']), np.array(camera['t'])[:, 0]
     world = (joints / 10 - shift) @ rotation
     known = np.c_[world, _CONFIDENCES[flags]]

@@ -44,14 +44,9 @@ def visible_mask(scene: Scene, index: int) -> np.ndarray:
 def keypoint_visibility(figure: Figure, seen: np.ndarray) -> np.ndarray:
     """COCO's visibility flags (17,) of a figure's keypoints.
 
-    - 0: outside the frame, or covered and too far from all that is seen of
-      the person to be guessed
-    - 1: in the frame and covered: by the person, another one or a thing
-    - 2: seen
-
-    A keypoint is seen where the part of the body that carries it is seen at
-    its pixel, or at two of four points around it, half the part's thickness
-    away. ``seen`` is what is seen of the person, bool (h, w), in its window.
+    2 is seen: the part of the body that carries the keypoint is seen there or
+    at two of four points around. 1 is covered, 0 outside the frame, or too far
+    from all that is seen of the person (``seen``, its window) to be guessed.
     """
     if not seen.any():
         return np.zeros(len(figure.keypoints), int)
@@ -75,11 +70,7 @@ def keypoint_visibility(figure: Figure, seen: np.ndarray) -> np.ndarray:
 
 
 def person_annotation(scene: Scene, index: int) -> dict[str, Any] | None:
-    """A person's annotation without ids, None where too little is seen.
-
-    ``bbox`` (x, y, w, h), ``area`` and the polygons of ``segmentation`` are of
-    what is seen of ``scene.people[index]``.
-    """
+    """A person's annotation without ids, None where too little is seen."""
     figure = scene.people[index]
     seen, polygons = _outline(visible_mask(scene, index), (figure.x, figure.y))
     area = int(seen.sum())
@@ -108,11 +99,7 @@ def person_annotation(scene: Scene, index: int) -> dict[str, Any] | None:
 def _outline(
     seen: np.ndarray, offset: tuple[int, int]
 ) -> tuple[np.ndarray, list[list[float]]]:
-    """What is seen without specks, and polygons around it.
-
-    A speck, a few pixels beside an arm that hides the rest, would widen the
-    box by far. Polygons are in COCO's convention: pixel x covers x to x + 1.
-    """
+    """What is seen without specks, which would widen the box, and polygons."""
     # Contours run through pixel centres, half a pixel inside the outline: a
     # quarter of one at twice the size.
     double = np.repeat(np.repeat(seen.astype(np.uint8), 2, 0), 2, 1)
@@ -142,10 +129,7 @@ def _plain_numbers(triples):
 
 
 def crowd_annotation(scene: Scene) -> dict[str, Any] | None:
-    """One ``iscrowd`` region around the crowd, None where there is none.
-
-    Its ``segmentation`` is an uncompressed RLE, its keypoints are all 0.
-    """
+    """One ``iscrowd`` region (RLE) around the crowd, if there is one."""
     members = np.flatnonzero(scene.in_crowd)
     if not len(members):
         return None
@@ -182,10 +166,7 @@ def encode_rle(mask: np.ndarray) -> dict[str, list[int]]:
 
 
 def scene_annotations(scene: Scene) -> list[tuple[int | None, dict]]:
-    """All annotations of a picture, without ids.
-
-    Each with the person's place in ``scene.people``, None for the crowd.
-    """
+    """All annotations without ids, each with its place in ``scene.people``."""
     pairs = []
     for index, in_crowd in enumerate(scene.in_crowd):
         if not in_crowd:

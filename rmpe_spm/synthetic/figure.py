@@ -49,19 +49,7 @@ OWN_PARTS = _own_parts()
 
 @dataclass
 class Figure:
-    """One drawn person.
-
-    Attributes:
-        x, y: The window's upper left pixel in the image.
-        image: Colours of the window, uint8 (h, w, 3).
-        parts: Labels of the parts, uint8 (h, w), 0 is background.
-        keypoints: COCO's keypoints (17, 2) in image pixels.
-        own_parts: Parts (17, 64) on which a keypoint counts as seen.
-        radii: Half the size (17,) in pixels of what carries a keypoint.
-        box: The whole figure's box (x1, y1, x2, y2), not cut by the frame.
-        core: The box of head and trunk alone.
-        stature: Pixels.
-    """
+    """One drawn person: a window of the image, and what is known of it."""
 
     x: int
     y: int
@@ -153,13 +141,10 @@ def draw_figure(
     light: tuple[float, float] = (-0.5, -0.8),
     perspective: float = 0.12,
 ) -> Figure | None:
-    """Draw a person on an empty window.
+    """Draw a person on an empty window, None where nothing is in the image.
 
-    ``stature`` is the height of the upright body and ``origin`` the pelvis (x,
-    y), in pixels of an image of ``image_size`` (w, h). The light comes from
-    the direction ``light`` (x right, y down). ``perspective`` is the stature
-    relative to the distance. Returns None where nothing of the person is in
-    the image.
+    ``origin`` is the pelvis (x, y), the light comes from the direction
+    ``light``, ``perspective`` is the stature relative to the distance.
     """
     body = forward_kinematics(pose, look.proportions)
     outlines = build_outlines(body, look, stature, origin, perspective, light)

@@ -22,10 +22,8 @@ Part = IntEnum(
 class Outline(NamedTuple):
     """One convex piece of a figure.
 
-    ``polygons`` (levels, points, 2) in pixels: the piece itself and, inside
-    it, the lighter areas of its shading. ``depth`` is the distance in front
-    of the pelvis in units of the stature (larger is nearer), which orders
-    the painting and tints the piece.
+    ``polygons`` (levels, points, 2) in pixels: the piece and the lighter areas
+    in it. ``depth``, in front of the pelvis in statures, orders the painting.
     """
 
     part: Part
@@ -40,10 +38,7 @@ _LEVELS = ((1.0, 0.0), (0.76, 0.16), (0.42, 0.34))
 
 
 class OutlineBuilder:
-    """Collects the pieces of one figure; see ``build_outlines``.
-
-    ``levels`` is the number of levels of the shading, at most 3.
-    """
+    """Collects the pieces of one figure, with 1 to 3 shading ``levels``."""
 
     def __init__(self, scale, origin, perspective, light, levels):
         self.scale = scale

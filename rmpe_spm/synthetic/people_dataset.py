@@ -22,10 +22,7 @@ from .scene import compose_scene
 
 
 def usable_cores() -> int:
-    """Return the cores that this process may use.
-
-    A scheduler or a container often gives fewer than the machine has.
-    """
+    """Return the cores that this process may use, often not all."""
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -44,15 +41,8 @@ def generate_sample(
 ) -> tuple[np.ndarray, list[dict[str, Any]], list[dict[str, Any]]]:
     """Generate one picture with its annotations and detections.
 
-    Args:
-        split (str): 'train' or 'val'; their pictures never agree.
-        number (int): The picture's number in the split, from 1; its image id.
-        seed (int): Seed of the data set.
-        size (tuple): Width and height in pixels. Defaults to (640, 480).
-
-    Returns:
-        tuple: The picture, uint8 (h, w, 3), BGR; its annotations in COCO's
-        form without ``id``; its detections as COCO results.
+    Pictures of the splits 'train' and 'val' never agree. Annotations have no
+    ``id``, detections are COCO results.
     """
     rng = np.random.default_rng([seed, SPLITS.index(split), number])
     scene = compose_scene(rng, size)

@@ -24,18 +24,7 @@ _NAME = '000001_generated'
 
 @dataclass(frozen=True)
 class Walker:
-    """Somebody who walks to and fro across the picture.
-
-    Attributes:
-        look (Appearance): How the person looks, the same in all frames.
-        stature (float): Height of the upright body, in pixels.
-        bottom (float): y of the feet, in pixels.
-        middle, reach (float): x of the pelvis is up to ``reach`` from
-            ``middle``, in pixels.
-        period, start (float): How many frames a way to and fro takes, and
-            where in it the video begins.
-        steps (float): Steps a frame.
-    """
+    """Somebody who walks to and fro across the picture, in pixels."""
 
     look: Appearance
     stature: float
@@ -101,18 +90,7 @@ def generate_frames(
     seed: int = 0,
     size: tuple[int, int] = (640, 480),
 ) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
-    """Generate a video frame by frame.
-
-    Args:
-        num_frames (int): How many frames.
-        num_people (int): How many people. Defaults to 4.
-        seed (int): Seed. Defaults to 0.
-        size (tuple): Width and height in pixels. Defaults to (640, 480).
-
-    Yields:
-        tuple: The frame, uint8 (h, w, 3), BGR, and the annotations of who is
-        seen in it, in COCO's form, with ``track_id``.
-    """
+    """Yield frames (h, w, 3) with annotations that have ``track_id``."""
     rng = np.random.default_rng([seed, num_people])
     walkers = sample_walkers(rng, num_people, size)
     background = draw_background(rng, size)
@@ -158,16 +136,6 @@ def generate_video(
     - ``videos/000001_generated.mp4``
     - ``annotations/val/000001_generated.json``: images with ``vid_id`` and
       ``frame_id``, people with ``track_id``; the joints are COCO's
-
-    Args:
-        root (str | Path): The folder; made if missing.
-        num_frames (int): How many frames.
-        num_people (int): How many people. Defaults to 4.
-        seed (int): Seed. Defaults to 0.
-        size (tuple): Width and height in pixels. Defaults to (640, 480).
-
-    Returns:
-        Path: The video.
 
     Raises:
         ValueError: A number or the size is too small.

@@ -12,12 +12,7 @@ MIN_SCORE = 0.02
 
 
 def limb_reach(figure: Figure, bbox_xyxy: np.ndarray) -> np.ndarray:
-    """How far the box reaches beyond head and trunk at each side.
-
-    Pixels (4,) from the left, top, right and bottom side of ``bbox_xyxy``, the
-    box of what is seen of the person, inwards to head and trunk; at least 0,
-    at most the box's width and height.
-    """
+    """Pixels (4,) from the sides of the seen box inwards to head and trunk."""
     core = np.asarray(figure.core)
     inwards = np.array([1, 1, -1, -1])
     size = bbox_xyxy[2:] - bbox_xyxy[:2]
@@ -82,18 +77,11 @@ def _merged_boxes(rng, boxes):
 def simulate_detections(
     rng: np.random.Generator, scene: Scene, bboxes_xywh: dict[int, list]
 ) -> np.ndarray:
-    """Boxes as a weak detector gives them.
+    """Boxes as a weak detector gives them: x1, y1, x2, y2, score, (N, 5).
 
-    Of a person there are none to several, more surely where the person is
-    large and well seen. Sides with limbs that stick out are drawn in towards
-    head and trunk, so the errors depend on the pose; the scores fall with
-    the error and with smallness. There are false positives, boxes around two
-    people and halves of people; boxes that overlap a better one by more than
-    an IoU of ``NMS_IOU`` are gone.
-
-    ``bboxes_xywh`` has the annotated box of each person, by the place in
-    ``scene.people``. Returns rows of x1, y1, x2, y2, score, (N, 5), best
-    first, in the frame.
+    More surely of large, well seen people; sides with limbs that stick out are
+    drawn in, so that errors depend on the pose; scores fall with the error.
+    False positives, boxes around two people and halves are among them.
     """
     height, width = scene.owners.shape
     groups = [_false_boxes(rng, (width, height))]

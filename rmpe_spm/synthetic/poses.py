@@ -42,8 +42,7 @@ class BodyProportions:
 class Pose:
     """Angles of one pose, in degrees; index 0 of a pair is the left side.
 
-    The defaults are those of a person who stands upright and faces the
-    viewer, arms hanging down.
+    The defaults stand upright and face the viewer, arms hanging down.
 
     Attributes:
         torso: Pitch (forward), roll (to the left) and twist.
@@ -51,8 +50,7 @@ class Pose:
         arms: Per side flexion, abduction, elbow, and the weights of inward,
             upward and forward in the direction that the forearm folds to.
         legs: Per side flexion, abduction, knee and ankle.
-        view: Yaw of the body, pitch of the camera (positive: from above)
-            and roll in the image plane.
+        view: Yaw of the body, pitch (positive: from above) and roll.
     """
 
     torso: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -85,11 +83,7 @@ def rotation(axis: int, degrees: float) -> np.ndarray:
 def limb_direction(
     side: int, flexion: float, abduction: float
 ) -> tuple[float, float, float]:
-    """Unit direction of a limb that hangs down at zero angles.
-
-    ``side`` is 1 for the left, -1 for the right; flexion swings it forward,
-    abduction outward, in degrees.
-    """
+    """Unit direction of a limb; ``side`` is 1 for the left, else -1."""
     f, a = math.radians(flexion), math.radians(abduction)
     return (
         side * math.sin(a),
@@ -113,11 +107,7 @@ def _forearm_direction(side, arm):
 
 
 def forward_kinematics(pose: Pose, proportions: BodyProportions) -> Body3D:
-    """Place the joints of a pose.
-
-    Joints and frames are in the camera frame, unit: the stature; the columns
-    of a frame are the part's left, up and forward.
-    """
+    """Place the joints of a pose, in statures, in the camera frame."""
     p = proportions
     yaw, camera_pitch, roll = pose.view
     pelvis = rotation(2, roll) @ rotation(0, camera_pitch) @ rotation(1, yaw)
@@ -343,11 +333,7 @@ def _sample_limbs(activity: str, rng: np.random.Generator):
 
 
 def sample_pose(rng: np.random.Generator, activity: str | None = None) -> Pose:
-    """Sample a plausible pose, seen from somewhere.
-
-    All of its angles are within ``JOINT_LIMITS``. The activity is drawn with
-    the weights of ``ACTIVITIES`` if it is not given.
-    """
+    """Sample a pose within ``JOINT_LIMITS``, seen from somewhere."""
     if activity is None:
         names = tuple(ACTIVITIES)
         weights = np.fromiter(ACTIVITIES.values(), float)

@@ -36,12 +36,8 @@ class Placement(NamedTuple):
 class Scene:
     """A picture and what is seen of whom.
 
-    Attributes:
-        image: uint8 (h, w, 3), BGR.
-        owners: uint8 (h, w): the number, from 1, of the person that is seen
-            at a pixel, 0 where it is nobody.
-        people: All people that are at least partly in the frame.
-        in_crowd: Whether each belongs to the crowd.
+    ``owners`` (h, w) has the number, from 1, of the person who is seen at a
+    pixel; ``people`` all who are partly in the frame.
     """
 
     image: np.ndarray
@@ -53,11 +49,7 @@ class Scene:
 def sample_placements(
     rng: np.random.Generator, size: tuple[int, int]
 ) -> list[Placement]:
-    """Sample where the people of a picture are, in painting order.
-
-    People are of one order of size, about half of them close to another
-    one, and cut by the frame where they happen to reach over it.
-    """
+    """Sample where people are, in painting order; many stand close."""
     counts = tuple(PEOPLE_COUNTS)
     weights = np.fromiter(PEOPLE_COUNTS.values(), float)
     count = counts[rng.choice(len(counts), p=weights / weights.sum())]
@@ -109,10 +101,7 @@ def _sample_crowd(rng, size):
 def compose_scene(
     rng: np.random.Generator, size: tuple[int, int] = (640, 480)
 ) -> Scene:
-    """Draw a picture of people, those in front painted over the others.
-
-    All of it depends on ``rng`` alone; ``size`` is (w, h) in pixels.
-    """
+    """Draw a picture of people, those in front painted over the others."""
     image = draw_background(rng, size)
     owners = np.zeros(image.shape[:2], np.uint8)
     angle = rng.uniform(-np.pi, 0)

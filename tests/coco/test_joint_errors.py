@@ -9,7 +9,6 @@ from rmpe_spm.coco.joint_errors import (
     distance_edges,
     group_joints,
     joint_errors,
-    joint_pck,
     keep_common,
     match_by_other_joints,
     mean_by_distance,
@@ -220,51 +219,3 @@ def test_the_truth_itself_has_no_errors(coco_mini):
     # a good model finds most, with errors of a few percent of the person
     assert np.isfinite(model.errors).sum() > 0.5 * known.sum()
     assert np.nanmedian(model.errors) < 0.1
-
-
-# joints of a person of area 100 x 100
-PERSON = np.array([[0, 0], [100, 0], [100, 100], [0, 100], [50, 50.0]])
-# 0.1 of sqrt(1e4) is 10 pixels
-NEAR = PERSON + np.array([[0, 0], [9.9, 0], [10, 0], [10.1, 0], [-11, 0]])
-
-
-def person(labels=(2, 2, 2, 2, 2), area=1e4, crowd=False):
-    return make_truth([PERSON], [labels], [area], [crowd])
-
-
-FOUND = [PERSON], person()
-FOUR = person([2, 2, 2, 2, 0])
-
-
-@pytest.mark.parametrize(
-    'images, expected',
-    [
-        ([([NEAR], person())], [1, 1, 1, 0, 0]),
-        # people that are missed are misses, false poses do not matter
-        (
-            [
-                ([PERSON], make_truth([PERSON, PERSON + 1000], area=1e4)),
-                ([], person()),
-            ],
-            [1 / 3] * 5,
-        ),
-        ([([PERSON, PERSON + 5000], person())], [1] * 5),
-        # these do not count; the last has too few joints to match
-        ([FOUND, ([], person(crowd=True))], [1] * 5),
-        ([FOUND, ([], person(area=0.0))], [1] * 5),
-        ([FOUND, ([], person([0] * 5))], [1] * 5),
-        ([FOUND, ([], person([2, 2, 2, 0, 0]))], [1] * 5),
-        # joints without label
-        ([([PERSON], FOUR), ([], person())], [0.5] * 4 + [0]),
-        ([([PERSON], FOUR)], [1] * 4 + [np.nan]),
-    ],
-)
-def test_pck(images, expected):
-    poses = [
-        (np.reshape(poses, (-1, 5, 2)), np.ones(len(poses)), truth)
-        for poses, truth in images
-    ]
-    np.testing.assert_allclose(joint_pck(make_set(*poses)), expected)
-    if images[0][0][0] is NEAR:
-        found = joint_pck(make_set(*poses), threshold=0.05)
-        np.testing.assert_array_equal(found, [1, 0, 0, 0, 0])

@@ -1,6 +1,5 @@
 import json
 import time
-from contextlib import nullcontext
 
 import pytest
 
@@ -63,35 +62,6 @@ def test_time_of_an_earlier_attempt_counts_where_it_is_gone_on_with(
         with run.attempt(resumes):
             pass
         assert run.finish()['seconds'] == seconds
-
-
-@pytest.mark.parametrize('error', [None, KeyboardInterrupt])
-def test_an_attempt_that_ends_leaves_no_note(tmp_path, error):
-    run = folder_of(tmp_path)
-    assert (run.failure, run.last_attempt) == ('', 0)
-    expected = pytest.raises(error) if error else nullcontext()
-    with expected, run.attempt():
-        assert run.failure == 'no reason was written'
-        assert abs(run.last_attempt - time.time()) < 60
-        run.note('out of memory')
-        folder_of(tmp_path).note('connection lost')
-        assert folder_of(tmp_path).failure == 'out of memory'
-        if error:
-            raise error
-    assert run.failure == '' and run.outcome() is None
-
-
-@pytest.mark.parametrize('noted', ['', 'out of memory'])
-def test_an_error_leaves_the_first_reason(tmp_path, noted):
-    run = folder_of(tmp_path)
-    run.finish()
-    with pytest.raises(OSError), run.attempt():
-        assert run.outcome() is None
-        if noted:
-            run.note(noted)
-        raise OSError('no space left')
-    assert run.failure == (noted or 'OSError: no space left')
-    assert run.finish() and run.failure == ''
 
 
 CONFIG = """

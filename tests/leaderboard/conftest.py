@@ -67,8 +67,6 @@ def make_row():
     def make(model='model', ap=0.5, boxes='ground truth', **changes):
         record = Record(
             metrics={'coco/AP': ap, 'coco/AP .5': ap + 0.1, 'coco/AR': ap},
-            joints={'nose': 0.25, 'left_eye': 0.75},
-            joint_measure='PCK@0.1',
             sigmas=[],
             num_images=4,
             num_poses=8,

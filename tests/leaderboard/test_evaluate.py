@@ -1,15 +1,13 @@
 import json
-import os
 import shutil
 
 import pytest
 import torch
 
-from rmpe_spm.experiments.runs import NO_REASON, RunFolder
 from rmpe_spm.leaderboard import entries
 from rmpe_spm.leaderboard import evaluate as running
 from rmpe_spm.leaderboard.entries import WITHOUT_BOXES
-from rmpe_spm.leaderboard.evaluate import first_failure, retry
+from rmpe_spm.leaderboard.evaluate import first_failure
 from rmpe_spm.leaderboard.report import build_tables
 from rmpe_spm.leaderboard.spec import (
     BoxSource,
@@ -126,7 +124,6 @@ def test_files_of_results_and_published_rows(
     outcomes = [ran, *evaluate(spec)]
     _, other, lost, _ = (outcome.row for outcome in outcomes)
     assert other.metrics == pytest.approx(ran.row.metrics)
-    assert other.record.joints == ran.row.record.joints
     assert lost.failure == 'there is no file no.json'
     (table,) = build_tables(outcomes, 'AP', 50)
     paper, one, two, _ = table.rows
@@ -215,66 +212,6 @@ def test_perturbed_boxes_of_mpii(write_model, mpii, evaluate, tmp_path):
     ):
         (path,) = tmp_path.glob(f'work/boxes/mpii-amplification-{factor}-*')
         assert json.loads(path.read_text())[0]['bbox'] == pytest.approx(bbox)
-
-
-@pytest.fixture
-def kill(monkeypatch, evaluate, tmp_path):
-    """Evaluate entries one by one, each killed while it runs."""
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    def kill(*models):
-        for model in models:
-            with monkeypatch.context() as patch:
-                patch.setattr(running, 'run', interrupt)
-                with pytest.raises(KeyboardInterrupt):
-                    evaluate(*model)
-            # a process that is killed does not take its note away
-            folders = (tmp_path / 'work' / 'runs').iterdir()
-            folder = max(folders, key=lambda path: path.stat().st_mtime_ns)
-            RunFolder(folder, dict(key=folder.name)).note(NO_REASON)
-
-    return kill
-
-
-def test_what_ended_the_processes_is_run_last(
-    write_model, evaluate, runs, kill, tmp_path
-):
-    one, two = write_model('one'), write_model('two', seed=1)
-    kill(one)
-    outcomes = evaluate(*one, *two)
-    assert runs == [two[1]]
-    assert [bool(outcome.postponed) for outcome in outcomes] == [True, False]
-    failure = 'the processes ended when it ran last: no reason was written'
-    assert outcomes[0].row.failure == failure
-    build_tables(outcomes, 'AP', 50)
-    assert retry(outcomes, lambda _: None)
-    assert runs == [two[1], one[1]]
-    assert outcomes[0].row.failure == ''
-    assert outcomes[0].row.record.metrics != outcomes[1].row.record.metrics
-    assert not retry(outcomes, lambda _: None)
-    assert [outcome.cached for outcome in evaluate(*one, *two)] == [True] * 2
-
-
-def test_retries_begin_with_the_oldest_and_run_equal_entries_once(
-    write_model, evaluate, runs, kill, tmp_path
-):
-    one, two = write_model('one'), write_model('two', seed=1)
-    kill(two, one)
-    notes = sorted(
-        tmp_path.glob('work/runs/*/run.json'),
-        key=lambda path: path.stat().st_mtime_ns,
-    )
-    for age, path in enumerate(reversed(notes)):
-        os.utime(path, (1000 - age, 1000 - age))
-    outcomes = evaluate(*one, *two, *one)
-    assert runs == []
-    assert retry(outcomes, lambda _: None)
-    assert runs == [two[1], one[1]]
-    first, _, last = (outcome.row for outcome in outcomes)
-    assert first.record == last.record is not None
-    assert first.failure == last.failure == ''
 
 
 @pytest.mark.parametrize(

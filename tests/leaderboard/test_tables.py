@@ -4,7 +4,6 @@ from rmpe_spm.coco.bootstrap import PairedDifference
 from rmpe_spm.engine.hooks import GROUPS, SINGLE_STAGE
 from rmpe_spm.leaderboard.tables import (
     Table,
-    joint_label,
     make_table,
     short_metrics,
 )
@@ -78,12 +77,9 @@ def test_names_of_metrics():
 
 def test_columns_of_all_rows(make_row, failed_row):
     other = make_row('other')
-    other.record.joints = {'nose': 1.0, 'tail': 0.5}
     other.record.metrics = {'coco/AP': 0.1, 'coco/AP (L)': 0.2}
     table = make_table('val', [failed_row, make_row(), other], 'AP')
     assert table.metric_names == ['AP', 'AP50', 'AR', 'APL']
-    assert table.joint_names == ['nose', 'left_eye', 'tail']
-    assert table.joint_measure == 'PCK@0.1'
 
 
 def test_against_the_best_of_the_same_boxes(make_row):
@@ -95,9 +91,3 @@ def test_against_the_best_of_the_same_boxes(make_row):
     assert table.against_best(4) == table.against_best(1)
     for place in (0, 2, 3):
         assert table.against_best(place) is None
-
-
-def test_names_of_joints():
-    assert joint_label('left_shoulder') == 'L shoulder'
-    assert joint_label('right_big_toe') == 'R big toe'
-    assert joint_label('head_top') == 'head top'
