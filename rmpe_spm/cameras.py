@@ -17,21 +17,13 @@ Camera = Mapping[str, Any]
 
 
 def pinhole(focal: float, size: tuple[int, int]) -> dict[str, Any]:
-    """A camera of which only the focal length is known, in pixels.
-
-    Its axis meets the middle of the picture, whose size is (w, h).
-    """
+    """A camera of a focal length and a picture size (w, h), in pixels."""
     center_x, center_y = ((side - 1) / 2 for side in size)
     return dict(K=[[focal, 0, center_x], [0, focal, center_y], [0, 0, 1]])
 
 
 def intrinsic_matrix(camera: Camera) -> np.ndarray:
-    """Read ``K`` (3, 3), float64, in pixels.
-
-    Raises:
-        ValueError: If it is missing, of another shape or without a focal
-            length.
-    """
+    """Read ``K`` (3, 3), float64, in pixels; a ValueError if it is none."""
     matrix = np.asarray(camera.get('K', ()), dtype=np.float64)
     if (
         matrix.shape != (3, 3)
@@ -52,20 +44,14 @@ def focal_length(camera: Camera) -> float:
 
 
 def to_camera_space(points: np.ndarray, camera: Camera) -> np.ndarray:
-    """Move points (..., 3) of the world into the camera's space.
-
-    They stay in the unit of the points and of the camera's ``t``.
-    """
+    """Move points (..., 3) of the world into the camera's space."""
     rotation = np.asarray(camera['R'], dtype=np.float64)
     shift = np.asarray(camera['t'], dtype=np.float64).reshape(3)
     return points @ rotation.T + shift
 
 
 def project(points: np.ndarray, camera: Camera) -> np.ndarray:
-    """Project points (..., 3) of the camera's space to pixels (..., 2).
-
-    Points that are not in front of the camera become NaN.
-    """
+    """Project points (..., 3) of the camera to pixels, NaN behind it."""
     shape = points.shape[:-1]
     flat = np.asarray(points, dtype=np.float64).reshape(-1, 3)
     pixels = np.full((len(flat), 2), np.nan)

@@ -11,19 +11,11 @@ from .errors import ConfigError
 
 
 def read_json(path: str | os.PathLike) -> Any:
-    """Read a JSON file.
-
-    Args:
-        path (str | PathLike): The file.
-
-    Returns:
-        Any: Its content.
+    """Read a JSON file, UTF-8 without byte order mark.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ConfigError: The file is no JSON in UTF-8, which other readers, such
-            as mmpose's, want without a byte order mark. Both messages name
-            the file.
+        ConfigError: It is something else. Both messages name the file.
     """
     path = Path(path)
     if not path.is_file():
@@ -44,20 +36,14 @@ def write_atomically(
     """Write a file that is there as a whole, or as it was before.
 
     The content goes to a temporary file beside it, which takes the file's
-    place in one step once it is on the disk. Where that fails, nothing of it
-    is left. A symbolic link stays one; the file that it names is replaced.
+    place in one step once it is on the disk. A symbolic link stays one.
 
     A checkpoint is written so::
 
         write_atomically('net.pth', lambda file: torch.save(net, file))
 
-    Args:
-        path (str | PathLike): The file; its folder is made if missing.
-        content (str | bytes | callable): Text (written as UTF-8), bytes, or
-            what writes to an open binary file.
-
-    Returns:
-        Path: The file.
+    ``content`` is text (written as UTF-8), bytes, or what writes to an open
+    binary file.
     """
     target = Path(path).resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -79,29 +65,13 @@ def write_atomically(
 
 
 def digest(content: str | bytes, digits: int = 16) -> str:
-    """Give the SHA-256 of a text or of bytes.
-
-    Args:
-        content (str | bytes): The content; text counts as UTF-8.
-        digits (int): How many of the 64 hexadecimal digits. Defaults to 16.
-
-    Returns:
-        str: The first digits.
-    """
+    """Give the first digits of the SHA-256 of a text or of bytes."""
     data = content.encode() if isinstance(content, str) else content
     return hashlib.sha256(data).hexdigest()[:digits]
 
 
 def digest_file(path: str | os.PathLike, digits: int = 16) -> str:
-    """Give the SHA-256 of a file's content, as ``sha256sum`` does.
-
-    Args:
-        path (str | PathLike): The file; it is read in blocks.
-        digits (int): How many of the 64 hexadecimal digits. Defaults to 16.
-
-    Returns:
-        str: The first digits.
-    """
+    """Give the first digits of the SHA-256 of a file, read in blocks."""
     sha256 = hashlib.sha256()
     with open(path, 'rb') as file:
         while block := file.read(1 << 20):

@@ -5,15 +5,7 @@ from statistics import mean, stdev
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence]) -> str:
-    """Write a table.
-
-    Args:
-        head (sequence): The names of the columns.
-        rows (iterable): The cells of each row, as :class:`str` gives them.
-
-    Returns:
-        str: One line a row, with a line break at the end.
-    """
+    """Write a table, a line a row."""
     lines = [head, ['---'] * len(head), *rows]
     return ''.join(f'| {" | ".join(map(_cell, line))} |\n' for line in lines)
 
@@ -24,13 +16,6 @@ def over_seeds(values: Sequence[float], form: str = '.3f') -> str:
     Example:
         >>> over_seeds([0.2, 0.4])
         '0.300 ± 0.141'
-
-    Args:
-        values (sequence): One value a seed.
-        form (str): The format of the mean. Defaults to '.3f'.
-
-    Returns:
-        str: The mean, and after ± the deviation without a sign.
     """
     text = f'{mean(values):{form}}'
     if len(values) > 1:

@@ -16,15 +16,7 @@ COCO_SIGMAS = (
 def resolve_sigmas(
     sigmas: Sequence[float] | None, num_keypoints: int
 ) -> np.ndarray:
-    """The sigmas to use for a number of keypoints.
-
-    Args:
-        sigmas (sequence, optional): One for every keypoint. None stands for
-            COCO's 17.
-        num_keypoints (int): K.
-
-    Returns:
-        np.ndarray: Shape (K,), float64.
+    """Return sigmas (K,), COCO's 17 for None.
 
     Raises:
         ConfigError: Their number is not K, or one is not positive.
@@ -57,23 +49,14 @@ def pose_oks(
     other_areas: np.ndarray,
     sigmas: np.ndarray,
 ) -> np.ndarray:
-    r"""OKS of detected poses with one another, all their joints counted.
+    r"""OKS (N,) of poses (N, K, 2) with others, all their joints counted.
 
     .. math::
         \frac1K\sum_n \exp\frac{-\|k^n-l^n\|^2}{2 (2\sigma_n)^2 s^2},\quad
         s^2 = (a + a') / 2
 
-    Joints without a finite position count as infinitely far away.
-
-    Args:
-        keypoints (np.ndarray): A pose (K, 2), or poses (N, K, 2), in pixels.
-        others (np.ndarray): Poses (N, K, 2) in pixels.
-        area (np.ndarray): Area of the pose or poses, in square pixels.
-        other_areas (np.ndarray): Areas (N,) of the others.
-        sigmas (np.ndarray): Shape (K,).
-
-    Returns:
-        np.ndarray: Shape (N,), in [0, 1].
+    Joints without a finite position count as infinitely far away. Areas are
+    in square pixels, sigmas (K,).
     """
     offset = others - keypoints
     squared = offset[..., 0] ** 2 + offset[..., 1] ** 2
@@ -91,7 +74,7 @@ def annotated_oks(
     areas: np.ndarray,
     sigmas: np.ndarray,
 ) -> np.ndarray:
-    r"""OKS of detected poses with annotated people, as COCO defines it.
+    r"""OKS (M,) of detected poses with annotated people, as COCO defines it.
 
     .. math::
         \frac1{|L|}\sum_{n\in L} \exp\frac{-\|k^n-l^n\|^2}
@@ -100,19 +83,7 @@ def annotated_oks(
     over the labelled joints L. For people without any it is the distance to
     a box of thrice the size of theirs that counts, for all joints. The
     numbers are those of xtcocotools to the last bit, for the order of the
-    sums is the same.
-
-    Args:
-        keypoints (np.ndarray): Poses (M, K, 2) in pixels.
-        annotated (np.ndarray): The person to compare each with, (M, K, 2).
-        labelled (np.ndarray): Whether the person's joints are labelled,
-            (M, K), bool.
-        bboxes_xywh (np.ndarray): The person's box (M, 4), in pixels.
-        areas (np.ndarray): The person's area (M,), in square pixels.
-        sigmas (np.ndarray): Shape (K,).
-
-    Returns:
-        np.ndarray: Shape (M,).
+    sums is the same. Poses and people are (M, K, 2), one beside the other.
     """
     offset = keypoints - annotated
     numbers = labelled.sum(1)

@@ -18,33 +18,17 @@ Array = Union[np.ndarray, Tensor]
 
 
 def visibility_flags(keypoints_visible: np.ndarray) -> np.ndarray:
-    """Read the flags of joints, with or without their weights.
-
-    Args:
-        keypoints_visible (np.ndarray): Flags (N, K), or flags and weights
-            (N, K, 2) as mmpose's ``KeypointConverter`` gives them.
-
-    Returns:
-        np.ndarray: Flags (N, K), above 0 where the joint is labelled; a view.
-    """
+    """Read flags (N, K), above 0 where labelled, beside weights or alone."""
     if keypoints_visible.ndim == 2:
         return keypoints_visible
     return keypoints_visible[..., 0]
 
 
 def present_joints(keypoints: Array, keypoint_scores: Array) -> Array:
-    """Tell which joints poses have.
+    """Tell which joints (N, K) poses (N, K, 2) have, by numpy or torch.
 
     A joint is missing when a coordinate is not finite, or when it has
     COCO's mark for it: x = y = 0 with score 0.
-
-    Args:
-        keypoints (np.ndarray | Tensor): The keypoints (N, K, 2).
-        keypoint_scores (np.ndarray | Tensor): Their scores (N, K); one that
-            is NaN or negative counts as 0.
-
-    Returns:
-        np.ndarray | Tensor: Booleans (N, K).
     """
     xp = torch if isinstance(keypoints, Tensor) else np
     x, y = keypoints[..., 0], keypoints[..., 1]
@@ -55,18 +39,10 @@ def present_joints(keypoints: Array, keypoint_scores: Array) -> Array:
 def bboxes_around(
     keypoints: np.ndarray, keypoint_scores: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the extents of the joints of poses.
+    """Return the extents (N, 4) in xyxy of the joints of poses (N, K, 2).
 
-    Args:
-        keypoints (np.ndarray): The keypoints (N, K, 2), K at least 1.
-        keypoint_scores (np.ndarray, optional): Their scores (N, K), by which
-            :func:`present_joints` tells those to leave out; a pose that has
-            none gets the box (0, 0, 0, 0). Defaults to ``None``: all joints
-            count, and one that is NaN makes the box of its pose NaN.
-
-    Returns:
-        np.ndarray: Boxes (N, 4) in xyxy, in the unit and dtype of the
-        keypoints.
+    With scores (N, K) joints that are not :func:`present_joints` are left out,
+    and a pose without any gets the box (0, 0, 0, 0).
 
     Example:
         >>> bboxes_around(np.array([[[3.0, 4], [1, 9], [2, 5]]]))

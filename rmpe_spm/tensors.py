@@ -14,16 +14,8 @@ def check_levels(sizes: Sequence[tuple[int, int]], owner: str) -> None:
     """Refuse levels whose cells don't lie on those of the finest one.
 
     A backbone halves width and height from level to level, rounding up, so a
-    size that does not divide gives other ratios than powers of two, or
-    another one along x than along y.
-
-    Args:
-        sizes (Sequence[tuple[int, int]]): (H, W) of the levels, the finest
-            first.
-        owner (str): Who asks, for the message.
-
-    Raises:
-        ValueError: If some level does not fit.
+    size (H, W) that does not divide gives other ratios than powers of two, or
+    another one along x than along y: a ValueError for ``owner``.
     """
     finest = tuple(sizes[0])
     ratios = [
@@ -47,11 +39,7 @@ def upsample_level(coarse: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def add_levels(feats: Sequence[Tensor], owner: str) -> Tensor:
-    """Add levels (B, C, h, w), all resized to the first one's size.
-
-    Raises:
-        ValueError: As :func:`check_levels`.
-    """
+    """Add levels (B, C, h, w), all resized to the first one's size."""
     check_levels([feat.shape[-2:] for feat in feats], owner)
     total = feats[0]
     for feature in feats[1:]:
@@ -66,15 +54,6 @@ def tensor_on_device_of(
 
     ``tensor.new_tensor`` and an index that is a list wait until a GPU has
     done all that was asked of it before.
-
-    Args:
-        values (ArrayLike): The numbers.
-        tensor (Tensor): Whose device they are wanted on.
-        dtype (torch.dtype, optional): Of the result. Defaults to None: the
-            tensor's.
-
-    Returns:
-        Tensor: The constant.
     """
     constant = torch.as_tensor(values, dtype=dtype or tensor.dtype)
     return constant.to(tensor.device, non_blocking=True)

@@ -24,24 +24,13 @@ IOU_TYPES = ('keypoints', 'keypoints_crowd')
 class KeypointAnnotations:
     """Content of an annotation file in COCO's layout.
 
-    This is the one reader and the one validator of such files. A command
-    reads a file once, checks it for what it is about to do with it, and hands
-    it on::
+    The one reader and the one validator of such files. A command reads a file
+    once, checks it for what it is about to do with it, and hands it on::
 
         annotations = KeypointAnnotations.read('person_keypoints_val2017.json')
         annotations.check_evaluation(num_keypoints=17)
 
-    Args:
-        content (dict): Has the list ``images``, and maybe ``annotations`` and
-            ``categories``.
-        source (str): Where it comes from, for the messages. Defaults to
-            ``'the annotations'``.
-
-    Attributes:
-        images (list[dict]): The images.
-        annotations (list[dict]): What is annotated in them; empty in a list
-            of a test server's images.
-        categories (list[dict]): What an annotation can be; may be empty.
+    ``source`` is what messages call it.
 
     Raises:
         ConfigError: There is no list of images, or an entry lacks the ids by
@@ -80,14 +69,7 @@ class KeypointAnnotations:
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> 'KeypointAnnotations':
-        """Read a file.
-
-        Args:
-            path (str | PathLike): The JSON file, here or where one of
-                mmengine's file backends finds it.
-
-        Returns:
-            KeypointAnnotations: Its content.
+        """Read a JSON file, from any of mmengine's file backends.
 
         Raises:
             FileNotFoundError: There is no such file.
@@ -119,10 +101,6 @@ class KeypointAnnotations:
 
     def find_person_category(self) -> dict:
         """Find the one category of the people, which a model predicts.
-
-        Returns:
-            dict: Its entry. Where nobody is annotated it is the first that
-            lists keypoints, or else that of the id 1.
 
         Raises:
             ConfigError: The people are of several categories, which a model
@@ -158,14 +136,9 @@ class KeypointAnnotations:
     ) -> None:
         """Check that mmpose's data sets can load the file.
 
-        Coordinates may be NaN: training leaves such people out or hides the
-        joints, see :meth:`training_notes`.
-
-        Args:
-            joint_names (Sequence[str]): Keypoints of the data set's skeleton,
-                in order.
-            bottom_up (bool): Whether segmentations are read, to mask people
-                without keypoints. Defaults to False.
+        ``joint_names`` are the skeleton's, in order; segmentations count where
+        ``bottom_up``. Coordinates may be NaN: training leaves such people out
+        or hides the joints.
 
         Raises:
             ConfigError: A part is missing, or people have another skeleton
@@ -187,16 +160,8 @@ class KeypointAnnotations:
     ) -> None:
         """Check what is annotated in images whose files are not needed.
 
-        Args:
-            joint_names (Sequence[str], optional): As in
-                :meth:`check_dataset`. Defaults to None: those that the file
-                lists.
-            bottom_up (bool): As in :meth:`check_dataset`.
-            finite (bool): Whether coordinates must be finite. Defaults to
-                True.
-
-        Raises:
-            ConfigError: As in :meth:`check_dataset`.
+        As :meth:`check_dataset`, by default with the joints that the file
+        lists, and coordinates that are finite.
         """
         self.require('categories')
         if joint_names is None:
@@ -258,15 +223,8 @@ class KeypointAnnotations:
         """Check that results can be compared with the people by OKS.
 
         As in the evaluation, annotations of images that are not listed do not
-        count.
-
-        Args:
-            num_keypoints (int, optional): K. Defaults to None: that of the
-                first person.
-            use_area (bool): Whether the people's areas are needed. Defaults
-                to True.
-            iou_type (str): With ``'keypoints_crowd'`` CrowdPose's fields are
-                needed. Defaults to ``'keypoints'``.
+        count. Areas are needed if ``use_area``, CrowdPose's fields with the
+        ``iou_type`` ``'keypoints_crowd'``.
 
         Raises:
             ConfigError: OKS or AP would not be defined, or perfect poses
@@ -306,13 +264,7 @@ class KeypointAnnotations:
             )
 
     def training_notes(self) -> list[str]:
-        """Say what training leaves out or repairs.
-
-        The file has passed :meth:`check_dataset`.
-
-        Returns:
-            list[str]: A line for each kind of problem that there is. Crowds
-            are no people.
+        """Say what training leaves out or repairs, a line a kind of problem.
 
         Raises:
             ConfigError: Nobody has a visible keypoint.

@@ -14,10 +14,7 @@ class ResampledScore(Protocol):
     image_ids: tuple
 
     def ap(self, counts: np.ndarray | None = None) -> np.ndarray:
-        """Scores (B,) with the images counted ``counts`` (B, I) times.
-
-        NaN where a resample has none; without counts that of all images, (1,).
-        """
+        """Scores (B,), NaN for nobody, with images counted (B, I) times."""
 
 
 @dataclass(frozen=True)
@@ -49,22 +46,8 @@ def bootstrap_ap(
     """Percentile bootstrap interval of a score over images.
 
     Images are drawn with replacement, as many as there are, each with all
-    its people and poses; the interval lies between the quantiles
-    (1 - level) / 2 and (1 + level) / 2 of the scores of the resamples.
-    Resamples with nobody to find are left out.
-
-    Args:
-        score (ResampledScore): Such as
-            :class:`~rmpe_spm.coco.keypoint_ap.PoseMatches`.
-        rng (np.random.Generator): Where the resamples come from.
-        num_resamples (int): Their number. Defaults to 1000.
-        level (float): Probability of the interval. Defaults to 0.95.
-
-    Returns:
-        BootstrapInterval: The interval.
-
-    Raises:
-        NobodyToFind: If no resample has a score.
+    its people and poses. Resamples with nobody to find are left out; it is
+    NobodyToFind where that leaves none.
     """
     counts = resample_counts(len(score.image_ids), num_resamples, rng)
     values = _defined(score.ap(counts))
@@ -86,17 +69,6 @@ def paired_bootstrap(
     Both are scored on the same resamples. With n the smaller of the numbers
     of differences <= 0 and >= 0 among the B resamples, the p value is
     min(1, 2 (n + 1) / (B + 1)), never below 2 / (B + 1).
-
-    Args:
-        score (ResampledScore): The first.
-        other (ResampledScore): The second, of the same images in the same
-            order.
-        rng (np.random.Generator): Where the resamples come from.
-        num_resamples (int): Their number B. Defaults to 1000.
-        level (float): Probability of the interval. Defaults to 0.95.
-
-    Returns:
-        PairedDifference: The difference, its interval and the p value.
 
     Raises:
         ValueError: If the images are not the same.

@@ -43,10 +43,7 @@ def problem_of_person(
     categories: Container[int] | None = None,
     finite: bool = True,
 ) -> str:
-    """What keeps anything from being done with an annotated person.
-
-    Without a number of keypoints, or listed categories, any will do.
-    """
+    """What keeps anything from being done with an annotated person."""
     kind = 'finite numbers' if finite else 'numbers'
     joints, box = person.get('keypoints'), person.get('bbox')
     if not are_numbers(joints, finite):
@@ -117,8 +114,8 @@ def _is_empty(bbox_xywh: list[float], image: dict) -> bool:
 def problem_of_segmentation(regions: Any, side: float, needed: bool) -> str:
     """What bottom-up data sets cannot mask with.
 
-    A polygon that leaves an image of so long a side by more than that would
-    be drawn in all of the memory.
+    A polygon that leaves a large image by more than it is long would be drawn
+    in all of the memory.
     """
     if regions is None and not needed:
         return ''

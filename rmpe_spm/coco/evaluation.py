@@ -36,10 +36,7 @@ def evaluate_files(
     iou_type: str = 'keypoints',
     use_area: bool = True,
 ) -> dict[str, float]:
-    """Check and evaluate a file of results in COCO's layout.
-
-    The arguments, but for the paths, and the result are those of
-    :func:`evaluate_keypoints`.
+    """Check and evaluate a file of results, see :func:`evaluate_keypoints`.
 
     Raises:
         FileNotFoundError: If a file doesn't exist.
@@ -72,9 +69,7 @@ def evaluate_keypoints(
 ) -> dict[str, float]:
     """AP and AR of keypoint results, equal to those of xtcocotools.
 
-    The data are not changed, and not checked (see
-    :meth:`.KeypointAnnotations.check_evaluation`,
-    :func:`.check_results`). As in xtcocotools, the 20 poses
+    The data are not changed, and not checked. As in xtcocotools, the 20 poses
     of the highest score of each image and category count, poses without a
     joint of a positive score do not, and a number is -1 where nobody is
     annotated whom it could be about.
@@ -84,22 +79,17 @@ def evaluate_keypoints(
         results (list[dict]): ``image_id``, ``category_id``, ``keypoints``
             (x, y, score of each joint), ``score`` and maybe ``bbox`` of
             each pose. May be empty.
-        sigmas (sequence): Shape (K,). A float32 array is used as it is, as
-            in xtcocotools.
+        sigmas (sequence): Shape (K,). A float32 array is used as it is.
         iou_type (str): ``'keypoints'``, or ``'keypoints_crowd'`` for
-            CrowdPose: whose people count by their ``num_keypoints``, with
-            AP for easy, medium and hard images (``crowdIndex`` below 0.2,
-            below 0.8, and above), rounded to four places. Defaults to
-            ``'keypoints'``.
+            CrowdPose: people count by their ``num_keypoints``, and AP is also
+            that of easy, medium and hard images (``crowdIndex`` below 0.2,
+            below 0.8, and above), rounded to four places.
         use_area (bool): Whether to use the people's ``area``, or else 0.53
             of their box. Defaults to True.
 
     Returns:
         dict[str, float]: The numbers of :data:`NAMES` or
         :data:`CROWD_NAMES`.
-
-    Raises:
-        ConfigError: A sigma is not positive.
     """
     sigmas = np.asarray(sigmas)
     check_sigmas(sigmas)

@@ -74,11 +74,10 @@ class FlatGroundTruth:
 def pairs_within(
     counts: np.ndarray, starts: np.ndarray, images: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of a pose and a person of the same image.
+    """All pairs of a pose and a person of the same image, ascending.
 
     The images have ``counts`` (I,) people, the first of whom are at
-    ``starts`` (I,); the poses are in ``images`` (T,). Returns pose and person
-    of each pair, ascending.
+    ``starts`` (I,); the poses are in ``images`` (T,).
     """
     numbers = counts[images]
     pose = np.repeat(np.arange(len(images)), numbers)
@@ -117,10 +116,7 @@ def read_pose_set(
     use_area: bool = True,
     iou_type: str = 'keypoints',
 ) -> PoseSet:
-    """Read annotations and results in COCO's format.
-
-    The arguments, but for the paths, and the result are those of
-    :func:`make_pose_set`.
+    """Read annotations and results, see :func:`make_pose_set`.
 
     Raises:
         FileNotFoundError: If a file doesn't exist.
@@ -150,24 +146,11 @@ def make_pose_set(
     use_area: bool = True,
     iou_type: str = 'keypoints',
 ) -> PoseSet:
-    """Sort annotations and results, checked before, by their images.
+    """Sort annotations and results, checked before, by image, ids ascending.
 
     Poses without a box get the extents of their joints. Poses without any
     joint of a positive score are left out, as COCO's evaluation does.
-
-    Args:
-        annotations (dict): Content of COCO's annotation file.
-        results (list[dict]): ``image_id``, ``keypoints`` (x, y, score of
-            each joint), ``score`` and maybe ``bbox`` of each pose.
-        num_keypoints (int): K.
-        use_area (bool): Whether to use the people's ``area``, or else 0.53
-            of their box. Defaults to True.
-        iou_type (str): With ``'keypoints_crowd'`` it is the people's
-            ``num_keypoints`` that tell who counts, and else their labelled
-            joints. Defaults to ``'keypoints'``.
-
-    Returns:
-        PoseSet: All images of the annotations, by ascending id.
+    ``use_area`` and ``iou_type`` are those of :func:`.evaluate_keypoints`.
     """
     people, poses = defaultdict(list), defaultdict(list)
     for annotation in annotations['annotations']:

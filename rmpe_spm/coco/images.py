@@ -60,14 +60,9 @@ def check_sizes(
 ) -> None:
     """Compare pictures with the sizes that their annotation file lists.
 
-    A sample of them is loaded now, all others when the data set loads them.
-    In boxes and joints of a picture that is turned while it is loaded, or
-    whose listed sides are swapped, no model could find anybody.
-
-    Args:
-        dataset (Dataset): One of mmpose's, or a wrapper of some. The check is
-            added to its pipelines.
-        listed (Mapping): The annotations by the path of their file.
+    A sample of them is loaded now, all others when the data set, whose
+    pipelines get the check, loads them. In a picture that is turned while it
+    is loaded, or whose listed sides are swapped, no model could find anybody.
 
     Raises:
         ConfigError: Names the first picture of another size.
@@ -102,12 +97,7 @@ def check_sizes(
 
 
 def check_images(dataset: Dataset) -> None:
-    """Check that the images that a data set reads are there.
-
-    That each is whole is not looked at: this takes a second for thousands.
-
-    Args:
-        dataset (Dataset): One of mmpose's, or a wrapper of some.
+    """Check that the images that a data set reads are there, not more.
 
     Raises:
         ConfigError: Some are missing, or not images. The message names the

@@ -18,14 +18,10 @@ MIN_OTHER_JOINTS = 3
 
 @dataclass(frozen=True)
 class JointErrors:
-    r"""Errors of all annotated people's joints (P people, K joints).
+    r"""Errors (P, K) in units of :math:`\sqrt{area}`, NaN where unknown.
 
-    Attributes:
-        errors (np.ndarray): Distances (P, K) of predicted joints from
-            annotated ones, in units of the person's :math:`\sqrt{area}`; NaN
-            where the joint is not labelled or nobody was matched.
-        root_distances (np.ndarray): Those of annotated joints from the
-            person's root, the mean of the labelled joints.
+    Beside them are the distances of annotated joints from their person's
+    root, the mean of the labelled joints.
     """
 
     errors: np.ndarray
@@ -38,7 +34,7 @@ def match_by_other_joints(
     truth: ImageGroundTruth,
     max_distance: float = 0.5,
 ) -> np.ndarray:
-    r"""Match poses with annotated people, for each joint by all the others.
+    r"""Match poses (N, K, 2) with people, for each joint by all the others.
 
     A pose and a person are as far apart as the means of their joints that are
     labelled, in units of :math:`\sqrt{area}`. Best score first, each pose
@@ -47,16 +43,7 @@ def match_by_other_joints(
     decides whether it is counted. Matching by OKS would count joints only
     where they are good, and make a method with large errors look better.
 
-    Args:
-        keypoints (np.ndarray): Poses (N, K, 2) in pixels.
-        scores (np.ndarray): Their scores (N,).
-        truth (ImageGroundTruth): The annotated people, G of them.
-        max_distance (float): The reach. Defaults to 0.5.
-
-    Returns:
-        np.ndarray: For each joint and person the index of the pose (K, G),
-        -1 without one. People to be ignored, without area, or with fewer
-        than three other labelled joints have none.
+    Returns for each joint and person the index of the pose (K, G), or -1.
     """
     labelled = truth.keypoints[..., 2] > 0
     num_people, num_joints = labelled.shape
@@ -92,12 +79,7 @@ def _can_be_matched(truth: ImageGroundTruth) -> np.ndarray:
 
 
 def joint_errors(pose_set: PoseSet, max_distance: float = 0.5) -> JointErrors:
-    """Measure the errors of all joints.
-
-    People are in the order of the images and annotations, so that results on
-    the same annotations have the same rows. For ``max_distance`` see
-    :func:`match_by_other_joints`.
-    """
+    """Measure the errors of all joints, people by image and annotation."""
     errors, distances = [], []
     for keypoints, scores, truth in zip(
         pose_set.keypoints, pose_set.scores, pose_set.truths, strict=True
@@ -123,12 +105,7 @@ def joint_errors(pose_set: PoseSet, max_distance: float = 0.5) -> JointErrors:
 
 
 def keep_common(results: Sequence[JointErrors]) -> list[JointErrors]:
-    """Keep the joints that all results have, for a fair comparison.
-
-    A model that finds difficult people would else be charged with their
-    joints, which the others leave out. Results on other annotations are a
-    ValueError.
-    """
+    """Keep the joints that all results have, for a fair comparison."""
     first = results[0].root_distances
     for result in results:
         if not np.array_equal(result.root_distances, first, equal_nan=True):
@@ -156,10 +133,7 @@ def group_joints(names: Sequence[str]) -> dict[str, list[int]]:
 
 
 def distance_edges(root_distances: np.ndarray, num_bins: int) -> np.ndarray:
-    """Edges (num_bins + 1,) between bins of about equally many distances.
-
-    NaN don't count; fewer distances than bins are a ValueError.
-    """
+    """Edges (num_bins + 1,) between bins of about equally many distances."""
     values = root_distances[np.isfinite(root_distances)]
     if len(values) < num_bins:
         raise ValueError(
@@ -170,10 +144,7 @@ def distance_edges(root_distances: np.ndarray, num_bins: int) -> np.ndarray:
 
 
 def mean_by_distance(result: JointErrors, edges: np.ndarray) -> np.ndarray:
-    """Mean error (B,) of the joints in each bin of distance from the root.
-
-    The last bin includes its upper edge; a bin without joints has NaN.
-    """
+    """Mean error (B,) in each bin of distance, NaN in an empty one."""
     known = np.isfinite(result.errors)
     errors, distances = result.errors[known], result.root_distances[known]
     bins = np.searchsorted(edges, distances, side='right') - 1

@@ -22,17 +22,9 @@ _MAX_AREA = 1e5**2
 class KeypointAP:
     """AP of any subset of the poses of a data set, within milliseconds.
 
-    What does not depend on the subset is computed once: the OKS of all
-    poses with all people, the order of the scores, and which poses compete
-    for the same people. The results are those of COCO's evaluation, for 20
-    poses an image and people of all sizes.
-
-    Args:
-        people (FlatGroundTruth): The annotations of all images.
-        keypoints (np.ndarray): Poses (T, K, 2) in pixels, image after image.
-        scores (np.ndarray): Their scores (T,).
-        sizes (np.ndarray): Number of poses of every image.
-        sigmas (np.ndarray): Shape (K,).
+    What does not depend on the subset is computed once. The results are those
+    of COCO's evaluation, for 20 poses an image and people of all sizes. Poses
+    (T, K, 2) come image after image, of ``sizes`` (I,).
     """
 
     def __init__(
@@ -128,11 +120,10 @@ class KeypointAP:
     def matches(
         self, kept: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Which poses of a subset have found somebody.
+        """Which poses of a subset have found somebody, by ``by_image``.
 
-        Returns, for the poses in the order of ``by_image``, whether each
-        counts (T,), has found somebody at the 10 thresholds of OKS (T, 10),
-        and has found somebody to ignore (T, 10).
+        Whether each counts (T,), has found somebody at the 10 thresholds of
+        OKS (T, 10), and has found somebody to ignore (T, 10).
         """
         if kept is None:
             kept = np.ones(len(self.by_image), dtype=bool)
@@ -199,10 +190,7 @@ def _place_in_group(group: np.ndarray, value: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PoseMatches:
-    """All that COCO's AP needs of D poses, by falling score, in I images.
-
-    Poses that match somebody to ignore are neither true nor false positives.
-    """
+    """All that COCO's AP needs of D poses, by falling score, in I images."""
 
     image_ids: tuple
     people: np.ndarray  # number of people to find in each image, (I,)
@@ -211,18 +199,11 @@ class PoseMatches:
     false_positives: np.ndarray  # (10, D), bool
 
     def ap(self, counts: np.ndarray | None = None) -> np.ndarray:
-        """COCO's AP with every image counted so many times.
+        """COCO's AP (B,) with images counted ``counts`` (B, I) times, or once.
 
         It is that of evaluating a data set with the copies of the images.
         Poses of the same score count one after another, each with all its
-        copies.
-
-        Args:
-            counts (np.ndarray, optional): Of each resample, (B, I), int.
-                Defaults to None: one, of every image once.
-
-        Returns:
-            np.ndarray: AP (B,), 0 to 1; NaN where there is nobody to find.
+        copies. NaN where there is nobody to find.
         """
         if counts is None:
             counts = np.ones((1, len(self.people)), dtype=np.int64)
@@ -255,10 +236,7 @@ class PoseMatches:
 
 
 def match_poses(poses: PoseSet, sigmas: np.ndarray) -> PoseMatches:
-    """Match poses with people as COCO's evaluation does, once for all.
-
-    For one category and people of all sizes; NobodyToFind without any.
-    """
+    """Match poses with people as COCO's evaluation does, once for all."""
     sizes = np.array([len(scores) for scores in poses.scores])
     evaluation = KeypointAP(
         FlatGroundTruth(poses.truths),

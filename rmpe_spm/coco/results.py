@@ -31,18 +31,6 @@ def check_results(
 ) -> None:
     """Check keypoint results in COCO's layout.
 
-    Args:
-        results (list[dict]): ``image_id``, ``keypoints`` (x, y and score of
-            each joint), ``score`` and maybe ``category_id``, ``bbox`` and
-            ``id``, each of which may be there once.
-        num_keypoints (int): K.
-        image_ids (container, optional): Images that may have results.
-            Defaults to None: any.
-        category_ids (container, optional): Categories that every result
-            must be of. Defaults to None: not checked.
-        source (str): Where they come from, for the messages. Defaults to
-            ``'the results'``.
-
     Raises:
         ConfigError: Names the first entry that is wrong, or says that there
             are none.
@@ -247,19 +235,8 @@ def make_submission(
 
     It has ``image_id``, ``category_id`` 1, ``keypoints`` (pixels to two
     decimal places) and ``score`` of each pose, by ascending image, best pose
-    first.
-
-    Args:
-        result_file (str | PathLike): Keypoint results in COCO's layout, such
-            as the ``.keypoints.json`` of ``CocoMetric`` with
-            ``format_only=True``.
-        image_file (str | PathLike): The benchmark's list of images:
-            COCO's ``image_info_test-dev2017.json``, or an annotation file.
-        dataset (str): ``'coco'`` (test-dev: a zip archive), ``'crowdpose'``
-            or ``'ochuman'`` (JSON).
-        algorithm (str): Name in the file's name: letters, digits, ``.``,
-            ``-`` and ``_``.
-        out_dir (str | PathLike): Where the file goes; made if missing.
+    first. ``image_file`` is the benchmark's list of images; ``dataset``
+    ``'coco'`` (a zip archive), ``'crowdpose'`` or ``'ochuman'`` (JSON).
 
     Raises:
         FileNotFoundError: If a file doesn't exist.

@@ -54,12 +54,10 @@ _COLUMNS = (
 class PoseBatch:
     """The T poses of several images, image after image, on the host.
 
-    ``keypoints`` (T, K, 2) and ``bboxes_xyxy`` (T, 4) are float64, in pixels,
-    and scores (T, K) and (T,) are finite and not negative, 0 for joints
-    without a finite position. ``person_scores`` were given (then there are no
-    ``bbox_scores``), or are the boxes' times the mean of the joints'.
-    ``indices`` (T,) are those in the images' inputs, of ``sizes`` poses each.
-    ``device`` (None for numpy) and the dtypes are the result's.
+    Positions are float64, in pixels; scores are finite and not negative, 0 for
+    joints without a finite position. ``indices`` (T,) are those in the images'
+    inputs, of ``sizes`` poses each. ``device`` (None for numpy) and the dtypes
+    are the result's.
     """
 
     keypoints: np.ndarray
@@ -102,9 +100,7 @@ class Selection:
     """The poses kept of a :class:`PoseBatch`, C of them, in any order.
 
     ``members`` are all eliminated and kept poses, cluster after cluster, the
-    pose that is kept first in its own; ``sizes`` (C,) the clusters'. The
-    keypoints (C, K, 2), maybe merged, their scores (C, K) and the persons'
-    (C,) are those of the poses kept.
+    pose that is kept first in its own; ``sizes`` (C,) the clusters'.
     """
 
     members: np.ndarray

@@ -14,11 +14,7 @@ _BLOCK = 1 << 14
 
 
 def pose_extents(x: np.ndarray, y: np.ndarray) -> Extents:
-    """Lowest and highest x, lowest and highest y (N,) of every pose's joints.
-
-    Coordinates (N, K) are NaN for a missing joint, extents of a pose without
-    joints are.
-    """
+    """Lowest and highest x, lowest and highest y (N,) of poses, or NaN."""
     # numpy is several times slower along the other axis
     x, y = np.ascontiguousarray(x.T), np.ascontiguousarray(y.T)
     return tuple(
@@ -36,21 +32,10 @@ def select_greedily(
 ) -> Selection:
     """Keep the best pose of an image, drop what is redundant, and so on.
 
-    Pairs of poses are compared block by block, those within reach of each
-    other and not dropped yet: memory is O(N K), also for thousands of poses
-    in one image.
-
-    Args:
-        poses (PoseBatch): The poses (T), the best of each image first.
-        redundant (callable): Tells of indices i and j of pairs of poses of
-            one image, i before j, whether j is redundant with i.
-        extents (tuple, optional): :func:`pose_extents` of the poses.
-            Defaults to None: all pairs are compared.
-        reach (np.ndarray, optional): With ``extents``, how far from a pose's
-            those of one can be that is redundant with it, (T,), in pixels.
-
-    Returns:
-        Selection: The poses kept, not merged.
+    Pairs of poses are compared block by block, those within ``reach`` (T,) of
+    each other and not dropped yet: memory is O(N K), also for thousands of
+    poses in one image. ``redundant`` tells of indices i and j of pairs of
+    poses of one image, i before j, whether j is redundant with i.
     """
     suppressed_by = eliminate(poses.sizes, redundant, extents, reach)
     kept, members, sizes = group_clusters(suppressed_by)
@@ -66,11 +51,7 @@ def select_greedily(
 def group_clusters(
     suppressed_by: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Group poses by the pose (T,) that suppresses each, itself if kept.
-
-    Gives whether each pose is kept (T,); the poses, cluster after cluster
-    (T,), in each by index; and the clusters' sizes.
-    """
+    """Group poses by the pose (T,) that suppresses each, itself if kept."""
     kept = suppressed_by == np.arange(len(suppressed_by))
     cluster = (kept.cumsum() - 1)[suppressed_by]
     return kept, np.argsort(cluster, kind='stable'), np.bincount(cluster)
@@ -82,11 +63,7 @@ def eliminate(
     extents: Extents | None = None,
     reach: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Which pose suppresses each pose, (T,); its own index if it is kept.
-
-    The arguments are those of :func:`select_greedily`, ``sizes`` the number
-    of poses of every image.
-    """
+    """Which pose suppresses each pose, (T,); its own index if it is kept."""
     ends = np.repeat(np.cumsum(sizes, dtype=np.intp), sizes)
     suppressed_by = np.arange(len(ends))
     active = np.ones(len(ends), dtype=bool)

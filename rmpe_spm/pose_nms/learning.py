@@ -42,9 +42,7 @@ PLANES = (('lambda_', 'eta'), ('sigma1', 'sigma2'))
 class PoseNMSProblem:
     """AP after NMS as a function of the four parameters of a rule.
 
-    The joint distances of poses from one another are computed once. Without
-    merging the NMS only chooses among poses, and their OKS with the
-    annotations, by ``sigmas`` (K,), is computed once, too.
+    What does not depend on them is computed once.
     """
 
     def __init__(
@@ -121,10 +119,7 @@ class PoseNMSProblem:
         return suppressed_by
 
     def evaluate(self, **changes: float) -> float:
-        """COCO's AP after NMS, NaN for an eta that no similarity reaches.
-
-        ``changes`` are those of the four parameters that aren't the rule's.
-        """
+        """COCO's AP after NMS, NaN for an eta that no similarity reaches."""
         values = {name: getattr(self.rule, name) for name in RANGES}
         values.update(changes)
         if values['eta'] > 1 + values['lambda_']:
@@ -166,24 +161,11 @@ def learn(
     tolerance: float = 1e-4,
     on_plane: Callable[[Plane], None] | None = None,
 ) -> tuple[PoseNMSRule, float]:
-    """Maximise the AP by two parameters at a time.
+    """Maximise the AP by two parameters at a time, on grids.
 
-    Args:
-        problem (PoseNMSProblem): The data, and the rule to start from.
-        cells (int): Cells of the grid in each direction. Defaults to 13.
-        zooms (int): How often each plane is searched again around its best
-            cell. Defaults to 2.
-        max_rounds (int): Rounds over both planes at most. Defaults to 10.
-        tolerance (float): They end when one gains no more AP than this.
-            Defaults to 1e-4.
-        on_plane (callable, optional): Called with every :class:`Plane`.
-            Defaults to None.
-
-    Returns:
-        tuple: The rule and its AP, at least that of the rule to start from.
-
-    Raises:
-        ValueError: If no two poses are similar.
+    Each plane is searched again ``zooms`` times around its best cell; rounds
+    over both planes end when one gains no more AP than ``tolerance``. Returns
+    the rule and its AP, at least that of the rule to start from.
     """
     if len(problem.i) == 0:
         raise ValueError(
@@ -222,8 +204,7 @@ def _search(
 ) -> Plane:
     """The AP on a grid, and the cell whose surroundings are best.
 
-    Not the best cell: peaks of one cell are chance, and lower the AP of
-    other images.
+    Peaks of one cell are chance, and lower the AP of other images.
     """
     rows, columns = (np.geomspace(*limit, cells) for limit in limits)
     ap = np.empty((cells, cells))
@@ -263,12 +244,7 @@ def cross_validate(
 ) -> float:
     """How good a rule learned from a given start is on other images.
 
-    The images are cut into ``folds`` parts, each of which is evaluated with
-    what the others teach on grids of ``cells``, searched again once. Returns
-    the mean AP of the parts.
-
-    Raises:
-        ValueError: If there are fewer images with people than parts.
+    The mean AP of ``folds`` parts, each with what the others teach.
     """
     people = [int((~truth.ignored).sum()) for truth in poses.truths]
     if sum(number > 0 for number in people) < folds:

@@ -21,13 +21,6 @@ class PoseSimilarity:
     (N,) that each pose has; ``reference`` (N,), alpha * max(w, h), and
     ``half_sides`` (N, 2) of the matching box, all at least one pixel; and
     ``unit`` (N,) of the distances.
-
-    Joints are missing as :func:`~rmpe_spm.poses.present_joints` has it.
-
-    Args:
-        poses (PoseBatch): The poses. Boxes that are empty or not finite
-            count as tiny.
-        rule (PoseNMSRule): The parameters.
     """
 
     def __init__(self, poses: PoseBatch, rule: PoseNMSRule) -> None:
@@ -55,11 +48,10 @@ class PoseSimilarity:
     def compare(
         self, i: np.ndarray, j: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Distances of the joints of P references i and candidates j.
+        """Squared distances (P, K) of joints of P references and candidates.
 
-        Gives the squared distances in pixels (P, K), infinite where a joint
-        is missing, and whether the candidate's joint is in the matching box
-        of the reference's, (P, K).
+        Infinite where a joint is missing; and whether the candidate's joint is
+        in the matching box of the reference's.
         """
         dx = self.x.take(j, axis=0) - self.x.take(i, axis=0)
         dy = self.y.take(j, axis=0) - self.y.take(i, axis=0)
@@ -100,8 +92,7 @@ class PoseSimilarity:
     ) -> np.ndarray:
         """The sum d(P_i, P_j) of eq. 10 for P compared pairs, (P,).
 
-        It is called a distance there, but grows with the similarity: it is 0
-        for poses with nothing in common and at most K (1 + lambda).
+        It grows with the similarity, from 0 to at most K (1 + lambda).
         """
         rule = self.rule
         k_sim = inside * self.softness.take(i, axis=0)
@@ -109,10 +100,7 @@ class PoseSimilarity:
         return k_sim + rule.lambda_ * self.h_sim(squared, i, rule.sigma2)
 
     def redundant(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        """Whether candidates j are redundant with their references i, (P,).
-
-        By eq. 7, or by the rule of matching joints.
-        """
+        """Whether candidates j are redundant with their references i, (P,)."""
         squared, inside = self.compare(i, j)
         number = self.num_joints[j]
         similarity = self.total(squared, inside, i, j)
@@ -150,11 +138,7 @@ class PoseSimilarity:
         A joint of the merged pose is the mean, weighted by the scores, of
         those members' joints that lie within the reference distance of the
         first member's, and within ``rule.merge_cap``. Its score is the
-        highest of theirs, or sum(c^2) / sum(c). This is in the authors'
-        code, not in the paper. A pose alone in its cluster does not change.
-
-        Takes the poses' indices, cluster after cluster, the reference first,
-        and the C clusters' sizes; gives keypoints (C, K, 2) and scores (C, K).
+        highest of theirs, or sum(c^2) / sum(c), as in the authors' code.
         """
         picks = members[sizes.cumsum() - sizes]
         merged, merged_scores = self.keypoints[picks], self.scores[picks]

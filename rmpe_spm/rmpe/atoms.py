@@ -18,12 +18,7 @@ MIN_TORSO_TO_EXTENT = 0.1
 def torso_joints(
     keypoint_names: list[str],
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Find the indices of the shoulders and of the hips by the joints' names.
-
-    Raises:
-        ValueError: If ``left_shoulder``, ``right_shoulder``, ``left_hip`` or
-            ``right_hip`` is missing.
-    """
+    """Find the indices of the shoulders and of the hips by their names."""
     names = ('left_shoulder', 'right_shoulder', 'left_hip', 'right_hip')
     missing = [name for name in names if name not in keypoint_names]
     if missing:
@@ -46,20 +41,9 @@ def align_pose(
     .. math:: p'_k = (p_k - (s + h) / 2) / |s - h|
 
     with :math:`s` the mean of the visible shoulders and :math:`h` that of
-    the visible hips; one of each is enough. The result does not change when
-    the pose is moved or scaled.
-
-    Args:
-        keypoints (np.ndarray): The keypoints (K, 2) in pixels.
-        visible (np.ndarray): Which are annotated (K,), bool; their keypoints
-            are finite.
-        shoulders (tuple): The indices of the shoulders.
-        hips (tuple): The indices of the hips.
-
-    Returns:
-        np.ndarray | None: The pose in units of the torso's length, 0 where
-        not visible. None without a visible shoulder or hip, or where the
-        torso is shorter than 0.1 of the longer side of the joints' extent.
+    the visible hips; one of each is enough. 0 where not visible. None without
+    a visible shoulder or hip, or where the torso is shorter than 0.1 of the
+    longer side of the joints' extent.
     """
     # Plain floats: a training pipeline does this once a sample, and on 17
     # points arrays take four times as long.
@@ -97,11 +81,7 @@ class NearestAtom:
         self._squares = np.square(atoms).sum(axis=2)
 
     def __call__(self, aligned: np.ndarray, visible: np.ndarray) -> int:
-        """Return the index of the atom nearest over the visible joints.
-
-        By the sum of squared distances to an aligned pose (K, 2), which is 0
-        where not visible (K,); the first one of equals.
-        """
+        """Return the index of the atom nearest over the visible joints."""
         # |p - a|^2 without |p|^2, which is the same for every atom.
         shown = visible.astype(np.float64)
         distances = self._squares @ shown - self._flat @ aligned.ravel()
@@ -113,12 +93,11 @@ def cluster_poses(
 ) -> np.ndarray:
     """Find the atoms of aligned poses (N, K, 2), 0 where not visible (N, K).
 
-    scikit-learn's k-means on poses whose missing joints are the mean ones
-    gives the start. Then the missing joints are those of the pose's own
-    cluster, until no pose changes its cluster or a hundred rounds are over:
-    a pose belongs to the atom that is nearest over its visible joints, as at
-    the look-up in training, and an atom's joint is the mean over the poses
-    that show it. The most frequent atom comes first.
+    k-means on poses whose missing joints are the mean ones gives the start.
+    Then the missing joints are those of the pose's own cluster, until no pose
+    changes its cluster or a hundred rounds are over: a pose belongs to the
+    atom that is nearest over its visible joints, and an atom's joint is the
+    mean over the poses that show it. The most frequent atom comes first.
     """
     from sklearn.cluster import KMeans
 

@@ -177,13 +177,10 @@ class GenerateCenterTarget(BaseTransform):
 def theta_between(
     to_target: np.ndarray, to_source: np.ndarray, size: tuple[int, int]
 ) -> np.ndarray:
-    """Return the theta (2, 3) that leads from one crop to another.
+    """Return the theta (2, 3) from one crop to another of a size (w, h).
 
-    Args:
-        to_target (np.ndarray): Matrix (2, 3) from the image to the pixels of
-            the crop that the STN is to give.
-        to_source (np.ndarray): Matrix (2, 3) to those of its input.
-        size (tuple[int, int]): Size ``(w, h)`` of both.
+    ``to_target`` and ``to_source`` are matrices (2, 3) from the image to the
+    pixels of the crop that the STN is to give, and to those of its input.
     """
     to_target, to_source = (
         np.vstack((matrix, (0, 0, 1))) for matrix in (to_target, to_source)

@@ -9,10 +9,7 @@ from mmpose.structures.bbox import get_udp_warp_matrix, get_warp_matrix
 def context_size(
     input_size: tuple[int, int], context: float
 ) -> tuple[int, int]:
-    """Return the size (w, h) of a crop with context.
-
-    Each side is ``context`` times the SPPE's, up to the nearest that leaves
-    the same whole number of pixels on both sides of it.
+    """Return the size (w, h) of a crop with context, symmetric about it.
 
     Example:
         >>> context_size((192, 256), 1.6)

@@ -26,12 +26,10 @@ def keypoint_head(head: nn.Module) -> nn.Module:
 
 
 def head_on_outputs(head: nn.Module) -> nn.Module:
-    """Return a shallow copy of a head that takes its outputs.
+    """Return a shallow copy of a head that takes its own outputs.
 
-    ``loss`` and ``predict`` of the copy take what ``head.forward`` returns
-    in the place of features. It shares all parameters and modules with the
-    head, which stays as it is. Make it for one call: later changes of the
-    head's mode don't reach it.
+    ``loss`` and ``predict`` of the copy take what ``head.forward`` returns in
+    the place of features. It shares all parameters. Make it for one call.
     """
     copied = copy(head)
     copied.forward = _unchanged
@@ -51,10 +49,7 @@ def _unchanged(outputs: Any) -> Any:
 def forward_in_crop(
     head: nn.Module, feats: Any, theta: Tensor, frame: CropFrame
 ) -> Any:
-    """Return a head's outputs from features of the STN's crop.
-
-    ``theta`` are transforms ``(B, 2, 3)``, invertible.
-    """
+    """Return a head's outputs from features of the STN's crop."""
     inner = keypoint_head(head)
     if inner is head:
         return sdtn_outputs(head.forward(feats), theta, frame)
@@ -76,11 +71,8 @@ def predict_in_crop(
     With ``test_cfg['sdtn'] == 'coordinates'``, the default, the head decodes
     in the STN's frame and theta is applied to the keypoints: exact, and no
     second resampling. With ``'heatmaps'`` the SDTN acts on the outputs, as
-    in the paper, before decoding.
-
-    In a flip test ``feats`` are a pair, and the mirrored crop was warped by
-    :func:`mirror_theta` of ``theta`` ``(B, 2, 3)``. Returns what
-    ``head.predict`` returns.
+    in the paper, before decoding. In a flip test ``feats`` are a pair, the
+    second of the mirrored crop, warped by :func:`mirror_theta` of theta.
     """
     if test_cfg.get('sdtn', 'coordinates') == 'heatmaps':
         if test_cfg.get('flip_test', False):

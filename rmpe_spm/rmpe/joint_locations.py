@@ -21,15 +21,9 @@ SHARPNESS = 8
 def joint_locations(outputs: Any, frame: CropFrame) -> tuple[Tensor, Tensor]:
     """Read joints off the outputs of a head's ``forward``.
 
-    Args:
-        outputs (Any): Those that :func:`.sdtn_outputs` takes: heatmaps, by
-            :func:`soft_argmax`; coordinates; pairs of SimCC vectors, by
-            their maxima. Of several stages the last counts.
-        frame (CropFrame): The crop and its relation to the outputs.
-
-    Returns:
-        tuple[Tensor, Tensor]: Locations ``(B, K, 2)`` in pixels of the crop
-        and confidences ``(B, K)`` from 0 to 1; 1 where the head has none.
+    Heatmaps by :func:`soft_argmax`, coordinates, or pairs of SimCC vectors by
+    their maxima; of several stages the last counts. Gives locations
+    ``(B, K, 2)`` in pixels of the crop and confidences ``(B, K)`` from 0 to 1.
     """
     if is_simcc(outputs):
         peaks = [at_least_float32(vector).max(-1) for vector in outputs]
@@ -57,11 +51,9 @@ def joint_locations(outputs: Any, frame: CropFrame) -> tuple[Tensor, Tensor]:
 def soft_argmax(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     """Find the peaks of heatmaps ``(B, K, H, W)``, differentiably.
 
-    Returns:
-        tuple[Tensor, Tensor]: The mean cells ``(x, y)``, ``(B, K, 2)``,
-        weighted by the values to the power of 8, and the peaks' values
-        ``(B, K)`` from 0 to 1. Where nothing is above zero they are the
-        map's middle and 0.
+    These are mean cells ``(B, K, 2)``, weighted by the values to the power of
+    8, with the peaks' values ``(B, K)`` from 0 to 1. Where nothing is above
+    zero they are the map's middle and 0.
 
     Example:
         >>> heatmaps = torch.zeros(1, 1, 4, 6)

@@ -38,18 +38,9 @@ def pose_theta(
     :func:`.draw_to_identity` with :math:`g_0 = \sigma((\sum w - n_0) / 0.5)`,
     for few joints say little. All of it is differentiable.
 
-    Args:
-        xy (Tensor): Joints ``(B, K, 2)`` in normalised units of the SPPE's
-            input.
-        confidence (Tensor): Their confidences ``(B, K)``.
-        padding (float): The frame over what the joints span, as in training.
-        min_confidence (float): :math:`c_0`.
-        min_joints (float): :math:`n_0`.
-        dead_zone (float): :math:`r_0`, 0 for none.
-
-    Returns:
-        Tensor: theta ``(B, 2, 3)``, a scale and a shift, scale within 1/2
-        and 2, shift within 1.
+    Joints ``(B, K, 2)`` are in normalised units, :math:`c_0` is
+    ``min_confidence``, :math:`n_0` ``min_joints``. Returns ``(B, 2, 3)``, a
+    scale within 1/2 and 2 and a shift within 1.
     """
     weights = ((confidence - min_confidence) / SOFT_CONFIDENCE).sigmoid()
     count = weights.sum(-1)
@@ -86,14 +77,7 @@ class _JointLocalizer(BaseModule):
     def theta(
         self, outputs: Any, seen: CropFrame, frame: CropFrame, crop_size: tuple
     ) -> Tensor:
-        """Return theta ``(B, 2, 3)`` by a head's outputs.
-
-        Args:
-            outputs (Any): Of a head, see :func:`.joint_locations`.
-            seen (CropFrame): The reduced crop that it saw.
-            frame (CropFrame): The SPPE's input, the middle of the crop.
-            crop_size (tuple): Size ``(w, h)`` of the crop that was reduced.
-        """
+        """Return theta ``(B, 2, 3)`` by a head's outputs of what it saw."""
         pixels, confidence = joint_locations(outputs, seen)
         crop, reduced, inner = (
             tensor_on_device_of(size, pixels)

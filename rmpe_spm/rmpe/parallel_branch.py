@@ -130,11 +130,7 @@ class ParallelBranch:
         print_log(f'The parallel SPPE is {source}, frozen.', 'current')
 
     def outputs(self, warped: Tensor) -> Any:
-        """Return what the twin sees in the STN's crops, in their frame.
-
-        The outputs of the head that predicts keypoints, in float32 at least:
-        its loss may go through numpy, which has no bfloat16.
-        """
+        """Return what the twin sees in the STN's crops, not below float32."""
         feats = self.module.backbone(warped)
         if 'neck' in self.module._modules:
             feats = self.module.neck(feats)
@@ -144,16 +140,10 @@ class ParallelBranch:
     def loss(
         self, warped: Tensor, theta: Tensor, data_samples: SampleList
     ) -> dict:
-        """Calculate the losses of the STN's crops on the centre targets.
+        """Calculate the losses of crops ``(B, 3, h, w)`` warped at theta.
 
         ``loss_center`` is the distance of the joints, or the head's
         ``loss_kpt``; the head's other losses alike.
-
-        Args:
-            warped (Tensor): The crops ``(B, 3, h, w)``; with
-                ``center_loss='paper'`` theta's gradient comes from them.
-            theta (Tensor): The transforms ``(B, 2, 3)`` that made them.
-            data_samples (list): The samples.
 
         Raises:
             KeyError: If a sample has no centre-located target.
@@ -192,16 +182,8 @@ def joint_distance(
 ) -> Tensor:
     """Compare a head's joints, moved, with the samples' ``keypoints``.
 
-    Args:
-        outputs (Any): Of the head, without gradient.
-        motion (Tensor): Transforms ``(B, 2, 3)`` in normalised units.
-        frame (CropFrame): The crop and its relation to the outputs.
-        samples (list): With ``keypoints`` (1, K, 2) in pixels of the crop and
-            ``keypoint_weights`` (1, K) as labels.
-
-    Returns:
-        Tensor: The mean smooth L1 distance of the joints, weighted by the
-        head's confidence, a scalar.
+    The mean smooth L1 distance, weighted by the head's confidence; motions
+    ``(B, 2, 3)`` are in normalised units, keypoints in pixels of the crop.
     """
     labels = [sample.gt_instance_labels for sample in samples]
     xy, confidence = joint_locations(outputs, frame)
@@ -244,10 +226,7 @@ def check_sppe(sppe: dict, name: str) -> None:
 
 
 def check_preprocessing(sppe: dict, data_preprocessor: dict | None) -> None:
-    """Refuse a branch of its own that was trained on other preprocessing.
-
-    It looks at the crops that the main model's ``data_preprocessor`` made.
-    """
+    """Refuse a branch of its own that was trained on other preprocessing."""
     branch = sppe.get('data_preprocessor')
     if branch is None:
         return
@@ -277,11 +256,7 @@ def to_builtin_containers(value: Any) -> Any:
 # traces the loss cannot
 @torch.compiler.disable
 def center_sample(sample: PoseDataSample) -> PoseDataSample:
-    """Return a sample whose targets are its centre-located ones.
-
-    Raises:
-        KeyError: If it has none.
-    """
+    """Return a sample whose targets are its centre-located ones."""
     center = PoseDataSample(metainfo=sample.metainfo)
     given = sample.get('gt_fields', PixelData())
     labels, fields = InstanceData(), type(given)()  # may be multilevel

@@ -48,11 +48,6 @@ def fit_proposal_model(
 ) -> ProposalModel:
     """Cluster the poses and fit the offsets of each atom.
 
-    Args:
-        people (MatchedPeople): The people, some of them with offsets.
-        settings (FitSettings, optional): Defaults to None: the defaults.
-        report (Callable): Is told the progress. Defaults to nobody.
-
     Raises:
         ValueError: If hardly anybody was matched or has a torso.
     """
@@ -126,10 +121,7 @@ def fit_proposal_model(
 def fit_offsets(
     offsets: np.ndarray, max_components: int = 3, seed: int = 0
 ) -> OffsetModel:
-    """Fit a Gaussian and a mixture chosen by BIC to offsets (N, 4).
-
-    N is at least 2; a mixture's heaviest component comes first.
-    """
+    """Fit a Gaussian and a mixture chosen by BIC to offsets (N, 4), N > 1."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 

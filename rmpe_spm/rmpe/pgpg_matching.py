@@ -36,13 +36,6 @@ def match_people(
     Crowd regions take no part. People without keypoints are matched, so
     that their detections do not go to a neighbour, and left out then.
 
-    Args:
-        annotations (dict): The content of a COCO keypoint annotation file.
-        detections (list): That of a COCO results file, boxes in xywh.
-        min_iou (float): The smallest IoU of a match. Defaults to 0.5.
-        score_thr (float): Detections with a lower score are left out.
-            Defaults to 0.1.
-
     Raises:
         ValueError: If a file has not the form of COCO's; the message names
             the entry.
@@ -154,11 +147,7 @@ def _group_detections(
 def clip_to_image(
     bbox_xywh: Sequence[float], image_size: tuple[int, int]
 ) -> tuple[float, ...]:
-    """Clip a box in COCO's xywh as mmpose's data sets do, to xyxy.
-
-    It is then within ``[0, w - 1] x [0, h - 1]`` of an image of size
-    ``(w, h)``; NaN stays.
-    """
+    """Clip a box in COCO's xywh as mmpose's data sets do, to xyxy."""
     x, y, w, h = bbox_xywh
     limits = (image_size[0] - 1, image_size[1] - 1) * 2
     # Not min and max, which lose a NaN.
@@ -171,22 +160,13 @@ def match_detections(
     scores: np.ndarray,
     min_iou: float = 0.5,
 ) -> np.ndarray:
-    """Match detections with annotated boxes one to one, best score first.
+    """Match detections (M, 4) with boxes (N, 4) one to one: (N,), or -1.
 
     Each detection in the order of its score takes the annotated box with
     which it has the largest IoU among those that are still free, as COCO's
     evaluation does. An assignment of the largest total IoU would take the
     best placed of several redundant boxes, which makes the detector look
     better than the boxes that it puts forward.
-
-    Args:
-        bboxes_xyxy (np.ndarray): The annotated boxes (N, 4).
-        detections_xyxy (np.ndarray): The detections (M, 4).
-        scores (np.ndarray): The detections' scores (M,).
-        min_iou (float): The smallest IoU of a match. Defaults to 0.5.
-
-    Returns:
-        np.ndarray: Each annotated box's detection (N,), -1 for none.
     """
     matches = np.full(len(bboxes_xyxy), -1)
     if not len(bboxes_xyxy) or not len(detections_xyxy):

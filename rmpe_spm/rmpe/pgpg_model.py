@@ -139,10 +139,7 @@ class ProposalModel:
     def atom_index(
         self, keypoints: np.ndarray, visible: np.ndarray
     ) -> int | None:
-        """Return the atom of keypoints (K, 2) in pixels, None without a torso.
-
-        ``visible`` (K,) tells which of them are annotated.
-        """
+        """Return the atom of keypoints (K, 2), None without a torso."""
         # One product tells that all is well, a quarter of isfinite's time.
         if not math.isfinite(np.vdot(keypoints, keypoints)):
             visible = visible & np.isfinite(keypoints).all(axis=1)
@@ -154,11 +151,7 @@ class ProposalModel:
     def offsets_of(
         self, keypoints: np.ndarray, visible: np.ndarray
     ) -> OffsetModel:
-        """Return the offsets for a pose, as :meth:`atom_index` takes it.
-
-        Those of its atom or of the people without a torso, everybody's where
-        that group has none.
-        """
+        """Return a pose's offsets, everybody's where its group has none."""
         index = self.atom_index(keypoints, visible)
         group = self.no_torso if index is None else self.atom_groups[index]
         return group.offsets or self.everybody.offsets

@@ -37,10 +37,8 @@ def clip_bbox(
 ) -> Box:
     """Move a box into the image (w, h) and widen it to a smallest side.
 
-    The upper left corner is moved first and the lower right one is kept at
-    least ``min_side`` pixels from it, or the image's own extent where that is
-    smaller; so sides that crossed one another give a box of that size at the
-    place of the upper left corner.
+    Sides that crossed one another give a box of ``min_side`` at the place of
+    the upper left corner.
     """
     x0, y0, x1, y1 = bbox_xyxy
     x0, x1 = _clip_interval(x0, x1, image_size[0] - 1.0, min_side)

@@ -40,14 +40,10 @@ NEXT_TO_NOTHING = 1e-12
 class CropFrame:
     """How a head's outputs relate to the pixels of its input crop.
 
-    Attributes:
-        size (tuple[int, int]): Size ``(w, h)`` of the crop in pixels.
-        udp (bool): Whether cells are spaced as in UDP, from the centre of
-            the first pixel to that of the last. Defaults to False.
-        offsets (bool): Whether maps come in threes: score, x and y offset
-            (UDP's ``'combined'`` heatmaps). Defaults to False.
-        half_cell (bool): Whether a cell stands for its middle, as in
-            MegviiHeatmap. Defaults to False.
+    ``size`` (w, h) is in pixels. ``udp``: cells are spaced from the centre of
+    the first pixel to that of the last. ``offsets``: maps come in threes,
+    score, x and y offset (UDP's ``'combined'``). ``half_cell``: a cell stands
+    for its middle, as in MegviiHeatmap.
     """
 
     size: tuple[int, int]
@@ -57,11 +53,7 @@ class CropFrame:
 
     @classmethod
     def of_decoder(cls, decoder: Any) -> 'CropFrame':
-        """Read the frame from a head's codec, its ``decoder``.
-
-        Raises:
-            ValueError: If there is no decoder, or it has no ``input_size``.
-        """
+        """Read the frame from a head's codec, its ``decoder``."""
         # of integral regression the codec of its coordinates has it
         codec = getattr(decoder, 'keypoint_codec', decoder)
         size = getattr(codec, 'input_size', None)
@@ -88,8 +80,7 @@ class CropFrame:
 
         A map whose cells ``u`` lie at pixels ``u * w / W`` ends before pixel
         ``w - 1``: its normalised units are not the crop's. The result is the
-        same transform in pixels, so warping the map agrees with transforming
-        the coordinates read from it. In UDP it is theta itself.
+        same transform in pixels. In UDP it is theta itself.
         """
         grid_size = (maps.shape[-1], maps.shape[-2])
         cell_size = self.cell_size(grid_size)
@@ -116,14 +107,8 @@ class CropFrame:
 def sdtn_outputs(outputs: Any, theta: Tensor, frame: CropFrame) -> Any:
     """Bring the outputs of a head's ``forward`` back to the crop's frame.
 
-    Args:
-        outputs (Any): Heatmaps, coordinates, SimCC vectors (see the
-            module), or tuples and lists of them.
-        theta (Tensor): Transforms ``(B, 2, 3)``, invertible.
-        frame (CropFrame): The crop and its relation to the outputs.
-
-    Returns:
-        Any: The same in the same form, in float32 at least.
+    These are heatmaps, coordinates, SimCC vectors (see the module), or tuples
+    and lists of them: the same in the same form, in float32 at least.
 
     Raises:
         TypeError: If an output has none of these forms.
@@ -211,8 +196,7 @@ def sdtn_keypoints(
     """Bring decoded keypoints ``(..., D)`` back to the crop's frame, exactly.
 
     They are in input pixels as mmpose's codecs decode them, UDP's in
-    ``w / (w - 1)`` times the pixel; ``theta_px`` is one transform
-    ``(2, 3)`` in pixels.
+    ``w / (w - 1)`` times the pixel; ``theta_px`` is one transform in pixels.
     """
     size = np.asarray(frame.size, dtype=np.float64)
     scale = size / np.maximum(size - 1, 1) if frame.udp else np.ones(2)

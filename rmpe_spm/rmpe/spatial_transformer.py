@@ -17,10 +17,7 @@ from .theta import as_geometry
 
 
 def transform_points(theta: Tensor, points: Tensor) -> Tensor:
-    """Apply transforms to points: of the STN's crop, to points of the crop.
-
-    ``theta`` is ``(B, 2, 3)``, ``points`` are ``(B, ..., 2)`` in its units.
-    """
+    """Apply transforms ``(B, 2, 3)`` to points ``(B, ..., 2)``."""
     theta, points = as_geometry(theta), as_geometry(points)
     shape = (theta.shape[0],) + (1,) * (points.dim() - 2) + (2, 3)
     theta = theta.reshape(shape)
@@ -28,17 +25,10 @@ def transform_points(theta: Tensor, points: Tensor) -> Tensor:
 
 
 def sampling_grid(theta: Tensor, size: tuple[int, int]) -> Tensor:
-    """Apply transforms ``(B, 2, 3)`` to the pixels of a crop.
+    """Apply transforms to the pixels of a crop: ``(B, h, w, 2)``.
 
     It is ``F.affine_grid`` with ``align_corners=True``, written out: ONNX has
     that only since opset 20, and loses the size.
-
-    Args:
-        theta (Tensor): Transforms in normalised units.
-        size (tuple[int, int]): Size ``(w, h)`` of the crop.
-
-    Returns:
-        Tensor: Where each pixel is sampled, ``(B, h, w, 2)``.
 
     Example:
         >>> theta = torch.tensor([[[0.5, 0, 0.25], [0, 0.5, 0]]])
@@ -62,20 +52,12 @@ def warp(
     fill: Tensor | None = None,
     size: tuple[int, int] | None = None,
 ) -> Tensor:
-    """Sample images bilinearly at the transformed grid.
+    """Sample images ``(B, C, H, W)`` bilinearly at the transformed grid.
 
     ``out(x_t) = images(theta x_t)``: for the STN pass theta, for the SDTN
-    gamma, its inverse.
-
-    Args:
-        images (Tensor): Images or maps ``(B, C, H, W)``; the result has
-            their dtype.
-        theta (Tensor): Transforms ``(B, 2, 3)`` in the normalised units of
-            the result.
-        fill (Tensor, optional): Values ``(C,)`` outside the images; None
-            means zero. Defaults to None.
-        size (tuple[int, int], optional): Size ``(w, h)`` of the result, whose
-            frame is the middle of the images. Defaults to None: theirs.
+    gamma, its inverse, in the normalised units of the result. Outside the
+    images is ``fill`` ``(C,)``. The result's frame, of ``size`` ``(w, h)``, is
+    the middle of the images.
     """
     dtype = images.dtype
     if images.shape[0] == 0:
@@ -104,9 +86,8 @@ def warp_vectors(vectors: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Sample vectors ``(B, K, L)`` linearly at ``scale * bin + shift``.
 
     The SDTN of one axis of a SimCC representation, exact for transforms
-    that do not mix the axes; scale and shift are ``(B,)``, in bins. Beyond
-    the ends the last value goes on: the vectors hold logits, for which zero
-    would not mean "nothing here".
+    that do not mix the axes. Beyond the ends the last value goes on: the
+    vectors hold logits, for which zero would not mean "nothing here".
     """
     values = as_geometry(vectors)
     scale, shift = as_geometry(scale), as_geometry(shift)

@@ -43,11 +43,7 @@ def as_geometry(tensor: Tensor) -> Tensor:
 
 
 def identity_params(transform: str) -> Tensor:
-    """Return the parameters ``(P,)`` of the identity for a parameterisation.
-
-    Raises:
-        ValueError: If ``transform`` is unknown.
-    """
+    """Return the parameters ``(P,)`` of the identity."""
     if transform not in IDENTITY:
         raise ValueError(
             f'unknown transform {transform!r}; choose one of '
@@ -64,16 +60,11 @@ def params_to_theta(
     - ``'affine'``, 6 parameters: the rows of theta.
     - ``'similarity'``, 4 parameters ``(a, b, tx, ty)``: scale and rotation
       **in pixels**, ``[[a, -b], [b, a]]``, and a shift in normalised units.
-      Normalised units of x and y differ in a crop that is not square, so the
-      off-diagonal entries carry the ratio ``(w - 1) / (h - 1)``.
+      Those of x and y differ in a crop of a ``size`` (w, h) that is not
+      square, so the off-diagonal entries carry ``(w - 1) / (h - 1)``.
     - ``'scale_shift'``, 3 parameters ``(s, tx, ty)``: one scale for both
       axes. A crop of fixed aspect ratio differs from another crop of the
       same image with the same rotation by exactly such a transform.
-
-    Args:
-        params (Tensor): Parameters ``(..., P)``.
-        transform (str): The parameterisation.
-        size (tuple[int, int]): Size ``(w, h)`` of the crop in pixels.
 
     Example:
         >>> params = torch.tensor([0.5, 0.2, 0.0])
@@ -98,10 +89,8 @@ def params_to_theta(
 def guard_theta(theta: Tensor) -> tuple[Tensor, Tensor]:
     """Replace transforms that cannot be inverted by the identity.
 
-    Returns:
-        tuple[Tensor, Tensor]: The transforms ``(..., 2, 3)``, finite and with
-        a determinant of at least 1e-4 in absolute value, and a mask ``(...)``
-        that is true where theta was kept. No gradient flows where it was not.
+    Gives finite transforms with a determinant of at least 1e-4 in absolute
+    value, and a mask ``(...)`` that is true where theta was kept.
     """
     theta = as_geometry(theta)
     valid = (_determinant(theta).abs() >= MIN_DET) & theta.isfinite().all(
@@ -169,14 +158,7 @@ def draw_to_identity(
         r^2 = \log^2 s + \|t\|^2
 
     A correction that is small against what can be told of a box does more
-    harm than good.
-
-    Args:
-        theta (Tensor): Transforms ``(B, 2, 3)`` of one positive scale and a
-            shift.
-        dead_zone (float): :math:`r_0`, 0 for none.
-        gate (Tensor | float): :math:`g_0` ``(B,)`` from 0 to 1. Defaults to
-            1.0.
+    harm than good. :math:`r_0` is ``dead_zone``, :math:`g_0` ``gate``.
 
     Example:
         >>> theta = torch.tensor([[[1.0, 0, 0.5], [0, 1.0, 0]]])
@@ -247,9 +229,7 @@ def compose(outer: Tensor, inner: Tensor) -> Tensor:
 def mirror_theta(theta: Tensor) -> Tensor:
     """Return the transform that does to mirrored crops what theta does.
 
-    With the mirror ``m: x -> -x`` of normalised units it is ``m theta m``:
-    mirroring a crop and warping it by the result equals warping and then
-    mirroring.
+    With the mirror ``m: x -> -x`` of normalised units it is ``m theta m``.
     """
     theta = as_geometry(theta)
     signs = [[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0]]
@@ -257,10 +237,9 @@ def mirror_theta(theta: Tensor) -> Tensor:
 
 
 def normalized_to_pixel_theta(theta: Tensor, size: tuple[int, int]) -> Tensor:
-    """Express a transform of normalised units in pixels.
+    """Express a transform of normalised units in pixels of a size (w, h).
 
-    pixel = (normalised + 1) / 2 * (w - 1), and alike for y, in a frame of
-    ``size`` ``(w, h)``.
+    pixel = (normalised + 1) / 2 * (w - 1), and alike for y.
     """
     half = ((size[0] - 1) / 2, (size[1] - 1) / 2)
     return rescale_theta(theta, (half, half), ((1.0, 1.0), (0.0, 0.0)))
@@ -271,11 +250,8 @@ def rescale_theta(
 ) -> Tensor:
     """Express a transform in other units.
 
-    Args:
-        theta (Tensor): Transforms ``(..., 2, 3)`` in the old units.
-        old (tuple): Scale (x, y) and offset (x, y) of the old units: pixel
-            = scale * coordinate + offset.
-        new (tuple): Those of the new units.
+    Old and new ones are scale (x, y) and offset (x, y): pixel = scale *
+    coordinate + offset.
     """
     theta = as_geometry(theta)
     ((ox, oy), (px, py)), ((nx, ny), (qx, qy)) = old, new

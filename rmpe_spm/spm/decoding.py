@@ -31,16 +31,9 @@ from .peaks import (
 class PaddedPoses(NamedTuple):
     """Decoded candidates of a batch, ``M`` for each image.
 
-    Attributes:
-        keypoints (Tensor): (B, M, K, 2) in input pixels, float32.
-        root_scores (Tensor): (B, M), float32.
-        keypoint_scores (Tensor): (B, M, K), float32.
-        valid (Tensor): (B, M) bool, the candidates that are poses.
-        finite (Tensor): (B,) bool, whether the image's maps had neither NaN
-            nor infinity. An image that is not finite has no valid pose.
-        depths (Tensor, optional): In 3D (B, M, K + 1): how far each joint
-            lies behind the root, in input pixels at the root's scale, and
-            the root's depth as it was predicted.
+    Keypoints are in input pixels; no candidate of an image whose maps were
+    not ``finite`` is ``valid``. In 3D ``depths`` (B, M, K + 1) say how far
+    each joint lies behind the root, in input pixels, and the root's depth.
     """
 
     keypoints: Tensor
@@ -55,11 +48,9 @@ class PaddedPoses(NamedTuple):
 class RootPeaks:
     """Which peaks of the root map are poses.
 
-    Args:
-        max_instances (int): M is this or, on a smaller map, H * W.
-        score_thr (float): Roots up to this score are no poses.
-        nms_kernel (int): Side of the window, in cells and odd, in which a
-            peak must be the highest; of joints' heatmaps too.
+    ``max_instances`` is M or, on a smaller map, H * W; roots up to
+    ``score_thr`` are no poses; a peak is the highest in a window of
+    ``nms_kernel`` cells.
     """
 
     max_instances: int
@@ -74,12 +65,10 @@ def decode_maps(
     roots: RootPeaks,
     snapping: Snapping | None = None,
 ) -> PaddedPoses:
-    """Decode a batch of heatmaps (B, 1 or K+1, H, W), the root last.
+    """Decode heatmaps (B, 1 or K+1, H, W), the root last, to M candidates.
 
     Displacements are (B, 2K, H, W), or (B, 4K, H, W) with keypoint offsets;
-    with depths K + 1 more. Gives M candidates for each image, best first,
-    keypoints in cells. Without heatmaps of joints these have their root's
-    score.
+    with depths K + 1 more. Best first, keypoints in cells.
     """
     num_joints = representation.tree.num_joints
     num_vectors = representation.num_vectors
@@ -135,10 +124,7 @@ def decode_maps(
 
 
 def _are_finite(heatmaps: Tensor, displacements: Tensor) -> Tensor:
-    """Whether each image's maps (B, C, H, W) are finite, (B,) bool.
-
-    A sum is finite only if all its terms are, and needs no copy of the maps.
-    """
+    """Whether each image's maps are finite (B,): then so is their sum."""
     total, more = (
         maps.sum(dim=(1, 2, 3), dtype=torch.float32)
         for maps in (heatmaps, displacements)
@@ -175,11 +161,7 @@ def read_poses(
 def read_depths(
     maps: Tensor, cells: Tensor, representation: PoseRepresentation
 ) -> Tensor:
-    """Read depths (B, M, K + 1) at flat root cells (B, M).
-
-    Those of the joints are added up along the tree and come in cells, as the
-    vectors in the picture's plane; the root's is the last, as it is.
-    """
+    """Read depths (B, M, K + 1) at flat root cells (B, M), the root's last."""
     index = cells[:, None].expand(-1, maps.shape[1], -1)
     values = maps.flatten(2).gather(2, index).float()
     ancestors = tensor_on_device_of(
@@ -200,8 +182,7 @@ def read_parent_located(
 
     Level by level: at the cell ``q`` nearest to the joint's parent (the root
     cell for level 2) the joint is ``q + Z * D(q)``. ``snap`` moves a level's
-    joints (B, M, L, 2), given with their L indices, before the next level is
-    read at them, so that an error does not go on down the chain.
+    joints (B, M, L, 2) before the next level is read at them.
     """
     tree = representation.tree
     height, width = displacements.shape[-2:]
@@ -236,9 +217,7 @@ def read_snapped_poses(
 ) -> Tensor:
     """Read poses whose joints move to peaks (B, K, P, 3) of their heatmaps.
 
-    Around parents level by level, so that the next level is read where the
-    peak is. How far a joint may move follows from the pose as it is read
-    without snapping.
+    How far a joint may move follows from the pose read without snapping.
     """
     keypoints = read_poses(displacements, cells, representation)
     extent = keypoints.amax(dim=2) - keypoints.amin(dim=2)
@@ -256,10 +235,7 @@ def read_snapped_poses(
 
 
 def accumulate(displacements: Tensor, tree: KinematicTree) -> Tensor:
-    """Root-to-joint displacements (B, 2K, H, W) from those along the body.
-
-    What comes after these, keypoint offsets and depths, is left out.
-    """
+    """Root-to-joint displacements (B, 2K, H, W) from those along the body."""
     ancestors = tensor_on_device_of(tree.ancestor_matrix, displacements)
     maps = displacements[:, : 2 * tree.num_joints]
     maps = maps.unflatten(1, (tree.num_joints, 2))

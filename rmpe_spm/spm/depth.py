@@ -36,23 +36,9 @@ def depth_maps(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw the depths of every joint and root inside the roots' windows.
 
-    Args:
-        people (People): Whom to draw, in cells.
-        depths (np.ndarray): Their joints' depths (N, K) in millimetres; NaN
-            where nothing is known.
-        focal (float): The focal length in input pixels.
-        pixel (float): Input pixels of a cell.
-        representation (PoseRepresentation): The tree and Z.
-        grid (Grid): The cells.
-        windows (RootWindows): The cells around people's roots.
-        root_type (str | int): The joints whose mean depth is the root's, as
-            in :class:`~rmpe_spm.HierarchicalSPRCodec`.
-        missing_parent (str): As there; a parent whose depth is not known is
-            missing.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: Depths and weights (1 where there is a
-        target, else 0), both (K + 1, H, W) float32, the root last.
+    ``depths`` (N, K) are in millimetres, NaN where unknown; ``focal`` is in
+    input pixels, of which ``pixel`` make a cell. Gives depths and weights,
+    (K + 1, H, W) float32, the root last.
     """
     tree = representation.tree
     with np.errstate(invalid='ignore'):
@@ -76,19 +62,10 @@ def camera_keypoints(
     camera: Camera,
     metainfo: Mapping[str, Any] | None = None,
 ) -> np.ndarray:
-    """Place decoded poses in the camera's space.
+    """Place poses (N, K, 2) in the camera's space: (N, K, 3) in millimetres.
 
-    Args:
-        keypoints (np.ndarray): Joints (N, K, 2) in input pixels.
-        depths (np.ndarray): As :class:`~rmpe_spm.spm.decoding.PaddedPoses`
-            has them, (N, K + 1): pixels behind the root, and R.
-        camera (dict): The picture's camera, see :mod:`rmpe_spm.cameras`.
-        metainfo (dict, optional): How the input shows the picture:
-            ``input_size``, ``input_center`` and ``input_scale``. Defaults to
-            ``None``: as it is.
-
-    Returns:
-        np.ndarray: Joints (N, K, 3) in millimetres, float64.
+    ``depths`` (N, K + 1) are pixels behind the root, and R; ``metainfo`` says
+    how the input shows the picture.
     """
     pixels, zoom = np.asarray(keypoints, dtype=np.float64), 1.0
     if metainfo is not None and 'input_scale' in metainfo:
@@ -105,11 +82,7 @@ def camera_keypoints(
 def place_in_camera_space(
     images: Sequence[InstanceData], metainfos: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Give predicted poses ``keypoints_3d`` (N, K, 3), float32, millimetres.
-
-    Each image's camera is the ``camera`` of its meta information; one without
-    has no place in space and gets none.
-    """
+    """Give poses of images with a ``camera`` their ``keypoints_3d``."""
     for image, metainfo in zip(images, metainfos, strict=True):
         if metainfo.get('camera') is not None:
             image.keypoints_3d = camera_keypoints(

@@ -15,16 +15,7 @@ from .kinematics import KinematicTree, PoseRepresentation
 
 @dataclass(frozen=True)
 class People:
-    """The people of an image, N of them with K joints.
-
-    Args:
-        keypoints (np.ndarray): Joints (N, K, 2) in cells.
-        labelled (np.ndarray): Which of them are labelled, (N, K) bool.
-        roots (np.ndarray): Roots (N, 2) in cells, of persons with any
-            labelled joint.
-        sizes (np.ndarray, optional): Sizes of the persons (N,), for
-            ``overlap='smaller'``. Defaults to ``None``.
-    """
+    """The people of an image, N of them with K joints, in cells."""
 
     keypoints: np.ndarray
     labelled: np.ndarray
@@ -62,28 +53,11 @@ def displacement_maps(
     so that reading any cell of the window and adding up the path to a joint
     gives its exact place. With the location ``'parent'`` the window lies
     around the joint's parent, with ``'joint'`` around the joint itself, and
-    all levels hold ``(x_i^j - p) / Z``.
+    all levels hold ``(x_i^j - p) / Z``. ``overlap`` and ``missing_parent`` are
+    those of :class:`~rmpe_spm.HierarchicalSPRCodec`.
 
-    Args:
-        people (People): Whom to draw.
-        representation (PoseRepresentation): The tree, Z and where
-            displacements lie.
-        grid (Grid): The cells and the windows' radius.
-        overlap (str): A cell in several windows gets the ``'mean'`` of those
-            persons that have the joint labelled, or belongs to the person
-            with the ``'nearest'`` window centre or to the ``'smaller'``
-            person (the first one in case of a tie). Defaults to ``'mean'``.
-        missing_parent (str): What becomes of a labelled joint whose parent
-            is not labelled: ``'skip'`` leaves it out, ``'ancestor'`` takes
-            the nearest labelled ancestor in the parent's place. Defaults to
-            ``'skip'``.
-        windows (RootWindows, optional): What :func:`root_windows` gives,
-            where several maps are drawn in them. Defaults to ``None``.
-
-    Returns:
-        tuple[np.ndarray, np.ndarray]: Displacements and weights (1 where
-        there is a target, else 0), both (2K, H, W) float32 with channels
-        x0, y0, x1, y1, ...
+    Returns displacements and weights, both (2K, H, W) float32 with channels
+    x0, y0, x1, y1, ...
     """
     tree, normalizer = representation.tree, representation.normalizer
     # fresh zeros cost nothing until they are written, zeros_like does
@@ -250,8 +224,8 @@ def _fill_shared_windows(
 ) -> None:
     """Average over persons whose joints share a window, in place.
 
-    Which persons' windows a cell is in is a matrix; its products with what
-    the persons have give the sums of all joints at once.
+    Which persons' windows a cell is in is a matrix; its products give the
+    sums of all joints at once.
     """
     num_maps, height, width = maps[0].shape
     used, members = windows
@@ -274,10 +248,7 @@ def _fill_shared_windows(
 def constant_maps(
     values: np.ndarray, drawn: np.ndarray, windows: RootWindows, grid: Grid
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Maps (C, H, W) of values (N, C), the same in a person's whole window.
-
-    Averaged over those that have them drawn (N, C); and their weights.
-    """
+    """Mean values (C, H, W), the same in a person's window, and weights."""
     shape = (values.shape[1], *grid.size[::-1])
     maps = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     used, members = windows
@@ -297,10 +268,7 @@ def _fill_own_windows(
     windows: _Windows,
     normalizer: float,
 ) -> None:
-    """Average over persons where each joint has its own window, in place.
-
-    All vectors start from the cell, so it is the joints that are averaged.
-    """
+    """Average the joints of persons where each has its own window."""
     inside = windows.inside
     num_maps, height, width = maps[0].shape
     area = height * width

@@ -23,11 +23,7 @@ FAR = 1e6
 
 
 def root_joints(root_type: str | int, tree: KinematicTree) -> list[list[int]]:
-    """The joints whose middle is the root, the best choice last.
-
-    None for ``'kpt_center'`` and ``'bbox_center'``; ``ValueError`` for a root
-    that the tree cannot give.
-    """
+    """The joints whose middle is the root, best last; None for centres."""
     if root_type == 'pelvis':
         known = set(tree.joint_names or ())
         choices = [
@@ -59,12 +55,7 @@ def instance_roots(
     root_type: str | int,
     tree: KinematicTree,
 ) -> np.ndarray:
-    """Locate the root (N, 2) of each person among joints (N, K, 2).
-
-    The paper says "the person centroid" and gives no formula; the types are
-    those of :class:`~rmpe_spm.HierarchicalSPRCodec`. A person without
-    labelled joints gets 0.
-    """
+    """Locate the root (N, 2) of each person among joints (N, K, 2), else 0."""
     points = np.where(labelled[..., None], keypoints, 0.0)
     if root_type == 'bbox_center':
         low, high = _extents(points, labelled)
@@ -99,13 +90,10 @@ def _extents(
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells of a map, and the unit that distances on it have.
+    """The cells of a map (W, H), and the unit that distances on it have.
 
-    Args:
-        size (tuple[int, int]): Map size (W, H), in cells.
-        metric (np.ndarray): Units per cell (x, y): ones, or the stride where
-            distances are in input pixels.
-        tau (float): Radius of the windows, in these units.
+    ``metric`` are units per cell (x, y): ones, or the stride where distances
+    are in input pixels; ``tau`` is the windows' radius in these units.
     """
 
     size: tuple[int, int]
@@ -116,14 +104,13 @@ class Grid:
 def gaussian_maps(
     centers: np.ndarray, shown: np.ndarray, sigma: float, grid: Grid
 ) -> np.ndarray:
-    r"""Draw Gaussian peaks; where they overlap the highest counts.
+    r"""Draw Gaussian peaks (C, H, W); where they overlap the highest counts.
 
     .. math::
         C_c(p) = \max_n \exp(-\|p - \mu_{n,c}\|^2 / \sigma^2)
 
-    Centres (N, C, 2) are in cells, ``sigma`` in units of the metric. Gives
-    maps (C, H, W) float32 of those that are ``shown`` (N, C); values below
-    1e-7 are 0.
+    Centres (N, C, 2) are in cells, ``sigma`` in units of the metric. Values
+    below 1e-7 are 0.
     """
     width, height = grid.size
     maps = np.zeros((centers.shape[1], height, width), dtype=np.float32)

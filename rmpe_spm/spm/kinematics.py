@@ -75,13 +75,9 @@ _PARENTS = {
 
 @dataclass(frozen=True)
 class KinematicTree:
-    """A validated tree of ``K`` joints below a person's root.
+    """A validated tree of ``K`` joints below a person's root, which is -1.
 
-    Args:
-        parents (tuple[int]): The parent of each joint; -1 is the root.
-        joint_names (tuple[str], optional): The joints' names, used in
-            messages and to find the hips. Those that begin with ``left_``
-            and ``right_`` mirror each other. Defaults to ``None``.
+    Joints whose names begin with ``left_`` and ``right_`` mirror each other.
 
     Raises:
         ValueError: If a parent is out of range, the parents form a cycle, a
@@ -128,10 +124,9 @@ class KinematicTree:
 
     @cached_property
     def ancestor_matrix(self) -> np.ndarray:
-        """``A`` (K, K) float32 with ``A[j, a] = 1`` on the path to ``j``.
+        """``A`` (K, K) with ``A[j, a] = 1`` on the path to ``j``.
 
-        Row ``j`` selects the joint itself and all of its ancestors, so that
-        with limb vectors ``v`` (K, 2) the joints lie at ``root + A @ v``.
+        With limb vectors ``v`` (K, 2) the joints lie at ``root + A @ v``.
         """
         matrix = np.zeros((self.num_joints,) * 2, dtype=np.float32)
         for joint in self._joints:
@@ -155,13 +150,8 @@ class KinematicTree:
     def check_symmetry(self, flip_indices: Sequence[int]) -> None:
         """Refuse a flip under which the tree is another one.
 
-        Args:
-            flip_indices (Sequence[int]): The joint on the other side of the
-                body for each joint.
-
         Raises:
-            ValueError: If a joint and its mirror image hang on joints that
-                don't mirror each other. The message names the joint.
+            ValueError: Names the joint.
         """
         for joint, other in enumerate(flip_indices):
             parent = self.parents[joint]
@@ -221,16 +211,9 @@ class KinematicTree:
 class PoseRepresentation:
     """How displacement maps stand for poses; what writes and reads them.
 
-    Args:
-        tree (KinematicTree): Which joint each displacement starts from.
-        normalizer (float): Z, by which displacements are divided, in cells.
-        location (str): ``'root'`` if all displacements lie in the window
-            around the root, ``'parent'`` if each lies around the joint's
-            parent. Defaults to ``'root'``.
-        keypoint_offsets (bool): Whether vectors to each joint from the cells
-            around it follow the displacements. Defaults to ``False``.
-        with_depths (bool): Whether K depths along the tree and the root's
-            depth, the last one, follow all vectors. Defaults to ``False``.
+    Displacements, over ``normalizer`` (Z, cells), lie in the window around the
+    ``'root'`` or each joint's ``'parent'``. Keypoint offsets, vectors to each
+    joint from the cells around it, and K + 1 depths may follow.
     """
 
     tree: KinematicTree
@@ -269,21 +252,11 @@ def build_kinematic_tree(
 ) -> KinematicTree:
     """Build a tree from what a config can say.
 
-    Args:
-        kinematics (str | Sequence | Mapping | KinematicTree): One of
-
-            - the name of a known tree: ``'coco'`` (17 joints),
-              ``'crowdpose'`` (14), ``'mpii'`` (16), ``'mpii14'``, ``'aic'``
-              (14), ``'posetrack18'`` (17), ``'panoptic'`` (19). With the
-              suffix ``'-flat'`` it is the star over the same joints (the
-              paper's flat SPR);
-            - a list of parent indices, -1 for the root;
-            - a mapping with ``parents`` (indices, or the parents' names with
-              ``'root'`` for the root) and ``joint_names`` (needed with
-              parents' names).
-
-    Returns:
-        KinematicTree: The validated tree.
+    That is the name of a known tree: ``'coco'`` (17 joints), ``'crowdpose'``
+    (14), ``'mpii'`` (16), ``'mpii14'``, ``'aic'`` (14), ``'posetrack18'``
+    (17), ``'panoptic'`` (19), with the suffix ``'-flat'`` the star over the
+    same joints (the paper's flat SPR); a list of parent indices, -1 for the
+    root; or a mapping with ``parents`` (indices or names) and ``joint_names``.
 
     Raises:
         ValueError: If the name is unknown or the tree is not valid.

@@ -22,20 +22,7 @@ def stage_losses(
     gt: Mapping[str, Tensor],
     codec: HierarchicalSPRCodec | None,
 ) -> dict[str, Tensor]:
-    """Compute the losses of one stage's maps.
-
-    Args:
-        losses (Mapping): Modules by name: ``heatmap``, ``displacement`` and
-            where they are wanted ``keypoint``, ``joint_offset``, ``depth``
-            and ``root_depth``.
-        maps (tuple[Tensor, Tensor]): What the stage predicts.
-        gt (Mapping): What the codec encoded, batches (B, C, H, W).
-        codec (HierarchicalSPRCodec, optional): The codec; needed with the
-            last three.
-
-    Returns:
-        dict[str, Tensor]: A float32 scalar by each name.
-    """
+    """Compute the losses of one stage's maps, a scalar by each name."""
     heatmaps, vectors = maps
     target, weight = gt['heatmaps'], gt['heatmap_weights']
     mask = gt.get('heatmap_mask')
@@ -82,14 +69,9 @@ class MapLoss(nn.Module, metaclass=ABCMeta):
         weights: Tensor,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """Compute the loss, a float32 scalar.
+        """Compute the loss of maps (B, C, H, W), a float32 scalar.
 
-        Args:
-            output (Tensor): Predicted maps (B, C, H, W).
-            target (Tensor): Target maps of the same shape.
-            weights (Tensor): Weights of the same shape.
-            mask (Tensor, optional): (B, 1, H, W), 0 where nothing is known
-                (crowds, people without labels). Defaults to ``None``.
+        ``mask`` (B, 1, H, W) is 0 where nothing is known.
         """
         if mask is not None:
             weights = weights * mask

@@ -30,14 +30,12 @@ def merge_flipped(
     stride: float,
     shift: bool = True,
 ) -> Maps:
-    r"""Average the maps of an image with those of the mirrored image.
+    """Average the maps of an image with those of the mirrored image.
 
     Mirrored back, the value at cell u belongs to ``u + (s - 1) / s`` for a
     ``stride`` of s pixels along x. Heatmaps are resampled by this, unless
     ``shift`` is off. Of displacements the x components change sign, and those
-    that start from the cell where they are read (flat, and level 2 of a
-    hierarchy) gain ``(s - 1) / s`` cells; a vector between two joints
-    doesn't. ``flip_indices`` are the joints on the other side.
+    that start from the cell where they are read gain ``(s - 1) / s`` cells.
     """
     heatmaps = unflip_heatmaps(mirrored[0], flip_indices, stride, shift)
     displacements = unflip_displacements(
@@ -88,11 +86,7 @@ def unflip_displacements(
 
 
 def read_inputs(metas: Sequence[dict]) -> Inputs:
-    """Read the inputs of a batch of images in several sizes.
-
-    Gives those of the first image. It is an error if those of another one
-    lie otherwise to one another, so that its maps cannot be merged with these.
-    """
+    """Read the inputs of a batch of images in several sizes, equal for all."""
     inputs = [
         (
             [meta['input_size'], *meta['aug_input_sizes']],
@@ -118,8 +112,7 @@ def to_first_input(inputs: Inputs) -> list[tuple[np.ndarray, np.ndarray]]:
     """How pixels of an image's inputs lie in the first of them.
 
     Gives ``a`` and ``b``, (2,) each, for each input: its pixel x lies at
-    pixel ``a * x + b`` of the first. (It lies at ``x / size * region - region
-    / 2`` from the image's centre, in pixels of the image.)
+    pixel ``a * x + b`` of the first.
     """
     sizes, regions = inputs
     base_size, base_region = np.asarray(sizes[0]), regions[0]
@@ -136,10 +129,7 @@ def merge_scales(
     representation: PoseRepresentation,
     stride: np.ndarray,
 ) -> Maps:
-    """Average the maps of an image in several sizes, in the first one's frame.
-
-    ``stride`` (x, y) is that of every size; the maps become float32.
-    """
+    """Average the maps of an image in several sizes, in the first's frame."""
     size = maps[0][0].shape[:1:-1]
     merged = [tuple(own.float() for own in maps[0])]
     frames = to_first_input(inputs)
@@ -209,15 +199,12 @@ def merge_scale_poses(
     """Join the poses of an image's sizes, each from where its size is right.
 
     A pose counts where the longer side of the box around its joints, in
-    pixels of the input that it was read from, is in ``size_range`` (both ends
-    included). In the input that shows the image largest smaller people count
-    too, in the one that shows it smallest larger people. A person of a size
-    that suits several inputs is there several times: a pose NMS comes next.
+    pixels of its input, is in ``size_range``. In the input that shows the
+    image largest smaller people count too, in the one that shows it smallest
+    larger people. Several inputs may have a person: a pose NMS comes next.
 
-    All candidates come back, in pixels of the first input. An image whose
-    maps were not finite at one of the sizes has no valid pose. It is an error
-    if ``size_range`` is so narrow, for these sizes of the image, that
-    somebody would be too large in one and too small in the next.
+    All candidates come back, in pixels of the first input. It is an error if
+    somebody would be too large in one input and too small in the next.
     """
     frames = to_first_input(inputs)
     # how large each input shows the image, beside the first

@@ -16,8 +16,7 @@ def find_peaks(
 ) -> tuple[Tensor, Tensor]:
     """Find the M = ``max_peaks`` highest local maxima of maps (B, H, W).
 
-    A peak is the highest in a window of ``nms_kernel`` cells (odd); of equal
-    ones the first, row by row, stays. A smaller map has M = H * W. Gives
+    Of equal ones in a window of ``nms_kernel`` cells the first stays. Gives
     scores (B, M), descending and 0 where there is no further peak, and flat
     cells (B, M), int64.
     """
@@ -41,9 +40,8 @@ def _window_maximum(maps: Tensor, radius: int) -> Tensor:
     """Highest value in the window around each cell of maps (B, H, W).
 
     What max pooling computes, many times faster on CPU: shifted maxima along
-    one axis and then the other, each twice as wide as the one before. The
-    padded rows of all maps lie end to end, so that every step is one pass
-    over memory; what runs over a row's end falls into the padding.
+    one axis and then the other, each twice as wide as the one before, over
+    the padded rows of all maps end to end.
     """
     size = 2 * radius + 1
     if torch.onnx.is_in_onnx_export():  # which has no as_strided
@@ -61,15 +59,11 @@ def _window_maximum(maps: Tensor, radius: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Snapping:
-    r"""How joints move to peaks of their own heatmaps.
+    r"""How joints move to peaks, above ``thr``, of their own heatmaps.
 
-    Args:
-        thr (float): A peak up to this score attracts nothing.
-        distance (float): r, as a fraction of the diagonal of the person's
-            joints. Defaults to 0.1.
-        to (str): ``'nearest'``: the nearest peak within r; ``'best'``: the
-            one with the highest score times :math:`\exp(-d^2 / (2 r^2))`, d
-            being its distance. Defaults to ``'nearest'``.
+    ``distance`` is r, as a fraction of the diagonal of the person's joints.
+    ``to`` is ``'nearest'``, the nearest peak within r, or ``'best'``, the one
+    with the highest score times :math:`\exp(-d^2 / (2 r^2))`.
     """
 
     thr: float
@@ -84,11 +78,10 @@ def find_joint_peaks(
     offsets: Tensor | None = None,
     max_peaks: int = 40,
 ) -> Tensor:
-    """Find the peaks of joints' heatmaps (B, K, H, W) to which joints snap.
+    """Find the peaks (B, K, P, 3) of heatmaps to which joints snap.
 
-    Gives P = ``max_peaks`` peaks a heatmap, (B, K, P, 3) float32: x and y,
-    infinite where no peak is above ``score_thr``, and the score. A peak's
-    place is its cell plus the offset there (B, 2K, H, W, in cells), or
+    These are x and y, infinite where no peak is above ``score_thr``, and the
+    score. A peak's place is its cell plus the offset there (B, 2K, H, W), or
     without offsets a quarter cell towards its higher neighbour.
     """
     maps = heatmaps.float().flatten(0, 1)
@@ -123,11 +116,7 @@ def _quarter_steps(maps: Tensor, x: Tensor, y: Tensor) -> Tensor:
 def snap_to_peaks(
     keypoints: Tensor, peaks: Tensor, reach: Tensor, to: str = 'nearest'
 ) -> Tensor:
-    """Move joints (B, M, K, 2) to peaks (B, K, P, 3) of their own heatmaps.
-
-    ``reach`` (B, M) is r of :class:`Snapping`, in cells. A joint without such
-    a peak stays.
-    """
+    """Move joints (B, M, K, 2) to peaks (B, K, P, 3) within reach (B, M)."""
     places = peaks[:, None, ..., :2].expand(-1, keypoints.shape[1], -1, -1, -1)
     distance = (places - keypoints[:, :, :, None]).norm(dim=-1)
     reach = reach[:, :, None, None]
@@ -143,10 +132,7 @@ def snap_to_peaks(
 
 
 def sample_keypoint_scores(heatmaps: Tensor, keypoints: Tensor) -> Tensor:
-    """Read joints' heatmaps (B, K, H, W) where the joints (B, M, K, 2) lie.
-
-    Bilinearly, outside of the map its border: scores (B, M, K), float32.
-    """
+    """Read joints' heatmaps bilinearly where the joints lie: (B, M, K)."""
     height, width = heatmaps.shape[-2:]
     x, y = keypoints.transpose(1, 2).unbind(dim=-1)
     # sizes by themselves, not as a constant: they may vary in an export

@@ -28,11 +28,7 @@ ImagePoses = tuple[list[np.ndarray], ...]
 
 
 def pose_nms_config(test_cfg: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The config of the pose NMS that is asked for, None for none.
-
-    ``nms``, or with ``nms_dist_thr`` above 0 and ``nms_joints_thr``, mmpose's
-    names, the nearby joints NMS.
-    """
+    """The config of the pose NMS that is asked for, None for none."""
     config = test_cfg.get('nms', None)
     dist_thr = test_cfg.get('nms_dist_thr', 0)
     if config is None and dist_thr > 0:
@@ -93,11 +89,7 @@ def fit_to_images(
     stride: np.ndarray,
     scale: int = 0,
 ) -> Tensor:
-    """Set heatmaps to 0 beside their images, and check their stride (x, y).
-
-    It is an error if they are a cell or more larger or smaller than those of
-    the codec's stride. ``scale`` says which of an image's inputs they are of.
-    """
+    """Set heatmaps to 0 beside their images, and check their stride (x, y)."""
     shape = metas[0].get('batch_input_shape')
     if scale == 0 and shape is not None:
         map_size, size = heatmaps.shape[:1:-1], shape[::-1]
@@ -119,9 +111,7 @@ def image_regions(
     """Where inputs show their images: (x0, y0, x1, y1) in the input's pixels.
 
     An image of other proportions than its input, resized to fit, leaves bars
-    at two sides of it. They are told by ``ori_shape``, ``input_center`` and
-    ``input_scale``, beside ``input_size``; for further scales by
-    ``aug_input_sizes`` and ``aug_input_scales``.
+    at two sides of it.
     """
     regions = []
     for meta in metas:
@@ -147,10 +137,8 @@ def mask_padding(
 ) -> Tensor:
     """Set heatmaps (B, C, H, W) to 0 where their image was padded.
 
-    Nobody is there, and what the network finds there would take up places
-    among the candidates. At every side one cell is left at or beyond the
-    border of the image's region: with it a place at the border is read
-    between cells. The same tensor comes back where nothing is padded.
+    At every side one cell is left at or beyond the border of the image's
+    region: with it a place at the border is read between cells.
     """
     height, width = heatmaps.shape[-2:]
     # in cells, without the rounding of float32 regions
@@ -172,12 +160,9 @@ def mask_padding(
 def unpad_poses(
     poses: PaddedPoses, metainfos: Sequence[Mapping]
 ) -> ImagePoses:
-    """Take the poses out of their padding, with one wait for the device.
+    """Take each image's poses out of their padding, with one device wait.
 
-    Gives each image's keypoints (N, K, 2), their scores (N, K) and in 3D
-    depths (N, K + 1), float32.
-    An image whose maps were not finite is reported in a warning, by its path
-    or id, and has no poses.
+    An image whose maps were not finite is reported in a warning and has none.
     """
     num_joints = poses.keypoints.shape[2]
     flags = torch.stack(
@@ -209,10 +194,7 @@ def best_instances(
     """Choose the poses of each image that are its people, ``limit`` at most.
 
     ``nms_batch`` is the ``batch`` of a pose NMS, which takes all images at
-    once. Gives for each image, best first, ``keypoints``,
-    ``keypoint_scores``, ``bboxes`` (in xyxy format, around the joints),
-    ``bbox_scores`` (without an NMS the mean of the joints') and in 3D
-    ``keypoint_depths``, of a merged pose those of the one that was kept.
+    once. In 3D a merged pose has the depths of the one that was kept.
     """
     people = []
     if nms_batch is None:

@@ -54,11 +54,10 @@ def build_tower(
 
 
 class SPMStage(BaseModule):
-    """Heatmaps and displacements from one feature map.
+    """Heatmaps and displacements from one feature map, as SPMHead's stages.
 
-    The arguments are those of :class:`~rmpe_spm.SPMHead`. With ``feedback``
-    the stage before sends its predictions in: they are mapped to the
-    feature's channels by 1x1 convolutions and added to it.
+    With ``feedback`` the stage before sends its predictions in: they are
+    mapped to the feature's channels by 1x1 convolutions and added to it.
     """
 
     def __init__(

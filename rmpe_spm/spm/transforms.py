@@ -110,11 +110,7 @@ class BottomupGetCrowdMask(BottomupGetHeatmapMask):
     def _segs_to_mask(
         self, segs: Sequence, img_shape: tuple[int, int]
     ) -> np.ndarray:
-        """A mask (h, w) uint8, 1 where a segmentation is.
-
-        These are polygons, or run lengths as dicts with ``size`` (h, w) and
-        ``counts``: numbers, or compressed.
-        """
+        """A mask (h, w) uint8, 1 where a segmentation, polygons or RLE, is."""
         polygons = [
             [p for p in seg if isinstance(p, Mapping) or len(p) >= _TRIANGLE]
             for seg in segs
