@@ -26,15 +26,9 @@ from .streaming import read_ahead, run_batches
 class Poses(NamedTuple):
     """The poses of a picture as a network gives them, in its pixels.
 
-    Attributes:
-        keypoints (np.ndarray): Joints (N, K, 2).
-        keypoint_scores (np.ndarray): Their scores (N, K).
-        scores (np.ndarray, optional): Scores (N,): of the boxes for a
-            top-down network, otherwise of the people.
-        bboxes_xyxy (np.ndarray, optional): Boxes (N, 4), None for those
-            around the joints.
-        keypoints_3d (np.ndarray, optional): Joints (N, K, 3) in millimetres
-            of the camera's space, of a model in 3D.
+    ``scores`` (N,) are those of boxes for a top-down network, else of people;
+    without ``bboxes_xyxy`` (N, 4) boxes are those around the joints;
+    ``keypoints_3d`` (N, K, 3) are in millimetres of the camera's space.
     """
 
     keypoints: np.ndarray
@@ -95,18 +89,7 @@ class BaseInferencer(metaclass=ABCMeta):
     def with_pictures(
         self, pictures: Iterable[Picture], bboxes: Sequence | None = None
     ) -> Iterator[tuple[Picture, PoseResult]]:
-        """Predict poses as a call does, beside the pictures.
-
-        Args:
-            pictures (iterable): Pictures, such as an :class:`InputStream`.
-            bboxes (sequence, optional): As in a call. Defaults to None.
-
-        Returns:
-            iterator: Each picture with its result.
-
-        Raises:
-            ConfigError: As in a call.
-        """
+        """Predict poses as a call does: yield each picture with its result."""
         ahead = 2 * self.batch_size
         if self.is_topdown:
             source = self.box_source

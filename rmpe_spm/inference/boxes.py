@@ -23,11 +23,8 @@ _BODY_SCALE = 1.25
 class GivenBoxes:
     """Boxes that the caller gives, one array a picture.
 
-    Args:
-        bboxes: An array (N, 4) in xyxy, or (N, 5) with scores, of the one
-            picture; or a sequence of them in the order of the inputs, where
-            pictures that cannot be read count.
-        ahead (int): How many pictures to read ahead.
+    An array (N, 4) in xyxy, or (N, 5) with scores, of the one picture; or a
+    sequence of them, in which pictures that cannot be read count.
     """
 
     def __init__(self, bboxes: Sequence, ahead: int) -> None:
@@ -62,11 +59,7 @@ class GivenBoxes:
 
 
 class PosesAsBoxes:
-    """Boxes around the poses of another model, which proposes people.
-
-    Args:
-        inferencer (PoseInferencer): The other model.
-    """
+    """Boxes around the poses of another model, which proposes people."""
 
     def __init__(self, inferencer: Any) -> None:
         self._inferencer = inferencer
@@ -81,10 +74,7 @@ class PosesAsBoxes:
 def body_boxes(
     keypoints: np.ndarray, keypoint_scores: np.ndarray
 ) -> np.ndarray:
-    """Boxes (N, 4) in xyxy around bodies, which reach beyond their joints.
-
-    Joints are (N, K, 2), in pixels, their scores (N, K).
-    """
+    """Boxes (N, 4) in xyxy around bodies, which reach beyond their joints."""
     boxes = bboxes_around(keypoints, keypoint_scores)
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     halves = (boxes[:, 2:] - boxes[:, :2]) / 2 * _BODY_SCALE
@@ -95,17 +85,7 @@ def body_boxes(
 def clean_boxes(
     picture: Picture, bboxes_xyxy: np.ndarray, scores: np.ndarray
 ) -> Boxed:
-    """Leave out boxes in which there can be nobody, and say so.
-
-    Args:
-        picture (Picture): The picture.
-        bboxes_xyxy (np.ndarray): Boxes (N, 4), in pixels.
-        scores (np.ndarray): Their scores (N,).
-
-    Returns:
-        tuple: The picture, its boxes (M, 4) and their scores (M,), without
-        those that are not finite, have no area or lie outside the picture.
-    """
+    """Leave out boxes in which there can be nobody, and say so."""
     low, high = bboxes_xyxy[:, :2], bboxes_xyxy[:, 2:]
     good = np.isfinite(bboxes_xyxy).all(1) & np.isfinite(scores)
     good &= (high > low).all(1)

@@ -29,10 +29,6 @@ from .web import build_page, serve
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``rmpe-spm``.
 
-    Args:
-        arguments (sequence, optional): The command line. Defaults to None:
-            the program's.
-
     Returns:
         int: The exit code: 0, also where it was stopped by Ctrl-C; 1 where
         nothing could be read; a wrong setting ends with code 2.

@@ -24,13 +24,8 @@ YELLOW = (0, 220, 255)
 class Prediction:
     """What a method finds in a picture, before the pose NMS.
 
-    Attributes:
-        method (str): ``'rmpe'`` or ``'spm'``.
-        picture (Picture): The picture.
-        poses (Poses): The poses.
-        inside (np.ndarray | None): SPM's root map over the picture, or the
-            crops before and after RMPE's STN (:func:`.draw_stn`) in the boxes
-            with the highest scores; BGR, None without boxes.
+    ``inside`` is SPM's root map over the picture, or the crops before and
+    after RMPE's STN in the best boxes; BGR.
     """
 
     method: str
@@ -40,12 +35,7 @@ class Prediction:
 
 
 class Demonstration:
-    """Both shipped models, RMPE's with a transformer before it.
-
-    Args:
-        device (str, optional): As of :class:`PoseInferencer`. Defaults to
-            None.
-    """
+    """Both shipped models, RMPE's with a transformer before it."""
 
     def __init__(self, device: str | None = None) -> None:
         spm = PoseInferencer('spm', device=device, score_thr=0.01)
@@ -88,17 +78,9 @@ class Demonstration:
     def draw(
         self, prediction: Prediction, eta: float, score_thr: float
     ) -> tuple[list[np.ndarray], list[int]]:
-        """Draw poses and boxes before and after the pose NMS.
+        """Draw poses and boxes before and after the pose NMS, and count them.
 
-        The pose NMS runs anew, the networks don't.
-
-        Args:
-            prediction (Prediction): What was found.
-            eta (float): The threshold of :class:`ParametricPoseNMS`.
-            score_thr (float): People with a lower score are left out.
-
-        Returns:
-            tuple: Both pictures, BGR, and how many poses they have.
+        The pose NMS, with the threshold ``eta``, runs anew, no network does.
         """
         model = copy(self._inferencers[prediction.method])
         model.score_thr = score_thr
@@ -141,10 +123,6 @@ def with_second_look(config: Config) -> Config:
 
     The model itself is the localizer (:class:`~rmpe_spm.SecondLook`), and
     sees 1.6 times the crop at five sixths of its size.
-
-    Args:
-        config (Config): A config to predict with; its pipeline has a
-            ``TopdownAffine``.
     """
     config = deepcopy(config)
     for step in config.test_dataloader.dataset.pipeline:

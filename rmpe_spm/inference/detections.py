@@ -19,20 +19,11 @@ from .streaming import read_ahead, run_batches
 
 
 class DetectionsFile:
-    """Boxes of a file in COCO's results layout.
+    """Boxes, from a score up, of a file in COCO's results layout.
 
     Detections belong to a picture whose name is their ``file_name``, where
     they have one (and ``frame``, for a video), or whose name without its
     suffix is their ``image_id``, as COCO names its pictures.
-
-    Args:
-        path (str | Path): The JSON file.
-        score_thr (float): Boxes below it are not used.
-        ahead (int): How many pictures to read ahead.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ConfigError: It is of another layout.
     """
 
     def __init__(self, path: str | Path, score_thr: float, ahead: int) -> None:
@@ -68,14 +59,7 @@ class DetectionsFile:
 
 
 class MMDetDetector:
-    """People that a detector of mmdet's finds.
-
-    Args:
-        config (str | Path | Config): Its config.
-        weights (str | None): Its checkpoint.
-        device (str): Where it runs.
-        score_thr (float): Boxes below it are not used.
-        batch_size (int): Pictures of one size that go together.
+    """People that a detector of mmdet's finds, from a score up.
 
     Raises:
         ConfigError: The weights don't fit, or it knows no people.

@@ -16,15 +16,7 @@ _DEFAULT_FPS = 25.0  # of a camera that doesn't say
 
 
 class PoseDrawer:
-    """Draw results in the colours of mmpose's visualizer.
-
-    Lines and dots are wider in larger pictures.
-
-    Args:
-        metainfo (mapping): mmpose's data set metainfo: skeleton, colours.
-        kpt_thr (float): Joints with a lower score are not drawn. Defaults
-            to 0.2.
-    """
+    """Draw joints from a score up in the colours of mmpose's visualizer."""
 
     def __init__(
         self, metainfo: Mapping[str, Any], kpt_thr: float = 0.2
@@ -38,16 +30,7 @@ class PoseDrawer:
         self._kpt_thr = kpt_thr
 
     def draw(self, image: np.ndarray, result: PoseResult) -> np.ndarray:
-        """Draw the poses.
-
-        Args:
-            image (np.ndarray): The picture (H, W, 3), BGR; left as it is.
-            result (PoseResult): Its poses.
-
-        Returns:
-            np.ndarray: The picture with its poses, BGR; of a model in 3D
-            with them from the side and from above at its right.
-        """
+        """Draw poses on a copy, in 3D with other views of them beside it."""
         drawn = image.copy()
         width = max(2, round(max(result.size) / 400))
         # far outside OpenCV's integers would overflow
@@ -82,12 +65,7 @@ def _write_id(image: np.ndarray, number: int, bbox_xyxy: np.ndarray) -> None:
 
 
 class OverlayWriter:
-    """Write drawn pictures as JPEG files and drawn videos as MP4 files.
-
-    Args:
-        out_dir (str | Path): Their folder; made if missing.
-        drawer (PoseDrawer): Draws them.
-    """
+    """Write drawn pictures as JPEG files and drawn videos as MP4 files."""
 
     def __init__(self, out_dir: str | Path, drawer: PoseDrawer) -> None:
         self._out_dir, self._drawer = Path(out_dir), drawer
@@ -96,16 +74,7 @@ class OverlayWriter:
         self._video_name: str | None = None
 
     def write(self, picture: Picture, result: PoseResult, name: str) -> None:
-        """Draw and write a picture, or add a frame to its video.
-
-        Args:
-            picture (Picture): The picture.
-            result (PoseResult): Its poses.
-            name (str): The name of the file, without a suffix.
-
-        Raises:
-            OSError: The file cannot be written.
-        """
+        """Draw and write a picture, or add a frame to its video."""
         drawn = self._drawer.draw(picture.image, result)
         if picture.frame is None:
             path = self._out_dir / f'{name}.jpg'

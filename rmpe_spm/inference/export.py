@@ -163,11 +163,7 @@ def _view_settings(inferencer: PoseInferencer) -> dict[str, Any]:
 def _random_inputs(
     network: torch.nn.Module, number: int, size: tuple[int, int]
 ) -> tuple[torch.Tensor, ...]:
-    """Random pictures of a size (h, w), which fill their input.
-
-    They are smooth with some noise: where a picture is flat, peaks are a
-    matter of rounding.
-    """
+    """Random pictures of a size (h, w): flat ones leave peaks to rounding."""
     generator = torch.Generator().manual_seed(0)
     small = torch.rand(number, 3, 8, 8, generator=generator)
     images = torch.nn.functional.interpolate(small, size, mode='bilinear')

@@ -20,11 +20,7 @@ from ..rmpe.theta import normalized_to_pixel_theta
 
 
 class ExportedSPM(nn.Module):
-    """An SPM whose output is poses.
-
-    Args:
-        model (BottomupPoseEstimator): With an ``SPMHead``.
-    """
+    """An SPM whose output is poses."""
 
     inputs = ('images', 'regions')
     outputs = ('keypoints', 'keypoint_scores', 'scores')
@@ -34,18 +30,11 @@ class ExportedSPM(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor, regions: Tensor) -> tuple[Tensor, ...]:
-        """Predict.
+        """Predict from pictures (B, H, W, 3), uint8.
 
-        Args:
-            images (Tensor): Pixels (B, H, W, 3), uint8, of any size that the
-                network takes.
-            regions (Tensor): Where each image shows its picture, beside
-                which is padding: (B, 4) in xyxy, in pixels, float32.
-
-        Returns:
-            tuple[Tensor, ...]: For M candidates an image, best root first:
-            keypoints (B, M, K, 2) in pixels of the image, their scores
-            (B, M, K), and the roots' scores (B, M), 0 where there is nobody.
+        ``regions`` (B, 4), xyxy, say where each shows its picture; padding is
+        beside it. Gives for M candidates, best root first, keypoints
+        (B, M, K, 2) in pixels, their scores, and the roots', 0 for nobody.
         """
         head = self.model.head
         feats = self.model.extract_feat(_normalized(self.model, images))
@@ -62,12 +51,8 @@ class ExportedSPM(nn.Module):
 class ExportedTopdown(nn.Module):
     """A top-down model whose output is poses; RMPE's with both transforms.
 
-    Args:
-        model (TopdownPoseEstimator): With a head and a codec of heatmaps,
-            maybe a :class:`~rmpe_spm.ParallelSPPE`.
-
     Raises:
-        ConfigError: Head or codec are others.
+        ConfigError: It has no head and codec of heatmaps.
     """
 
     inputs = ('images',)
@@ -96,16 +81,7 @@ class ExportedTopdown(nn.Module):
             )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict.
-
-        Args:
-            images (Tensor): Crops (B, h, w, 3), uint8, of the size that the
-                network is made for.
-
-        Returns:
-            tuple[Tensor, Tensor]: Keypoints (B, K, 2) in pixels of the crop,
-            and their scores (B, K).
-        """
+        """Predict from crops (B, h, w, 3), uint8, in their pixels."""
         model, crops = self.model, _normalized(self.model, images)
         if not isinstance(model, ParallelSPPE):
             heatmaps = model.head.forward(model.extract_feat(crops))
@@ -152,8 +128,7 @@ def _mask_padding(
 def _batched(theta: Tensor) -> Tensor:
     """Transforms (B, 2, 3) whose B the exporter leaves open.
 
-    It takes a number that it has traced for the shape of what it cannot
-    follow. Here and below all sizes but B are constants therefore.
+    Here and below all sizes but B are constants therefore.
     """
     return theta.reshape(-1, 2, 3)
 
@@ -169,10 +144,7 @@ def _sdtn_points(points: Tensor, theta: Tensor, frame: CropFrame) -> Tensor:
 
 
 def _decode_heatmaps(heatmaps: Tensor, codec: Any) -> tuple[Tensor, Tensor]:
-    """Decode heatmaps (B, K, H, W) as the codec does, without numpy.
-
-    Gives keypoints (B, K, 2) in pixels of the crop, and scores (B, K).
-    """
+    """Decode heatmaps (B, K, H, W) as the codec does, without numpy."""
     number, height, width = (int(size) for size in heatmaps.shape[1:])
     scores, cells = heatmaps.reshape(-1, number, height * width).max(dim=2)
     x, y = cells % width, cells // width

@@ -63,13 +63,7 @@ class ResultWriter:
         self._list: _JsonList | None = None
 
     def write(self, result: PoseResult, name: str) -> None:
-        """Write a result.
-
-        Args:
-            result (PoseResult): The poses of a picture or a frame.
-            name (str): The name of the picture or the video, without its
-                suffix, that no other input has.
-        """
+        """Write a result under the name, no other input's, of its source."""
         self._count += 1
         if self._layout == 'coco':
             self._append('keypoints', _coco_people(result, self._count))
@@ -125,11 +119,7 @@ def _alphapose_people(result: PoseResult, name: str) -> list[dict]:
 
 
 def _openpose_people(result: PoseResult) -> list[dict]:
-    """Give people with OpenPose's 25 joints.
-
-    Neck and middle of the hips lie between those of both sides, with the
-    lower score; what the skeleton lacks is 0.
-    """
+    """Give people with OpenPose's 25 joints, 0 where the skeleton has none."""
     places = {name: i for i, name in enumerate(result.keypoint_names)}
     pairs = [(j, j) if isinstance(j, str) else j for j in _BODY_25]
     index = np.array([[places.get(j, -1) for j in pair] for pair in pairs])

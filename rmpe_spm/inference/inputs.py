@@ -33,14 +33,10 @@ Inputs = Union[str, os.PathLike, int, np.ndarray, Iterable]
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture, or a frame of a video or a camera.
+    """A picture (H, W, 3), BGR, uint8, upright, or a frame of a video.
 
-    Attributes:
-        image (np.ndarray): Its pixels (H, W, 3), BGR, uint8, upright.
-        name (str): Its path or URL, ``'array'`` or ``'webcam:0'``.
-        index (int): Its place among the inputs; unreadable ones count.
-        frame (int | None): Its place in its video, None for a picture.
-        fps (float | None): Frames a second of its video.
+    ``name`` is its path or URL, ``'array'`` or ``'webcam:0'``, ``index`` its
+    place among the inputs, ``frame`` that in its video.
     """
 
     image: np.ndarray
@@ -99,10 +95,7 @@ class InputStream:
             yield from self._read(item)
 
     def count(self) -> int | None:
-        """Tell how many pictures to expect, None where nobody knows.
-
-        The number of a video's frames is what its header says.
-        """
+        """Tell how many pictures to expect, None where nobody knows."""
         if not isinstance(self._inputs, Sequence):
             return None
         total = 0
@@ -189,13 +182,7 @@ class InputStream:
 
 
 def read_picture(source: str | os.PathLike | io.BytesIO) -> np.ndarray:
-    """Read a picture file, upright, as OpenCV's users expect it.
-
-    Args:
-        source (str | PathLike | BytesIO): The file or its content.
-
-    Returns:
-        np.ndarray: Pixels (H, W, 3), BGR, uint8.
+    """Read a picture file (H, W, 3), BGR, upright.
 
     Raises:
         OSError: The file cannot be read, is no picture or is truncated.
@@ -237,10 +224,7 @@ class _Url:
 
 
 def _flatten(inputs: Iterable) -> Iterator[Any]:
-    """Yield arrays, camera numbers, files and URLs, or why there is none.
-
-    What cannot be is a tuple of its name and the reason.
-    """
+    """Yield arrays, camera numbers, files and URLs, or (name, reason)."""
     for item in inputs:
         if isinstance(item, bool) or item is None:
             yield str(item), 'it is no picture'

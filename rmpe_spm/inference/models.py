@@ -27,14 +27,7 @@ _SCORE_THRS = {
 
 @dataclass(frozen=True)
 class ShippedModel:
-    """How a shipped model predicts.
-
-    Attributes:
-        config (Config): The config that its checkpoint has with it.
-        weights (str): Its checkpoint.
-        nms (dict | None): The pose NMS, for a top-down model.
-        score_thr (float): The lowest score of a person.
-    """
+    """How a shipped model predicts."""
 
     config: Config
     weights: str
@@ -54,17 +47,7 @@ class ShippedModel:
 
 
 def find_model(name: str) -> ShippedModel:
-    """Look up a shipped model.
-
-    Args:
-        name (str): Its name or alias.
-
-    Returns:
-        ShippedModel: Config, weights and pose NMS.
-
-    Raises:
-        ConfigError: None of this name ships.
-    """
+    """Look up a shipped model by its name or alias, else a ConfigError."""
     try:
         weights = shipped_weights(name)
     except ConfigError as error:

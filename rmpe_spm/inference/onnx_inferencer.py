@@ -186,17 +186,7 @@ class OnnxPoseInferencer(BaseInferencer):
 
 
 def build_rule(nms: BasePoseNMS | dict | None) -> BasePoseNMS | None:
-    """Build a pose NMS of its config, without a registry.
-
-    Args:
-        nms (BasePoseNMS | dict, optional): The NMS or its config.
-
-    Returns:
-        BasePoseNMS | None: The NMS.
-
-    Raises:
-        ConfigError: The config names none of this package's.
-    """
+    """Build a pose NMS of its config, without a registry."""
     if not isinstance(nms, dict):
         return nms
     settings = dict(nms)

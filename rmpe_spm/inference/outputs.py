@@ -19,18 +19,10 @@ def write_results(
     writer: ResultWriter | None,
     overlays: OverlayWriter | None,
 ) -> Iterator[tuple[Picture, PoseResult]]:
-    """Write results while the next are predicted in a thread.
+    """Write results while the next are predicted in a thread; yield them.
 
     What was yielded is in the files, and videos can be played once this
     generator ends, also early.
-
-    Args:
-        results (iterable): Pictures with their results.
-        writer (ResultWriter, optional): Writes the poses.
-        overlays (OverlayWriter, optional): Writes the drawn poses.
-
-    Yields:
-        tuple: Each picture with its result.
 
     Raises:
         ConfigError: A file cannot be written.
@@ -58,16 +50,9 @@ def write_results(
 def show_results(
     results: Iterable[tuple[Picture, PoseResult]], drawer: PoseDrawer
 ) -> Iterator[tuple[Picture, PoseResult]]:
-    """Show each drawn picture in a window until a key is pressed.
+    """Show each drawn picture in a window until a key is pressed; yield it.
 
     Frames go on by themselves; Escape ends it.
-
-    Args:
-        results (iterable): Pictures with their results.
-        drawer (PoseDrawer): Draws them.
-
-    Yields:
-        tuple: Each picture with its result.
 
     Raises:
         ConfigError: This OpenCV has no windows, or there is no screen.

@@ -20,13 +20,6 @@ def draw_views(result: PoseResult, height: int) -> np.ndarray:
 
     The camera is the triangle and looks to the right; lines of the grid are
     a metre apart. People have a colour each.
-
-    Args:
-        result (PoseResult): Its people.
-        height (int): Of both views together, in pixels.
-
-    Returns:
-        np.ndarray: The views (height, height, 3), BGR, uint8.
     """
     sides = height - height // 2, height // 2
     return np.vstack(

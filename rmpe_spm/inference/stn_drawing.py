@@ -14,17 +14,10 @@ GREEN, ORANGE = (80, 220, 60), (30, 140, 255)
 
 @torch.no_grad()
 def draw_stn(model: ParallelSPPE, crop: dict, scale: int = 1) -> np.ndarray:
-    """Draw a crop before and after the STN.
+    """Draw a packed crop before and after the STN, side by side, BGR.
 
-    Args:
-        model (ParallelSPPE): The model, in evaluation mode.
-        crop (dict): A packed sample, as the test pipeline gives it.
-        scale (int): Enlargement. Defaults to 1.
-
-    Returns:
-        np.ndarray: Two pictures side by side, BGR: the crop with the region
-        that the STN takes outlined and the joints that are predicted, and
-        the crop after the STN.
+    Before, the region that the STN takes is outlined and the joints that are
+    predicted are drawn.
     """
     data = model.data_preprocessor(pseudo_collate([crop]), False)
     inputs, samples = data['inputs'], data['data_samples']

@@ -16,13 +16,8 @@ Item = tuple[Picture, Iterable[Any]]
 def read_ahead(items: Iterable[Any], max_items: int) -> Iterator[Any]:
     """Iterate in a thread, ahead of who takes the items.
 
-    Args:
-        items (iterable): Pictures, or tuples that begin with one.
-        max_items (int): How many may wait; large pictures fewer.
-
-    Yields:
-        Any: The items. What iterating raises is raised here. The thread ends
-        with this generator.
+    At most ``max_items`` wait, fewer large pictures. The thread ends with this
+    generator; what iterating raises is raised here.
     """
     queue = _Queue(max_items)
     thread = threading.Thread(target=queue.fill, args=(items,), daemon=True)
@@ -97,21 +92,10 @@ def run_batches(
     shape_of: Callable[[Any], Any],
     batch_size: int,
 ) -> Iterator[tuple[Picture, list]]:
-    """Run a network on full batches, across pictures.
+    """Run a network on full batches, across pictures; yield in their order.
 
-    A picture has any number of samples. Those of one shape share a batch,
-    so that nothing is padded and every result is as from a batch of one.
-
-    Args:
-        items (iterable): Pictures with their samples.
-        forward (callable): Takes a list of samples of one shape, returns
-            as many results.
-        shape_of (callable): Gives the shape of a sample.
-        batch_size (int): How many samples go together, and how many
-            pictures may wait for others.
-
-    Yields:
-        tuple: Each picture with its results, in the order of the pictures.
+    Samples of one shape share a batch, so that nothing is padded and every
+    result is as from a batch of one.
     """
     # results begin as None; a shape's samples know their place in them
     jobs: deque[tuple[Picture, list]] = deque()

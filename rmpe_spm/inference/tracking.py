@@ -150,21 +150,13 @@ class PoseTracker:
 class OneEuroFilter:
     r"""The 1 € filter of Casiez et al (CHI 2012) on the joints of a person.
 
-    A low-pass filter whose cutoff rises with speed: still joints don't
-    tremble, fast ones don't lag.
+    A low-pass filter whose cutoff (Hz) rises with speed, in sizes of the
+    person a second: still joints don't tremble, fast ones don't lag.
 
     .. math::
         \hat x_t = \alpha x_t + (1 - \alpha) \hat x_{t-1}, \quad
         \alpha = \frac{1}{1 + 1 / (2 \pi f_c \Delta t)}, \quad
         f_c = f_{min} + \beta |\hat{\dot x}_t|
-
-    Speeds are in sizes of the person a second, so that one setting does for
-    near and far people.
-
-    Args:
-        min_cutoff (float): Cutoff at rest, in Hz. Defaults to 1.5.
-        beta (float): How fast it rises with speed. Defaults to 4.0.
-        speed_cutoff (float): Cutoff of the speed, in Hz. Defaults to 1.0.
     """
 
     def __init__(
@@ -180,16 +172,7 @@ class OneEuroFilter:
     def __call__(
         self, time: float, points: np.ndarray, size: float
     ) -> np.ndarray:
-        """Filter the next points.
-
-        Args:
-            time (float): When they were seen, in seconds, rising.
-            points (np.ndarray): Joints (K, 2) in pixels.
-            size (float): The person's size, in pixels.
-
-        Returns:
-            np.ndarray: Joints (K, 2).
-        """
+        """Filter joints (K, 2), seen at a time in seconds."""
         if self._time is None:
             self._points, self._speed = points, np.zeros_like(points)
         else:
@@ -213,10 +196,7 @@ def _alpha(cutoff: np.ndarray | float, passed: float) -> np.ndarray | float:
 
 @dataclass
 class _Track:
-    """A person, and where it was in the last frames that it was seen in.
-
-    Joints that a pose lacks are NaN.
-    """
+    """A person, where it was last; joints that a pose lacks are NaN."""
 
     id: int
     frames: list[int] = field(default_factory=list)

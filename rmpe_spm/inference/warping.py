@@ -9,14 +9,8 @@ import numpy as np
 class View:
     """Which part of a picture a network's input shows.
 
-    Attributes:
-        input_size (tuple[int, int]): Width and height of the input.
-        center (np.ndarray): The middle of the part (2,), in pixels of the
-            picture.
-        scale (np.ndarray): Its width and height (2,).
-        zoom (np.ndarray): Pixels of the input a pixel of the picture (2,),
-            along x and y.
-        start (np.ndarray): Where the picture's origin is in the input, (2,).
+    The part has a middle ``center`` and ``scale`` (w, h); ``zoom`` are pixels
+    of the input a pixel of the picture, ``start`` is the picture's origin.
     """
 
     input_size: tuple[int, int]
@@ -58,11 +52,7 @@ class View:
         return np.float32([*np.maximum(start, 0), *np.minimum(end, size)])
 
     def show(self, image: np.ndarray) -> np.ndarray:
-        """Resample a picture (H, W, 3), uint8, as ``cv2.warpAffine`` does.
-
-        Bilinearly at 32nds of a pixel, black outside; the result has the
-        input's size.
-        """
+        """Resample a picture (H, W, 3), uint8, as ``cv2.warpAffine`` does."""
         columns, right = _samples(self, 0, image.shape[1])
         rows, low = _samples(self, 1, image.shape[0])
         total = np.zeros((len(low), len(right), 3), np.int32)
@@ -84,10 +74,7 @@ def bottomup_view(
     resize_mode: str,
     use_udp: bool,
 ) -> View:
-    """The view of mmpose's ``BottomupResize``, whose arguments these are.
-
-    ``zoom`` is one of its ``aug_scales``, or 1.
-    """
+    """The view of mmpose's ``BottomupResize``, whose arguments these are."""
     width, height = picture_size
     ratio = width / height
     input_size = tuple(int(side * zoom) for side in input_size)
@@ -123,10 +110,7 @@ def topdown_view(
 
 
 def _samples(view: View, axis: int, length: int) -> tuple[np.ndarray, ...]:
-    """The pixel before each place that is sampled, and how far behind it.
-
-    In whole pixels and in 32nds, with OpenCV's rounding.
-    """
+    """The pixel before each place that is sampled, and 32nds behind it."""
     inverse = 1 / view.zoom[axis]
     places = np.rint(inverse * np.arange(view.input_size[axis]) * 1024)
     first = np.rint(-view.start[axis] * inverse * 1024)

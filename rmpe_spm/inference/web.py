@@ -50,13 +50,7 @@ def installed_photographs() -> list[Path]:
 
 
 def read_bounded(path: str | os.PathLike | None) -> Picture:
-    """Read a picture that somebody uploads.
-
-    Args:
-        path (str | PathLike, optional): The file; None for no picture.
-
-    Returns:
-        Picture: The picture, its longer side at most ``SHOWN_SIZE`` pixels.
+    """Read an uploaded picture, its longer side at most ``SHOWN_SIZE``.
 
     Raises:
         ConfigError: There is none, it is too large or cannot be read.
@@ -93,11 +87,7 @@ def read_bounded(path: str | os.PathLike | None) -> Picture:
 
 
 def build_page(demonstration: Demonstration) -> 'Blocks':
-    """Build the page of a demonstration.
-
-    Raises:
-        ConfigError: Gradio is not installed.
-    """
+    """Build the page of a demonstration."""
     try:
         import gradio as gr
     except ImportError as error:
@@ -198,16 +188,9 @@ def build_page(demonstration: Demonstration) -> 'Blocks':
 def serve(
     page: 'Blocks', host: str, port: int | None, wait: bool = True
 ) -> str:
-    """Serve the page, by default until Ctrl-C.
+    """Serve the page, by default until Ctrl-C; return its URL.
 
-    Args:
-        page (Blocks): The page.
-        host (str): The address that it listens at.
-        port (int, optional): The port; None for a free one from 7860 on.
-        wait (bool): Whether to serve until Ctrl-C. Defaults to True.
-
-    Returns:
-        str: The page's URL.
+    Without a port it is a free one from 7860 on.
 
     Raises:
         ConfigError: The address cannot be used.
