@@ -6,6 +6,9 @@ NMS, and on annotated boxes. Writes ``results.md``. An interrupted command
 continues where it stopped:
 
     python tools/ablate_rmpe.py STAGE1.py STAGE2.py --work-dir work_dirs/rmpe
+
+With ``--redundant-boxes``, a file of tools/make_redundant_boxes.py, the pose
+NMS also shows what it is worth where it is needed.
 """
 
 import argparse
@@ -30,6 +33,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('stage2', help='config of ParallelSPPE')
     parser.add_argument('--work-dir', type=Path, required=True)
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    parser.add_argument(
+        '--redundant-boxes', help='evaluate RMPE on these boxes, too'
+    )
     add_cfg_options(parser, 'both configs')
     args = parser.parse_args(argv)
     words = sys.argv[1:] if argv is None else argv
@@ -42,6 +48,7 @@ def main(argv: list[str] | None = None) -> None:
             args.work_dir,
             args.seeds,
             args.cfg_options,
+            args.redundant_boxes,
         ):
             results.append(result)
             page = write_report(results, args.work_dir, f'`{command}`')

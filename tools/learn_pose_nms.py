@@ -42,7 +42,7 @@ from rmpe_spm.experiments.pose_nms_report import (
     markdown_report,
     rules_to_compare,
 )
-from rmpe_spm.pose_nms.rule import save_rule
+from rmpe_spm.pose_nms.rule import PRESETS, save_rule
 
 SPLIT_HINT = (
     ': give annotations of more images, another --held-out-fraction or --seed'
@@ -67,6 +67,20 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '(default: %(default)s)',
     )
     parser.add_argument('--seed', type=int, default=0, help='of that split')
+    parser.add_argument(
+        '--presets',
+        nargs='+',
+        default=sorted(PRESETS),
+        choices=sorted(PRESETS),
+        help='those to start from (default: all)',
+    )
+    parser.add_argument(
+        '--rank-by',
+        nargs='+',
+        default=['keypoint', 'score'],
+        choices=['keypoint', 'score'],
+        help='orders of confidence to try (default: both)',
+    )
     parser.add_argument('--out-dir', default='work_dirs/pose_nms')
     parser.add_argument(
         '--metainfo',
@@ -129,7 +143,13 @@ def main(argv: list[str] | None = None) -> None:
         ) from error
     sigmas = np.asarray(meta['sigmas'], dtype=np.float64)
     train, held_out = load(args, sigmas)
-    rule, planes = fit_rule(train, sigmas, args.result_file)
+    rule, planes = fit_rule(
+        train,
+        sigmas,
+        args.result_file,
+        presets=args.presets,
+        rank_by=args.rank_by,
+    )
     rules = rules_to_compare(rule, sigmas)
     tables = [compare_nms(part, rules, sigmas) for part in (train, held_out)]
 

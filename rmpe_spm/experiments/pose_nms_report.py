@@ -39,7 +39,8 @@ def fit_rule(
     """Learn a rule from the start that is best on images left out.
 
     Starts are the presets, ranked in each way, with their merging and
-    without. Progress is printed.
+    without, with their rule of matching joints and without. Progress is
+    printed.
 
     Args:
         poses (PoseSet): Detected and annotated people.
@@ -63,9 +64,14 @@ def fit_rule(
     starts = {}
     for preset, order in itertools.product(presets, rank_by):
         rule = make_rule(preset, rank_by=order)
-        for merge in dict.fromkeys((rule.merge, None)):
+        for merge, fraction in itertools.product(
+            dict.fromkeys((rule.merge, None)),
+            dict.fromkeys((rule.match_fraction, None)),
+        ):
             name = f'{preset}, ranked by {order}, merging {merge}'
-            starts[name] = replace(rule, merge=merge)
+            if fraction is not None:
+                name += ', matching joints'
+            starts[name] = replace(rule, merge=merge, match_fraction=fraction)
     found = {}
     for number, (name, rule) in enumerate(starts.items(), 1):
         coarse = 7 if rule.merge is None else 5
@@ -113,12 +119,16 @@ def rules_to_compare(
 ) -> dict[str, BasePoseNMS | None]:
     """No NMS, the other rules, all presets and the learned rule, by name."""
     rules: dict[str, BasePoseNMS | None] = {'none': None}
-    for thr in (0.5, 0.7, 0.9):
+    for thr in (0.3, 0.4, 0.5, 0.7, 0.9):
         rules[f'OKS {thr}'] = OKSNMS(thr, sigmas)
     rules['soft OKS'] = SoftOKSNMS(sigmas=sigmas)
     rules['nearby joints'] = NearbyJointsNMS()
     for name in PRESETS:
         rules[f'preset {name}'] = ParametricPoseNMS(name)
+    for name in ('mpii', 'coco'):
+        rules[f'... {name}, ranked by score'] = ParametricPoseNMS(
+            name, rank_by='score'
+        )
     rules['learned'] = ParametricPoseNMS(**asdict(learned))
     return rules
 

@@ -40,6 +40,10 @@ NMS = {
     'oks': dict(type='OKSNMS', thr=0.9),
     'parametric': dict(type='ParametricPoseNMS', preset='coco'),
 }
+# On redundant boxes more of OKS NMS, so that its best threshold is seen.
+REDUNDANT_NMS = {
+    f'oks_{thr}': dict(type='OKSNMS', thr=thr) for thr in (0.3, 0.5, 0.7)
+}
 
 
 class AblationRow(NamedTuple):
@@ -48,20 +52,20 @@ class AblationRow(NamedTuple):
     Attributes:
         label (str): What it is.
         model (str): The training, a key of ``TRAININGS``.
-        nms (str): The pose NMS, a key of ``NMS``.
-        oracle (bool): Whether the boxes are the annotated ones and not the
-            detector's.
+        nms (str): The pose NMS, a key of ``NMS`` or ``REDUNDANT_NMS``.
+        boxes (str): ``'annotated'`` or ``'redundant'`` where they are not
+            the detector's.
     """
 
     label: str
     model: str
     nms: str
-    oracle: bool = False
+    boxes: str = ''
 
     @property
     def test(self) -> str:
         """The name of the test that gives the row's numbers."""
-        return 'test_oracle' if self.oracle else f'test_{self.model}'
+        return f'test_{self.boxes or self.model}'
 
 
 ROWS = (
@@ -74,7 +78,23 @@ ROWS = (
     AblationRow('RMPE with OKS NMS instead', 'parallel', 'oks'),
     AblationRow('plain two-step with OKS NMS', 'plain', 'oks'),
     AblationRow(
-        'RMPE on annotated boxes (oracle)', 'parallel', 'parametric', True
+        'RMPE on annotated boxes (oracle)',
+        'parallel',
+        'parametric',
+        'annotated',
+    ),
+    *(
+        AblationRow(
+            f'RMPE on redundant boxes, {label}', 'parallel', nms, 'redundant'
+        )
+        for nms, label in (
+            ('none', 'no NMS'),
+            ('oks_0.3', 'OKS NMS at 0.3'),
+            ('oks_0.5', '... at 0.5'),
+            ('oks_0.7', '... at 0.7'),
+            ('oks', '... at 0.9'),
+            ('parametric', 'pose NMS'),
+        )
     ),
 )
 # Name in the table -> name that COCO's evaluation gives.
@@ -91,6 +111,7 @@ def run_ablation(
     work_dir: str | Path,
     seeds: Sequence[int] = (0, 1, 2),
     cfg_options: Mapping[str, Any] | None = None,
+    redundant_boxes: str | Path | None = None,
 ) -> Iterator[AblationResult]:
     """Train and evaluate all rows with each seed.
 
@@ -105,6 +126,9 @@ def run_ablation(
         seeds (Sequence): The seeds. Defaults to (0, 1, 2).
         cfg_options (Mapping, optional): Settings that override both
             configs, by dotted key. Defaults to None.
+        redundant_boxes (str | Path, optional): A file of
+            ``tools/make_redundant_boxes.py``, on all of whose boxes RMPE is
+            evaluated, too. Defaults to None.
 
     Yields:
         AblationResult: What each seed gave, in turn.
@@ -116,7 +140,10 @@ def run_ablation(
     work_dir = Path(work_dir)
     paths = {}
     stages = read_stages(stage1, stage2, cfg_options)
-    for name, cfg in ablation_configs(*stages).items():
+    configs = ablation_configs(*stages)
+    if redundant_boxes is not None:
+        configs['redundant'] = _on_redundant_boxes(stages[1], redundant_boxes)
+    for name, cfg in configs.items():
         paths[name] = work_dir / 'configs' / f'{name}.py'
         paths[name].parent.mkdir(parents=True, exist_ok=True)
         cfg.dump(paths[name])
@@ -146,12 +173,15 @@ def _run_seed(
     }
     metrics = {}
     for row in ROWS:
-        if row.test not in metrics:
+        config = configs.get(row.boxes or f'stage2_{row.model}')
+        if row.boxes == 'annotated':
+            config = configs[f'stage2_{row.model}']
+        if config is not None and row.test not in metrics:
             metrics[row.test] = run_test(
-                configs[f'stage2_{row.model}'],
+                config,
                 weights[row.model],
                 folder / row.test,
-                {BBOX_FILE: ''} if row.oracle else {},
+                {BBOX_FILE: ''} if row.boxes == 'annotated' else {},
             ).metrics
     return metrics
 
@@ -209,7 +239,9 @@ def ablation_configs(stage1: Config, stage2: Config) -> dict[str, Config]:
         dict[str, Config]: By ``stage1_`` or ``stage2_`` and these names.
     """
     alone = _replace_step(stage2, CENTER_TARGET, [])
-    sstn = deepcopy(alone)
+    # Without the branch, only a loss on theta needs to know the centre.
+    on_theta = stage2.model.sstn.get('theta_loss')
+    sstn = deepcopy(stage2 if on_theta else alone)
     sstn.model.parallel = None
     alone.model = _sppe_alone(stage2)
     _take_plain_crops(alone)
@@ -227,10 +259,29 @@ def ablation_configs(stage1: Config, stage2: Config) -> dict[str, Config]:
     return configs
 
 
-def nms_evaluators(cfg: Config) -> list[dict]:
+def _on_redundant_boxes(stage2: Config, boxes: str | Path) -> Config:
+    """The config of RMPE's test on all boxes of a file."""
+    if not Path(boxes).is_file():
+        raise ConfigError(f'there is no file of redundant boxes: {boxes}')
+    cfg = deepcopy(stage2)
+    dataset = cfg.test_dataloader.dataset
+    # no absolute path would stand behind the data's root
+    dataset.bbox_file = str(Path(boxes).resolve())
+    dataset.filter_cfg = None
+    cfg.test_evaluator = nms_evaluators(stage2, {**NMS, **REDUNDANT_NMS})
+    return cfg
+
+
+def nms_evaluators(
+    cfg: Config, ways: Mapping[str, dict | None] = NMS
+) -> list[dict]:
     """One COCO metric a way of pose NMS, all fed by the same test.
 
     The parametric NMS is the config's own where it has one.
+
+    Args:
+        cfg (Config): Whose evaluator they are made from.
+        ways (Mapping): Kinds of pose NMS by name. Defaults to ``NMS``.
 
     Returns:
         list[dict]: The evaluators; their metrics are ``none/AP``,
@@ -249,7 +300,7 @@ def nms_evaluators(cfg: Config) -> list[dict]:
             'PoseNMSCocoMetric)'
         )
     own = dict(evaluator, type='PoseNMSCocoMetric')
-    ways = dict(NMS)
+    ways = dict(ways)
     if (own.pop('nms', None) or {}).get('type') == 'ParametricPoseNMS':
         ways['parametric'] = dict(evaluator.nms)
     for key in ('nms_mode', 'nms_thr', 'prefix', 'outfile_prefix'):
@@ -325,6 +376,8 @@ def ablation_table(results: Sequence[AblationResult]) -> str:
     plain = values(ROWS[0], 'AP')
     rows = []
     for row in ROWS:
+        if any(row.test not in result for result in results):
+            continue
         gains = np.subtract(values(row, 'AP'), plain).tolist()
         cells = [over_seeds(values(row, name)) for name in METRICS]
         cells.append('' if row is ROWS[0] else over_seeds(gains, '+.3f'))

@@ -86,7 +86,7 @@ class Demonstration:
         model.score_thr = score_thr
         drawer = PoseDrawer(model.metainfo)
         picture, pictures, counts = prediction.picture, [], []
-        for nms in (None, ParametricPoseNMS(preset='coco_body', eta=eta)):
+        for nms in (None, ParametricPoseNMS(preset='learned', eta=eta)):
             model.nms = nms
             result = model._result(picture, prediction.poses)
             drawn = drawer.draw(picture.image, result)

@@ -55,7 +55,7 @@ def find_model(name: str) -> ShippedModel:
     config = shipped_config(name)
     nms = None
     if config.test_dataloader.dataset.get('data_mode') != 'bottomup':
-        nms = dict(type='ParametricPoseNMS', preset='coco_body')
+        nms = dict(type='ParametricPoseNMS', preset='learned')
     score_thr = _SCORE_THRS.get(weights.stem, 0.0)
     return ShippedModel(config, SCHEME + weights.stem, nms, score_thr)
 

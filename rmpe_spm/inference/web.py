@@ -125,7 +125,7 @@ def build_page(demonstration: Demonstration) -> 'Blocks':
             label=label, interactive=False, buttons=buttons, **options
         )
 
-    rule = make_rule('coco_body')
+    rule = make_rule('learned')
     with gr.Blocks(title='rmpe_spm', analytics_enabled=False) as page:
         gr.Markdown(ABOUT)
         state = gr.State(time_to_live=3600)

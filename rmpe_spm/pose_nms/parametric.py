@@ -35,8 +35,8 @@ class ParametricPoseNMS(BasePoseNMS):
 
     Args:
         preset (str, optional): ``'mpii'`` or ``'coco'``, the rules that the
-            authors released for these data sets; ``'coco_body'``, that of
-            COCO for people cheek to cheek; ``'paper'``, the printed
+            authors released for these data sets; ``'learned'``, that of
+            COCO learned anew on photographs; ``'paper'``, the printed
             equations; ``'alphapose'``, the later ports with distances in
             pixels. Defaults to None: ``'coco'``, or the learned file's.
         learned_file (str | PathLike, optional): A JSON file written by

@@ -110,7 +110,7 @@ def test_people_cheek_to_cheek_stay(other, height):
     scores = np.array([[0.9], [0.8], [0.5]]).repeat(17, 1)
     boxes = np.concatenate([kpts.min(1), kpts.max(1)], 1)
     args = kpts, scores, boxes
-    assert sorted(ParametricPoseNMS('coco_body')(*args).keep) == [0, 1]
+    assert sorted(ParametricPoseNMS('learned')(*args).keep) == [0, 1]
     assert 1 not in ParametricPoseNMS('coco')(*args).keep
 
 

@@ -56,7 +56,7 @@ def assert_in_space(instances, people, atol=0.1):
 
 @pytest.mark.parametrize(
     'test_cfg',
-    [{}, dict(nms=dict(type='ParametricPoseNMS', preset='coco_body'))],
+    [{}, dict(nms=dict(type='ParametricPoseNMS', preset='learned'))],
     ids=['plain', 'nms'],
 )
 def test_two_cameras_in_a_batch(test_cfg):

@@ -45,13 +45,16 @@ def tool(load_tool, monkeypatch):
 
 
 def test_from_configs_to_report(tool, tiny_stages, tmp_path):
-    work_dir = tmp_path / 'ablation'
+    work_dir, redundant = tmp_path / 'ablation', tmp_path / 'redundant.json'
+    boxes = Config.fromfile(tiny_stages[1]).test_dataloader.dataset.bbox_file
+    redundant.write_text(Path(boxes).read_text())
     argv = [*map(str, tiny_stages), '--work-dir', str(work_dir)]
-    argv += ['--seeds', '3', '--cfg-options', 'train_dataloader.batch_size=2']
+    argv += ['--seeds', '3', '--redundant-boxes', str(redundant)]
+    argv += ['--cfg-options', 'train_dataloader.batch_size=2']
     trainings = [f'stage1_{name}' for name in ('plain', 'jitter', 'pgpg')]
     trainings += [f'stage2_{name}' for name in rmpe_ablation.TRAININGS]
     tests = [f'test_{name}' for name in rmpe_ablation.TRAININGS]
-    tests.append('test_oracle')
+    tests += ['test_annotated', 'test_redundant']
     # Interrupted in the midst of the tests.
     tool.stops = len(trainings) + 1
     with pytest.raises(KeyboardInterrupt):
@@ -65,7 +68,7 @@ def test_from_configs_to_report(tool, tiny_stages, tmp_path):
         f'stage2_{name}': f'stage1_{start}'
         for name, start in rmpe_ablation.TRAININGS.items()
     }
-    for path in (work_dir / 'configs').iterdir():
+    for path in (work_dir / 'configs').glob('stage*.py'):
         assert Config.fromfile(path).train_dataloader.batch_size == 2
     text = (work_dir / 'results.md').read_text()
     for row in ROWS:
@@ -76,8 +79,16 @@ def test_from_configs_to_report(tool, tiny_stages, tmp_path):
         record = work_dir / 'seed3' / name / 'run.json'
         return json.loads(record.read_text())['outcome']['metrics']['boxes']
 
-    assert boxes('test_oracle') == 'ground truth'
+    assert boxes('test_annotated') == 'ground truth'
     assert boxes('test_plain').startswith('detections')
+    assert boxes('test_redundant') == 'detections redundant.json'
+
+
+def test_redundant_boxes_that_are_missing(tool, tiny_stages, tmp_path, capsys):
+    argv = [*map(str, tiny_stages), '--work-dir', str(tmp_path)]
+    with pytest.raises(SystemExit):
+        tool.main([*argv, '--redundant-boxes', 'nowhere.json'])
+    assert 'redundant boxes: nowhere.json' in capsys.readouterr().err
 
 
 def test_wrong_set_up_is_told(tool, tiny_stages, tmp_path, capsys):

@@ -14,11 +14,9 @@ from rmpe_spm.pose_nms.parametric import ParametricPoseNMS
 
 @pytest.fixture
 def tool(load_tool):
-    """The tool; it learns from one start, on coarse grids."""
+    """The tool; it learns on coarse grids."""
     tool = load_tool('learn_pose_nms')
-    tool.fit_rule = partial(
-        tool.fit_rule, presets=['mpii'], rank_by=['score'], folds=2, cells=4
-    )
+    tool.fit_rule = partial(tool.fit_rule, folds=2, cells=4)
     return tool
 
 
@@ -72,6 +70,7 @@ def test_learned_file_and_report(tool, tmp_path, capsys):
     tool.main(
         [*fit, '--held-out-ann', held_out[0], '--held-out-results']
         + [held_out[1], '--out-dir', str(out_dir)]
+        + ['--presets', 'mpii', '--rank-by', 'score']
     )
     printed = capsys.readouterr().out
     assert 'fit: 10 images, 80 poses' in printed
@@ -175,7 +174,7 @@ def refusal(tool, capsys):
             pytest.raises(SystemExit) as ended,
             report_user_errors('learn_pose_nms.py'),
         ):
-            tool.main([str(arg) for arg in args])
+            tool.main([*map(str, args), '--presets', 'mpii'])
         assert ended.value.code == 2
         message = capsys.readouterr().err
         assert message.startswith('learn_pose_nms.py: error: ')

@@ -45,4 +45,4 @@ rmpe = dict(
             gamma=0.2,
             by_epoch=True),
     ],
-    nms=dict(type='ParametricPoseNMS', preset='coco_body'))
+    nms=dict(type='ParametricPoseNMS', preset='learned'))
