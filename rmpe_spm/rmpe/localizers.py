@@ -1,12 +1,12 @@
 """Localizers that know people: theta in closed form from joints."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import torch
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, ImgDataPreprocessor
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
@@ -103,8 +103,11 @@ class PoseLocalizer(_JointLocalizer):
         head (dict): Config of a head that predicts heatmaps or coordinates;
             its ``decoder`` tells how cells and pixels relate.
         neck (dict, optional): Config of its neck. Defaults to None.
-        **settings: ``padding`` (1.7), ``min_confidence`` (0.2),
-            ``min_joints`` (12.0) and ``dead_zone`` (0.4) of
+        mean, std (sequence, optional): Of the pixels, one each a channel,
+            that its weights were trained with, where those of the model's
+            ``data_preprocessor`` differ. Defaults to None.
+        **settings: ``init_cfg``, and ``padding`` (1.7), ``min_confidence``
+            (0.2), ``min_joints`` (12.0) and ``dead_zone`` (0.4) of
             :func:`.pose_theta`.
 
     Example:
@@ -121,15 +124,32 @@ class PoseLocalizer(_JointLocalizer):
         backbone: dict,
         head: dict,
         neck: dict | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
+        if (mean is None) != (std is None):
+            raise ValueError('PoseLocalizer: mean and std go together')
+        self.normalization = None if mean is None else (mean, std)
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck) if neck else nn.Identity()
         self.head = MODELS.build(head)
 
-    def forward(self, reduced: Tensor) -> tuple[Any, CropFrame]:
-        """Return the head's outputs of reduced crops, and their frame."""
+    def forward(
+        self, reduced: Tensor, preprocessor: ImgDataPreprocessor
+    ) -> tuple[Any, CropFrame]:
+        """Return the head's outputs of reduced crops, and their frame.
+
+        The crops are normalised as the model's ``preprocessor`` does it.
+        """
+        if self.normalization is not None:
+            mean, std = (
+                reduced.new_tensor(values).view(3, 1, 1)
+                for values in self.normalization
+            )
+            pixels = reduced * preprocessor.std + preprocessor.mean
+            reduced = (pixels - mean) / std
         size = (reduced.shape[-1], reduced.shape[-2])
         frame = replace(CropFrame.of_decoder(self.head.decoder), size=size)
         return self.head(self.neck(self.backbone(reduced))), frame

@@ -217,7 +217,7 @@ class ParallelSPPE(TopdownPoseEstimator):
             size = (reduced.shape[-1], reduced.shape[-2])
             seen = replace(self.frame, size=size)
         elif isinstance(self.localizer, PoseLocalizer):
-            outputs, seen = self.localizer(reduced)
+            outputs, seen = self.localizer(reduced, self.data_preprocessor)
         else:
             feats = self.localizer(reduced)
             return self.sstn.regress_theta(feats, self.frame.size)

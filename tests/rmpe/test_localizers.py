@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tiny_rmpe as tiny
 import torch
-from mmpose.registry import KEYPOINT_CODECS
+from mmengine.config import Config
+from mmpose.registry import KEYPOINT_CODECS, MODELS
 from torch.autograd import gradcheck
 
 from rmpe_spm.rmpe.joint_locations import joint_locations, soft_argmax
@@ -15,6 +16,7 @@ from rmpe_spm.rmpe.sdtn import CropFrame
 from rmpe_spm.rmpe.spatial_transformer import transform_points
 
 SIZE = (48, 64)
+HRNET = 'configs/rmpe/coco/rmpe_hrnet-w32_8xb64-30e_coco-256x192.py'
 MAPS = dict(input_size=SIZE, heatmap_size=(12, 16))
 CODECS = {
     'msra': dict(MAPS, type='MSRAHeatmap', sigma=2, unbiased=True),
@@ -226,3 +228,27 @@ def test_a_head_of_another_localizer(localizer, channels, message):
     sstn = dict(in_channels=channels)
     with pytest.raises(ValueError, match=message):
         tiny.rmpe(localizer=dict(type=localizer), sstn=sstn)
+
+
+def test_a_localizer_of_another_normalization():
+    """The shipped network finds the same in pixels that HRNet's crop has."""
+    cfg = Config.fromfile(HRNET)
+    localizer = MODELS.build(cfg.model.localizer)
+    localizer.init_weights()
+    localizer.eval()
+    plain = deepcopy(localizer)
+    plain.normalization = None
+    own, movenet = (
+        MODELS.build(dict(cfg.model.sppe.data_preprocessor, **numbers))
+        for numbers in ({}, dict(mean=[127.5] * 3, std=[127.5] * 3))
+    )
+    rng = np.random.default_rng(0)
+    pixels = torch.from_numpy(rng.integers(0, 256, (3, 160, 128)))
+    data = dict(inputs=[pixels.to(torch.uint8)], data_samples=[])
+    found, expected = (
+        network(own_input(data)['inputs'], own_input)[0]
+        for network, own_input in ((localizer, own), (plain, movenet))
+    )
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    with pytest.raises(ValueError, match='mean and std go together'):
+        MODELS.build(dict(cfg.model.localizer, std=None))

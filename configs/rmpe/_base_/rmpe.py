@@ -25,6 +25,36 @@ rmpe = dict(
             theta_loss=dict(type='ThetaCornerLoss'),
             dead_zone=0.25),
         parallel=dict()),
+    # the same with MoveNet's lightning network as the localizer, which ships with
+    # the package: theta frames the joints of COCO that it finds
+    pose_sstn=dict(
+        type='ParallelSPPE',
+        localizer=dict(
+            type='PoseLocalizer',
+            backbone=dict(type='TFMobileNetV2', widen_factor=1.0),
+            neck=dict(type='MoveNetFPN', in_channels=[24, 32, 64, 1280]),
+            head=dict(
+                type='MoveNetHeatmapHead',
+                in_channels=24,
+                out_channels=17,
+                decoder=dict(
+                    type='UDPHeatmap',
+                    input_size=(192, 192),
+                    heatmap_size=(48, 48),
+                    sigma=1.5)),
+            mean=[127.5, 127.5, 127.5],
+            std=[127.5, 127.5, 127.5],
+            init_cfg=dict(
+                type='Pretrained',
+                checkpoint='rmpe_spm://td-hm_movenet-lightning')),
+        localizer_size=(128, 160),
+        sstn=dict(
+            type='SSTNHead',
+            in_channels=None,
+            transform='scale_shift',
+            detach_theta=True,
+            theta_loss=dict(type='ThetaCornerLoss')),
+        parallel=dict()),
     # the localizer learns slowly beside an SPPE that is already trained
     paramwise_cfg=dict(
         custom_keys=dict(

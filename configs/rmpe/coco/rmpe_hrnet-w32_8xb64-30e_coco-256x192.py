@@ -1,12 +1,11 @@
-# Stage 2: SSTN, with room to look around, and the parallel SPPE join the SPPE of
-# stage 1.
+# Stage 2: SSTN, with room to look around and a localizer that finds joints, and the
+# parallel SPPE join the SPPE of stage 1.
 _base_ = ['./pgpg_hrnet-w32_8xb64-30e_coco-256x192.py']
 load_from = 'work_dirs/pgpg_hrnet-w32_8xb64-30e_coco-256x192/epoch_30.pth'
 
 optim_wrapper = dict(optimizer=dict(lr=5e-05), paramwise_cfg=_base_.rmpe.paramwise_cfg)
 context = 1.6
-model = dict(_delete_=True, sppe=_base_.model, context=context, **_base_.rmpe.sstn)
-find_unused_parameters = True
+model = dict(_delete_=True, sppe=_base_.model, context=context, **_base_.rmpe.pose_sstn)
 
 crop = dict(type='TopdownContextAffine', input_size=_base_.codec.input_size, context=context)
 train_pipeline = [crop if t['type'] == 'TopdownAffine' else t for t in _base_.train_pipeline]

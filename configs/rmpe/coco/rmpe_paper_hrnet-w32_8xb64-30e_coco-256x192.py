@@ -5,10 +5,10 @@ _base_ = ['./rmpe_hrnet-w32_8xb64-30e_coco-256x192.py']
 
 model = dict(
     context=1.0,
-    localizer=dict(out_indices=(7, )),
-    sstn=dict(in_channels=1280, pool_size=(3, 4), bounds=None, detach_theta=False, theta_loss=None, dead_zone=0.0),
+    localizer=dict(_base_.rmpe.sstn.localizer, _delete_=True, out_indices=(7, )),
+    localizer_size=(96, 128),
+    sstn=dict(in_channels=1280, pool_size=(3, 4), bounds=None, detach_theta=False, theta_loss=None),
     parallel=dict(center_loss='paper'))
-find_unused_parameters = False
 
 crop = dict(_base_.crop, context=1.0)
 train_pipeline = [crop if 'context' in t else t for t in _base_.train_pipeline]
