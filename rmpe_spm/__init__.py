@@ -51,7 +51,7 @@ else:
         LayerDecayLrMultConstructor,
         RelativeAdamW,
     )
-    from .engine.safe_saving import FiniteLossHook, SafeCheckpointHook
+    from .engine.hooks import FiniteLossHook, SafeCheckpointHook
     from .engine.shipped import shipped_config, shipped_weights
     from .errors import (
         ConfigError,
@@ -72,8 +72,8 @@ else:
     from .pose_nms.oks_nms import NearbyJointsNMS, OKSNMS, SoftOKSNMS
     from .pose_nms.parametric import ParametricPoseNMS
     from .pose_nms.rule import PoseNMSRule
-    from .rmpe.center_target import GenerateCenterTarget
-    from .rmpe.context_affine import TopdownContextAffine
+    from .rmpe.transforms import GenerateCenterTarget
+    from .rmpe.transforms import TopdownContextAffine
     from .rmpe.localizers import PoseLocalizer, SecondLook
     from .rmpe.movenet_head import MoveNetHeatmapHead
     from .rmpe.parallel_sppe import ParallelSPPE
@@ -84,7 +84,7 @@ else:
     from .spm.codec_3d import HierarchicalSPR3DCodec
     from .spm.head import SPMHead
     from .spm.losses import MapFocalLoss, MapL1Loss, MapL2Loss
-    from .spm.movenet_stage import MoveNetStage
+    from .spm.stage import MoveNetStage
     from .spm.test_time_augmentation import (
         MultiscaleBottomupPoseEstimator,
         MultiscaleBottomupResize,

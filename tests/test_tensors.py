@@ -11,14 +11,13 @@ from rmpe_spm.rmpe.sdtn import CropFrame, sdtn_outputs
 from rmpe_spm.rmpe.spatial_transformer import ThetaCornerLoss
 from rmpe_spm.rmpe.theta import mirror_theta
 from rmpe_spm.spm.codec import HierarchicalSPRCodec
-from rmpe_spm.spm.decoding import PaddedPoses, accumulate
+from rmpe_spm.spm.decoding import PaddedPoses, Snapping, accumulate
 from rmpe_spm.spm.kinematics import build_kinematic_tree
 from rmpe_spm.spm.map_merging import (
     merge_flipped,
     merge_scale_poses,
     merge_scales,
 )
-from rmpe_spm.spm.peaks import Snapping
 from rmpe_spm.tensors import (
     add_levels,
     check_levels,

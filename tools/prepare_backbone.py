@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from rmpe_spm.cli.error_messages import report_user_errors
-from rmpe_spm.engine.pretrained import (
+from rmpe_spm.engine.shipped import (
     find_mobilenet_v2_file,
     prepare_mobilenet_v2,
 )

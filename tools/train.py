@@ -22,8 +22,7 @@ from rmpe_spm.cli.arguments import (
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.cli.preflight import build_runner
 from rmpe_spm.engine.checkpoint import checkpoint_to_resume
-from rmpe_spm.engine.hooks import BoxSourceHook
-from rmpe_spm.engine.safe_saving import FiniteLossHook, lock_work_dir
+from rmpe_spm.engine.hooks import BoxSourceHook, FiniteLossHook, lock_work_dir
 from rmpe_spm.errors import ConfigError
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ..errors import ConfigError
-from ..rmpe.atoms import torso_joints
-from ..rmpe.pgpg_model import load_proposal_model
+from ..rmpe.pgpg_model import load_proposal_model, torso_joints
 from ..rmpe.pgpg_transform import find_model
 
 RMPE_STEPS = ('PGPGTransform', 'GenerateCenterTarget')

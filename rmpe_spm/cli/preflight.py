@@ -20,7 +20,7 @@ from mmpose.registry import DATASETS, METRICS, OPTIMIZERS
 from torch import Tensor, nn
 
 from ..coco.annotations import KeypointAnnotations
-from ..coco.images import check_images, check_sizes
+from ..coco.loading import check_images, check_sizes
 from ..coco.metric import PoseNMSCocoMetric
 from ..coco.results import read_detections
 from ..errors import ConfigError

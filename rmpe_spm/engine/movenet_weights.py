@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..files import write_atomically
-from .pretrained import verify_sha256
+from .shipped import verify_sha256
 from .tfjs_graph import (
     CONVOLUTIONS,
     GraphError,

@@ -17,11 +17,10 @@ from ..errors import ConfigError
 from .demonstration import Demonstration
 from .drawing import OverlayWriter, PoseDrawer
 from .export import export_onnx
-from .formats import LAYOUTS, ResultWriter
+from .formats import LAYOUTS, ResultWriter, write_results
 from .inferencer import PoseInferencer
 from .inputs import LOGGER, InputStream
 from .models import describe_models
-from .outputs import write_results
 from .tracking import PoseTracker
 from .web import build_page, serve
 

@@ -29,10 +29,9 @@ from .base import BaseInferencer, Poses
 from .boxes import Boxed, BoxSource, PosesAsBoxes
 from .detections import DetectionsFile, MMDetDetector
 from .drawing import OverlayWriter, PoseDrawer
-from .formats import ResultWriter
+from .formats import ResultWriter, show_results, write_results
 from .inputs import Inputs, InputStream, Picture
 from .models import find_model
-from .outputs import show_results, write_results
 from .results import PoseResult
 
 BoxesFrom = Union[str, os.PathLike, tuple, BaseInferencer, BoxSource]

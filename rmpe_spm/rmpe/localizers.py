@@ -11,8 +11,7 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from ..tensors import tensor_on_device_of
-from .joint_locations import joint_locations
-from .sdtn import CropFrame
+from .sdtn import CropFrame, joint_locations
 from .theta import draw_to_identity, params_to_theta
 
 # how soft the thresholds of a joint's confidence and of their count are

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 from .heads import head_on_outputs, keypoint_head
-from .joint_locations import joint_locations
-from .sdtn import CropFrame, at_least_float32, sdtn_outputs
+from .sdtn import CropFrame, at_least_float32, joint_locations, sdtn_outputs
 from .spatial_transformer import transform_points
 from .theta import motion_of
 

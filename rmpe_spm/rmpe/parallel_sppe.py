@@ -13,13 +13,13 @@ from mmpose.utils.typing import OptSampleList, SampleList
 from torch import Tensor, nn
 
 from . import heads
-from .context_affine import context_size
 from .localizers import PoseLocalizer, SecondLook, evaluating
 from .parallel_branch import ParallelBranch, check_preprocessing, check_sppe
 from .sdtn import CropFrame
 from .spatial_transformer import warp
 from .sstn_head import SSTNHead
 from .theta import mirror_theta
+from .transforms import context_size
 
 BRANCH = 'parallel_sppe'
 

@@ -12,9 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from .atoms import align_pose, cluster_poses, look_up_atoms, torso_joints
 from .pgpg_matching import MatchedPeople
-from .pgpg_model import OffsetModel, PeopleGroup, ProposalModel, SideMixture
+from .pgpg_model import (
+    OffsetModel,
+    PeopleGroup,
+    ProposalModel,
+    SideMixture,
+    align_pose,
+    cluster_poses,
+    look_up_atoms,
+    torso_joints,
+)
 
 # A hundredth of the box's side, squared. Sides that lie on the image's border
 # agree exactly; a mixture without this floor would spend its components on

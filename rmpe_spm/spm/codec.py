@@ -9,7 +9,7 @@ from mmpose.registry import KEYPOINT_CODECS
 from torch import Tensor
 
 from ..tensors import tensor_on_device_of
-from .decoding import PaddedPoses, RootPeaks, decode_maps
+from .decoding import PaddedPoses, RootPeaks, Snapping, decode_maps
 from .displacements import People, RootWindows, displacement_maps
 from .heatmaps import (
     Grid,
@@ -20,7 +20,6 @@ from .heatmaps import (
     root_joints,
 )
 from .kinematics import PoseRepresentation, build_kinematic_tree
-from .peaks import Snapping
 
 _CHOICES = {
     'unit': ('cells', 'input'),

@@ -11,8 +11,8 @@ from mmpose.registry import KEYPOINT_CODECS, MODELS, TASK_UTILS
 from mmpose.utils.typing import OptConfigType, OptSampleList, Predictions
 from torch import Tensor
 
+from .codec_3d import place_in_camera_space
 from .decoding import PaddedPoses
-from .depth import place_in_camera_space
 from .losses import HEATMAP_LOSSES, stage_losses
 from .map_merging import (
     merge_flipped,

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from ..poses import bboxes_around
 from ..tensors import tensor_on_device_of
-from .decoding import PaddedPoses
-from .peaks import Snapping
+from .decoding import PaddedPoses, Snapping
 
 # of SPMHead and of the estimators around it, and those of mmpose's DEKR that
 # change nothing here

@@ -25,12 +25,11 @@ from ..cameras import pinhole, unproject
 from ..errors import ConfigError
 from ..files import write_atomically
 from .appearance import sample_appearance
-from .background import draw_background
 from .body_parts import face_points
 from .coco_annotations import PERSON_CATEGORY, scene_annotations
 from .figure import KEYPOINT_NAMES, Figure, draw_figure
 from .poses import JOINT, forward_kinematics, sample_pose
-from .scene import Scene, paste_figure, photograph
+from .scene import Scene, draw_background, paste_figure, photograph
 
 SPLITS = ('train', 'val')
 

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 
 from .appearance import Appearance, crop, noise_bank, pattern_mask
-from .body_parts import build_outlines, face_points, face_turned_away
-from .outline_builder import Part
+from .body_parts import Part, build_outlines, face_points, face_turned_away
 from .poses import JOINT, Pose, forward_kinematics
 
 KEYPOINT_NAMES = (

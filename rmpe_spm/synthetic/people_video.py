@@ -12,11 +12,10 @@ import numpy as np
 
 from ..files import write_atomically
 from .appearance import Appearance, sample_appearance
-from .background import draw_background
 from .coco_annotations import PERSON_CATEGORY, scene_annotations
 from .figure import draw_figure
 from .poses import Pose
-from .scene import Scene, paste_figure
+from .scene import Scene, draw_background, paste_figure
 
 FPS = 25
 _NAME = '000001_generated'

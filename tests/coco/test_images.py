@@ -10,10 +10,10 @@ import pytest
 from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmpose.registry import DATASETS
 
-from rmpe_spm.coco import images as module
 from rmpe_spm.coco import loading
+from rmpe_spm.coco import loading as module
 from rmpe_spm.coco.annotations import KeypointAnnotations
-from rmpe_spm.coco.images import check_images, check_sizes
+from rmpe_spm.coco.loading import check_images, check_sizes
 from rmpe_spm.errors import ConfigError
 
 

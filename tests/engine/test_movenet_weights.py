@@ -15,7 +15,7 @@ from rmpe_spm.engine.movenet_weights import (
     to_hierarchical,
 )
 from rmpe_spm.engine.tfjs_graph import GraphError, read_graph_model
-from rmpe_spm.spm.movenet_stage import MoveNetStage
+from rmpe_spm.spm.stage import MoveNetStage
 
 PREFIX = 'StatefulPartitionedCall/'
 EXTRACTOR = f'{PREFIX}fpn/model_1/'

@@ -3,7 +3,7 @@ import torch
 from mmengine.runner.checkpoint import load_checkpoint
 from mmpose.models.backbones import MobileNetV2
 
-from rmpe_spm.engine import pretrained
+from rmpe_spm.engine import shipped as pretrained
 
 torchvision_models = pytest.importorskip('torchvision.models')
 

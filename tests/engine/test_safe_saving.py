@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from rmpe_spm.engine.checkpoint import load_from_local
-from rmpe_spm.engine.safe_saving import (
+from rmpe_spm.engine.hooks import (
     FiniteLossHook,
     SafeCheckpointHook,
     lock_work_dir,
@@ -125,7 +125,7 @@ def test_a_loss_that_stays_infinite_stops_the_training():
 
 HOLD = """
 import sys, time
-from rmpe_spm.engine.safe_saving import lock_work_dir
+from rmpe_spm.engine.hooks import lock_work_dir
 lock = lock_work_dir(sys.argv[1])
 print('locked', flush=True)
 time.sleep(60)

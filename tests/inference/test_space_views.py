@@ -10,7 +10,7 @@ import pytest
 
 from rmpe_spm import ConfigError, PoseInferencer
 from rmpe_spm.cameras import pinhole, project
-from rmpe_spm.inference.space_views import draw_views
+from rmpe_spm.inference.drawing import draw_views
 
 
 def test_people_in_space(bottomup_3d, bottomup, pictures, tmp_path):

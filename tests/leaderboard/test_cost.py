@@ -4,8 +4,8 @@ import pytest
 import torch
 from mmpose.models import build_pose_estimator
 
-from rmpe_spm.leaderboard import cost
-from rmpe_spm.leaderboard.cost import (
+from rmpe_spm.leaderboard import measure as cost
+from rmpe_spm.leaderboard.measure import (
     SpeedMeter,
     count_gflops,
     count_parameters,

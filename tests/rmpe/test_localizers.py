@@ -10,9 +10,8 @@ from mmengine.config import Config
 from mmpose.registry import KEYPOINT_CODECS, MODELS
 from torch.autograd import gradcheck
 
-from rmpe_spm.rmpe.joint_locations import joint_locations, soft_argmax
 from rmpe_spm.rmpe.localizers import pose_theta
-from rmpe_spm.rmpe.sdtn import CropFrame
+from rmpe_spm.rmpe.sdtn import CropFrame, joint_locations, soft_argmax
 from rmpe_spm.rmpe.spatial_transformer import transform_points
 
 SIZE = (48, 64)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from pgpg_models import LYING, MISSING, NAMES, SEEN, UPRIGHT, damaged
 
-from rmpe_spm.rmpe.atoms import cluster_poses
 from rmpe_spm.rmpe.pgpg_fitting import (
     FitSettings,
     fit_offsets,
@@ -17,7 +16,7 @@ from rmpe_spm.rmpe.pgpg_matching import (
     match_detections,
     match_people,
 )
-from rmpe_spm.rmpe.pgpg_model import proposal_model_to_dict
+from rmpe_spm.rmpe.pgpg_model import cluster_poses, proposal_model_to_dict
 from rmpe_spm.rmpe.proposals import bbox_iou
 
 BENT = UPRIGHT * [[-1, 1]] + [[0.9, 0.8], [0, 0], [0, 0], [0, 0], [0, 0]]

@@ -17,14 +17,16 @@ from pgpg_models import (
     proposal_model,
 )
 
-from rmpe_spm.rmpe.atoms import NearestAtom, align_pose, torso_joints
 from rmpe_spm.rmpe.pgpg_model import (
+    NearestAtom,
     OffsetModel,
     PeopleGroup,
     SideMixture,
+    align_pose,
     load_proposal_model,
     proposal_model_to_dict,
     save_proposal_model,
+    torso_joints,
 )
 
 SHOULDERS, HIPS = (1, 2), (3, 4)

@@ -10,17 +10,17 @@ from spm_maps import perfect_maps
 from spm_maps import scattered_poses as make_poses
 
 from rmpe_spm.spm.codec import HierarchicalSPRCodec
-from rmpe_spm.spm.decoding import read_poses
+from rmpe_spm.spm.decoding import (
+    Snapping,
+    find_joint_peaks,
+    find_peaks,
+    read_poses,
+    snap_to_peaks,
+)
 from rmpe_spm.spm.kinematics import (
     NAMED_TREES,
     PoseRepresentation,
     build_kinematic_tree,
-)
-from rmpe_spm.spm.peaks import (
-    Snapping,
-    find_joint_peaks,
-    find_peaks,
-    snap_to_peaks,
 )
 
 SMALL = dict(input_size=(96, 80), heatmap_size=(24, 20), sigma=4, tau=3)

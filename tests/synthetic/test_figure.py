@@ -1,9 +1,13 @@
 import numpy as np
 
 from rmpe_spm.synthetic.appearance import Appearance
-from rmpe_spm.synthetic.body_parts import build_outlines, face_points
+from rmpe_spm.synthetic.body_parts import (
+    OutlineBuilder,
+    Part,
+    build_outlines,
+    face_points,
+)
 from rmpe_spm.synthetic.figure import KEYPOINT_NAMES, OWN_PARTS, draw_figure
-from rmpe_spm.synthetic.outline_builder import OutlineBuilder, Part
 from rmpe_spm.synthetic.poses import JOINT, Pose, forward_kinematics
 
 SQUARE = np.array([(0, 0, 0), (0.1, 0, 0), (0.1, 0.1, 0), (0, 0.1, 0.0)])

@@ -15,7 +15,7 @@ from rmpe_spm.synthetic.appearance import (
     sample_appearance,
     sample_proportions,
 )
-from rmpe_spm.synthetic.background import paint_obstacle, sample_obstacle
+from rmpe_spm.synthetic.scene import paint_obstacle, sample_obstacle
 
 
 def test_every_kind_occurs_and_no_other():

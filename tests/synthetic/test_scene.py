@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as mask_api
 
+from rmpe_spm.synthetic.body_parts import Part
 from rmpe_spm.synthetic.coco_annotations import (
     MIN_AREA,
     MIN_AREA_WITH_KEYPOINTS,
@@ -17,7 +18,6 @@ from rmpe_spm.synthetic.coco_annotations import (
     visible_mask,
 )
 from rmpe_spm.synthetic.figure import KEYPOINT_NAMES, Figure
-from rmpe_spm.synthetic.outline_builder import Part
 from rmpe_spm.synthetic.scene import (
     CROWD_SHARE,
     PEOPLE_COUNTS,

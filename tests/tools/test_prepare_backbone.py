@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmpose.models import build_backbone
 
-from rmpe_spm.engine.pretrained import find_mobilenet_v2_file
+from rmpe_spm.engine.shipped import find_mobilenet_v2_file
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rmpe_spm.engine.checkpoint import load_from_local
-from rmpe_spm.engine.safe_saving import lock_work_dir
+from rmpe_spm.engine.hooks import lock_work_dir
 
 # A target for a skeleton that nobody knows.
 SKELETON = dict(

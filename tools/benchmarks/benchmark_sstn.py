@@ -26,8 +26,8 @@ from mmpose.structures import PoseDataSample
 from mmpose.utils import register_all_modules
 
 import rmpe_spm  # noqa: F401
-from rmpe_spm.rmpe.context_affine import context_size
 from rmpe_spm.rmpe.parallel_branch import CENTER_LOSSES
+from rmpe_spm.rmpe.transforms import context_size
 
 CONFIG = 'configs/rmpe/coco/rmpe_hrnet-w32_8xb64-30e_coco-256x192.py'
 RESNET = dict(type='ResNet', depth=18)
