@@ -56,10 +56,10 @@ class MpiiMultiPersonDataset(BaseCocoStyleDataset):
         min_people (int): Units with fewer people are left out. Defaults to
             1.
         group_file (str, optional): Who belongs together, and which images
-            to take: the official ``groups_v12.mat``, a ``.json`` file
-            ``{"image.jpg": [[1, 2], [4, 5, 6]]}`` or the list of RMPE's
-            authors. Defaults to None: all images; people whose squares of
-            100 x scale overlap are a group, which gives no official numbers.
+            to take: the official ``groups_v12.mat`` or a ``.json`` file
+            ``{"image.jpg": [[1, 2], [4, 5, 6]]}``. Defaults to None: all
+            images; people whose squares of 100 x scale overlap are a group,
+            which gives no official numbers.
         headbox_file (str, optional): Head boxes for ``.json`` annotations,
             mmpose's ``mpii_gt_val.mat``. Defaults to None.
         **kwargs: Arguments of ``BaseCocoStyleDataset``: ``data_mode``,

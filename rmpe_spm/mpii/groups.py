@@ -11,13 +11,9 @@ from scipy.sparse.csgraph import connected_components
 
 from ..files import read_json
 from .annotations import MPII14_IDS, PIXEL_STD, MpiiImage
-from .readers import read_matlab, read_mpii
+from .readers import read_matlab
 
 PROTOCOLS = ('group', 'image')
-
-# a listed person and an annotated one are the same this near to each other
-_SAME_CENTER = 1.0
-_SAME_SCALE = 1e-3
 
 # boxes reach this share of the side further down, as mmpose's MpiiDataset
 _BOX_SHIFT = 15 / PIXEL_STD
@@ -163,8 +159,6 @@ def read_groups(
       the people of the release's i-th image, counted from 1 as in its
       ``annorect``; groups of one person are left out, as by the toolkit
     - ``.json``: ``{"image.jpg": [[1, 2], [4, 5, 6]]}``, people likewise
-    - ``.txt``: the list of RMPE's authors; all who are listed for an image
-      are one group, found among the annotated by centre and scale
 
     ``images`` are the annotations, for ``.mat`` those of the release. Returns
     for each image of the file the indices of its groups' people.
@@ -175,13 +169,9 @@ def read_groups(
             that is not annotated.
     """
     by_name = {image.name: image for image in images}
-    ending, find = Path(path).suffix.lower(), _find_by_ids
-    if ending == '.mat':
-        listed: Any = _read_official(path, images)
-    elif ending == '.txt':
-        # one group an image
-        listed = {image.name: [image] for image in read_mpii(path)}
-        find = _find_by_place
+    listed: Any
+    if Path(path).suffix.lower() == '.mat':
+        listed = _read_official(path, images)
     else:
         listed = read_json(path)
     if not isinstance(listed, dict):
@@ -197,7 +187,7 @@ def read_groups(
             raise ValueError(
                 f'{where} has {parts!r} in place of a list of groups'
             )
-        groups[name] = [find(by_name[name], part, where) for part in parts]
+        groups[name] = [_find(by_name[name], part, where) for part in parts]
         everybody = [person for group in groups[name] for person in group]
         if len(set(everybody)) < len(everybody):
             raise ValueError(f'{where} has a person twice in {parts}')
@@ -224,7 +214,7 @@ def _read_official(
     return listed
 
 
-def _find_by_ids(image: MpiiImage, group: Any, where: str) -> np.ndarray:
+def _find(image: MpiiImage, group: Any, where: str) -> np.ndarray:
     """Indices of people by their numbers in the file."""
     places = {int(person): i for i, person in enumerate(image.person_ids)}
     if not isinstance(group, list) or not group:
@@ -236,23 +226,6 @@ def _find_by_ids(image: MpiiImage, group: Any, where: str) -> np.ndarray:
                 f'have {sorted(places)}'
             )
     return np.array([places[person] for person in group])
-
-
-def _find_by_place(
-    image: MpiiImage, group: MpiiImage, where: str
-) -> np.ndarray:
-    """Indices of people by their centres and scales."""
-    found = []
-    for center, scale in zip(group.centers, group.scales, strict=True):
-        same = np.abs(image.centers - center).max(1) <= _SAME_CENTER
-        same &= np.abs(image.scales - scale) <= _SAME_SCALE
-        if not same.any():
-            raise ValueError(
-                f'{where}: nobody in the annotations is at '
-                f'{center.tolist()} with the scale {scale}'
-            )
-        found.append(int(same.argmax()))
-    return np.array(found)
 
 
 def unit_annotations(unit: MpiiUnit, num_keypoints: int) -> list[dict]:

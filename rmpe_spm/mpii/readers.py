@@ -25,7 +25,6 @@ def read_mpii(
     - ``.mat``: the release, ``mpii_human_pose_v1_u12_1.mat``
     - ``.json``: one record a person, as mmpose's ``MpiiDataset`` reads it
     - ``.h5``, ``.hdf5``: one row a person, as pose-hg-train has it
-    - ``.txt``: the validation list of RMPE's authors; without head boxes
 
     ``headbox_file`` has head boxes for a ``.json`` file: mmpose's
     ``mpii_gt_val.mat``. The images are in the file's order.
@@ -40,7 +39,6 @@ def read_mpii(
         '.json': _read_records,
         '.h5': _read_hdf5,
         '.hdf5': _read_hdf5,
-        '.txt': _read_rmpe_list,
     }
     if ending not in readers:
         raise ValueError(
@@ -268,44 +266,6 @@ def _read_hdf5(path: str | PathLike) -> list[MpiiImage]:
         scales=scales,
         head_sizes=rows['normalize'],
         person_ids=rows['person'].astype(np.int64) + 1,
-    )
-
-
-def _read_rmpe_list(path: str | PathLike) -> list[MpiiImage]:
-    """Read the validation list that RMPE's authors released.
-
-    A line a person, with tabs between: image, box of the joints, ``objpos``
-    with ``scale``, the x and the y of the 16 joints; a joint with x or y of 0
-    is missing. Head boxes are not listed.
-    """
-    names, rows = [], []
-    with open(path, encoding='utf-8') as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            name, *numbers = line.rstrip('\n').split('\t')
-            try:
-                row = [list(map(float, part.split())) for part in numbers]
-            except ValueError as error:
-                raise ValueError(f'{path}, line {number}: {error}') from None
-            if list(map(len, row)) != [4, 3, 16, 16]:
-                raise ValueError(
-                    f'{path}, line {number}: an image and 4, 3, 16 and 16 '
-                    'numbers are expected, with tabs between'
-                )
-            names.append(name)
-            rows.append(row)
-    if not rows:
-        raise ValueError(f'{path} lists nobody')
-    places = np.array([row[1] for row in rows])
-    keypoints = np.array([row[2:] for row in rows]).transpose(0, 2, 1)
-    return _by_image(
-        path,
-        names,
-        keypoints=keypoints,
-        annotated=(keypoints != 0).all(-1),
-        centers=places[:, :2],
-        scales=places[:, 2],
     )
 
 

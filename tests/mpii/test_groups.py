@@ -15,7 +15,6 @@ from rmpe_spm.mpii.groups import (
     read_groups,
     unit_annotations,
 )
-from rmpe_spm.mpii.readers import read_mpii
 
 
 def people(centers, scales=1.0, name='5.jpg'):
@@ -107,56 +106,6 @@ def test_official_groups(tmp_path):
         savemat(path, content)
         with pytest.raises(ValueError, match='"groups" must have a cell'):
             read_groups(path, GROUPS)
-
-
-def write_list(path, rows):
-    joints = ' '.join(['5'] * 16)
-    path.write_text(
-        ''.join(
-            f'{name}\t1 2 3 4\t{x} {y} {scale}\t{joints}\t{joints}\n'
-            for name, x, y, scale in rows
-        )
-    )
-    return path
-
-
-def test_groups_of_the_authors_list(tmp_path):
-    images = [people([(100, 50), (100, 50), (30, 40)], [1.0, 1.5, 1.0])]
-    path = write_list(
-        tmp_path / 'list.txt',
-        [('5.jpg', 30, 40, 1.0), ('5.jpg', 100, 50, 1.5)],
-    )
-    (group,) = read_groups(path, images)['5.jpg']
-    assert group.tolist() == [2, 1]
-    write_list(path, [('5.jpg', 30, 44, 1.0)])
-    with pytest.raises(ValueError, match=r'nobody .* at \[30.0, 44.0\]'):
-        read_groups(path, images)
-    write_list(path, [('5.jpg', 30, 40, 1.01)])
-    with pytest.raises(ValueError, match='scale 1.01'):
-        read_groups(path, images)
-
-
-def test_real_list_and_annotations(shared_dir, tmp_path):
-    """Images of which the HDF5 file has all listed people."""
-    folder = shared_dir / 'data' / 'mpii'
-    listed = folder / 'rmpe_val_list.txt'
-    images = read_mpii(folder / 'valid.h5')
-    sizes = {image.name: len(image) for image in images}
-    whole = [i.name for i in read_mpii(listed) if len(i) == sizes.get(i.name)]
-    path = tmp_path / 'list.txt'
-    path.write_text(
-        ''.join(
-            f'{line}\n'
-            for line in listed.read_text().splitlines()
-            if line.split('\t')[0] in whole
-        )
-    )
-    groups = read_groups(path, images)
-    assert len(groups) == len(whole) >= 4
-    for name, (group,) in groups.items():
-        assert sorted(group) == list(range(sizes[name]))
-    with pytest.raises(ValueError, match='not in the annotations|nobody'):
-        read_groups(listed, images)
 
 
 def image(name, centers, is_train=True, joints=True):

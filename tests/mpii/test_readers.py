@@ -26,7 +26,6 @@ def refused(path, match):
         ('x.json', 'not a JSON file'),
         ('x.h5', 'not an HDF5'),
         ('x.hdf5', 'not an HDF5'),
-        ('x.txt', 'x.txt, line 1'),
     ],
 )
 def test_reader_by_ending(tmp_path, name, match):
@@ -291,39 +290,3 @@ def test_real_hdf5(shared_dir):
         assert (found.annotated[0] == wanted.annotated[0]).all()
         offset = wanted.keypoints[0] - found.keypoints[0]
         assert ((offset >= 0) & (offset < 1)).all()
-
-
-def line(name='5.jpg', joints=16, box=4):
-    numbers = [
-        ' '.join(['3'] * box),
-        '30 40 1.5',
-        ' '.join(['0'] + ['7'] * (joints - 1)),
-        ' '.join(['9'] * joints) + ' ',
-    ]
-    return '\t'.join([name, *numbers]) + '\n'
-
-
-def test_rmpe_list(tmp_path):
-    path = tmp_path / 'list.txt'
-    path.write_text(line() + line('6.jpg') + '\n' + line())
-    first, second = read_mpii(path)
-    assert (first.name, len(first), len(second)) == ('5.jpg', 2, 1)
-    assert first.centers.tolist() == [[30, 40]] * 2
-    assert first.scales.tolist() == [1.5] * 2
-    assert (~first.annotated).nonzero()[1].tolist() == [0, 0]
-    assert first.keypoints[0, 1].tolist() == [7, 9]
-    assert np.isnan(first.head_sizes).all()
-    for text, match in (
-        ('', 'lists nobody'),
-        (line() + line(joints=14), 'line 2: .* 4, 3, 16 and 16'),
-        (line(box=5), 'line 1'),
-        (line().replace('1.5', 'x'), 'line 1: could not convert'),
-    ):
-        path.write_text(text)
-        refused(path, match)
-
-
-def test_real_rmpe_list(shared_dir):
-    images = read_mpii(shared_dir / 'data/mpii/rmpe_val_list.txt')
-    assert len(images) == 500 and sum(map(len, images)) == 1454
-    assert sum(len(image) > 1 for image in images) == 498
