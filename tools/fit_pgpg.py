@@ -21,8 +21,11 @@ import rmpe_spm
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.coco.annotations import KeypointAnnotations
 from rmpe_spm.files import digest_file, read_json
-from rmpe_spm.rmpe.pgpg_fitting import FitSettings, fit_proposal_model
-from rmpe_spm.rmpe.pgpg_matching import match_people
+from rmpe_spm.rmpe.pgpg_fitting import (
+    FitSettings,
+    fit_proposal_model,
+    match_people,
+)
 from rmpe_spm.rmpe.pgpg_model import save_proposal_model
 
 

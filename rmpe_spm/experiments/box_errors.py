@@ -16,7 +16,7 @@ from mmpose.registry import DATASETS
 from ..errors import ConfigError
 from ..files import read_json
 from ..mpii.dataset import MpiiMultiPersonDataset
-from ..rmpe.pgpg_matching import clip_to_image, match_detections, pairwise_iou
+from ..rmpe.pgpg_fitting import clip_to_image, match_detections, pairwise_iou
 from ..rmpe.proposals import is_usable_bbox
 from .runs import is_kind
 

@@ -23,11 +23,7 @@ PIXEL_STD = 200.0
 
 
 def evaluated_joints(values: np.ndarray) -> np.ndarray:
-    """Leave the 14 evaluated of 16 joints, (N, 16, ...); 14 stay as they are.
-
-    Raises:
-        ValueError: If there are neither 14 nor 16.
-    """
+    """Leave the 14 evaluated of 16 joints, (N, 16, ...), if there are 16."""
     number = values.shape[1]
     if number not in (14, 16):
         raise ValueError(
@@ -38,10 +34,7 @@ def evaluated_joints(values: np.ndarray) -> np.ndarray:
 
 
 def head_size(head_bboxes_xyxy: np.ndarray) -> np.ndarray:
-    """0.6 times the diagonal of head boxes (N, 4), in pixels, (N,).
-
-    The factor is the toolkit's: head boxes are wider than heads.
-    """
+    """0.6 times the diagonal of head boxes (N, 4), as the toolkit has it."""
     sides = head_bboxes_xyxy[:, 2:] - head_bboxes_xyxy[:, :2]
     return 0.6 * np.hypot(sides[:, 0], sides[:, 1])
 
@@ -93,9 +86,8 @@ def mpii14_metainfo(parsed: dict) -> dict:
 class MpiiImage:
     """The people of one image (N people, 16 joints in MPII's order).
 
-    Coordinates are the file's own pixels, never shifted. What a file
-    doesn't know is NaN. ``person_ids`` are places in the image's list of the
-    file, counted from 1 as in the release.
+    Coordinates are the file's own pixels, never shifted; NaN is unknown.
+    ``person_ids`` are places in the image's list, from 1 as in the release.
     """
 
     name: str  # file name of the image
@@ -130,11 +122,7 @@ class MpiiImage:
         )
 
     def check(self, path: str | PathLike) -> 'MpiiImage':
-        """Return itself; refuse joints that aren't finite, empty head boxes.
-
-        Raises:
-            ValueError: Names the first, and ``path``, where it comes from.
-        """
+        """Return itself; refuse joints that aren't finite, empty heads."""
         where = f'{path}: image {self.name}, person'
         bad = self.annotated & ~np.isfinite(self.keypoints).all(-1)
         if bad.any():

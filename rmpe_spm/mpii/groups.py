@@ -39,24 +39,12 @@ def make_units(
     split: str | None = None,
     min_people: int = 1,
 ) -> list[MpiiUnit]:
-    """Cut images into units.
+    """Cut images into units of a protocol, those of ``groups`` if given.
 
     The id of an image is the number that is its file's name, as in mmpose;
     if any name isn't a number, ids are the places in the file, from 1. Ids
-    of people count through the file from 1, whoever is left out.
-
-    Args:
-        images (sequence): All images of a file.
-        protocol (str): ``'group'`` or ``'image'``.
-        groups (dict, optional): Of the images to take, from
-            :func:`read_groups`. Defaults to None: :func:`find_groups` of
-            all images.
-        split (str, optional): As the data set's. Defaults to None.
-        min_people (int): As the data set's. Defaults to 1.
-
-    Returns:
-        list[MpiiUnit]: Units with annotated joints, and those of images
-        without public annotations.
+    of people count through the file from 1, whoever is left out. Without
+    groups those of :func:`find_groups` are taken.
 
     Raises:
         ValueError: If an argument is unknown, nothing is left, or nothing
@@ -110,14 +98,9 @@ def make_units(
 def find_groups(image: MpiiImage) -> list[np.ndarray]:
     """People whose squares of 100 x ``scale`` pixels overlap.
 
-    Directly or through others; squares that only touch don't. This stands
-    in for the official groups (:func:`read_groups`), whose rule is not
-    public: of 242 real pairs of people it decides 200 as they do, squares of
-    200 x ``scale`` 155. Only the official file gives official numbers.
-
-    Returns:
-        list[np.ndarray]: Indices of each group's people, ascending; the
-        groups by their first. People of whom nothing is known are in none.
+    Directly or through others; squares that only touch don't. This stands in
+    for the official groups (:func:`read_groups`), whose rule is not public.
+    People of whom nothing is known are in none.
     """
     boxes = person_boxes(image)
     known = np.isfinite(boxes).all(1).nonzero()[0]
@@ -133,8 +116,7 @@ def find_groups(image: MpiiImage) -> list[np.ndarray]:
 def person_boxes(image: MpiiImage) -> np.ndarray:
     """Boxes (N, 4): squares of 200 x ``scale`` pixels about ``objpos``.
 
-    Where these are unknown, the extents of the annotated joints and the
-    head box; NaN where nothing is known.
+    Where these are unknown, the extents of the joints and the head box.
     """
     half = 0.5 * PIXEL_STD * image.scales[:, None]
     boxes = np.concatenate([image.centers - half, image.centers + half], 1)
@@ -153,15 +135,12 @@ def person_boxes(image: MpiiImage) -> np.ndarray:
 def read_groups(
     path: str | PathLike, images: Sequence[MpiiImage]
 ) -> dict[str, list[np.ndarray]]:
-    """Read which people are evaluated together.
+    """Read which people are evaluated together: their indices, by image.
 
     - ``.mat``: the official ``groups_v12.mat``, whose ``groups{i}{k}`` has
       the people of the release's i-th image, counted from 1 as in its
       ``annorect``; groups of one person are left out, as by the toolkit
     - ``.json``: ``{"image.jpg": [[1, 2], [4, 5, 6]]}``, people likewise
-
-    ``images`` are the annotations, for ``.mat`` those of the release. Returns
-    for each image of the file the indices of its groups' people.
 
     Raises:
         FileNotFoundError: If the file doesn't exist.
@@ -229,18 +208,11 @@ def _find(image: MpiiImage, group: Any, where: str) -> np.ndarray:
 
 
 def unit_annotations(unit: MpiiUnit, num_keypoints: int) -> list[dict]:
-    """The people of a unit as COCO-like annotations.
+    """The people of a unit as COCO-like annotations, those with a place.
 
-    Beside COCO's keys (``keypoints`` with a visibility of 2 for annotated
-    joints, ``bbox`` as xywh, ``area`` of 0.53 times the box) each has
-    ``head_size`` (None where unknown), ``image_name``, ``person_id`` (the
-    place in the release's ``annorect``, from 1), ``protocol``, ``group_id``
-    and ``group_bbox_xyxy``. Boxes are those of mmpose's ``MpiiDataset``
-    without its shift by one pixel: a square of 200 x scale, 15 x scale below
-    ``objpos``.
-
-    People without box and joints are left out. ``num_keypoints`` is 16, or
-    14 without pelvis and thorax.
+    Boxes (xywh) are those of mmpose's ``MpiiDataset`` without its shift by one
+    pixel: a square of 200 x scale, 15 x scale below ``objpos``; ``area`` is
+    0.53 times the box. ``person_id`` is the place in ``annorect``, from 1.
     """
     image = unit.image
     joints = np.arange(16) if num_keypoints == 16 else MPII14_IDS

@@ -16,11 +16,7 @@ EMPTY_UNITS = ('count', 'toolkit')
 
 @dataclass
 class AnnotatedPoses:
-    """The annotated people of a unit: a group or an image (G people).
-
-    ``head_sizes`` are 0.6 x the diagonal of the head boxes; NaN will do where
-    no joint is annotated.
-    """
+    """The annotated people of a unit, with ``head_sizes`` (G,)."""
 
     keypoints: np.ndarray  # (G, 14, 2), in pixels
     annotated: np.ndarray  # (G, 14), bool
@@ -94,25 +90,10 @@ def match_joints(
 
     In one thing the toolkit differs: in step 5 it leaves out the annotated
     joints of units without any predicted person, so that to find nobody may
-    pay. Here they count, as in PoseTrack's evaluation.
-
-    Args:
-        annotated (sequence): The :class:`AnnotatedPoses` of every unit.
-        predicted (sequence): The :class:`PredictedPoses` of the same units.
-        thr (float): Largest distance over head size of a match. Defaults
-            to 0.5.
-        unannotated (str): A predicted joint that the assigned person lacks
-            is a ``'false_positive'``; with ``'ignore'`` it is left out,
-            which gives more than the toolkit. Defaults to 'false_positive'.
-        empty_units (str): Whether the annotated joints of units without any
-            predicted person ``'count'``, or not as in the ``'toolkit'``.
-            Defaults to 'count'.
-        image_ids (sequence, optional): The image of every unit: the groups
-            of an image are resampled together. Defaults to None: each unit
-            is one.
-
-    Returns:
-        MpiiMatches: Labels of all predicted joints, images by ascending id.
+    pay. Here they count, as in PoseTrack's evaluation, but with
+    ``empty_units='toolkit'``. ``unannotated='ignore'`` leaves out predicted
+    joints that the assigned person lacks. Groups of one of the ``image_ids``
+    are resampled together.
 
     Raises:
         ValueError: If an option is unknown, the numbers of units differ, or

@@ -27,7 +27,7 @@ def read_mpii(
     - ``.h5``, ``.hdf5``: one row a person, as pose-hg-train has it
 
     ``headbox_file`` has head boxes for a ``.json`` file: mmpose's
-    ``mpii_gt_val.mat``. The images are in the file's order.
+    ``mpii_gt_val.mat``.
 
     Raises:
         FileNotFoundError: If a file doesn't exist.
@@ -58,14 +58,9 @@ def read_mpii(
 
 
 def _read_release(path: str | PathLike) -> list[MpiiImage]:
-    """Read ``mpii_human_pose_v1_u12_1.mat``.
+    """Read ``mpii_human_pose_v1_u12_1.mat``, any of whose fields may lack.
 
-    Its structure ``RELEASE`` has for the i-th image ``img_train(i)`` (1 for
-    training), ``annolist(i).image.name`` and ``annolist(i).annorect(j)``:
-    head box ``x1, y1, x2, y2``, ``scale``, ``objpos.x``, ``objpos.y`` and
-    ``annopoints.point(k)`` with ``x``, ``y``, ``id`` (0 to 15) and
-    ``is_visible``; any of them may be missing or empty. Every point counts
-    as annotated, whatever its ``is_visible``, a number, a string or nothing.
+    Every point counts as annotated, whatever its ``is_visible``.
     """
     release = read_matlab(path).get('RELEASE')
     for name in ('annolist', 'img_train'):
@@ -119,10 +114,7 @@ def _read_image(
 
 
 def read_matlab(path: str | PathLike, squeeze: bool = True) -> dict:
-    """Variables of a MATLAB file; structures are objects.
-
-    With ``squeeze`` dimensions of 1 go. Raises ValueError for other files.
-    """
+    """Variables of a MATLAB file; structures are objects."""
     if not Path(path).is_file():
         raise FileNotFoundError(f'there is no file {path}')
     try:
@@ -156,9 +148,7 @@ def _read_records(
 ) -> list[MpiiImage]:
     """Read a list of records, one a person, as mmpose's ``MpiiDataset``.
 
-    ``center`` and ``scale`` are the release's ``objpos`` and ``scale``; a
-    joint is annotated where its ``joints_vis`` is above 0. ``head_box``
-    (x1, y1, x2, y2) may be missing.
+    ``center`` and ``scale`` are the release's ``objpos`` and ``scale``.
     """
     records = read_json(path)
     if not isinstance(records, list) or not records:
@@ -231,10 +221,8 @@ def _read_headboxes(path: str | PathLike, people: int) -> np.ndarray:
 def _read_hdf5(path: str | PathLike) -> list[MpiiImage]:
     """Read ``train.h5`` or ``valid.h5`` as pose-hg-train has them.
 
-    ``normalize`` is the head size, ``person`` the place in the release's
-    list, from 0. A joint is annotated where ``part`` isn't (0, 0);
-    ``visible`` is 0 for occluded joints too. Centres lie 15 x scale lower
-    and scales are 1.25 times larger than in the release: this is undone.
+    A joint is annotated where ``part`` isn't (0, 0); ``visible`` is 0 for
+    occluded joints too. What they change in centres and scales is undone.
     """
     import h5py  # only who has such a file needs it
 

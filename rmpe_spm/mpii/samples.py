@@ -18,11 +18,7 @@ _NEEDED = (
 
 @dataclass
 class SamplePoses:
-    """What a model says of one sample (N poses, K joints).
-
-    Its id is a person's, a detection's or those of all its people, and
-    ``people`` the ``raw_ann_info`` of ``MpiiMultiPersonDataset``.
-    """
+    """What a model says of one sample (N poses, K joints) of ``people``."""
 
     sample_id: int | tuple
     img_id: int
@@ -36,11 +32,8 @@ class SamplePoses:
 def read_sample(data_sample: dict, num_keypoints: int) -> SamplePoses:
     """The parts of a data sample that the evaluation needs, checked.
 
-    The model returned ``id``, ``img_id``, ``raw_ann_info`` and
-    ``pred_instances`` with ``keypoints`` and ``keypoint_scores``, maybe
-    ``bboxes`` (else the extents of the joints) and ``bbox_scores`` (else that
-    of the sample's box, for a single pose, else 1). ``num_keypoints`` is K of
-    the data set, 14 or 16.
+    Without ``bboxes`` these are the extents of the joints, and without
+    ``bbox_scores`` that of the sample's box, for a single pose, else 1.
 
     Raises:
         ValueError: If something is missing, a shape is wrong or a number is
@@ -120,13 +113,9 @@ def gather_units(
     With the protocol ``'image'`` all poses of an image belong to it. With
     ``'group'`` a pose belongs to the group in whose box the mean of its
     joints lies, if in several to that whose centre is nearest, relative to
-    half the box's diagonal. Of a sample's poses only those count that
-    belong to a group that the sample is of; for a detection these are all
-    of the image. The others, people that the protocol doesn't look at, are
-    left out: neither right nor wrong.
-
-    Returns:
-        tuple: The units by group number, and how many poses are left out.
+    half the box's diagonal. Of a sample's poses only those count that belong
+    to a group that the sample is of. The others are left out: neither right
+    nor wrong; their number is returned too.
 
     Raises:
         ValueError: If there are no samples, or one came twice.
@@ -172,10 +161,7 @@ def gather_units(
 def nearest_group(
     keypoints: np.ndarray, group_bboxes_xyxy: np.ndarray
 ) -> np.ndarray:
-    """The group of each pose as in :func:`gather_units`, -1 for none.
-
-    Poses (N, K, 2) and boxes (G, 4) are in pixels of the image.
-    """
+    """The group of each pose as in :func:`gather_units`, -1 for none."""
     means = keypoints.mean(1)[:, None]
     low, high = group_bboxes_xyxy[:, :2], group_bboxes_xyxy[:, 2:]
     inside = ((means >= low) & (means <= high)).all(-1)
@@ -187,11 +173,7 @@ def nearest_group(
 
 
 def annotated_poses(people: Iterable[dict]) -> AnnotatedPoses:
-    """The 14 joints that count of a unit's annotated people.
-
-    Raises:
-        ValueError: If a person with joints has no head size.
-    """
+    """The 14 joints that count of a unit's annotated people."""
     people = list(people)
     joints = np.array([person['keypoints'] for person in people], np.float64)
     joints = evaluated_joints(joints.reshape(len(people), -1, 3))

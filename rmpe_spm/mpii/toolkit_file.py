@@ -30,10 +30,8 @@ def write_predictions(
     truth, in its order. Its j-th person's k-th joint is
     ``pred(i).annorect(j).annopoints.point(k)`` with ``x``, ``y``, ``id`` and
     ``score``; ids are MPII's (0 to 15), without pelvis (6) and thorax (7),
-    and joints that aren't predicted are left out. ``annorect`` is empty
-    where nobody is predicted. ``pred(i).image.name`` is for our reader.
-
-    ``predictions`` are the people of every unit, ``image_names`` its image.
+    and joints that aren't predicted are left out. ``pred(i).image.name`` is
+    for our reader.
     """
     entries = []
     for poses, name in zip(predictions, image_names, strict=True):
@@ -69,11 +67,9 @@ def _struct_array(names: Sequence[str], rows: list[list]) -> np.ndarray:
 def read_predictions(
     path: str | PathLike,
 ) -> tuple[list[PredictedPoses], list[str]]:
-    """Read what :func:`write_predictions` wrote, or a file like it.
+    """Read each unit's people and image, '' where the file names none.
 
-    Older files, which have ``pred.annolist(i)`` for ``pred(i)``, are read
-    too. Returns the people of every unit, float64, and the units' images, ''
-    where the file names none.
+    Older files have ``pred.annolist(i)`` for ``pred(i)``.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -139,11 +135,6 @@ def make_mpii_submission(
     folder: str | PathLike,
 ) -> Submission:
     """Check predictions for MPII's test groups, and write the toolkit's file.
-
-    ``result_file`` is the ``.mat`` of :class:`~rmpe_spm.MpiiMultiPersonAP`
-    with an ``outfile_prefix``, ``ann_file`` the release, ``group_file`` the
-    official ``groups_v12.mat``; ``pred_keypoints_mpii_multi.mat`` goes to the
-    ``folder``.
 
     Raises:
         FileNotFoundError: If a file doesn't exist.

@@ -8,11 +8,9 @@ from pgpg_models import LYING, MISSING, NAMES, SEEN, UPRIGHT, damaged
 
 from rmpe_spm.rmpe.pgpg_fitting import (
     FitSettings,
+    MatchedPeople,
     fit_offsets,
     fit_proposal_model,
-)
-from rmpe_spm.rmpe.pgpg_matching import (
-    MatchedPeople,
     match_detections,
     match_people,
 )

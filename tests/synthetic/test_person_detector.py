@@ -5,7 +5,7 @@ import torch
 from torchvision.ops import box_iou
 
 from rmpe_spm.synthetic.coco_annotations import scene_annotations
-from rmpe_spm.synthetic.person_detector import (
+from rmpe_spm.synthetic.people_dataset import (
     MIN_SCORE,
     NMS_IOU,
     limb_reach,
