@@ -159,14 +159,7 @@ class MoveNetFPN(BaseModule):
         )
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor]:
-        """Merge the levels.
-
-        Args:
-            feats (Sequence[Tensor]): One map (B, C_l, H_l, W_l) a level, each
-                twice as large as the next.
-
-        Returns:
-            tuple[Tensor]: The one map (B, out_channels[0], H_1, W_1).
+        """Merge levels (B, C_l, H_l, W_l) to one (B, out_channels[0], H_1, W_1).
 
         Raises:
             ValueError: If a level is not twice as large as the next.

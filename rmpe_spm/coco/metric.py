@@ -134,12 +134,7 @@ class PoseNMSCocoMetric(CocoMetric):
     def results2json(
         self, keypoints: dict[int, list], outfile_prefix: str
     ) -> None:
-        """Apply the NMS and write the results file.
-
-        Args:
-            keypoints (dict): The scored instances of every image.
-            outfile_prefix (str): The file is this with
-                ``.keypoints.json``.
+        """Apply the NMS and write ``outfile_prefix`` + ``.keypoints.json``.
 
         Raises:
             ConfigError: Names the first pose for an unknown image, or with a

@@ -170,10 +170,6 @@ class PoseInferencer(BaseInferencer):
 
         Yields:
             PoseResult: The poses of each picture that can be read.
-
-        Raises:
-            ConfigError: A top-down model has no boxes, or a bottom-up one
-                has some; a file cannot be written, or nothing be shown.
         """
         if not isinstance(inputs, InputStream):
             inputs = InputStream(inputs)

@@ -72,14 +72,7 @@ class PoseResult:
         return [tuple(link) for link in self.metainfo['skeleton_links']]
 
     def above(self, score_thr: float) -> 'PoseResult':
-        """Leave the people whose score is at least so high.
-
-        Args:
-            score_thr (float): The lowest score.
-
-        Returns:
-            PoseResult: The result with those people alone.
-        """
+        """Leave the people whose score is at least so high."""
         kept = self.scores >= score_thr
         fields = {name: getattr(self, name) for name in _OF_PEOPLE}
         return replace(
@@ -123,15 +116,10 @@ class PoseResult:
         )
 
     def to_supervision(self) -> 'supervision.KeyPoints':
-        """Give the result to the ``supervision`` package.
+        """Give the result to the ``supervision`` package, as its KeyPoints.
 
-        Returns:
-            supervision.KeyPoints: The joints with their scores; ``class_id``
-            is 0, and ``data`` has ``score`` and ``bbox_xyxy``, with tracking
-            ``track_id`` too.
-
-        Raises:
-            ImportError: The package is not installed.
+        ``class_id`` is 0, and ``data`` has ``score`` and ``bbox_xyxy``, with
+        tracking ``track_id`` too.
         """
         try:
             from supervision import KeyPoints

@@ -70,14 +70,10 @@ class PoseTracker:
         self._frame = -1
 
     def __call__(self, result: PoseResult) -> PoseResult:
-        """Take the next frame; another video begins anew, ids go on.
+        """Give the poses of the next frame ``track_ids``.
 
-        Args:
-            result (PoseResult): The poses of the frame.
-
-        Returns:
-            PoseResult: The same with ``track_ids``, -1 for poses with a low
-            score that belong to nobody.
+        They are -1 for poses with a low score that belong to nobody. Another
+        video begins anew, ids go on.
         """
         frame = self._frame + 1 if result.frame is None else result.frame
         is_still = result.frame is None and result.path != 'array'

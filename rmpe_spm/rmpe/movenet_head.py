@@ -63,13 +63,6 @@ class MoveNetHeatmapHead(HeatmapHead):
         self.keypoint.append(nn.Conv2d(channels, out_channels, 1))
 
     def forward(self, feats: Features) -> Tensor:
-        """Predict.
-
-        Args:
-            feats (Features): Feature maps, the last of which is used.
-
-        Returns:
-            Tensor: Heatmaps (B, K, H, W) from 0 to 1.
-        """
+        """Predict heatmaps (B, K, H, W) from 0 to 1."""
         # mmpose turns heatmaps into arrays, which have no bfloat16
         return self.keypoint(feats[-1]).float().sigmoid()

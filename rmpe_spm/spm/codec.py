@@ -339,9 +339,7 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
             displacements (Tensor): (B, 2K, H, W), or (B, 4K, H, W) with
                 ``generate_keypoint_offsets``.
             snapping (Snapping, optional): How joints move to peaks of their
-                own heatmaps; with displacements around parents level by
-                level, so that the next level is read where the peak is.
-                Defaults to ``None``: they don't.
+                own heatmaps. Defaults to ``None``: they don't.
 
         Returns:
             PaddedPoses: M candidates for each image, best first.

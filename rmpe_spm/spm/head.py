@@ -244,9 +244,6 @@ class SPMHead(BaseHead):
     def forward(self, feats: Sequence[Tensor]) -> Maps:
         """Predict the maps of the last stage.
 
-        Args:
-            feats (Sequence[Tensor]): Features (B, C, H, W) of the stages.
-
         Returns:
             tuple[Tensor, Tensor]: Heatmaps (B, 1 or K+1, H, W), the root
             last, and displacements (B, 2K, H, W), or (B, 4K, H, W) with
@@ -264,12 +261,6 @@ class SPMHead(BaseHead):
         train_cfg: OptConfigType = None,
     ) -> dict[str, Tensor]:
         """Compute the losses, summed over the stages.
-
-        Args:
-            feats (Sequence[Tensor]): Features (B, C, H, W) of the stages.
-            batch_data_samples (list[PoseDataSample]): Their ``gt_fields``
-                hold what the codec encoded.
-            train_cfg (dict, optional): Not used.
 
         Returns:
             dict[str, Tensor]: ``loss/heatmap``, ``loss/displacement`` and

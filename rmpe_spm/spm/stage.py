@@ -179,17 +179,7 @@ class MoveNetStage(BaseModule):
     def forward(
         self, feature: Tensor, previous: None = None
     ) -> tuple[Tensor, Tensor]:
-        """Predict.
-
-        Args:
-            feature (Tensor): Feature map (B, C, H, W).
-            previous (None): Not used: these heads take no feedback.
-
-        Returns:
-            tuple[Tensor, Tensor]: Heatmaps (B, 1 or K+1, H, W) from 0 to 1,
-            the root last, and displacements (B, 2K or 4K, H, W), with depths
-            K + 1 more.
-        """
+        """Predict heatmaps from 0 to 1 and the displacements, as SPMStage."""
         heatmaps, displacements = (
             torch.cat(
                 [getattr(self, branch)(feature) for branch in branches], dim=1
