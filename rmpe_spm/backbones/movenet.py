@@ -159,7 +159,7 @@ class MoveNetFPN(BaseModule):
         )
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor]:
-        """Merge levels (B, C_l, H_l, W_l) to one (B, out_channels[0], H_1, W_1).
+        """Merge levels (B, C_l, H_l, W_l) to the size of the first.
 
         Raises:
             ValueError: If a level is not twice as large as the next.
