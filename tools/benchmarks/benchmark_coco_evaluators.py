@@ -6,14 +6,12 @@ of it take turns in one process on one core; the fastest run of each counts.
 The time is that from results in memory to the numbers, as a metric needs it
 after each epoch. Then the whole metrics, mmpose's ``CocoMetric`` and
 ``PoseNMSCocoMetric``, from a model's predictions to the numbers. Prints the
-largest difference of any number, too, and the time of a bootstrap of AP over
-the images. At last a table has the AP of each library beside ours, with each
-NMS of mmpose's, on scores rounded to tenths, which tie::
+largest difference of any number, too. At last a table has the AP of each
+library beside ours, with each NMS of mmpose's, on scores rounded to tenths,
+which tie::
 
     OMP_NUM_THREADS=1 python tools/benchmarks/benchmark_coco_evaluators.py \
         person_keypoints_val2017.json results.json --copies 1 10
-
-Without results, noise is added to the annotated people.
 """
 
 import argparse
@@ -37,10 +35,7 @@ from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
 from rmpe_spm.coco.annotations import KeypointAnnotations
-from rmpe_spm.coco.bootstrap import bootstrap_ap
 from rmpe_spm.coco.evaluation import evaluate_keypoints
-from rmpe_spm.coco.ground_truth import make_pose_set
-from rmpe_spm.coco.keypoint_ap import match_poses
 from rmpe_spm.coco.metric import PoseNMSCocoMetric
 from rmpe_spm.coco.results import check_results
 from rmpe_spm.markdown import markdown_table
@@ -50,26 +45,6 @@ DATASETS = {
     'ochuman': ('keypoints', True),
     'crowdpose': ('keypoints_crowd', False),
 }
-
-
-def noisy_results(annotations: dict, rng: np.random.Generator) -> list[dict]:
-    """Three poses of every annotated person, each with more noise."""
-    results = []
-    for person in annotations['annotations']:
-        for noise in (0.01, 0.03, 0.06):
-            pose = np.array(person['keypoints'], float).reshape(-1, 3)
-            sigma = noise * max(person['bbox'][2:])
-            pose[:, :2] += rng.normal(0, sigma, pose[:, :2].shape)
-            pose[:, 2] = 1 - noise
-            results.append(
-                dict(
-                    image_id=person['image_id'],
-                    category_id=person['category_id'],
-                    keypoints=pose.ravel().tolist(),
-                    score=float(rng.random()),
-                )
-            )
-    return results
 
 
 def repeat(entries: list[dict], copies: int, steps: dict) -> list[dict]:
@@ -219,7 +194,7 @@ def main() -> None:
     MMLogger.get_instance('benchmark', log_level='ERROR')
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('annotations', type=Path)
-    parser.add_argument('results', type=Path, nargs='?')
+    parser.add_argument('results', type=Path)
     parser.add_argument('--dataset', choices=DATASETS, default='coco')
     parser.add_argument(
         '--copies',
@@ -229,17 +204,13 @@ def main() -> None:
         help='how often the images and all they have are taken',
     )
     parser.add_argument('--repeats', type=int, default=5)
-    parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
     iou_type, use_area = DATASETS[args.dataset]
     config = f'configs/_base_/datasets/{args.dataset}.py'
     meta = parse_pose_metainfo(dict(from_file=config))
     num_keypoints = len(meta['sigmas'])
     content = json.loads(args.annotations.read_text())
-    if args.results:
-        results = json.loads(args.results.read_text())
-    else:
-        results = noisy_results(content, np.random.default_rng(args.seed))
+    results = json.loads(args.results.read_text())
     step = {'image_id': 1 + max(image['id'] for image in content['images'])}
     ids = {'id': 1 + max(each['id'] for each in content['annotations'])}
     rows = []
@@ -263,18 +234,6 @@ def main() -> None:
         print('  CocoMetric, PoseNMSCocoMetric:')
         samples = samples_of(poses, num_keypoints)
         print(f'    {race(whole, samples, args.repeats)}')
-        start = time.perf_counter()
-        matches = match_poses(
-            make_pose_set(data, poses, num_keypoints, use_area, iou_type),
-            meta['sigmas'],
-        )
-        matched = time.perf_counter()
-        found = bootstrap_ap(matches, np.random.default_rng(args.seed))
-        print(
-            f'  AP {found.value:.4f} [{found.low:.4f}, {found.high:.4f}]: '
-            f'{1000 * (matched - start):.1f} ms to match, '
-            f'{1000 * (time.perf_counter() - matched):.1f} ms to bootstrap'
-        )
     head = ['by', 'its AP', 'AP of rmpe_spm', 'largest difference']
     print(markdown_table(head, rows))
 
