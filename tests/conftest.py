@@ -57,6 +57,17 @@ def shared_dir(repo_root) -> Path:
 
 
 @pytest.fixture(scope='session')
+def coco_mini(shared_dir):
+    """Annotations of photographs, and the results of a good model on them."""
+    folder = shared_dir / 'data' / 'coco_mini'
+    names = (
+        'annotations/person_keypoints_val2017.json',
+        'results/yolo11n_pose_val2017.json',
+    )
+    return [json.loads((folder / name).read_text()) for name in names]
+
+
+@pytest.fixture(scope='session')
 def tiny_coco(tmp_path_factory) -> Path:
     """Return a folder with ``images/`` and ``annotations.json``: noise.
 

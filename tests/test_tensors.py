@@ -13,7 +13,7 @@ from rmpe_spm.rmpe.theta import mirror_theta
 from rmpe_spm.spm.codec import HierarchicalSPRCodec
 from rmpe_spm.spm.decoding import PaddedPoses, Snapping, accumulate
 from rmpe_spm.spm.kinematics import build_kinematic_tree
-from rmpe_spm.spm.map_merging import (
+from rmpe_spm.spm.test_time_augmentation import (
     merge_flipped,
     merge_scale_poses,
     merge_scales,

@@ -14,12 +14,6 @@ from torch import Tensor
 from .codec_3d import place_in_camera_space
 from .decoding import PaddedPoses
 from .losses import HEATMAP_LOSSES, stage_losses
-from .map_merging import (
-    merge_flipped,
-    merge_scale_poses,
-    merge_scales,
-    read_inputs,
-)
 from .postprocessing import (
     best_instances,
     check_test_options,
@@ -29,6 +23,12 @@ from .postprocessing import (
     unpad_poses,
 )
 from .stage import Maps, SPMStage, stage_features
+from .test_time_augmentation import (
+    merge_flipped,
+    merge_scale_poses,
+    merge_scales,
+    read_inputs,
+)
 
 
 @MODELS.register_module()

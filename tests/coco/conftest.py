@@ -32,17 +32,6 @@ def fixture_files(shared_dir):
 
 
 @pytest.fixture(scope='session')
-def coco_mini(shared_dir):
-    """Annotations of photographs, and the results of a good model on them."""
-    folder = shared_dir / 'data' / 'coco_mini'
-    names = (
-        'annotations/person_keypoints_val2017.json',
-        'results/yolo11n_pose_val2017.json',
-    )
-    return [json.loads((folder / name).read_text()) for name in names]
-
-
-@pytest.fixture(scope='session')
 def example(fixture_files):
     """The annotation file and the results of COCO's reference example."""
     (results,) = fixture_files('example_coco_preds')

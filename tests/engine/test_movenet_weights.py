@@ -10,11 +10,12 @@ from torch import nn
 from rmpe_spm.backbones.movenet import MoveNetFPN, TFMobileNetV2
 from rmpe_spm.engine.movenet_weights import (
     MOVENETS,
+    GraphError,
     import_movenet,
     map_movenet,
+    read_graph_model,
     to_hierarchical,
 )
-from rmpe_spm.engine.tfjs_graph import GraphError, read_graph_model
 from rmpe_spm.spm.stage import MoveNetStage
 
 PREFIX = 'StatefulPartitionedCall/'

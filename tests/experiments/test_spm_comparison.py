@@ -5,13 +5,14 @@ import pytest
 import torch
 from mmpose.models.heads import DEKRHead
 
-from rmpe_spm.coco.joint_errors import JointErrors, keep_common
 from rmpe_spm.errors import ConfigError
 from rmpe_spm.experiments import spm_comparison
 from rmpe_spm.experiments.fast_dekr import GridDeformConv2d, GridSampleDEKRHead
 from rmpe_spm.experiments.spm_comparison import (
     ComparedRun,
+    JointErrors,
     draw_error_by_distance,
+    keep_common,
     run_comparison,
     write_comparison,
 )

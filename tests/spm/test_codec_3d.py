@@ -11,7 +11,10 @@ from rmpe_spm.cameras import project
 from rmpe_spm.spm.codec_3d import HierarchicalSPR3DCodec
 from rmpe_spm.spm.decoding import PaddedPoses
 from rmpe_spm.spm.kinematics import NAMED_TREES, build_kinematic_tree
-from rmpe_spm.spm.map_merging import merge_scale_poses, resample_maps
+from rmpe_spm.spm.test_time_augmentation import (
+    merge_scale_poses,
+    resample_maps,
+)
 
 TREES = [*NAMED_TREES, *(f'{name}-flat' for name in NAMED_TREES), [1, 2, -1]]
 SMALL = dict(input_size=(96, 80), heatmap_size=(24, 20), sigma=4, tau=3)

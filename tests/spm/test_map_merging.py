@@ -4,7 +4,7 @@ import torch
 
 from rmpe_spm.spm.decoding import PaddedPoses
 from rmpe_spm.spm.kinematics import PoseRepresentation, build_kinematic_tree
-from rmpe_spm.spm.map_merging import (
+from rmpe_spm.spm.test_time_augmentation import (
     merge_scale_poses,
     merge_scales,
     unflip_heatmaps,

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmpe_spm.coco.ground_truth import ImageGroundTruth, PoseSet, make_pose_set
-from rmpe_spm.coco.joint_errors import (
+from rmpe_spm.experiments.spm_comparison import (
     JointErrors,
     distance_edges,
     group_joints,
