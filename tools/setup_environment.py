@@ -12,9 +12,12 @@ library is enough, and a second run starts at once::
 """
 
 import argparse
+import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -49,6 +52,23 @@ COMPILE_ADVICE = (
 
 class SetupError(Exception):
     """What went wrong and what to do, for the user."""
+
+
+@contextlib.contextmanager
+def one_at_a_time():
+    """Wait until no other process makes an environment of this checkout."""
+    with open(__file__) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print('Another process makes the environment: waiting', flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def interrupt(*_):
+    """End as at Ctrl-C, and with it the command that runs."""
+    raise KeyboardInterrupt
 
 
 def find_python(version=sys.version_info[:2], which=shutil.which):
@@ -154,9 +174,10 @@ def set_up(folder, full):
     if stamp.is_file() and stamp.read_text() == digest.hexdigest():
         return
     start = time.time()
-    if not python.exists():
+    # none yet, or one whose making was interrupted
+    if not (python.exists() and imports(python, 'pip')):
         run(
-            *(sys.executable, '-m', 'venv', folder),
+            *(sys.executable, '-m', 'venv', '--clear', folder),
             advice='On Debian, install python3-venv.',
         )
     extras = 'openmmlab,vit,data,tests'
@@ -184,11 +205,13 @@ def main(argv=None):
         help='compile mmcv with its operators, into .venv-full',
     )
     args = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         python = find_python()
         if python != sys.executable:
             os.execv(python, [python, *sys.argv])
-        set_up(ROOT / ('.venv-full' if args.full else '.venv'), args.full)
+        with one_at_a_time():
+            set_up(ROOT / ('.venv-full' if args.full else '.venv'), args.full)
     except SetupError as error:
         print(f'\n{error}', file=sys.stderr)
         return 1

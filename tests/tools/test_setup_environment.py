@@ -1,3 +1,6 @@
+import fcntl
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +10,11 @@ import pytest
 
 @pytest.fixture
 def setup(load_tool):
-    return load_tool('setup_environment')
+    numbers = signal.SIGTERM, signal.SIGALRM
+    before = [signal.getsignal(number) for number in numbers]
+    yield load_tool('setup_environment')
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -28,7 +35,7 @@ def sandbox(setup, tmp_path, monkeypatch):
         ran.append((words, environ))
         if 'venv' in words:
             python = Path(words[-1]) / 'bin' / 'python'
-            python.parent.mkdir(parents=True)
+            python.parent.mkdir(parents=True, exist_ok=True)
             python.touch()
 
     monkeypatch.setattr(setup, 'run', run)
@@ -66,6 +73,50 @@ def test_failure_gives_advice_and_the_next_run_continues(sandbox, capsys):
     broken.clear()
     assert setup.main([]) == 0
     assert sum('venv' in words for words, _ in ran) == 1
+
+
+def test_an_environment_that_is_not_whole_is_made_anew(sandbox, monkeypatch):
+    setup, root, ran, _ = sandbox
+    python = root / '.venv' / 'bin' / 'python'
+    python.parent.mkdir(parents=True)
+    python.touch()
+    monkeypatch.setattr(setup, 'imports', lambda _, name: name != 'pip')
+    assert setup.main([]) == 0
+    assert ran[0][0][1:] == ['-m', 'venv', '--clear', str(root / '.venv')]
+
+
+def test_one_process_at_a_time(sandbox, capsys):
+    setup, _, ran, _ = sandbox
+    with open(setup.__file__) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        signal.signal(signal.SIGALRM, setup.interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        assert setup.main([]) == 130
+        assert not ran and 'Another process' in capsys.readouterr().out
+    assert setup.main([]) == 0 and ran
+
+
+def test_what_runs_ends_with_it(setup):
+    """pip, when make is told to end."""
+    sleep = 'import os, time; print(os.getpid(), flush=True); time.sleep(99)'
+    code = (
+        'import sys, setup_environment as tool\n'
+        f'tool.set_up = lambda *_: tool.run(sys.executable, "-c", {sleep!r})\n'
+        'sys.exit(tool.main([]))'
+    )
+    process = subprocess.Popen(
+        [sys.executable, '-c', code],
+        env=dict(os.environ, PYTHONPATH=str(Path(setup.__file__).parent)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    child = int(process.stdout.readline())
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and 'Interrupted' in said
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
 
 
 def test_nothing_is_compiled_by_default(sandbox):
