@@ -15,7 +15,7 @@ from ..coco.bootstrap import bootstrap_ap, paired_bootstrap
 from ..coco.ground_truth import NobodyToFind, PoseSet
 from ..coco.keypoint_ap import PoseMatches, match_poses
 from ..files import write_atomically
-from ..mpii.ap import MpiiMatches
+from ..mpii.ap import COLUMNS, MpiiMatches
 from .evaluate import Outcome
 from .measure import MPII_MATCHES, PICTURES, evaluated_poses
 from .tables import Row, Table, make_table
@@ -181,18 +181,20 @@ def _matches(
     row: Row, rank_by: str, poses: PoseSet | MpiiMatches | None
 ) -> PoseMatches | MpiiMatches | None:
     """Whom a row's poses found, if their AP is the metric that ranks."""
-    mpii = isinstance(poses, MpiiMatches)
-    name, protocol = ('Total', 'MPII') if mpii else ('AP', 'COCO')
-    if poses is None or rank_by != name or name not in row.metrics:
+    protocol, names = 'COCO', ('AP',)
+    if isinstance(poses, MpiiMatches):
+        protocol, names = 'MPII', (*COLUMNS, 'Total')
+    if poses is None or rank_by not in names or rank_by not in row.metrics:
         return None
-    matches = poses
-    if not mpii:
+    if protocol == 'MPII':
+        matches = poses.of_column(rank_by)
+    else:
         matches = match_poses(poses, np.array(row.record.sigmas))
     value = float(matches.ap()[0])
-    if abs(value - row.metrics[name]) > _ROUNDING:
+    if abs(value - row.metrics[rank_by]) > _ROUNDING:
         print_log(
             f'{row.model} ({row.boxes}): no interval, for its evaluator gives '
-            f"{name} {row.metrics[name]:.4f} and {protocol}'s protocol "
+            f"{rank_by} {row.metrics[rank_by]:.4f} and {protocol}'s protocol "
             f'{value:.4f}',
             'current',
             level=logging.WARNING,

@@ -1,7 +1,7 @@
 """PCKh average precision of MPII's multi-person benchmark."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 
 import numpy as np
@@ -63,7 +63,7 @@ class MpiiMatches:
         return table
 
     def ap(self, counts: np.ndarray | None = None) -> np.ndarray:
-        """Total AP (B,) with every image counted so many times, in percent.
+        """Mean AP (B,) with every image counted so many times, in percent.
 
         It is that of evaluating a data set with the copies of the images:
         ``counts`` (B, I), int, of each resample; None counts every image
@@ -87,6 +87,14 @@ class MpiiMatches:
         kinds = (positives > 0).sum(1)
         return 100 * np.divide(
             total, kinds, where=kinds > 0, out=np.full(len(counts), np.nan)
+        )
+
+    def of_column(self, column: str) -> 'MpiiMatches':
+        """The matches of a column's joints alone, whose :meth:`ap` it is."""
+        kinds = [MPII14.index(joint) for joint in COLUMNS.get(column, MPII14)]
+        names = ('positives', 'scores', 'counted', 'correct')
+        return replace(
+            self, **{name: getattr(self, name)[:, kinds] for name in names}
         )
 
     def save(self, path: str | PathLike) -> None:

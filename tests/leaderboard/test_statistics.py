@@ -75,19 +75,21 @@ def ranked_mpii(make_row):
     rows = [make_row('good'), make_row('bad')]
     matches = [mpii_matches(5.0), mpii_matches(7.0)]
     for row, each in zip(rows, matches, strict=True):
-        row.record.metrics = {'mpii/Total': float(each.ap()[0])}
+        row.record.metrics = {f'mpii/{k}': v for k, v in each.table().items()}
     return make_table('mpii', rows, 'Total'), matches
 
 
-@pytest.mark.parametrize('protocol', ['coco', 'mpii'])
+@pytest.mark.parametrize('metric', ['AP', 'Total', 'Wrist'])
 def test_intervals_and_tests_are_those_of_the_bootstrap(
-    ranked, ranked_mpii, protocol
+    ranked, ranked_mpii, metric
 ):
-    table, poses = ranked if protocol == 'coco' else ranked_mpii
+    table, poses = ranked if metric == 'AP' else ranked_mpii
+    table.rank_by = metric
     add_statistics(table, poses, 200)
-    matches = poses
-    if protocol == 'coco':
+    if metric == 'AP':
         matches = [match_poses(each, SIGMAS) for each in poses]
+    else:
+        matches = [each.of_column(metric) for each in poses]
     for row, each in zip(table.rows, matches, strict=True):
         rng = np.random.default_rng(SEED)
         expected = bootstrap_ap(each, rng, 200)
@@ -99,10 +101,10 @@ def test_intervals_and_tests_are_those_of_the_bootstrap(
     assert table.comparisons[0, 1].difference > 0
 
 
-def test_what_ranks_by_another_metric_has_no_interval(ranked_mpii):
-    table, matches = ranked_mpii
-    table.rank_by = 'Head'
-    add_statistics(table, matches, 200)
+def test_what_ranks_by_another_metric_has_no_interval(ranked):
+    table, poses = ranked
+    table.rank_by = 'AP50'
+    add_statistics(table, poses, 200)
     assert table.rows[0].interval is None and not table.comparisons
 
 
