@@ -4,8 +4,14 @@ import os
 
 import pytest
 
+from rmpe_spm.coco.annotations import KeypointAnnotations
+from rmpe_spm.coco.evaluation import evaluate_files
+from rmpe_spm.coco.results import read_detections
 from rmpe_spm.errors import ConfigError
 from rmpe_spm.files import digest, digest_file, read_json, write_atomically
+from rmpe_spm.mpii.readers import read_mpii
+from rmpe_spm.pose_nms.rule import load_rule
+from rmpe_spm.rmpe.pgpg_model import load_proposal_model
 
 
 def test_json_is_read(tmp_path):
@@ -15,12 +21,41 @@ def test_json_is_read(tmp_path):
     assert read_json(str(path)) == {'ä': [1, None]}
 
 
-@pytest.mark.parametrize('content', [b'', b'{"a": ', b'\x80\xff'])
-def test_damaged_json_is_named(tmp_path, content):
+def evaluate(path):
+    """Evaluate a file of results on a person of one joint."""
+    people = path.with_name('people.json')
+    person = dict(id=1, image_id=1, category_id=1, iscrowd=0, area=4.0)
+    person.update(bbox=[1, 1, 2, 2], keypoints=[2, 2, 2], num_keypoints=1)
+    content = dict(
+        images=[dict(id=1, file_name='a.jpg', width=9, height=9)],
+        annotations=[person],
+        categories=[dict(id=1, name='person', keypoints=['nose'])],
+    )
+    people.write_text(json.dumps(content))
+    return evaluate_files(people, path, [0.1])
+
+
+@pytest.mark.parametrize(
+    'read',
+    [
+        read_json,
+        KeypointAnnotations.read,
+        read_detections,
+        load_rule,
+        load_proposal_model,
+        read_mpii,
+        evaluate,
+    ],
+)
+@pytest.mark.parametrize(
+    'content', [b'', b'{"a": ', b'\x80\xff', b'[' * 100_000]
+)
+def test_damaged_json_is_named(tmp_path, content, read):
+    """Brackets in brackets too, whichever kind of file it is to be."""
     path = tmp_path / 'a.json'
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=r'a\.json is not a JSON file'):
-        read_json(path)
+        read(path)
 
 
 def test_missing_json_is_named(tmp_path):

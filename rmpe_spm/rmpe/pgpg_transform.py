@@ -169,7 +169,7 @@ class PGPGTransform(BaseTransform):
                 mirrored already, or the number of keypoints is not that of
                 the fitted file.
         """
-        bbox = np.asarray(results['bbox'])
+        bbox = np.asarray(results['bbox'], dtype=np.float32)
         if bbox.shape != (1, 4):
             raise ValueError(
                 'PGPGTransform is for top-down pipelines, with one box a '
@@ -199,7 +199,7 @@ class PGPGTransform(BaseTransform):
         if self._proposal_model is not None:
             offsets = self._offsets_of_atom(results)
         proposal, kind = self._propose(clean, image_size, offsets)
-        results['clean_bbox'] = bbox.astype(np.float32)
+        results['clean_bbox'] = bbox.copy()
         if kind != 'clean':
             results['bbox'] = np.array([proposal], dtype=np.float32)
             # MPII gives the box in this form too, which would come first.

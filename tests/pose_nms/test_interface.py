@@ -254,3 +254,14 @@ def test_images_that_do_not_fit_one_another():
         nms.batch([a[0], a[0]], [a[1], a[1]], [a[2]])
     with pytest.raises(ValueError, match='of image 1'):
         nms.batch([a[0], a[0]], [a[1], a[1]], [a[2], a[2][:1]])
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_half_precision_and_huge_scores_stay_finite(kind):
+    kpts, scores, boxes = two_alike()
+    nms = build_nms(kind)
+    for keypoint_scores in (scores.astype(np.float16), scores + 1e30):
+        result = nms(kpts.astype(np.float16), keypoint_scores, boxes)
+        assert np.isfinite(result.scores).all()
+        assert np.isfinite(result.keypoints).all()
+        assert len(result.keep) == 2

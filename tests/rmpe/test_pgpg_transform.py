@@ -239,6 +239,14 @@ def test_boxes_stay_in_the_image(
     assert y1 - y0 >= min(min_side, height - 1) - 1e-3
 
 
+@pytest.mark.parametrize('size', [np.float16(6e4), np.float64(1e30)])
+def test_boxes_of_half_precision_or_huge_stay_finite(size):
+    bbox = np.array([[0, 0, size, size]], size.dtype)
+    out = make('jitter', None)(make_results() | dict(bbox=bbox))
+    assert np.isfinite(out['clean_bbox']).all()
+    assert np.isfinite(out['bbox']).all()
+
+
 def test_unusable_box_is_skipped_with_one_warning():
     bbox = [[10, 20, np.nan, 40]]
     transform = PGPGTransform('global_gaussian')

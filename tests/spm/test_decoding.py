@@ -50,6 +50,20 @@ def test_parent_located_reads_a_chain_and_stays_on_the_map():
     )
 
 
+@pytest.mark.parametrize('location', ['root', 'parent'])
+def test_maps_of_half_precision_do_not_overflow(location):
+    """Sums, products with Z and scores are in float32."""
+    codec = HierarchicalSPRCodec(
+        (2048, 2048), (512, 512), displacement_location=location
+    )
+    heatmaps = torch.zeros(1, 512, 512).half()
+    heatmaps[0, 300, 200] = 1e4
+    displacements = torch.full((34, 512, 512), 300.0).half()
+    keypoints, (root_scores, scores) = codec.decode(heatmaps, displacements)
+    assert keypoints.max() > 65504 and keypoints.isfinite().all()
+    assert root_scores.tolist() == [1e4] and scores.isfinite().all()
+
+
 def poses_at(codec, displacements, cell):
     """Decode with the root peak put on a cell (x, y) by hand."""
     heatmaps = torch.zeros(1, *displacements.shape[1:])
