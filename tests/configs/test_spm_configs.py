@@ -15,7 +15,13 @@ from mmengine.dataset import pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.registry import DATASETS, MODELS, TRANSFORMS
+from mmpose.registry import (
+    DATASETS,
+    KEYPOINT_CODECS,
+    METRICS,
+    MODELS,
+    TRANSFORMS,
+)
 
 from rmpe_spm.synthetic.coco_annotations import encode_rle
 
@@ -207,6 +213,32 @@ def test_builds_as_written(path):
         assert channels == (32, 64, 128, 256)
 
 
+def test_forms_are_those_of_the_names():
+    """What learns quickest, and by name the paper's; MoveNet has its own."""
+    learns = {
+        'displacement_location': 'parent',
+        'missing_parent': 'ancestor',
+        'generate_keypoint_heatmaps': True,
+    }
+    paper = {
+        'displacement_location': 'root',
+        'missing_parent': 'skip',
+        'generate_keypoint_heatmaps': False,
+    }
+    others = 'ablations', '_flat_', '_joint-offsets_', '_parent-located_'
+    for path in CONFIGS:
+        if any(name in path for name in ('movenet', *others)):
+            continue
+        named = any(n in path for n in ('_paper_', 'hourgl', '_hierarch'))
+        cfg = read_config(path)
+        codec = KEYPOINT_CODECS.build(cfg.codec)
+        form = {key: getattr(codec, key) for key in learns}
+        assert form == (paper if named else learns), path
+        heatmaps = bool(cfg.model.head.get('keypoint_heatmaps'))
+        snaps = 'snap_thr' in cfg.model.test_cfg
+        assert heatmaps == snaps == (not named), path
+
+
 def test_index_lists_every_config():
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text('utf-8'))
     listed = []
@@ -242,6 +274,9 @@ def test_config_is_consistent(path):
         assert cfg.auto_scale_lr.base_batch_size == (
             8 * cfg.train_dataloader.batch_size
         )
+    # ours, which checks the annotations and equals mmpose's
+    metric = METRICS.get(cfg.val_evaluator.type)
+    assert metric.__module__.startswith('rmpe_spm.')
     codec = cfg.codec
     test_size = cfg.get('picture_size', codec.input_size)
     assert path.endswith('-{}x{}.py'.format(*test_size))

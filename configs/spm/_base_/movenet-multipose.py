@@ -6,6 +6,7 @@ movenet_codec = dict(
     overlap='nearest',
     root_type='bbox_center',
     displacement_location='root',
+    missing_parent='skip',
     normalizer=None,
     generate_keypoint_heatmaps=True,
     keypoint_sigma=1.5,

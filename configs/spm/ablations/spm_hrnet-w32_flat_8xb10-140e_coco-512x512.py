@@ -1,5 +1,5 @@
 # Flat SPR: every joint's displacement starts at the root.
-_base_ = ['../coco/spm_hrnet-w32_8xb10-140e_coco-512x512.py']
+_base_ = ['../coco/spm_hrnet-w32_paper_8xb10-140e_coco-512x512.py']
 
 codec = dict(_base_.codec, kinematics='coco-flat')
 model = dict(head=dict(decoder=codec))

@@ -1,5 +1,5 @@
 # Also a loss on the displacements added up to each joint.
-_base_ = ['../coco/spm_hrnet-w32_8xb10-140e_coco-512x512.py']
+_base_ = ['../coco/spm_hrnet-w32_paper_8xb10-140e_coco-512x512.py']
 
 codec = dict(_base_.codec, generate_joint_offsets=True)
 model = dict(head=dict(joint_offset_loss=dict(type='MapL1Loss'), decoder=codec))

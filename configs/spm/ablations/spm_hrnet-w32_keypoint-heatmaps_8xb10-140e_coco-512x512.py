@@ -1,5 +1,5 @@
 # Heatmaps of the joints score them and attract them at test.
-_base_ = ['../coco/spm_hrnet-w32_8xb10-140e_coco-512x512.py']
+_base_ = ['../coco/spm_hrnet-w32_paper_8xb10-140e_coco-512x512.py']
 
 codec = dict(_base_.codec, generate_keypoint_heatmaps=True)
 model = dict(

@@ -1,5 +1,5 @@
 # Where windows overlap, the nearest root's person counts.
-_base_ = ['../coco/spm_hrnet-w32_8xb10-140e_coco-512x512.py']
+_base_ = ['../coco/spm_hrnet-w32_paper_8xb10-140e_coco-512x512.py']
 
 codec = dict(_base_.codec, overlap='nearest')
 model = dict(head=dict(decoder=codec))

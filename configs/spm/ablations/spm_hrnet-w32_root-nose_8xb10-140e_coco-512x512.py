@@ -1,5 +1,5 @@
 # The root: one joint, or the mean of the labelled ones where it is not labelled.
-_base_ = ['../coco/spm_hrnet-w32_8xb10-140e_coco-512x512.py']
+_base_ = ['../coco/spm_hrnet-w32_paper_8xb10-140e_coco-512x512.py']
 
 codec = dict(_base_.codec, root_type='nose')
 model = dict(head=dict(decoder=codec))

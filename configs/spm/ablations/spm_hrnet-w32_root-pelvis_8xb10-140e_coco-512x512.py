@@ -1,5 +1,5 @@
 # The root is the middle of the hips.
-_base_ = ['../coco/spm_hrnet-w32_8xb10-140e_coco-512x512.py']
+_base_ = ['../coco/spm_hrnet-w32_paper_8xb10-140e_coco-512x512.py']
 
 codec = dict(_base_.codec, root_type='pelvis')
 model = dict(head=dict(decoder=codec))

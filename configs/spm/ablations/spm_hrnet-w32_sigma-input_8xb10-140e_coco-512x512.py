@@ -1,5 +1,5 @@
 # Radii of 7 input pixels, not 7 cells.
-_base_ = ['../coco/spm_hrnet-w32_8xb10-140e_coco-512x512.py']
+_base_ = ['../coco/spm_hrnet-w32_paper_8xb10-140e_coco-512x512.py']
 
 codec = dict(_base_.codec, unit='input')
 model = dict(head=dict(decoder=codec))

@@ -1,5 +1,6 @@
-# SPM as in the paper on COCO, with HRNet-W32 in place of the hourglass and
-# DEKR's schedule.
+# SPM on COCO with HRNet-W32 and DEKR's schedule, in the form that learns quickest: each
+# displacement is read at the joint's parent, a joint without one starts from its nearest
+# labelled ancestor, and joints snap to the peaks of their heatmaps.
 _base_ = ['mmpose::_base_/default_runtime.py']
 custom_imports = dict(imports=['rmpe_spm'], allow_failed_imports=False)
 
@@ -25,7 +26,10 @@ codec = dict(
     kinematics='coco',
     sigma=7,
     tau=7,
-    missing_parent='ancestor')
+    displacement_location='parent',
+    missing_parent='ancestor',
+    generate_keypoint_heatmaps=True,
+    keypoint_sigma=3)
 
 # model settings
 model = dict(
@@ -70,10 +74,18 @@ model = dict(
         in_channels=128,
         in_index=(0, 1, 2, 3),
         num_keypoints=17,
+        keypoint_heatmaps=True,
         heatmap_head=dict(num_convs=1, channels=32, kernel_size=3),
         displacement_head=dict(num_convs=2, channels=64, kernel_size=3),
+        # more than the paper's 0.01, with which the heatmaps would take it all
+        beta=0.5,
         decoder=codec),
-    test_cfg=dict(flip_test=True, nms_dist_thr=0.05, max_num_people=30))
+    test_cfg=dict(
+        flip_test=True,
+        nms_dist_thr=0.05,
+        max_num_people=30,
+        snap_thr=0.1,
+        snap_distance=0.15))
 
 # base dataset settings
 dataset_type = 'CocoDataset'

@@ -3,14 +3,13 @@ _base_ = ['./spm_hrnet-w32_8xb10-140e_coco-512x512.py']
 # on a small map people are few cells apart: smaller radii than the paper's,
 # and cells in several windows belong to the nearest root
 codec = dict(
-    type='HierarchicalSPRCodec',
+    _base_.codec,
     input_size=(256, 256),
     heatmap_size=(64, 64),
-    kinematics='coco',
     sigma=3,
     tau=3,
-    overlap='nearest',
-    missing_parent='ancestor')
+    keypoint_sigma=1.5,
+    overlap='nearest')
 
 model = dict(
     backbone=dict(

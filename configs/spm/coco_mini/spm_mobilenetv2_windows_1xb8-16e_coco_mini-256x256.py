@@ -45,8 +45,8 @@ window_size = (128, 128)
 
 # codec settings: on a small map people are few cells apart, so the radii are
 # smaller than the paper's, and cells in several windows belong to the nearest
-# root. A displacement is read at the joint's parent, and joints snap to the peaks
-# of their heatmaps
+# root. A displacement is read at the joint's parent, or nearest labelled ancestor, and
+# joints snap to the peaks of their heatmaps
 codec = dict(
     type='HierarchicalSPRCodec',
     input_size=window_size,
@@ -56,6 +56,7 @@ codec = dict(
     tau=3,
     overlap='nearest',
     displacement_location='parent',
+    missing_parent='ancestor',
     generate_keypoint_heatmaps=True,
     keypoint_sigma=1.5,
     # as in DEKR; with 1 the few cells of a peak hardly count in so few steps

@@ -6,12 +6,14 @@ _base_ = ['./spm_hrnet-w32_8xb10-300e_crowdpose-512x512.py']
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='RMSprop', lr=2.5e-3))
 auto_scale_lr = dict(base_batch_size=32)
 
-# the paper's form: a joint without its parent is left out
+# the paper's form
 codec = dict(
     _base_.codec,
     input_size=(384, 384),
     heatmap_size=(96, 96),
-    missing_parent='skip')
+    displacement_location='root',
+    missing_parent='skip',
+    generate_keypoint_heatmaps=False)
 
 model = dict(
     data_preprocessor=dict(size_divisor=64),
@@ -24,7 +26,9 @@ model = dict(
         num_keypoints=14,
         num_stages=8,
         feedback=True,
-        decoder=codec))
+        decoder=codec),
+    test_cfg=dict(
+        _delete_=True, flip_test=True, nms_dist_thr=0.05, max_num_people=30))
 
 train_pipeline = list(_base_.train_pipeline)
 train_pipeline[2] = dict(

@@ -10,14 +10,7 @@ param_scheduler = [
 ]
 default_hooks = dict(checkpoint=dict(save_best='crowdpose/AP', rule='greater'))
 
-codec = dict(
-    type='HierarchicalSPRCodec',
-    input_size=(512, 512),
-    heatmap_size=(128, 128),
-    kinematics='crowdpose',
-    sigma=7,
-    tau=7,
-    missing_parent='ancestor')
+codec = dict(_base_.codec, kinematics='crowdpose')
 
 model = dict(head=dict(num_keypoints=14, decoder=codec))
 

@@ -11,11 +11,12 @@ param_scheduler = [
     dict(_base_.param_scheduler[1], end=4),
 ]
 
-# codec settings: all displacements at the root, no heatmaps of the joints, and the
-# squared error of all cells alike
+# codec settings: all displacements at the root, joints without their parents left out,
+# no heatmaps of the joints, and the squared error of all cells alike
 codec = dict(
     _base_.codec,
     displacement_location='root',
+    missing_parent='skip',
     generate_keypoint_heatmaps=False,
     background_weight=1)
 
