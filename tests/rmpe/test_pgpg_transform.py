@@ -247,6 +247,15 @@ def test_boxes_of_half_precision_or_huge_stay_finite(size):
     assert np.isfinite(out['bbox']).all()
 
 
+def test_a_box_beyond_float32_is_skipped():
+    results = make_results() | dict(bbox=np.array([[0, 0, 1e39, 10]]))
+    with (
+        np.errstate(over='ignore'),
+        pytest.warns(UserWarning, match='not finite'),
+    ):
+        assert make('jitter', None)(results) is None
+
+
 def test_unusable_box_is_skipped_with_one_warning():
     bbox = [[10, 20, np.nan, 40]]
     transform = PGPGTransform('global_gaussian')
