@@ -264,4 +264,4 @@ def test_half_precision_and_huge_scores_stay_finite(kind):
         result = nms(kpts.astype(np.float16), keypoint_scores, boxes)
         assert np.isfinite(result.scores).all()
         assert np.isfinite(result.keypoints).all()
-        assert len(result.keep) == 2
+        assert {0, 2} <= set(result.keep.tolist())

@@ -66,7 +66,7 @@ def test_overfits_two_images():
 
 def test_inferencer_draws_the_poses(tmp_path, repo_root):
     """mmpose's inferencer, its NMS and visualiser."""
-    name = 'spm_mobilenetv2_8xb32-140e_coco-256x256.py'
+    name = 'spm_mobilenetv2_paper_8xb32-140e_coco-256x256.py'
     cfg = Config.fromfile(repo_root / 'configs' / 'spm' / 'coco' / name)
     cfg.model.backbone = dict(
         type='MobileNetV2', widen_factor=0.1, out_indices=(1,)
