@@ -156,6 +156,7 @@ def mask_padding(
     return torch.where(inside, heatmaps, 0)
 
 
+@torch.compiler.disable  # numpy
 def unpad_poses(
     poses: PaddedPoses, metainfos: Sequence[Mapping]
 ) -> ImagePoses:
@@ -187,6 +188,7 @@ def unpad_poses(
     return tuple(map(list, zip(*images, strict=True)))
 
 
+@torch.compiler.disable  # numpy
 def best_instances(
     poses: ImagePoses, limit: int, nms_batch: Callable | None = None
 ) -> list[InstanceData]:
