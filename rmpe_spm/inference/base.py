@@ -190,6 +190,7 @@ class BaseInferencer(metaclass=ABCMeta):
             picture.size,
             self.metainfo,
             keypoints_3d=in_space,
+            fps=picture.fps,
         ).above(self.score_thr)
 
     def _proposals_of(self, given: Any) -> BoxSource | None:

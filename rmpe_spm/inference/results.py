@@ -43,6 +43,7 @@ class PoseResult:
         keypoints_3d (np.ndarray | None): Of a model in 3D the joints (N, K,
             3) in millimetres of the camera's space: x right, y down, z away
             from it. The pose NMS and smoothing leave them as they are.
+        fps (float | None): Frames a second of the video.
     """
 
     keypoints: np.ndarray
@@ -55,6 +56,7 @@ class PoseResult:
     metainfo: dict[str, Any]
     track_ids: np.ndarray | None = None
     keypoints_3d: np.ndarray | None = None
+    fps: float | None = None
 
     def __len__(self) -> int:
         """Count the people."""

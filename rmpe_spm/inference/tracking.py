@@ -39,7 +39,8 @@ class PoseTracker:
             Defaults to 0.2.
         smooth (bool): Whether joints go through a :class:`OneEuroFilter`.
             Defaults to False.
-        fps (float): Frames a second, which smoothing needs. Defaults to 25.
+        fps (float, optional): Frames a second, which smoothing needs.
+            Defaults to None: what the video says, otherwise 25.
         sigmas (sequence, optional): The data set's sigma of each joint.
             Defaults to None: COCO's, or for other joints their mean.
 
@@ -58,7 +59,7 @@ class PoseTracker:
         oks_thr: float = 0.2,
         score_thr: float = 0.2,
         smooth: bool = False,
-        fps: float = 25.0,
+        fps: float | None = None,
         sigmas: Sequence[float] | None = None,
     ) -> None:
         self._max_gap, self._oks_thr = max_gap, oks_thr
@@ -103,8 +104,9 @@ class PoseTracker:
             ids[index] = track.id
             if self._smooth:
                 size = np.sqrt(_area(poses[index]))
+                fps = self._fps or result.fps or 25.0
                 keypoints[index] = track.filter(
-                    frame / self._fps, result.keypoints[index], size
+                    frame / fps, result.keypoints[index], size
                 )
         return replace(result, keypoints=keypoints, track_ids=ids)
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from track_metrics import identity_scores
 
 from rmpe_spm import PoseTracker
+from rmpe_spm.experiments.track_metrics import identity_scores
 from rmpe_spm.inference.tracking import OneEuroFilter
 from rmpe_spm.synthetic.people_video import generate_frames, generate_video
 
@@ -88,6 +88,22 @@ def test_one_euro_by_hand():
     np.testing.assert_allclose(
         smooth(0.1, one, 100.0), [[expected, 0.0]], rtol=1e-12
     )
+
+
+def test_smoothing_knows_the_rate_of_the_video(make_result):
+    """Of 100 frames a second each has less to say than of 10."""
+
+    def smooth(fps, tracker_fps=None):
+        tracker = PoseTracker(smooth=True, fps=tracker_fps)
+        frames = [replace(make_result(1, 'a.mp4', i), fps=fps) for i in (0, 1)]
+        frames[1] = replace(frames[1], keypoints=frames[1].keypoints + 1)
+        return [tracker(frame).keypoints for frame in frames][1]
+
+    (start,) = make_result(1).keypoints
+    moved = [(smooth(fps) - start).mean() for fps in (10, 100)]
+    assert 1 > moved[0] > 2 * moved[1] > 0
+    np.testing.assert_array_equal(smooth(None), smooth(25))
+    np.testing.assert_array_equal(smooth(100, 10), smooth(10))
 
 
 def test_new_videos_low_scores_and_nobody(make_result):

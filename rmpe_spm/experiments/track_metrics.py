@@ -3,25 +3,32 @@
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from rmpe_spm.oks import COCO_SIGMAS
+from ..oks import COCO_SIGMAS
+
+Truths = list[tuple[int, np.ndarray, float]]
+Found = list[tuple[int, np.ndarray]]
 
 
-def are_same(truth, pose, area, thr=0.5):
-    """Whether OKS with the annotated joints is at least ``thr``."""
+def are_same(
+    truth: np.ndarray, pose: np.ndarray, area: float, thr: float = 0.5
+) -> bool:
+    """Whether OKS of a pose with the annotated joints is at least ``thr``."""
     points, seen = truth[:, :2], truth[:, 2] > 0
     squared = ((points - pose) ** 2).sum(1)[seen]
     sigmas = np.asarray(COCO_SIGMAS)[seen]
     return np.exp(-squared / (8 * sigmas**2 * area)).mean() >= thr
 
 
-def identity_scores(frames):
+def identity_scores(frames: list[tuple[Truths, Found]]) -> tuple[float, int]:
     """IDF1 (Ristani et al 2016) and the number of switches.
 
     ``frames`` holds for each frame the people that are annotated (id, joints
     (17, 3), area), and the poses found (id, joints (17, 2)). A person's id
     switches where the nearest pose that is the person has another id.
     """
-    pairs, switches, last = {}, 0, {}
+    pairs: dict[tuple[int, int], int] = {}
+    last: dict[int, int] = {}
+    switches = 0
     num_truths = num_poses = 0
     for truths, poses in frames:
         num_truths += len(truths)
