@@ -110,11 +110,19 @@ def topdown_view(
 
 
 def _samples(view: View, axis: int, length: int) -> tuple[np.ndarray, ...]:
-    """The pixel before each place that is sampled, and 32nds behind it."""
-    inverse = 1 / view.zoom[axis]
-    places = np.rint(inverse * np.arange(view.input_size[axis]) * 1024)
-    first = np.rint(-view.start[axis] * inverse * 1024)
-    steps = (places + first + 16).astype(np.int64) >> 5
+    """The pixel before each place that is sampled, and 32nds behind it.
+
+    OpenCV inverts the whole matrix, and rounds along x a step and the start
+    each, along y their sum.
+    """
+    inverse = view.zoom[1 - axis] * (1 / view.zoom.prod())
+    places = inverse * np.arange(view.input_size[axis])
+    first = -inverse * view.start[axis]
+    if axis == 0:
+        places = np.rint(places * 1024) + np.rint(first * 1024)
+    else:
+        places = np.rint((places + first) * 1024)
+    steps = (places + 16).astype(np.int64) >> 5
     return (steps >> 5).clip(-2, length), steps & 31
 
 

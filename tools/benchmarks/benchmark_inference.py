@@ -71,7 +71,7 @@ def prepare(row: str, args: argparse.Namespace, scratch: Path) -> Run:
         batch_size=args.batch_size,
     )
     if row == BARE:
-        forward, batches = ours.model.test_step, []
+        forward, batches = torch.no_grad()(ours.model.test_step), []
         ours.model.test_step = lambda batch: (
             batches.append(batch) or forward(batch)
         )
