@@ -25,6 +25,7 @@ from ..coco.metric import PoseNMSCocoMetric
 from ..coco.results import read_detections
 from ..errors import ConfigError
 from ..oks import check_sigmas
+from ..rmpe.parallel_branch import to_builtin_containers
 from .arguments import config_parts, is_a
 from .pipeline_checks import (
     check_center_target,
@@ -288,21 +289,12 @@ def _check_targets(cfg: Config) -> None:
 
 def _require_equal(key: str, value: Any, other_key: str, other: Any) -> None:
     """Refuse two different values that should be the same."""
-    if _as_lists(value) != _as_lists(other):
+    if to_builtin_containers(value) != to_builtin_containers(other):
         raise ConfigError(
             f'{key}={value!r}, but {other_key}={other!r}: targets would be '
             'read in another way than they are made. Change both, or `codec`, '
             'of which both may be copies'
         )
-
-
-def _as_lists(value: Any) -> Any:
-    """Tuples as lists, as configs have both, at any depth."""
-    if isinstance(value, list | tuple):
-        return [_as_lists(item) for item in value]
-    if isinstance(value, Mapping):
-        return {k: _as_lists(v) for k, v in value.items()}
-    return value
 
 
 def _check_keypoints(model: nn.Module, num_keypoints: int | None) -> None:

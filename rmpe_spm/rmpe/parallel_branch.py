@@ -1,13 +1,17 @@
 """The parallel branch of RMPE's training, beside the model it teaches."""
 
 import logging
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
+from mmengine.runner import load_checkpoint
 from mmengine.structures import InstanceData, PixelData
+from mmpose.models.pose_estimators import TopdownPoseEstimator
+from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 from mmpose.utils.typing import SampleList
 from torch import Tensor, nn
@@ -34,6 +38,10 @@ class ParallelBranch:
     Its arguments are those of ``ParallelSPPE(parallel=...)``:
 
     Args:
+        sppe (dict, optional): Config of another top-down model. Defaults to
+            None: a copy of the main one, weights included.
+        checkpoint (str, optional): The weights of that model. Defaults to
+            None.
         loss_weight (float): Factor of the centre loss. Defaults to 1.0.
         center_loss (str): What of the twin is compared with the pose in the
             clean box's frame, and how theta gets its gradient:
@@ -52,13 +60,21 @@ class ParallelBranch:
     """
 
     def __init__(
-        self, loss_weight: float = 1.0, center_loss: str = 'coordinates'
+        self,
+        sppe: dict | None = None,
+        checkpoint: str | None = None,
+        loss_weight: float = 1.0,
+        center_loss: str = 'coordinates',
     ) -> None:
+        if sppe is not None:
+            check_sppe(sppe, 'parallel.sppe')
         if center_loss not in CENTER_LOSSES:
             raise ValueError(
                 f'parallel: center_loss={center_loss!r} is none of '
                 f'{", ".join(CENTER_LOSSES)}'
             )
+        self.sppe = sppe
+        self.checkpoint = checkpoint
         self.loss_weight = loss_weight
         self.center_loss = center_loss
         self.module: nn.Module | None = None
@@ -75,12 +91,20 @@ class ParallelBranch:
         Raises:
             ConfigError: If the twin's weights were never trained.
         """
-        module, source = nn.Module(), 'the main SPPE'
-        for name, part in model.sppe_parts.items():
-            part = part if model.freeze_sppe else deepcopy(part)
-            module.add_module(name, part)
+        if self.sppe is None:
+            module = nn.Module()
+            for name, part in model.sppe_parts.items():
+                part = part if model.is_own_twin else deepcopy(part)
+                module.add_module(name, part)
+            source, is_trained = 'the main SPPE', model.has_loaded_head
+            advice = 'the checkpoint of a trained SPPE (stage 1) in load_from'
+        else:
+            module = MODELS.build(self.sppe)
+            module.init_weights()
+            source, is_trained = 'a model of its own', False
+            advice = "parallel['checkpoint']"
         loaded, self._resumed = self._resumed, {}
-        if model.freeze_sppe:
+        if model.is_own_twin:
             loaded = {}
         if loaded and _shapes(loaded) != _shapes(module.state_dict()):
             print_log(
@@ -93,11 +117,13 @@ class ParallelBranch:
         if loaded:
             module.load_state_dict(loaded)
             source = "the loaded checkpoint's"
-        elif not (model.has_loaded_head or _is_pretrained(module.head)):
+        elif self.checkpoint is not None:
+            load_checkpoint(module, self.checkpoint, map_location='cpu')
+            source = self.checkpoint
+        elif not (is_trained or _is_pretrained(module)):
             raise ConfigError(
-                'ParallelSPPE: the head of the SPPE was never trained, and a '
-                'twin of it would teach nothing: give the checkpoint of a '
-                'trained SPPE (stage 1) in load_from'
+                f'ParallelSPPE: the parallel SPPE is {source}, whose head '
+                f'was never trained and would teach nothing: give {advice}'
             )
         self.module = module.requires_grad_(False).to(device).eval()
         print_log(f'The parallel SPPE is {source}, frozen.', 'current')
@@ -171,15 +197,58 @@ def joint_distance(
     return weighted.sum() / weights.sum().clamp(min=1)
 
 
-def _is_pretrained(head: nn.Module) -> bool:
-    """Whether its weights come with its config."""
-    given = getattr(head, 'init_cfg', None) or []
-    configs = given if isinstance(given, list) else [given]
+def _is_pretrained(module: nn.Module) -> bool:
+    """Whether weights of its head come with its config."""
+    configs = []
+    for part in (module, module.head):
+        given = getattr(part, 'init_cfg', None) or []
+        configs += given if isinstance(given, list) else [given]
     return any(config.get('type') == 'Pretrained' for config in configs)
 
 
 def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
     return {key: value.shape for key, value in state.items()}
+
+
+def check_sppe(sppe: dict, name: str) -> None:
+    """Refuse what is no config of mmpose's top-down model with a head."""
+    kind = sppe.get('type')
+    if isinstance(kind, str):
+        kind = MODELS.get(kind)
+    if kind is not TopdownPoseEstimator:
+        raise ValueError(
+            f"{name}: expected the config of a 'TopdownPoseEstimator' (the "
+            f'`model` of a top-down config), got type={sppe.get("type")!r}'
+        )
+    if sppe.get('head') is None:
+        raise ValueError(f'{name}: the model needs a `head`')
+
+
+def check_preprocessing(sppe: dict, data_preprocessor: dict | None) -> None:
+    """Refuse a branch of its own that was trained on other preprocessing."""
+    branch = sppe.get('data_preprocessor')
+    if branch is None:
+        return
+    for key in ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr'):
+        own, given = (
+            to_builtin_containers(config.get(key)) or None
+            for config in (branch, data_preprocessor or {})
+        )
+        if own != given:
+            raise ValueError(
+                f'parallel.sppe: its data_preprocessor has {key}={own}, the '
+                f'main model {given}, whose crops it sees: train both alike, '
+                'or leave parallel.sppe out'
+            )
+
+
+def to_builtin_containers(value: Any) -> Any:
+    """Return lists for tuples and dicts for mappings, at any depth."""
+    if isinstance(value, list | tuple):
+        return [to_builtin_containers(item) for item in value]
+    if isinstance(value, Mapping):
+        return {k: to_builtin_containers(v) for k, v in value.items()}
+    return value
 
 
 # mmengine's data elements copy their meta information, which a compiler that

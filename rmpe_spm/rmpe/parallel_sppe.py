@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from . import heads
 from .localizers import PoseLocalizer, SecondLook, evaluating
-from .parallel_branch import ParallelBranch
+from .parallel_branch import ParallelBranch, check_preprocessing, check_sppe
 from .sdtn import CropFrame
 from .spatial_transformer import warp
 from .sstn_head import SSTNHead
@@ -86,7 +86,9 @@ class ParallelSPPE(TopdownPoseEstimator):
             (``SSTNHead(detach_theta=True)``), that is not computed. Defaults
             to False.
         parallel (dict, optional): Arguments of :class:`.ParallelBranch`, all
-            optional: ``loss_weight``, by default 1, and ``center_loss``. None
+            optional: ``sppe``, config of another top-down model (by default
+            a copy of the main one, weights included), ``checkpoint``, its
+            weights, ``loss_weight``, by default 1, and ``center_loss``. None
             means no branch. Defaults to None.
         train_cfg (dict, optional): Added to the SPPE's. Defaults to None.
         test_cfg (dict, optional): Added to the SPPE's. Its key ``sdtn`` is
@@ -127,7 +129,7 @@ class ParallelSPPE(TopdownPoseEstimator):
         test_cfg: dict | None = None,
         **overrides: Any,
     ) -> None:
-        _check_sppe(sppe)
+        check_sppe(sppe, 'sppe')
         sppe = {**deepcopy(sppe), **overrides}
         for key in ('type', '_scope_'):
             sppe.pop(key, None)
@@ -166,6 +168,9 @@ class ParallelSPPE(TopdownPoseEstimator):
         self.parallel = None
         if parallel is not None:
             self.parallel = ParallelBranch(**parallel)
+            check_preprocessing(
+                self.parallel.sppe or {}, sppe.get('data_preprocessor')
+            )
         self._register_state_dict_hook(_add_branch)
         self.has_loaded_head = False
         self._register_load_state_dict_pre_hook(self._take_parallel)
@@ -176,6 +181,12 @@ class ParallelSPPE(TopdownPoseEstimator):
     def with_parallel(self) -> bool:
         """Whether the parallel branch has been made."""
         return self.parallel is not None and self.parallel.module is not None
+
+    @property
+    def is_own_twin(self) -> bool:
+        """Whether the frozen SPPE is the parallel branch's, too."""
+        branch = self.parallel
+        return self.freeze_sppe and not (branch.sppe or branch.checkpoint)
 
     @property
     def sppe_parts(self) -> dict[str, nn.Module]:
@@ -309,7 +320,7 @@ class ParallelSPPE(TopdownPoseEstimator):
 
     def _apply(self, fn: Callable, recurse: bool = True) -> 'ParallelSPPE':
         """Move or cast the model, and the twin with it."""
-        if self.with_parallel and not self.freeze_sppe:
+        if self.with_parallel and not self.is_own_twin:
             self.parallel.module._apply(fn, recurse)
         return super()._apply(fn, recurse)
 
@@ -343,20 +354,7 @@ class ParallelSPPE(TopdownPoseEstimator):
 
 def _add_branch(model: ParallelSPPE, state_dict: dict, prefix: str, _) -> None:
     """Put the twin's weights into a checkpoint of the training."""
-    if model.with_parallel and not model.freeze_sppe:
+    if model.with_parallel and not model.is_own_twin:
         state_dict.update(
             model.parallel.module.state_dict(prefix=f'{prefix}{BRANCH}.')
-        )
-
-
-def _check_sppe(sppe: dict) -> None:
-    """Refuse what is no config of mmpose's top-down model with a head."""
-    kind = sppe.get('type')
-    if isinstance(kind, str):
-        kind = MODELS.get(kind)
-    if kind is not TopdownPoseEstimator or sppe.get('head') is None:
-        raise ValueError(
-            "sppe: expected the config of a 'TopdownPoseEstimator' with a "
-            '`head` (the `model` of a top-down config), got '
-            f'type={sppe.get("type")!r}'
         )

@@ -63,6 +63,15 @@ def shrink_input(node):
             shrink_input(value)
 
 
+def as_trained(model, parallel):
+    """Load weights as those of a training: an untrained twin is refused."""
+    state = model.state_dict()
+    if parallel is not None and parallel.get('sppe') is not None:
+        twin = MODELS.build(parallel.sppe).state_dict()
+        state.update({f'parallel_sppe.{k}': v for k, v in twin.items()})
+    model.load_state_dict(state)
+
+
 def batch(cfg, dataloader):
     pipeline = Compose(
         [
@@ -91,8 +100,7 @@ def test_config(path):
             # a proposal, not the annotated box
             assert np.abs(sample.input_center - [90, 75]).min() > 0.1
     data = model.data_preprocessor(data, True)
-    # an untrained twin is refused; what was loaded counts as trained
-    model.load_state_dict(model.state_dict())
+    as_trained(model, cfg.model.get('parallel'))
     losses = model(**data, mode='loss')
     parsed, _ = model.parse_losses(losses)
     assert parsed.isfinite()
@@ -151,8 +159,7 @@ def test_nothing_waits_for_the_device(name, monkeypatch):
     accuracy = 'simcc_pck_accuracy'
     monkeypatch.setattr(rtmcc_head, accuracy, lambda **_: (0, 0.0, 0))
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
-    # an untrained twin is refused; what was loaded counts as trained
-    model.load_state_dict(model.state_dict())
+    as_trained(model, cfg.model.get('parallel'))
     assert train_on_meta(model, batch(cfg, cfg.train_dataloader)) == []
     size = cfg.codec.input_size
     width, height = getattr(model, 'crop_size', size)
@@ -230,8 +237,7 @@ def test_the_documented_config(tmp_path):
     shrink_input(cfg._cfg_dict)
     model = MODELS.build(cfg.model)
     data = batch(cfg, cfg.train_dataloader)
-    # an untrained twin is refused; what was loaded counts as trained
-    model.load_state_dict(model.state_dict())
+    as_trained(model, cfg.model.parallel)
     losses = model(**model.data_preprocessor(data, True), mode='loss')
     assert {'loss_kpt', 'loss_center'} <= set(losses)
 

@@ -5,6 +5,7 @@ from copy import deepcopy
 import pytest
 import tiny_rmpe as tiny
 import torch
+from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import MODELS
@@ -15,9 +16,10 @@ from rmpe_spm.rmpe.heads import head_on_outputs
 from rmpe_spm.rmpe.parallel_branch import (
     CENTER_LOSSES,
     center_sample,
+    check_sppe,
     joint_distance,
+    to_builtin_containers,
 )
-from rmpe_spm.rmpe.parallel_sppe import _check_sppe
 from rmpe_spm.rmpe.sdtn import CropFrame, sdtn_outputs
 from rmpe_spm.rmpe.theta import compose, invert_theta
 
@@ -289,21 +291,44 @@ def test_the_twin_of_another_model_is_made_anew():
         assert torch.equal(value, main[key]), key
 
 
-def test_a_twin_that_was_never_trained_is_refused():
-    model = MODELS.build(tiny.rmpe_config(parallel=dict()))
-    with pytest.raises(ConfigError, match='never trained.*load_from'):
+@pytest.mark.parametrize('own', [False, True])
+def test_a_twin_that_was_never_trained_is_refused(own):
+    parallel = dict(sppe=tiny.sppe() if own else None)
+    model = MODELS.build(tiny.rmpe_config(parallel=parallel))
+    advice = r"parallel\['checkpoint'\]" if own else 'load_from'
+    with pytest.raises(ConfigError, match=f'never trained.*{advice}'):
         model.loss(*tiny.batch())
     # weights that come with its config are as good
-    model.head.init_cfg = dict(type='Pretrained', checkpoint='a file')
-    assert 'loss_center' in model.loss(*tiny.batch())
+    if not own:
+        model.head.init_cfg = dict(type='Pretrained', checkpoint='a file')
+        assert 'loss_center' in model.loss(*tiny.batch())
+
+
+def test_a_branch_of_its_own_with_a_checkpoint(tmp_path):
+    other = tiny.plain(seed=9)
+    path = tmp_path / 'other.pth'
+    torch.save(dict(state_dict=other.state_dict()), path)
+    parallel = dict(sppe=tiny.sppe(), checkpoint=str(path))
+    model = tiny.rmpe(parallel=parallel).train()
+    inputs, samples = tiny.batch()
+    model.loss(inputs, samples)
+    twin = model.parallel.module
+    for name, value in other.state_dict().items():
+        assert torch.equal(twin.state_dict()[name], value), name
+    assert not twin.training and not twin.backbone.training
 
 
 def test_names_of_the_top_down_model():
     name = 'TopdownPoseEstimator'
     for kind in (name, f'mmpose.{name}', TopdownPoseEstimator):
-        _check_sppe(dict(type=kind, head=dict()))
+        check_sppe(dict(type=kind, head=dict()), 'sppe')
     for kind in ('BottomupPoseEstimator', 'Nobody', None):
-        with pytest.raises(ValueError, match='sppe: expected'):
-            _check_sppe(dict(type=kind, head=dict()))
-    with pytest.raises(ValueError, match='with a `head`'):
-        _check_sppe(dict(type=name))
+        with pytest.raises(ValueError, match=r'parallel\.sppe: expected'):
+            check_sppe(dict(type=kind, head=dict()), 'parallel.sppe')
+
+
+def test_builtin_containers_at_any_depth():
+    given = ConfigDict(a=(1, [2, (3,)]), b=ConfigDict(c='x', d=None))
+    builtin = to_builtin_containers(given)
+    assert builtin == dict(a=[1, [2, [3]]], b=dict(c='x', d=None))
+    assert type(builtin) is type(builtin['b']) is dict

@@ -311,6 +311,16 @@ def test_a_second_transformer_is_refused(place):
         MODELS.build(config)
 
 
+def test_a_twin_has_the_preprocessing_of_its_model():
+    twin = tiny.sppe()
+    preprocessor = twin['data_preprocessor']
+    preprocessor.update(mean=tuple(preprocessor['mean']), bgr_to_rgb=False)
+    assert tiny.rmpe(parallel=dict(sppe=twin)).parallel.sppe is twin
+    preprocessor['mean'] = [0] * 3
+    with pytest.raises(ValueError, match='data_preprocessor has mean='):
+        tiny.rmpe(parallel=dict(sppe=twin))
+
+
 def test_targets_that_are_missing_are_named():
     model = tiny.rmpe(parallel=dict()).train()
     inputs, samples = tiny.batch(center=False)
