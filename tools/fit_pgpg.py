@@ -3,9 +3,10 @@
 Clusters the annotated poses into atoms (atomic poses), matches the detections
 with the annotated boxes and fits, for each atom, the offsets of the four sides
 (RMPE, section 3.3). Writes one JSON file, which PGPGTransform takes as
-``model``:
+``model``, and a report with pictures:
 
-    python tools/fit_pgpg.py ANNOTATIONS.json DETECTIONS.json --out pgpg.json
+    python tools/fit_pgpg.py ANNOTATIONS.json DETECTIONS.json \
+        --out pgpg.json --report pgpg_report
 """
 
 import argparse
@@ -20,6 +21,7 @@ import sklearn
 import rmpe_spm
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.coco.annotations import KeypointAnnotations
+from rmpe_spm.experiments.pgpg_report import write_report
 from rmpe_spm.files import digest_file, read_json
 from rmpe_spm.rmpe.pgpg_fitting import (
     FitSettings,
@@ -42,6 +44,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         'detections', help="a detector's boxes on them, COCO results JSON"
     )
     parser.add_argument('--out', required=True, help='the file to write')
+    parser.add_argument('--report', help='the folder of the report')
     parser.add_argument(
         '--num-atoms',
         type=int,
@@ -50,6 +53,14 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument('--seed', type=int, default=0, help='the seed')
     return parser.parse_args(argv)
+
+
+def read_skeleton(annotations: dict) -> list[tuple[int, int]]:
+    """The pairs of joints that the annotations connect, counted from 0."""
+    for category in annotations['categories']:
+        if category.get('keypoints'):
+            return [(a - 1, b - 1) for a, b in category.get('skeleton', [])]
+    return []
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -85,6 +96,10 @@ def main(argv: list[str] | None = None) -> None:
     }
     save_proposal_model(model, args.out)
     print(f'{len(model.atoms)} atoms: {args.out}')
+    if args.report:
+        skeleton = read_skeleton(annotations.content)
+        page = write_report(model, args.report, skeleton)
+        print(f'report: {page}')
 
 
 if __name__ == '__main__':

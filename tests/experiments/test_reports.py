@@ -1,18 +1,71 @@
-"""The report of a learned pose NMS."""
+"""The reports of fitted proposals and of a learned pose NMS."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from pgpg_models import LYING, NAMES, UPRIGHT
 
 from rmpe_spm.coco.ground_truth import ImageGroundTruth, PoseSet
-from rmpe_spm.experiments import pose_nms_report
+from rmpe_spm.experiments import pgpg_report, pose_nms_report
 from rmpe_spm.experiments.pose_nms_report import NMSScore, compare_nms
 from rmpe_spm.oks import COCO_SIGMAS
 from rmpe_spm.pose_nms.learning import Plane
 from rmpe_spm.pose_nms.oks_nms import OKSNMS, SoftOKSNMS
 from rmpe_spm.pose_nms.parametric import ParametricPoseNMS
 from rmpe_spm.pose_nms.rule import make_rule
+from rmpe_spm.rmpe.pgpg_model import (
+    OffsetModel,
+    PeopleGroup,
+    ProposalModel,
+    SideMixture,
+)
+
+
+@pytest.fixture
+def model():
+    side = SideMixture([0.5, 0.5], [-0.1, 0.1], [0.05, 0.05])
+    offsets = OffsetModel([0.01, -0.02, 0.0, 0.1], [0.12] * 4, [side] * 4)
+    entry = {'file': 'boxes.json', 'sha256': 'abc'}
+    return ProposalModel(
+        NAMES,
+        np.stack([UPRIGHT, LYING]),
+        [PeopleGroup(70, 60, offsets), PeopleGroup(20, 5, None)],
+        PeopleGroup(10, 4, None),
+        PeopleGroup(100, 69, offsets),
+        {'criterion': 'x', 'num_folds': 5, 'scores': {'0': 1.5, '2': 1.75}},
+        {
+            'annotations': entry,
+            'detections': entry,
+            'command': 'python tools/fit_pgpg.py',
+            'date': '2020-02-02',
+            'versions': {'numpy': '1.0'},
+            'counts': {'matched_people': 69},
+        },
+    )
+
+
+def test_markdown_says_what_was_fitted(model):
+    text = pgpg_report.markdown_report(model)
+    assert '| matched people | 69 |' in text
+    assert '| 2 | 1.7500 |' in text
+    row = '| atom 0 | 70 | 60 | +1.0 ± 12.0 (2) | -2.0 ± 12.0 (2) |'
+    assert row in text
+    assert '| atom 1 | 20 | 5 | the global ones |' in text
+    assert 'Too few matches for atom 1, no torso' in text
+    model.atom_selection = {'criterion': 'given'}
+    assert '2, as given' in pgpg_report.markdown_report(model)
+
+
+def test_atoms_are_drawn_where_they_are(model):
+    figure = pgpg_report.draw_atoms(model, [(1, 2), (0, 4)])
+    assert len(figure.axes) == 2
+    for axis, pose in zip(figure.axes, model.atoms, strict=True):
+        np.testing.assert_allclose(axis.collections[0].get_offsets(), pose)
+        np.testing.assert_allclose(axis.lines[1].get_xydata(), pose[[0, 4]])
+        # y grows downwards, as in the image
+        assert axis.get_ylim()[0] > axis.get_ylim()[1]
+    assert 'atom 1\n20 people' in figure.axes[1].get_title()
 
 
 def poses(images, each):

@@ -52,10 +52,10 @@ def files(tmp_path):
     return tmp_path
 
 
-def test_file(tool, files, monkeypatch):
+def test_file_and_report(tool, files, monkeypatch):
     monkeypatch.chdir(files)
     argv = ['people.json', 'boxes.json', '--num-atoms', '1']
-    tool.main([*argv, '--out', 'a.json'])
+    tool.main([*argv, '--out', 'a.json', '--report', 'page'])
     model = load_proposal_model(files / 'a.json')
     mean = model.atom_groups[0].offsets.mean
     np.testing.assert_allclose(mean, [0.1, 0, 0.1, 0], atol=0.01)
@@ -66,10 +66,14 @@ def test_file(tool, files, monkeypatch):
     assert provenance['counts']['matched_people'] == 120
     assert provenance['command'] == (
         'python tools/fit_pgpg.py people.json boxes.json --num-atoms 1 '
-        '--out a.json'
+        '--out a.json --report page'
     )
+    page = (files / 'page/README.md').read_text()
     # Nobody is without a torso, so that group has no offsets of its own.
-    assert model.no_torso.offsets is None
+    assert 'Too few matches for no torso' in page
+    assert f'| atom 0 | 120 | 120 | {100 * mean[0]:+.1f} ± ' in page
+    assert '(atoms.png)' in page
+    assert (files / 'page/atoms.png').read_bytes().startswith(b'\x89PNG')
 
 
 @pytest.mark.parametrize(
