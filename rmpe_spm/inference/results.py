@@ -63,6 +63,11 @@ class PoseResult:
         return len(self.keypoints)
 
     @property
+    def bboxes(self) -> np.ndarray:
+        """``bboxes_xyxy``, under the name that mmpose gives boxes."""
+        return self.bboxes_xyxy
+
+    @property
     def keypoint_names(self) -> list[str]:
         """Names (K) of the joints."""
         names = self.metainfo['keypoint_id2name']

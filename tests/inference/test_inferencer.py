@@ -53,6 +53,7 @@ def test_topdown_equals_mmpose(topdown, pictures, batch_size):
     assert [result.path for result in results] == list(map(str, paths))
     for path, given, result in zip(paths, boxes, results, strict=True):
         np.testing.assert_array_equal(result.bboxes_xyxy, given)
+        assert result.bboxes is result.bboxes_xyxy
         assert len(result) == len(given)
         if len(given):  # mmpose would take the whole picture
             poses = inference_topdown(model, str(path), given)

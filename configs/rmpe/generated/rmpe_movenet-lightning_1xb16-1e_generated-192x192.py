@@ -50,5 +50,5 @@ val_evaluator = dict(
     type='PoseNMSCocoMetric',
     ann_file=_base_.val_evaluator.ann_file,
     keypoint_score_thr=_base_.val_evaluator.keypoint_score_thr,
-    nms=dict(type='ParametricPoseNMS', preset='coco'))
+    nms=dict(type='ParametricPoseNMS', preset='learned'))
 test_evaluator = val_evaluator
