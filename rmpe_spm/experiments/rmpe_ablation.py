@@ -63,6 +63,12 @@ class AblationRow(NamedTuple):
     boxes: str = ''
 
     @property
+    def config(self) -> str:
+        """The name of the config that is tested."""
+        redundant = self.boxes == 'redundant'
+        return self.boxes if redundant else f'stage2_{self.model}'
+
+    @property
     def test(self) -> str:
         """The name of the test that gives the row's numbers."""
         return f'test_{self.boxes or self.model}'
@@ -173,12 +179,9 @@ def _run_seed(
     }
     metrics = {}
     for row in ROWS:
-        config = configs.get(row.boxes or f'stage2_{row.model}')
-        if row.boxes == 'annotated':
-            config = configs[f'stage2_{row.model}']
-        if config is not None and row.test not in metrics:
+        if row.config in configs and row.test not in metrics:
             metrics[row.test] = run_test(
-                config,
+                configs[row.config],
                 weights[row.model],
                 folder / row.test,
                 {BBOX_FILE: ''} if row.boxes == 'annotated' else {},

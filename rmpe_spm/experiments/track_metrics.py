@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ..oks import COCO_SIGMAS
+from ..oks import COCO_SIGMAS, annotated_oks
 
 Truths = list[tuple[int, np.ndarray, float]]
 Found = list[tuple[int, np.ndarray]]
@@ -13,10 +13,15 @@ def are_same(
     truth: np.ndarray, pose: np.ndarray, area: float, thr: float = 0.5
 ) -> bool:
     """Whether OKS of a pose with the annotated joints is at least ``thr``."""
-    points, seen = truth[:, :2], truth[:, 2] > 0
-    squared = ((points - pose) ** 2).sum(1)[seen]
-    sigmas = np.asarray(COCO_SIGMAS)[seen]
-    return np.exp(-squared / (8 * sigmas**2 * area)).mean() >= thr
+    (similarity,) = annotated_oks(
+        pose[None],
+        truth[None, :, :2],
+        truth[None, :, 2] > 0,
+        np.zeros((1, 4)),  # counts for people without a labelled joint
+        np.array([area]),
+        np.asarray(COCO_SIGMAS),
+    )
+    return similarity >= thr
 
 
 def identity_scores(frames: list[tuple[Truths, Found]]) -> tuple[float, int]:

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .inputs import Picture
+from .inputs import DEFAULT_FPS, Picture
 from .results import PoseResult
 
 # Which coordinates go right and down: depth goes right in both
@@ -18,6 +18,8 @@ _COLOURS = (
     (30, 30, 200), (150, 150, 0),
 )  # fmt: skip
 _MARGIN = 0.5  # metres
+
+JPEG_QUALITY = 90
 
 
 def draw_views(result: PoseResult, height: int) -> np.ndarray:
@@ -64,10 +66,6 @@ def _draw_view(
     place, font = (4, size[1] - 5), cv2.FONT_HERSHEY_SIMPLEX
     cv2.putText(image, view, place, font, 0.4, _INK, 1, cv2.LINE_AA)
     return image
-
-
-JPEG_QUALITY = 90
-_DEFAULT_FPS = 25.0  # of a camera that doesn't say
 
 
 class PoseDrawer:
@@ -143,7 +141,7 @@ class OverlayWriter:
             self._video = cv2.VideoWriter(
                 str(path),
                 cv2.VideoWriter_fourcc(*'mp4v'),
-                picture.fps or _DEFAULT_FPS,
+                picture.fps or DEFAULT_FPS,
                 drawn.shape[1::-1],
             )
             if not self._video.isOpened():

@@ -26,6 +26,7 @@ _VIDEOS = (
     '.wmv'
 )
 _URL_TIMEOUT_S = 30
+DEFAULT_FPS = 25.0  # of a camera that doesn't say
 _CAMERA = re.compile(r'webcam(?::(\d+))?')
 
 Inputs = Union[str, os.PathLike, int, np.ndarray, Iterable]

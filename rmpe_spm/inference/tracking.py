@@ -8,6 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ..oks import COCO_SIGMAS
 from ..poses import present_joints
+from .inputs import DEFAULT_FPS
 from .results import PoseResult
 
 # Frames over which a person's velocity is taken.
@@ -104,7 +105,7 @@ class PoseTracker:
             ids[index] = track.id
             if self._smooth:
                 size = np.sqrt(_area(poses[index]))
-                fps = self._fps or result.fps or 25.0
+                fps = self._fps or result.fps or DEFAULT_FPS
                 keypoints[index] = track.filter(
                     frame / fps, result.keypoints[index], size
                 )

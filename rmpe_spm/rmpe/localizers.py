@@ -144,7 +144,7 @@ class PoseLocalizer(_JointLocalizer):
         """
         if self.normalization is not None:
             mean, std = (
-                reduced.new_tensor(values).view(3, 1, 1)
+                tensor_on_device_of(values, reduced).view(3, 1, 1)
                 for values in self.normalization
             )
             pixels = reduced * preprocessor.std + preprocessor.mean

@@ -39,7 +39,7 @@ CONFIGS = [
     'spm_movenet-multipose_windows_1xb8-5e_generated-384x288.py',
     'configs/rmpe/generated/rmpe_mobilenetv2_1xb16-1e_generated-128x96.py',
 ]
-BENCHMARKS = ('sstn', 'spm')
+BENCHMARKS = ('sstn', 'spm', 'spm_throughput')
 FIRST_LOSS, MIXED_LOSS = 1e-3, 0.1  # largest relative differences
 POSES = 0.05  # largest median, in pixels
 
