@@ -20,6 +20,7 @@ from pathlib import Path
 import rmpe_spm  # noqa: F401
 
 # isort: split
+import cv2
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -27,7 +28,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models import build_pose_estimator
 
 from rmpe_spm.cli.error_messages import report_user_errors
-from rmpe_spm.experiments.drawing import draw_results, make_contact_sheet
+from rmpe_spm.experiments.drawing import draw_results
 from rmpe_spm.experiments.tool_runs import (
     RESULTS,
     run_command,
@@ -38,6 +39,7 @@ from rmpe_spm.files import read_json, write_atomically
 from rmpe_spm.inference.drawing import OverlayWriter, PoseDrawer
 from rmpe_spm.inference.inferencer import PoseInferencer
 from rmpe_spm.inference.inputs import InputStream
+from rmpe_spm.inference.stn_drawing import mosaic
 from rmpe_spm.inference.web import installed_photographs
 from rmpe_spm.markdown import markdown_table
 from rmpe_spm.synthetic.people_dataset import generate_dataset, usable_cores
@@ -177,9 +179,10 @@ def draw(method: str, data_root: Path, work_dir: Path) -> Path:
         work_dir / 'pictures' / method.lower(),
         parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py')),
     )
-    return make_contact_sheet(
-        pictures[:6], work_dir / 'pictures' / f'{method.lower()}.jpg'
-    )
+    sheet = work_dir / 'pictures' / f'{method.lower()}.jpg'
+    first = [cv2.imread(str(picture)) for picture in pictures[:6]]
+    cv2.imwrite(str(sheet), mosaic(first, columns=2))
+    return sheet
 
 
 def main(argv: list[str] | None = None) -> None:

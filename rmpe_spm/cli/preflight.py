@@ -41,7 +41,7 @@ _DATA_ADVICE = (
 
 
 def build_runner(cfg: Config, mode: str) -> Runner:
-    """Check a config, build its runner, and log what training leaves out.
+    """Check a config, and build its runner.
 
     Raises:
         ConfigError: The data, the targets or the weights do not fit. The
@@ -53,8 +53,6 @@ def build_runner(cfg: Config, mode: str) -> Runner:
     data = CheckedData(cfg, mode)
     runner = _Runner.from_cfg(cfg)
     runner.annotations = data.files
-    for note in data.notes:
-        runner.logger.warning(note)
     _check_keypoints(runner.model, data.num_keypoints)
     for part in dict.fromkeys([mode, 'val' if mode == 'train' else mode]):
         loop = _build_loop(runner, part)
@@ -87,7 +85,7 @@ class CheckedData:
     """The annotations, detections and images that a config names, checked.
 
     Each file is read once. ``num_keypoints`` is that of the skeleton, None if
-    the data sets do not tell; ``notes`` say what training leaves out.
+    the data sets do not tell.
 
     Raises:
         ConfigError: Something is missing or malformed, has another skeleton,
@@ -95,7 +93,6 @@ class CheckedData:
     """
 
     def __init__(self, cfg: Config, mode: str) -> None:
-        self.notes: list[str] = []
         self.files: dict[str, KeypointAnnotations] = {}
         self._evaluated: dict[str, int] = {}  # keypoints by path
         part = 'val' if mode == 'train' else 'test'
@@ -184,8 +181,7 @@ class CheckedData:
                 if evaluated:
                     self._evaluated[path] = len(names)
                 else:
-                    notes = annotations.training_notes()
-                    self.notes += [n for n in notes if n not in self.notes]
+                    annotations.check_training()
         if dataset.get('bbox_file'):
             with _blamed_on(f'{where}.bbox_file'):
                 read_detections(dataset['bbox_file'], annotations)

@@ -1,7 +1,6 @@
 """People annotated in COCO's layout: read once, checked in one place."""
 
 import os
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,6 @@ from mmengine.fileio import get_local_path
 from ..errors import ConfigError
 from ..files import read_json
 from .entries import (
-    flaws_of,
     is_labelled,
     is_number,
     problem_of_evaluated,
@@ -263,41 +261,14 @@ class KeypointAnnotations:
                 'in its images, so that there is no AP'
             )
 
-    def training_notes(self) -> list[str]:
-        """Say what training leaves out or repairs, a line a kind of problem.
-
-        Raises:
-            ConfigError: Nobody has a visible keypoint.
-        """
+    def check_training(self) -> None:
+        """Raise a ConfigError if nobody has a visible keypoint."""
         self.require('annotations')
-        people = self.people
-        if not any(map(is_labelled, people)):
+        if not any(map(is_labelled, self.people)):
             raise ConfigError(
                 f'{self.source}: nobody has a visible keypoint, so there is '
                 'nothing to train on'
             )
-        sizes = self.sizes
-        flawed = defaultdict(list)
-        for person in people:
-            if not person.get('iscrowd'):
-                for flaw in flaws_of(person, sizes[person['image_id']]):
-                    flawed[flaw].append(person)
-        notes = [
-            f'{self.source}: {len(bad)} of {len(people)} annotations have '
-            f'{flaw} (first: annotation {bad[0]["id"]} of image '
-            f'{bad[0]["image_id"]})'
-            for flaw, bad in flawed.items()
-        ]
-        # bottom-up models train on images with crowds alone
-        shown = {person['image_id'] for person in people}
-        empty = [image_id for image_id in sizes if image_id not in shown]
-        if empty:
-            notes.append(
-                f'{self.source}: nobody is annotated in {len(empty)} of '
-                f'{len(sizes)} images, which training leaves out (first: '
-                f'image {empty[0]})'
-            )
-        return notes
 
     def _category_ids(self) -> set[int] | None:
         """The categories listed; None if the file has no list of them."""

@@ -5,7 +5,9 @@ from typing import Protocol
 
 import numpy as np
 
-from .ground_truth import NobodyToFind
+
+class NobodyToFind(ValueError):
+    """Nobody is annotated, so there is no score."""
 
 
 class ResampledScore(Protocol):

@@ -5,7 +5,7 @@ begins with the file and the entry.
 """
 
 import math
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from typing import Any
 
 WHOLE_BODY = (
@@ -144,25 +144,3 @@ def problem_of_segmentation(regions: Any, side: float, needed: bool) -> str:
         f'has the segmentation {str(regions)[:60]}, neither polygons about '
         'its image nor run lengths: correct it, or give an empty list'
     )
-
-
-def flaws_of(person: dict, size: tuple[float, float]) -> Iterator[str]:
-    """What training leaves out or repairs of a person in an image (w, h)."""
-    repaired = 'with SanitizeInstances in the pipeline, training'
-    box, joints = person['bbox'], person['keypoints']
-    if not are_numbers(box) or min(box[2:]) <= 0:
-        yield 'an empty box or one that is not finite: training skips them'
-    elif any(
-        low >= side or low + length <= 0
-        for low, length, side in zip(box[:2], box[2:], size, strict=True)
-    ):
-        yield f'a box outside their image: {repaired} skips them'
-    if not are_numbers(joints):
-        yield f'keypoints that are not finite: {repaired} hides these'
-    elif any(
-        flag > 0 and not (0 <= x <= size[0] and 0 <= y <= size[1])
-        for x, y, flag in zip(*[iter(joints)] * 3, strict=True)
-    ):
-        yield f'visible keypoints outside their image: {repaired} hides these'
-    if not is_labelled(person):
-        yield 'no visible keypoint: training skips them'

@@ -2,8 +2,9 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -15,10 +16,6 @@ from .annotations import KeypointAnnotations
 from .results import check_results, check_scored, is_scored
 
 
-class NobodyToFind(ValueError):
-    """Nobody is annotated, so there is no score."""
-
-
 @dataclass
 class ImageGroundTruth:
     """The annotated people of an image (G people, K keypoints), in pixels."""
@@ -27,23 +24,21 @@ class ImageGroundTruth:
     bboxes_xywh: np.ndarray  # (G, 4)
     areas: np.ndarray  # (G,)
     crowd: np.ndarray  # whether each stands for many people, (G,), bool
-    # (G,), where they tell who counts, not the labels: as in CrowdPose
-    num_keypoints: np.ndarray | None = None
+    # whether each counts neither as found nor as missed, (G,), bool; None:
+    # crowds, and people without a labelled keypoint
+    ignored: np.ndarray | None = None
 
-    @property
-    def ignored(self) -> np.ndarray:
-        """People that count neither as found nor as missed, (G,)."""
-        if self.num_keypoints is not None:
-            return self.crowd | (self.num_keypoints == 0)
-        return self.crowd | ~(self.keypoints[..., 2] > 0).any(1)
+    def __post_init__(self) -> None:
+        if self.ignored is None:
+            labelled = (self.keypoints[..., 2] > 0).any(1)
+            self.ignored = self.crowd | ~labelled
 
 
 class FlatGroundTruth:
-    """The people of all images in one array; NobodyToFind without any."""
+    """The people of all images in one array."""
 
     def __init__(self, truths: Sequence[ImageGroundTruth]) -> None:
         self.counts = np.array([len(truth.areas) for truth in truths])
-        self.starts = np.cumsum(self.counts) - self.counts
         keypoints = np.concatenate([truth.keypoints for truth in truths])
         self.points = keypoints[..., :2]
         self.boxes = np.concatenate([truth.bboxes_xywh for truth in truths])
@@ -51,11 +46,6 @@ class FlatGroundTruth:
         self.crowd = np.concatenate([truth.crowd for truth in truths])
         self.ignored = np.concatenate([truth.ignored for truth in truths])
         self.labelled = keypoints[..., 2] > 0
-        self.number = int((~self.ignored).sum())
-        if self.number == 0:
-            raise NobodyToFind(
-                'the annotations have no person with labelled keypoints'
-            )
 
     def oks(
         self, keypoints: np.ndarray, person: np.ndarray, sigmas: np.ndarray
@@ -72,18 +62,17 @@ class FlatGroundTruth:
 
 
 def pairs_within(
-    counts: np.ndarray, starts: np.ndarray, images: np.ndarray
+    num_poses: np.ndarray, num_people: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of a pose and a person of the same image, ascending.
+    """All pairs of a pose and a person of the same image, by pose.
 
-    The images have ``counts`` (I,) people, the first of whom are at
-    ``starts`` (I,); the poses are in ``images`` (T,).
+    Both are counted through all images, which have so many of each, (I,).
     """
-    numbers = counts[images]
-    pose = np.repeat(np.arange(len(images)), numbers)
-    first = np.cumsum(numbers) - numbers
-    person = np.arange(len(pose)) - np.repeat(first - starts[images], numbers)
-    return pose, person
+    of_pose = np.repeat(num_people, num_poses)
+    pose = np.repeat(np.arange(len(of_pose)), of_pose)
+    starts = np.cumsum(of_pose) - of_pose
+    first = np.repeat(np.cumsum(num_people) - num_people, num_poses)
+    return pose, np.arange(len(pose)) + (first - starts)[pose]
 
 
 @dataclass
@@ -96,12 +85,19 @@ class PoseSet:
     keypoint_scores: list[np.ndarray]  # (N, K)
     bboxes_xyxy: list[np.ndarray]  # (N, 4)
     scores: list[np.ndarray]  # (N,), of the persons
+    # (N,), as COCO takes them: a joint that is missing stretches a pose
+    areas: list[np.ndarray] | None = None
+    crowd_indices: list[float] | None = None  # CrowdPose's, of the images
     num_unlisted: int = 0  # poses left out, in images that aren't annotated
 
     def subset(self, indices: Sequence[int]) -> 'PoseSet':
         """The images at these indices."""
-        columns = list(vars(self).values())[:-1]
-        return PoseSet(*([column[i] for i in indices] for column in columns))
+        columns = {
+            name: [column[i] for i in indices]
+            for name, column in vars(self).items()
+            if isinstance(column, list)
+        }
+        return replace(self, **columns, num_unlisted=0)
 
     @property
     def num_poses(self) -> int:
@@ -115,8 +111,13 @@ def read_pose_set(
     num_keypoints: int,
     use_area: bool = True,
     iou_type: str = 'keypoints',
+    *,
+    all_listed: bool = False,
 ) -> PoseSet:
     """Read annotations and results, see :func:`make_pose_set`.
+
+    With ``all_listed`` every pose must be of an image and a category that the
+    annotations list.
 
     Raises:
         FileNotFoundError: If a file doesn't exist.
@@ -124,9 +125,19 @@ def read_pose_set(
             image of the annotations or has a joint of a positive score.
     """
     annotations = KeypointAnnotations.read(ann_file)
+    if all_listed:
+        annotations.require('categories')
     annotations.check_evaluation(num_keypoints, use_area, iou_type)
+    annotations.find_person_category()
     results = read_json(result_file)
-    check_results(results, num_keypoints, source=str(result_file))
+    listed = [annotations.images, annotations.categories]
+    listed = [{each['id'] for each in entries} for entries in listed]
+    check_results(
+        results,
+        num_keypoints,
+        *(listed if all_listed else ()),
+        source=str(result_file),
+    )
     check_scored(results, str(result_file))
     poses = make_pose_set(
         annotations.content, results, num_keypoints, use_area, iou_type
@@ -149,57 +160,77 @@ def make_pose_set(
     """Sort annotations and results, checked before, by image, ids ascending.
 
     Poses without a box get the extents of their joints. Poses without any
-    joint of a positive score are left out, as COCO's evaluation does.
-    ``use_area`` and ``iou_type`` are those of :func:`.evaluate_keypoints`.
+    joint of a positive score, and those of other categories than the people,
+    are left out, as COCO's evaluation does. ``use_area`` and ``iou_type`` are
+    those of :func:`.evaluate_keypoints`.
     """
     people, poses = defaultdict(list), defaultdict(list)
+    categories = {None}
     for annotation in annotations['annotations']:
         people[annotation['image_id']].append(annotation)
+        categories.add(annotation.get('category_id'))
     for result in results:
-        if is_scored(result):
+        if is_scored(result) and result.get('category_id') in categories:
             poses[result['image_id']].append(result)
-    image_ids = sorted({image['id'] for image in annotations['images']})
-    unlisted = sum(len(poses[i]) for i in poses.keys() - set(image_ids))
-    columns = [_poses_of(poses[i], num_keypoints) for i in image_ids]
-    truths = [
-        _truth_of(people[i], num_keypoints, use_area, iou_type)
-        for i in image_ids
-    ]
-    columns = map(list, zip(*columns, strict=True))
-    return PoseSet(image_ids, truths, *columns, num_unlisted=unlisted)
+    images = {image['id']: image for image in annotations['images']}
+    image_ids = sorted(images)
+    unlisted = sum(len(poses[i]) for i in poses.keys() - images.keys())
+    crowd_indices = None
+    if iou_type == 'keypoints_crowd':
+        crowd_indices = [images[i].get('crowdIndex') for i in image_ids]
+    columns = _by_image(_columns_of_poses, poses, image_ids, num_keypoints)
+    people = _by_image(
+        partial(_columns_of_people, use_area=use_area, iou_type=iou_type),
+        people,
+        image_ids,
+        num_keypoints,
+    )
+    truths = [ImageGroundTruth(*each) for each in zip(*people, strict=True)]
+    return PoseSet(image_ids, truths, *columns, crowd_indices, unlisted)
 
 
-def _poses_of(results: list[dict], num_keypoints: int) -> tuple:
-    """Keypoints, their scores, boxes and scores of one image."""
-    joints = np.array([r['keypoints'] for r in results], dtype=np.float64)
-    joints = joints.reshape(len(results), num_keypoints, 3)
+def _by_image(
+    columns_of: Callable,
+    entries: Mapping[int, list[dict]],
+    image_ids: Sequence[int],
+    num_keypoints: int,
+) -> list[list[np.ndarray]]:
+    """Columns of all entries at once, which is quick, cut into images."""
+    flat = [entry for i in image_ids for entry in entries[i]]
+    joints = np.array([entry['keypoints'] for entry in flat], np.float64)
+    joints = joints.reshape(len(flat), num_keypoints, 3)
+    ends = np.cumsum([len(entries[i]) for i in image_ids])[:-1]
+    return [np.split(column, ends) for column in columns_of(flat, joints)]
+
+
+def _columns_of_poses(
+    results: list[dict], joints: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Keypoints, their scores, boxes, scores and areas."""
     points = joints[..., :2]
     boxes = bboxes_around(points, joints[..., 2])
-    for index, result in enumerate(results):
-        if result.get('bbox'):
-            x, y, width, height = result['bbox']
-            boxes[index] = x, y, x + width, y + height
-    scores = np.array([r['score'] for r in results], dtype=np.float64)
-    return points, joints[..., 2], boxes, scores
+    areas = np.ptp(points, axis=1).prod(1)
+    given = [bool(result.get('bbox')) for result in results]
+    if any(given):
+        own = np.array([r['bbox'] for r in results if r.get('bbox')], float)
+        boxes[given] = np.c_[own[:, :2], own[:, :2] + own[:, 2:]]
+        areas[given] = own[:, 2:].prod(1)
+    scores = np.array([result['score'] for result in results], np.float64)
+    return points, joints[..., 2], boxes, scores, areas
 
 
-def _truth_of(
-    people: list[dict], num_keypoints: int, use_area: bool, iou_type: str
-) -> ImageGroundTruth:
-    """The annotated people of one image."""
-    boxes = np.array([p['bbox'] for p in people], dtype=np.float64)
+def _columns_of_people(
+    people: list[dict], joints: np.ndarray, use_area: bool, iou_type: str
+) -> tuple[np.ndarray, ...]:
+    """Keypoints, boxes, areas, crowds and who is ignored."""
+    boxes = np.array([person['bbox'] for person in people], np.float64)
     boxes = boxes.reshape(len(people), 4)
     areas = boxes[:, 2] * boxes[:, 3] * 0.53
     if use_area:
-        areas = np.array([p['area'] for p in people], dtype=np.float64)
-    joints = np.array([p['keypoints'] for p in people], dtype=np.float64)
-    numbers = None
+        areas = np.array([person['area'] for person in people], np.float64)
+    crowd = np.array([p.get('iscrowd', 0) for p in people], dtype=bool)
+    unlabelled = ~(joints[..., 2] > 0).any(1)
     if iou_type == 'keypoints_crowd':
         numbers = np.array([p['num_keypoints'] for p in people], dtype=int)
-    return ImageGroundTruth(
-        joints.reshape(len(people), num_keypoints, 3),
-        boxes,
-        areas,
-        np.array([p.get('iscrowd', 0) for p in people], dtype=bool),
-        numbers,
-    )
+        unlabelled = numbers == 0
+    return joints, boxes, areas, crowd, crowd | unlabelled

@@ -1,10 +1,9 @@
-"""COCO's keypoint AP, evaluated again and again for subsets of poses."""
+"""COCO's matching of poses with people, and the AP of any of the poses."""
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from .ground_truth import FlatGroundTruth, PoseSet, pairs_within
 from .results import MAX_POSES
@@ -12,19 +11,20 @@ from .results import MAX_POSES
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 
+# areas of people and poses that count, in square pixels
+ALL_AREAS = (0.0, 1e5**2)
+
 # poses and people compared at once, and resamples times poses
 _PAIRS, _CELLS = 1 << 14, 1 << 21
-
-# COCO's largest area: larger poses that find nobody aren't counted
-_MAX_AREA = 1e5**2
 
 
 class KeypointAP:
     """AP of any subset of the poses of a data set, within milliseconds.
 
     What does not depend on the subset is computed once. The results are those
-    of COCO's evaluation, for 20 poses an image and people of all sizes. Poses
-    (T, K, 2) come image after image, of ``sizes`` (I,).
+    of COCO's evaluation, for 20 poses an image. Poses (T, K, 2) come image
+    after image, of ``sizes`` (I,); poses of other ``areas`` (T,) than count
+    are no false positives.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class KeypointAP:
         scores: np.ndarray,
         sizes: np.ndarray,
         sigmas: np.ndarray,
+        areas: np.ndarray | None = None,
     ) -> None:
         self.people = people
         self.sizes = sizes
@@ -42,150 +43,118 @@ class KeypointAP:
         self.by_image = np.lexsort((-scores, images))
         self.image_starts = np.cumsum(sizes) - sizes
         self.by_score = np.argsort(-scores[self.by_image], kind='stable')
+        if areas is None:
+            areas = np.zeros(len(scores))
+        self.areas = areas[self.by_image]
         ordered = keypoints[self.by_image]
-        pose, person = pairs_within(people.counts, people.starts, images)
+        pose, person = pairs_within(sizes, people.counts)
         oks = np.zeros(len(pose))
         for start in range(0, len(pose), _PAIRS):
             part = slice(start, start + _PAIRS)
             oks[part] = people.oks(ordered[pose[part]], person[part], sigmas)
-        good = oks >= THRESHOLDS[0]
-        self._split_pairs(pose[good], person[good], oks[good])
+        near = oks >= THRESHOLDS[0]
+        self.pose, self.person, self.oks = pose[near], person[near], oks[near]
+        self._limit(*ALL_AREAS)
 
-    def _split_pairs(
-        self, pose: np.ndarray, person: np.ndarray, oks: np.ndarray
-    ) -> None:
-        """Separate people whose poses match nobody else from the rest."""
-        num_poses = len(self.by_image)
-        num_nodes = num_poses + len(self.people.areas)
-        links = coo_matrix(
-            (np.ones(len(pose)), (pose, num_poses + person)),
-            shape=(num_nodes, num_nodes),
-        )
-        _, group = connected_components(links, directed=False)
-        rivals = np.bincount(group[num_poses:], minlength=group.max() + 1)
-        alone = rivals[group[pose]] == 1
-        order = np.lexsort((pose[alone], person[alone]))
-        self.simple = tuple(
-            values[alone][order] for values in (pose, person, oks)
-        )
-        # the first pose of each one's person
-        self.simple_starts = np.searchsorted(self.simple[1], self.simple[1])
-        self._pad_groups(
-            pose[~alone], person[~alone], oks[~alone], group[pose[~alone]]
+    @classmethod
+    def of(cls, poses: PoseSet, sigmas: np.ndarray) -> 'KeypointAP':
+        """All the poses of a set."""
+        areas = poses.areas
+        return cls(
+            FlatGroundTruth(poses.truths),
+            np.concatenate(poses.keypoints),
+            np.concatenate(poses.scores),
+            np.array([len(scores) for scores in poses.scores]),
+            np.asarray(sigmas),
+            None if areas is None else np.concatenate(areas),
         )
 
-    def _pad_groups(
-        self,
-        pose: np.ndarray,
-        person: np.ndarray,
-        oks: np.ndarray,
-        group: np.ndarray,
-    ) -> None:
-        """Arrays of the groups of people that share poses."""
-        _, group = np.unique(group, return_inverse=True)
-        row = _place_in_group(group, pose)
-        column = _place_in_group(group, person)
-        number, depth, width = (
-            int(values.max(initial=-1)) + 1 for values in (group, row, column)
-        )
-        self.group_poses = np.full((number, depth), -1, dtype=np.intp)
-        self.group_people = np.full((number, width), -1, dtype=np.intp)
-        self.group_oks = np.full((number, depth, width), -1.0)
-        self.group_poses[group, row] = pose
-        self.group_people[group, column] = person
-        self.group_oks[group, row, column] = oks
+    def within(self, low: float, high: float) -> 'KeypointAP':
+        """Give that of people and poses of these areas; others don't count."""
+        other = copy(self)
+        other._limit(low, high)
+        return other
+
+    def _limit(self, low: float, high: float) -> None:
+        """Say who counts, and sort the pairs of each pose, best last."""
+        areas = self.people.areas
+        self.ignored = self.people.ignored | (areas < low) | (areas > high)
+        self.outside = (self.areas < low) | (self.areas > high)
+        # people that count come before others; the last of equals wins
+        counts = ~self.ignored[self.person]
+        order = np.lexsort((self.person, self.oks, counts, self.pose))
+        self.pose, self.person = self.pose[order], self.person[order]
+        self.oks = self.oks[order]
+        self.good = self.oks[:, None] >= THRESHOLDS
+        self.is_first = np.diff(self.pose, prepend=-1) > 0
 
     def __call__(self, kept: np.ndarray | None = None) -> float:
         """COCO's AP of the poses that are ``kept`` (T,), bool, or of all."""
-        return float(self.precision(kept).mean())
+        return float(self.curves(kept)[0].mean())
 
-    def precision(self, kept: np.ndarray | None = None) -> np.ndarray:
-        """Interpolated precision at 10 thresholds of OKS and 101 recalls."""
-        kept, matched, ignored = self.matches(kept)
+    def curves(
+        self, kept: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Interpolated precision (10, 101) and highest recall (10,).
+
+        At 10 thresholds of OKS and 101 recalls; -1 where nobody counts.
+        """
+        kept, true, false = self.matches(kept)
         order = self.by_score[kept[self.by_score]]
-        result = np.zeros((len(THRESHOLDS), len(RECALLS)))
+        precisions = np.zeros((len(THRESHOLDS), len(RECALLS)))
+        number = (~self.ignored).sum()
+        if number == 0:
+            return precisions - 1, precisions[:, 0] - 1
         if len(order) == 0:
-            return result
-        true = (matched & ~ignored)[order].cumsum(0).T.astype(np.float64)
-        false = (~matched)[order].cumsum(0).T
-        recall = true / self.people.number
+            return precisions, precisions[:, 0]
+        true = true[order].cumsum(0).T.astype(np.float64)
+        false = false[order].cumsum(0).T
+        recall = true / number
         precision = true / (false + true + np.spacing(1))
         precision = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
         for row in range(len(THRESHOLDS)):
             place = np.searchsorted(recall[row], RECALLS, side='left')
             inside = place < len(order)
-            result[row, inside] = precision[row, place[inside]]
-        return result
+            precisions[row, inside] = precision[row, place[inside]]
+        return precisions, recall[:, -1]
 
     def matches(
         self, kept: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Which poses of a subset have found somebody, by ``by_image``.
+        """Which poses of a subset are right, by ``by_image``.
 
-        Whether each counts (T,), has found somebody at the 10 thresholds of
-        OKS (T, 10), and has found somebody to ignore (T, 10).
+        Whether each counts (T,), is a true positive at the 10 thresholds of
+        OKS (T, 10), and is a false one (T, 10).
         """
         if kept is None:
             kept = np.ones(len(self.by_image), dtype=bool)
         kept = kept[self.by_image]
         number = np.cumsum(kept)
         before = np.concatenate([[0], number])[self.image_starts]
-        kept = kept & (number - np.repeat(before, self.sizes) <= MAX_POSES)
+        rank = number - np.repeat(before, self.sizes)
+        kept = kept & (rank <= MAX_POSES)
         matched = np.zeros((len(kept), len(THRESHOLDS)), dtype=bool)
-        ignored = np.zeros_like(matched)
-        self._match_simple(kept, matched, ignored)
-        self._match_groups(kept, matched, ignored)
-        return kept, matched, ignored
-
-    def _match_simple(
-        self, kept: np.ndarray, matched: np.ndarray, ignored: np.ndarray
-    ) -> None:
-        """The best pose that is good enough gets the person."""
-        pose, person, oks = self.simple
-        good = kept[pose][:, None] & (oks[:, None] >= THRESHOLDS)
-        number = np.cumsum(good, 0, dtype=np.int32)
-        before = (number - good)[self.simple_starts]
-        # a crowd can be matched any number of times
-        good &= (number - before == 1) | self.people.crowd[person][:, None]
-        matched[pose] = good
-        ignored[pose] = good & self.people.ignored[person][:, None]
-
-    def _match_groups(
-        self, kept: np.ndarray, matched: np.ndarray, ignored: np.ndarray
-    ) -> None:
-        """Pose after pose takes the best person that is left to it."""
-        if self.group_poses.size == 0:
-            return
-        active = kept[self.group_poses] & (self.group_poses >= 0)
-        order = np.argsort(~active, axis=1, kind='stable')
-        counts = active.sum(1)
-        crowd = (self.people.crowd[self.group_people])[:, None]
-        to_ignore = (self.people.ignored[self.group_people])[:, None]
-        width = self.group_people.shape[1]
-        free = np.ones((len(counts), len(THRESHOLDS), width), dtype=bool)
-        for step in range(int(counts.max(initial=0))):
-            group = (counts > step).nonzero()[0]
-            row = order[group, step]
-            pose = self.group_poses[group, row]
-            oks = self.group_oks[group, row][:, None]
-            good = free[group] & (oks >= THRESHOLDS[:, None])
-            # people that count come before those to ignore; the last of
-            # equals wins
-            value = np.where(good, oks + 2 * ~to_ignore[group], -1.0)
-            best = width - 1 - value[..., ::-1].argmax(-1)
-            any_good = good.any(-1)
-            matched[pose] = any_good
-            taken = (np.arange(width) == best[..., None]) & any_good[..., None]
-            ignored[pose] = (taken & to_ignore[group]).any(-1)
-            free[group] &= ~taken | crowd[group]
-
-
-def _place_in_group(group: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Place of each value among the distinct values of its group."""
-    size = int(value.max(initial=0)) + 1
-    keys, inverse = np.unique(group * size + value, return_inverse=True)
-    groups = keys // size
-    return (np.arange(len(keys)) - np.searchsorted(groups, groups))[inverse]
+        true = np.zeros_like(matched)
+        free = np.ones((len(self.ignored), len(THRESHOLDS)), dtype=bool)
+        # the k-th poses of all images take the best people left to them
+        steps = np.where(kept, rank, 0).astype(np.uint8)[self.pose]
+        order = np.argsort(steps, kind='stable').astype(np.int32)
+        ends = np.searchsorted(steps[order], range(1, MAX_POSES + 2))
+        for pairs in np.split(order, ends)[1:-1]:
+            if len(pairs) == 0:
+                continue
+            good = self.good[pairs] & free[self.person[pairs]]
+            best = np.where(good, pairs[:, None], np.int32(-1))
+            starts = np.flatnonzero(self.is_first[pairs])
+            best = np.maximum.reduceat(best, starts)
+            rows, columns = (best >= 0).nonzero()
+            best = best[rows, columns]
+            pose, person = self.pose[best], self.person[best]
+            matched[pose, columns] = True
+            true[pose, columns] = ~self.ignored[person]
+            # a crowd can be matched any number of times
+            free[person, columns] = self.people.crowd[person]
+        return kept, true, ~(matched | self.outside[:, None])
 
 
 @dataclass(frozen=True)
@@ -237,22 +206,14 @@ class PoseMatches:
 
 def match_poses(poses: PoseSet, sigmas: np.ndarray) -> PoseMatches:
     """Match poses with people as COCO's evaluation does, once for all."""
-    sizes = np.array([len(scores) for scores in poses.scores])
-    evaluation = KeypointAP(
-        FlatGroundTruth(poses.truths),
-        np.concatenate(poses.keypoints),
-        np.concatenate(poses.scores),
-        sizes,
-        np.asarray(sigmas),
-    )
-    kept, matched, ignored = evaluation.matches()
-    boxes = np.concatenate(poses.bboxes_xyxy)[evaluation.by_image]
-    huge = (boxes[:, 2:] - boxes[:, :2]).prod(1) > _MAX_AREA
+    evaluation = KeypointAP.of(poses, sigmas)
+    kept, true, false = evaluation.matches()
     order = evaluation.by_score[kept[evaluation.by_score]]
+    sizes = evaluation.sizes
     return PoseMatches(
         image_ids=tuple(poses.image_ids),
         people=np.array([(~truth.ignored).sum() for truth in poses.truths]),
         image=np.repeat(np.arange(len(sizes)), sizes)[order],
-        true_positives=(matched & ~ignored)[order].T,
-        false_positives=(~matched & ~huge[:, None])[order].T,
+        true_positives=true[order].T,
+        false_positives=false[order].T,
     )

@@ -107,7 +107,6 @@ class SanitizeInstances(BaseTransform):
       an error if not finite; in bottom-up mode it becomes the box of the
       visible keypoints.
     - A top-down sample without a visible keypoint is skipped in training.
-    - A number of keypoints other than the dataset's is an error.
 
     Each problem is logged once an annotation (and data worker).
 
@@ -120,8 +119,8 @@ class SanitizeInstances(BaseTransform):
         - bbox (optional; (N, 4), xyxy)
         - keypoints (optional; (N, K, 2))
         - keypoints_visible (optional; (N, K) or (N, K, 2))
-        - flip_indices, dataset, id, img_id, img_path (optional; added by
-          mmpose's datasets)
+        - dataset, id, img_id, img_path (optional; added by mmpose's
+          datasets)
 
     Modified Keys:
 
@@ -137,8 +136,7 @@ class SanitizeInstances(BaseTransform):
         """Repair one sample, or return None to skip it.
 
         Raises:
-            ConfigError: The number of keypoints is not the dataset's, or at
-                test a box is not finite.
+            ConfigError: At test a box is not finite.
         """
         dataset = results.get('dataset')
         training = not getattr(dataset, 'test_mode', True)
@@ -184,13 +182,6 @@ class SanitizeInstances(BaseTransform):
         keypoints = np.array(results['keypoints'], np.float32)
         visible = np.array(results['keypoints_visible'], np.float32)
         visible[~np.isfinite(visible)] = 0
-        expected = len(results.get('flip_indices', ())) or keypoints.shape[1]
-        if keypoints.shape[1] != expected:
-            raise ConfigError(
-                f'{_where(results, 0)} has {keypoints.shape[1]} keypoints, '
-                f"but the dataset's skeleton has {expected}: correct the "
-                'annotation, or give the metainfo that belongs to it'
-            )
         h, w = results['img_shape'][:2]
         flags = visibility_flags(visible)
         finite = np.isfinite(keypoints).all(axis=2)

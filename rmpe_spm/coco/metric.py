@@ -16,7 +16,7 @@ from xtcocotools.coco import COCO
 
 from ..files import read_json
 from ..poses import bboxes_around, clean_scores
-from .annotations import IOU_TYPES, KeypointAnnotations
+from .annotations import KeypointAnnotations
 from .evaluation import evaluate_keypoints
 from .results import check_results, check_scored
 
@@ -27,7 +27,7 @@ _MMPOSE_NMS = dict(oks_nms=oks_nms, soft_oks_nms=soft_oks_nms, none=None)
 class PoseNMSCocoMetric(CocoMetric):
     """mmpose's ``CocoMetric``, faster, with any pose NMS of the registry.
 
-    The numbers are those of ``CocoMetric``, computed by faster-coco-eval.
+    The numbers are those of ``CocoMetric``.
     What can't be evaluated (results for unknown images, NaN, joints of
     another skeleton, annotations without areas, duplicate ids) is an error
     that names the first such entry. Predictions are of the category of the
@@ -63,8 +63,8 @@ class PoseNMSCocoMetric(CocoMetric):
         **kwargs: Other arguments of ``mmpose.evaluation.CocoMetric``.
 
     Raises:
-        ValueError: If ``iou_type`` is unknown, the NMS is given twice or
-            the annotations can't be evaluated.
+        ValueError: If the NMS is given twice or the annotations can't be
+            evaluated.
     """
 
     def __init__(
@@ -78,10 +78,6 @@ class PoseNMSCocoMetric(CocoMetric):
         _check_nms(nms, nms_mode, nms_thr)
         # mmpose's would open the file twice, and suppress before any check
         super().__init__(ann_file=None, nms_mode='none', **kwargs)
-        if self.iou_type not in IOU_TYPES:
-            raise ValueError(
-                f'iou_type must be one of {IOU_TYPES}: {self.iou_type!r}'
-            )
         self.nms = None if nms is None else TASK_UTILS.build(nms)
         self.uses_own_sigmas = getattr(self.nms, 'sigmas', 0) is not None
         self.mmpose_nms = _MMPOSE_NMS[nms_mode or 'none']
@@ -105,8 +101,8 @@ class PoseNMSCocoMetric(CocoMetric):
         """Take the predictions of a batch, as ``CocoMetric`` does.
 
         Raises:
-            ValueError: If an image's predictions have no joint scores, or
-                joints of another skeleton.
+            ValueError: If an image's predictions have joints of another
+                skeleton.
         """
         needed = self.dataset_meta['num_keypoints']
         converted = (self.pred_converter or {}).get('num_keypoints')
@@ -303,15 +299,11 @@ def _person_score(
 def _check_prediction(
     sample: Mapping[str, Any], num_keypoints: int, converted: int | None
 ) -> None:
-    """Refuse a sample's poses without joint scores, or of other joints."""
+    """Refuse a sample's poses of other joints."""
     poses = sample.get('pred_instances', {})
     if len(poses.get('keypoints', ())) == 0:
         return
     where = f'the predictions for image {sample["img_id"]} have'
-    if poses.get('keypoint_scores') is None:
-        raise ValueError(
-            f'{where} no keypoint_scores, without which they cannot be ranked'
-        )
     joints = converted or poses['keypoints'].shape[1]
     if joints != num_keypoints:
         raise ValueError(

@@ -129,15 +129,8 @@ def perturb_boxes(
     False positives, order and scores stay. Boxes that are empty, not finite or
     outside their image are left out.
 
-    Args:
-        annotations (Mapping): The content of a COCO keypoint file.
-        kind (str): One of ``ERROR_KINDS``.
-        size (float): The size of the error.
-        detections (list, optional): The content of a COCO results file.
-        seed (int): The seed of the directions. Defaults to 0.
-
-    Returns:
-        list[dict]: The content of a ``bbox_file``.
+    ``annotations`` are the content of a COCO keypoint file, ``detections`` and
+    what is returned that of a ``bbox_file``.
     """
     check_box_error(kind, size, detections is not None)
     sizes = {

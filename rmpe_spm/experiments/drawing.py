@@ -69,22 +69,6 @@ def draw_results(
     return written
 
 
-def make_contact_sheet(
-    pictures: Sequence[Path], out_file: str | Path, columns: int = 2
-) -> Path:
-    """Put picture files, as large as the smallest, into one, row by row."""
-    tiles = [cv2.imread(str(picture)) for picture in pictures]
-    height, width = np.min([tile.shape[:2] for tile in tiles], axis=0).tolist()
-    tiles = [cv2.resize(tile, (width, height)) for tile in tiles]
-    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
-    rows = [
-        np.hstack(tiles[i : i + columns])
-        for i in range(0, len(tiles), columns)
-    ]
-    cv2.imwrite(str(out_file), np.vstack(rows))
-    return Path(out_file)
-
-
 def _instances(entries: list[Mapping]) -> InstanceData:
     """COCO annotations or results of one image as drawable instances."""
     if not entries:

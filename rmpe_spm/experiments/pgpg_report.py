@@ -18,15 +18,10 @@ COLUMNS = 6  # of the drawn poses
 def write_report(
     model: ProposalModel, folder: str | Path, skeleton: list[tuple[int, int]]
 ) -> Path:
-    """Write ``README.md`` and ``atoms.png``.
+    """Write ``README.md``, the page, and ``atoms.png``.
 
-    Args:
-        model (ProposalModel): The fitted model with its provenance.
-        folder (str | Path): Where to; it is made.
-        skeleton (list): Pairs of joints to connect in the drawings.
-
-    Returns:
-        Path: The Markdown page.
+    The model has its provenance; joints in pairs of ``skeleton`` are connected
+    in the drawings.
     """
     page = write_atomically(Path(folder) / 'README.md', markdown_report(model))
     draw_atoms(model, skeleton).savefig(page.with_name('atoms.png'), dpi=70)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from ..coco.ground_truth import FlatGroundTruth, PoseSet
+from ..coco.ground_truth import PoseSet
 from ..coco.keypoint_ap import KeypointAP
 from ..errors import ConfigError
 from ..markdown import markdown_table
@@ -40,21 +40,9 @@ def fit_rule(
 
     Starts are the presets, ranked in each way, with their merging and
     without, with their rule of matching joints and without. Progress is
-    printed.
-
-    Args:
-        poses (PoseSet): Detected and annotated people.
-        sigmas (np.ndarray): Of the OKS, (K,).
-        source (str): The file of the poses, for the message.
-        presets (sequence): Those to start from. Defaults to all.
-        rank_by (sequence): Orders of confidence to try. Defaults to both.
-        folds (int): Parts of the cross-validation that chooses the start.
-            Defaults to 3.
-        cells (int): Cells of the grids in each direction, half as many for
-            rules that merge poses, which take longer. Defaults to 13.
-
-    Returns:
-        tuple: The rule and the planes that were searched.
+    printed. The start is chosen by cross-validation in ``folds`` parts; grids
+    have ``cells`` in each direction, half as many for rules that merge poses,
+    which take longer. Returns the rule and the planes that were searched.
 
     Raises:
         ConfigError: If no pose is near an annotated person.
@@ -126,7 +114,7 @@ def rules_to_compare(
     for name in PRESETS:
         rules[f'preset {name}'] = ParametricPoseNMS(name)
     for name in ('mpii', 'coco'):
-        rules[f'... {name}, ranked by score'] = ParametricPoseNMS(
+        rules[f'preset {name}, ranked by score'] = ParametricPoseNMS(
             name, rank_by='score'
         )
     rules['learned'] = ParametricPoseNMS(**asdict(learned))
@@ -135,19 +123,13 @@ def rules_to_compare(
 
 @dataclass
 class NMSScore:
-    """What a pose NMS made of a data set.
+    """What a pose NMS made of a data set."""
 
-    Attributes:
-        ap, ap50, ap75 (float): COCO's AP, 0 to 1.
-        num_poses (int): Poses left.
-        milliseconds (float): Time of the NMS per image.
-    """
-
-    ap: float
+    ap: float  # COCO's, 0 to 1
     ap50: float
     ap75: float
-    num_poses: int
-    milliseconds: float
+    num_poses: int  # that are left
+    milliseconds: float  # of the NMS per image
 
 
 def compare_nms(
@@ -158,19 +140,9 @@ def compare_nms(
     """Evaluate pose NMS rules on the same poses and their scores.
 
     A kept pose has the score that it came with, times what a soft rule
-    makes of it; merged poses are evaluated as they are.
-
-    Args:
-        poses (PoseSet): Detected and annotated people.
-        rules (dict): Components with the call interface of
-            :class:`~rmpe_spm.pose_nms.base.BasePoseNMS` by name;
-            None stands for no NMS.
-        sigmas (np.ndarray): Of the OKS, (K,).
-
-    Returns:
-        dict[str, NMSScore]: By the same names.
+    makes of it; merged poses are evaluated as they are. ``rules`` are called
+    as :class:`~rmpe_spm.pose_nms.base.BasePoseNMS`; None is no NMS.
     """
-    people = FlatGroundTruth(poses.truths)
     found = {}
     for name, nms in rules.items():
         keypoints, scores = poses.keypoints, poses.scores
@@ -185,19 +157,13 @@ def compare_nms(
             keypoints = [result.keypoints for result in results]
             scores = [result.scores for result in results]
         seconds = time.perf_counter() - start
-        sizes = np.array(list(map(len, scores)))
-        precision = KeypointAP(
-            people,
-            np.concatenate(keypoints),
-            np.concatenate(scores),
-            sizes,
-            sigmas,
-        ).precision()
+        kept = replace(poses, keypoints=keypoints, scores=scores, areas=None)
+        precision, _ = KeypointAP.of(kept, sigmas).curves()
         found[name] = NMSScore(
             ap=float(precision.mean()),
             ap50=float(precision[0].mean()),
             ap75=float(precision[5].mean()),
-            num_poses=int(sizes.sum()),
+            num_poses=kept.num_poses,
             milliseconds=1e3 * seconds / len(poses.truths),
         )
     return found
@@ -211,15 +177,8 @@ def markdown_report(
 ) -> str:
     """The learned values and the table of all rules.
 
-    Args:
-        command (str): What was run.
-        rule (PoseNMSRule): What was learned.
-        poses (Sequence[PoseSet]): Those it was fitted to, and others.
-        tables (Sequence[Mapping]): The scores of all rules on both, by the
-            rules' names.
-
-    Returns:
-        str: Markdown, a row for each rule.
+    ``poses`` and ``tables``, of scores by name, are those that the rule was
+    fitted to, and others.
     """
     train, held_out = poses
     values = ', '.join(f'{n} {getattr(rule, n):.4g}' for n in RANGES)
@@ -250,12 +209,8 @@ def markdown_report(
 def draw_planes(planes: Sequence[Plane]) -> Figure:
     """Heat maps of the AP over the grids of one round.
 
-    Args:
-        planes (Sequence[Plane]): The grids, at least one.
-
-    Returns:
-        Figure: A row for each pair of parameters, a column for each zoom; a
-        star marks the values chosen.
+    A row for each pair of parameters, a column for each zoom; a star marks
+    the values chosen.
     """
     pairs = list(dict.fromkeys(plane.names for plane in planes))
     zooms = max(plane.zoom for plane in planes) + 1

@@ -47,20 +47,12 @@ REDUNDANT_NMS = {
 
 
 class AblationRow(NamedTuple):
-    """A line of the table.
-
-    Attributes:
-        label (str): What it is.
-        model (str): The training, a key of ``TRAININGS``.
-        nms (str): The pose NMS, a key of ``NMS`` or ``REDUNDANT_NMS``.
-        boxes (str): ``'annotated'`` or ``'redundant'`` where they are not
-            the detector's.
-    """
+    """A line of the table."""
 
     label: str
-    model: str
-    nms: str
-    boxes: str = ''
+    model: str  # the training, a key of TRAININGS
+    nms: str  # a key of NMS or REDUNDANT_NMS
+    boxes: str = ''  # 'annotated' or 'redundant', if not the detector's
 
     @property
     def config(self) -> str:
@@ -96,9 +88,9 @@ ROWS = (
         for nms, label in (
             ('none', 'no NMS'),
             ('oks_0.3', 'OKS NMS at 0.3'),
-            ('oks_0.5', '... at 0.5'),
-            ('oks_0.7', '... at 0.7'),
-            ('oks', '... at 0.9'),
+            ('oks_0.5', 'OKS NMS at 0.5'),
+            ('oks_0.7', 'OKS NMS at 0.7'),
+            ('oks', 'OKS NMS at 0.9'),
             ('parametric', 'pose NMS'),
         )
     ),
@@ -123,21 +115,9 @@ def run_ablation(
 
     The configs of the runs are written to ``configs/`` in the work
     directory, and each run has a folder in ``seed<n>/``. What is finished
-    there is not repeated, and a training that was interrupted goes on.
-
-    Args:
-        stage1 (str | Path): The config of the SPPE with PGPG.
-        stage2 (str | Path): The config of RMPE.
-        work_dir (str | Path): Where everything goes.
-        seeds (Sequence): The seeds. Defaults to (0, 1, 2).
-        cfg_options (Mapping, optional): Settings that override both
-            configs, by dotted key. Defaults to None.
-        redundant_boxes (str | Path, optional): A file of
-            ``tools/make_redundant_boxes.py``, on all of whose boxes RMPE is
-            evaluated, too. Defaults to None.
-
-    Yields:
-        AblationResult: What each seed gave, in turn.
+    there is not repeated, and a training that was interrupted goes on. On
+    ``redundant_boxes``, a file of ``tools/make_redundant_boxes.py``, RMPE is
+    evaluated, too. Yields what each seed gave, in turn.
 
     Raises:
         ConfigError: The configs are not those of an RMPE.
@@ -196,8 +176,6 @@ def read_stages(
 ) -> list[Config]:
     """Read the configs of both stages and check that they can be ablated.
 
-    Arguments are those of :func:`run_ablation`.
-
     Raises:
         ConfigError: A file is missing, or has not what is to be ablated.
     """
@@ -233,13 +211,6 @@ def ablation_configs(stage1: Config, stage2: Config) -> dict[str, Config]:
     (``sstn``) and with parallel branch (``parallel``). The SPPE alone has no
     use for context: its crops are the plain ones. Each evaluates its poses
     without NMS, with OKS NMS and with the parametric one.
-
-    Args:
-        stage1 (Config): The SPPE with PGPG.
-        stage2 (Config): RMPE.
-
-    Returns:
-        dict[str, Config]: By ``stage1_`` or ``stage2_`` and these names.
     """
     alone = _replace_step(stage2, CENTER_TARGET, [])
     # Without the branch, only a loss on theta needs to know the centre.
@@ -280,15 +251,8 @@ def nms_evaluators(
 ) -> list[dict]:
     """One COCO metric a way of pose NMS, all fed by the same test.
 
-    The parametric NMS is the config's own where it has one.
-
-    Args:
-        cfg (Config): Whose evaluator they are made from.
-        ways (Mapping): Kinds of pose NMS by name. Defaults to ``NMS``.
-
-    Returns:
-        list[dict]: The evaluators; their metrics are ``none/AP``,
-        ``oks/AP``, ``parametric/AP`` and so on.
+    The parametric NMS is the config's own where it has one. The metrics are
+    ``none/AP``, ``oks/AP`` and so on.
 
     Raises:
         ConfigError: The evaluator is no COCO metric.

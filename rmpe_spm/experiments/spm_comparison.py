@@ -193,7 +193,11 @@ def run_comparison(
     """
     ann_file = _common_annotations(configs, cfg_options or {})
     annotations = KeypointAnnotations.read(ann_file)
-    names = _joint_names_of(annotations)
+    names = annotations.find_person_category().get('keypoints')
+    if not names:
+        raise ConfigError(
+            f'{ann_file}: no category lists its keypoints by name'
+        )
     annotations.check_evaluation(len(names))
     results: dict[str, list[ComparedRun]] = {}
     report = work_dir / 'report.md'
@@ -298,16 +302,6 @@ def draw_error_by_distance(
     axis.grid(alpha=0.3)
     axis.legend()
     return figure
-
-
-def _joint_names_of(annotations: KeypointAnnotations) -> list[str]:
-    """The joints' names that COCO annotations list."""
-    for category in annotations.categories:
-        if category.get('keypoints'):
-            return category['keypoints']
-    raise ConfigError(
-        f'{annotations.source}: no category lists its keypoints by name'
-    )
 
 
 def _common_annotations(

@@ -16,12 +16,8 @@ from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 
 from ..cli.arguments import as_arguments
-from ..engine.checkpoint import (
-    last_checkpoint,
-    load_from_local,
-    newest_checkpoint,
-)
-from ..errors import CorruptCheckpointError, RunFailedError
+from ..engine.checkpoint import newest_checkpoint
+from ..errors import RunFailedError
 from ..files import read_json
 from .runs import RunFolder, find_inputs, is_kind, read_config
 
@@ -68,7 +64,8 @@ def run_training(
 ) -> TrainingRun:
     """Train by ``tools/train.py``, unless that was finished in the folder.
 
-    A training that was interrupted goes on from its last checkpoint.
+    A training that was interrupted goes on from its newest checkpoint that
+    loads.
     ``arguments`` are more of the tool's command line.
 
     Raises:
@@ -83,7 +80,7 @@ def run_training(
     outcome = _finished(run)
     if outcome is None:
         command = [str(config), '--work-dir', str(work_dir), *arguments]
-        checkpoint = _readable_checkpoint(run.folder)
+        checkpoint = newest_checkpoint(run.folder)
         if checkpoint is None:
             options.update(weights)
         else:
@@ -92,7 +89,7 @@ def run_training(
         command += _option_arguments(options)
         with run.attempt(resumes=checkpoint is not None):
             log = _run_tool('train.py', command, run.folder / 'train.log')
-            checkpoint = _readable_checkpoint(run.folder)
+            checkpoint = newest_checkpoint(run.folder)
             if checkpoint is None:
                 raise RunFailedError(f'{config} saved no checkpoint: {log}')
         outcome = run.finish([checkpoint.name])
@@ -156,19 +153,6 @@ def _finished(run: RunFolder) -> dict | None:
 def _option_arguments(options: Mapping[str, Any]) -> list[str]:
     """Options as the tools' command line takes them."""
     return ['--cfg-options', *as_arguments(options)] if options else []
-
-
-def _readable_checkpoint(work_dir: Path) -> Path | None:
-    """The last checkpoint, or where that is lost the newest that loads."""
-    checkpoint = last_checkpoint(work_dir)
-    if checkpoint is not None and checkpoint.is_file():
-        try:
-            load_from_local(str(checkpoint), map_location='cpu')
-        except CorruptCheckpointError as error:
-            print(error, flush=True)
-        else:
-            return checkpoint
-    return newest_checkpoint(work_dir)
 
 
 def _run_tool(tool: str, arguments: list[str], log_file: Path) -> Path:

@@ -25,7 +25,7 @@ from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
 
 from ..cli.preflight import build_runner
-from ..coco.evaluation import evaluate_files
+from ..coco.evaluation import evaluate_poses
 from ..coco.ground_truth import PoseSet, make_pose_set, read_pose_set
 from ..engine.hooks import FuseConvBNHook, folded_norms
 from ..experiments.drawing import draw_results
@@ -285,8 +285,8 @@ def evaluate_results(spec: ResultsSpec) -> tuple[Record, PoseSet]:
     sigmas = np.asarray(meta['sigmas'], float)
     files = spec.ann_file, spec.results
     how = dict(iou_type=spec.iou_type, use_area=spec.use_area)
-    record = Record(evaluate_files(*files, sigmas, **how))
-    poses = read_pose_set(*files, len(sigmas), **how)
+    poses = read_pose_set(*files, len(sigmas), **how, all_listed=True)
+    record = Record(evaluate_poses(poses, sigmas))
     record.add_poses(poses, meta)
     return record, poses
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import print_log
 
-from ..coco.bootstrap import bootstrap_ap, paired_bootstrap
-from ..coco.ground_truth import NobodyToFind, PoseSet
+from ..coco.bootstrap import NobodyToFind, bootstrap_ap, paired_bootstrap
+from ..coco.ground_truth import PoseSet
 from ..coco.keypoint_ap import PoseMatches, match_poses
 from ..files import write_atomically
 from ..mpii.ap import COLUMNS, MpiiMatches

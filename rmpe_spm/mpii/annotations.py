@@ -5,6 +5,8 @@ from os import PathLike
 
 import numpy as np
 
+from ..errors import ConfigError
+
 MPII16 = (
     'right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee',
     'left_ankle', 'pelvis', 'thorax', 'upper_neck', 'head_top', 'right_wrist',
@@ -127,7 +129,7 @@ class MpiiImage:
         bad = self.annotated & ~np.isfinite(self.keypoints).all(-1)
         if bad.any():
             person, joint = np.argwhere(bad)[0]
-            raise ValueError(
+            raise ConfigError(
                 f'{where} {self.person_ids[person]}: joint {joint} is at '
                 f'{self.keypoints[person, joint].tolist()}'
             )
@@ -135,7 +137,7 @@ class MpiiImage:
         bad = self.annotated.any(1) & ((sizes <= 0) | np.isinf(sizes))
         if bad.any():
             person = int(bad.argmax())
-            raise ValueError(
+            raise ConfigError(
                 f'{where} {self.person_ids[person]} has a head of size '
                 f'{sizes[person]}, but it must be positive'
             )

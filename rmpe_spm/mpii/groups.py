@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
+from ..errors import ConfigError
 from ..files import read_json
 from .annotations import MPII14_IDS, PIXEL_STD, MpiiImage
 from .readers import read_matlab
@@ -159,17 +160,27 @@ def read_groups(
         )
     groups = {}
     for name, parts in listed.items():
-        where = f'{path}: image {name}'
         if name not in by_name:
-            raise ValueError(f'{where} is not in the annotations')
-        if not isinstance(parts, list):
-            raise ValueError(
-                f'{where} has {parts!r} in place of a list of groups'
+            raise ConfigError(
+                f'{path}: image {name} is not in the annotations'
             )
-        groups[name] = [_find(by_name[name], part, where) for part in parts]
-        everybody = [person for group in groups[name] for person in group]
-        if len(set(everybody)) < len(everybody):
-            raise ValueError(f'{where} has a person twice in {parts}')
+        people = by_name[name].person_ids.tolist()
+        try:
+            groups[name] = [
+                np.array([people.index(person) for person in part], np.intp)
+                for part in parts
+            ]
+            everybody = np.concatenate(groups[name])
+            good = all(map(len, parts)) and len(set(everybody)) == len(
+                everybody
+            )
+        except (TypeError, ValueError):
+            good = False
+        if not good:
+            raise ConfigError(
+                f'{path}: image {name} has the groups {parts!r}, which must '
+                f'be lists of its people, {people}, each in one of them'
+            )
     return groups
 
 
@@ -191,20 +202,6 @@ def _read_official(
         if groups:
             listed[image.name] = groups
     return listed
-
-
-def _find(image: MpiiImage, group: Any, where: str) -> np.ndarray:
-    """Indices of people by their numbers in the file."""
-    places = {int(person): i for i, person in enumerate(image.person_ids)}
-    if not isinstance(group, list) or not group:
-        raise ValueError(f'{where} has {group!r} in place of a list of people')
-    for person in group:
-        if not isinstance(person, int) or person not in places:
-            raise ValueError(
-                f'{where} has the person {person!r}, but the annotations '
-                f'have {sorted(places)}'
-            )
-    return np.array([places[person] for person in group])
 
 
 def unit_annotations(unit: MpiiUnit, num_keypoints: int) -> list[dict]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..coco.ground_truth import pairs_within
 from .annotations import MPII14
 from .ap import MpiiMatches
 
@@ -116,7 +117,7 @@ def match_joints(
     if not labelled.any():
         raise ValueError('no joint is annotated, so there is no recall')
 
-    pose, person = _pairs(num_poses, num_people)
+    pose, person = pairs_within(num_poses, num_people)
     offset = points[pose] - people[person]
     distance = np.sqrt(offset[..., 0] ** 2 + offset[..., 1] ** 2)
     # people without annotated joints may lack a head box
@@ -150,17 +151,6 @@ def match_joints(
 def _join(arrays: list[np.ndarray], *shape: int) -> np.ndarray:
     """All units' people in one array (people, ...)."""
     return np.concatenate([np.zeros((0, *shape)), *arrays])
-
-
-def _pairs(
-    num_poses: np.ndarray, num_people: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of a pose and a person of the same unit, by pose."""
-    of_pose = np.repeat(num_people, num_poses)
-    pose = np.repeat(np.arange(len(of_pose)), of_pose)
-    starts = np.cumsum(of_pose) - of_pose
-    first = np.repeat(np.cumsum(num_people) - num_people, num_poses)
-    return pose, np.arange(len(pose)) + (first - starts)[pose]
 
 
 def _best_in_group(

@@ -1,6 +1,6 @@
 """Readers of MPII's annotations in the forms that they come in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.io import loadmat
 
+from ..errors import ConfigError
 from ..files import read_json
 from .annotations import MpiiImage, head_size
 
@@ -47,14 +48,20 @@ def read_mpii(
     for file in (path, headbox_file):
         if file is not None and not Path(file).is_file():
             raise FileNotFoundError(f'there is no file {file}')
-    if headbox_file is None:
-        return readers[ending](path)
-    if ending != '.json':
+    if headbox_file is not None and ending != '.json':
         raise ValueError(
             f'headbox_file={str(headbox_file)!r} is for .json annotations: '
             f'leave it out for {path}, which has its own'
         )
-    return _read_records(path, headbox_file)
+    files = (path,) if headbox_file is None else (path, headbox_file)
+    try:
+        return readers[ending](*files)
+    except ConfigError:
+        raise
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{path} is not a {ending} file of MPII's annotations: {error!r}"
+        ) from error
 
 
 def _read_release(path: str | PathLike) -> list[MpiiImage]:
@@ -87,27 +94,18 @@ def _read_image(
     rects = structs(getattr(annotation, 'annorect', None))
     image = MpiiImage.unknown(name, len(rects), is_train)
     for person, rect in enumerate(rects):
-        where = f'{path}: image {name}, person {person + 1}'
         image.head_bboxes_xyxy[person] = [
-            read_number(rect, side, where) for side in ('x1', 'y1', 'x2', 'y2')
+            read_number(rect, side) for side in ('x1', 'y1', 'x2', 'y2')
         ]
-        image.scales[person] = read_number(rect, 'scale', where)
+        image.scales[person] = read_number(rect, 'scale')
         place = getattr(rect, 'objpos', None)
-        image.centers[person] = [read_number(place, xy, where) for xy in 'xy']
+        image.centers[person] = [read_number(place, xy) for xy in 'xy']
         points = getattr(getattr(rect, 'annopoints', None), 'point', None)
         for point in structs(points):
-            joint = read_number(point, 'id', where)
-            if joint not in range(16):
-                raise ValueError(
-                    f'{where} has a point with the id {joint}, but the ids '
-                    'of MPII are 0 to 15'
-                )
-            joint = int(joint)
-            if image.annotated[person, joint]:
-                raise ValueError(f'{where} has two points with the id {joint}')
+            joint = int(read_number(point, 'id'))
             image.annotated[person, joint] = True
             image.keypoints[person, joint] = [
-                read_number(point, xy, where) for xy in 'xy'
+                read_number(point, xy) for xy in 'xy'
             ]
     image.head_sizes[:] = head_size(image.head_bboxes_xyxy)
     return image.check(path)
@@ -131,15 +129,10 @@ def structs(value: Any) -> list:
     return [member for member in members if hasattr(member, '_fieldnames')]
 
 
-def read_number(struct: Any, name: str, where: str) -> float:
+def read_number(struct: Any, name: str) -> float:
     """A number of a structure, NaN if it is missing or empty."""
     value = getattr(struct, name, None)
-    if value is None or np.size(value) == 0:
-        return np.nan
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f'{where} has {name} = {value!r}') from None
+    return np.nan if value is None or np.size(value) == 0 else float(value)
 
 
 def _read_records(
@@ -151,69 +144,38 @@ def _read_records(
     ``center`` and ``scale`` are the release's ``objpos`` and ``scale``.
     """
     records = read_json(path)
-    if not isinstance(records, list) or not records:
-        raise ValueError(
-            f'{path} is not a list of records, one a person, or is empty'
-        )
-    shapes = dict(
-        joints=(16, 2), joints_vis=(16,), center=(2,), scale=(), head_box=(4,)
-    )
-    names, rows = [], []
-    for index, record in enumerate(records):
-        where = f'{path}: record {index}'
-        name = record.get('image') if isinstance(record, dict) else None
-        if not isinstance(name, str):
-            raise ValueError(f'{where} has no image that is a file name')
-        box = record.get('head_box') or [np.nan] * 4
-        record = dict(record, head_box=box)
-        names.append(name)
-        rows.append(_numbers(f'{where} (image {name})', record, shapes))
-    columns = {name: np.stack([row[name] for row in rows]) for name in shapes}
-    boxes = columns['head_box']
+    names = [record['image'] for record in records]
+
+    def column(key: str, *shape: int) -> np.ndarray:
+        values = [record[key] for record in records]
+        return np.array(values, np.float64).reshape(len(records), *shape)
+
+    boxes = [each.get('head_box') or [np.nan] * 4 for each in records]
+    boxes = np.array(boxes, np.float64).reshape(len(records), 4)
     if headbox_file is not None:
         boxes = _read_headboxes(headbox_file, len(records))
+    rows = dict(
+        keypoints=column('joints', 16, 2),
+        annotated=column('joints_vis', 16) > 0,
+        centers=column('center', 2),
+        scales=column('scale'),
+    )
     return _by_image(
         path,
         names,
-        keypoints=columns['joints'],
-        annotated=columns['joints_vis'] > 0,
-        centers=columns['center'],
-        scales=columns['scale'],
+        **rows,
         head_bboxes_xyxy=boxes,
         head_sizes=head_size(boxes),
     )
 
 
-def _numbers(
-    where: str, values: Mapping, shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, np.ndarray]:
-    """Values of these names and shapes as float64."""
-    arrays = {}
-    for name, shape in shapes.items():
-        if name not in values:
-            raise ValueError(f'{where} has no "{name}"')
-        try:
-            arrays[name] = np.array(values[name], np.float64)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f'{where} has {name} = {values[name]!r}'
-            ) from None
-        if arrays[name].shape != shape:
-            raise ValueError(
-                f'{where}: "{name}" has the shape {arrays[name].shape}, but '
-                f'must have {shape}'
-            )
-    return arrays
-
-
 def _read_headboxes(path: str | PathLike, people: int) -> np.ndarray:
     """Boxes (P, 4) of mmpose's ``headboxes_src``, their corners (2, 2, P)."""
-    boxes = read_matlab(path, squeeze=False).get('headboxes_src')
-    if np.shape(boxes) != (2, 2, people):
-        raise ValueError(
-            f'{path}: "headboxes_src" must have the shape (2, 2, {people}), '
-            'for as many people as the annotations have, but has '
-            f'{np.shape(boxes) or "nothing"}'
+    boxes = read_matlab(path, squeeze=False)['headboxes_src']
+    if boxes.shape[-1] != people:
+        raise ConfigError(
+            f'{path} has head boxes of {boxes.shape[-1]} people, but the '
+            f'annotations have {people}'
         )
     return boxes.transpose(2, 0, 1).reshape(people, 4).astype(np.float64)
 
@@ -226,35 +188,21 @@ def _read_hdf5(path: str | PathLike) -> list[MpiiImage]:
     """
     import h5py  # only who has such a file needs it
 
-    try:
-        with h5py.File(path) as file:
-            values = {name: file[name][()] for name in file}
-    except OSError as error:
-        raise ValueError(f'{path} is not an HDF5 file: {error}') from error
-    if 'imgname' not in values:
-        raise ValueError(f'{path} has no "imgname"')
-    names = [
-        name.decode() if isinstance(name, bytes) else name
-        for name in values['imgname'].tolist()
-    ]
-    shapes = dict(part=(16, 2), center=(2,), scale=(), normalize=(), person=())
-    rows = _numbers(
-        str(path),
-        values,
-        {name: (len(names), *shape) for name, shape in shapes.items()},
-    )
-    scales = rows['scale'] / _HDF5_ENLARGEMENT
-    rows['center'][:, 1] -= _HDF5_SHIFT * scales
-    return _by_image(
-        path,
-        names,
-        keypoints=rows['part'],
-        annotated=(rows['part'] != 0).any(-1),
-        centers=rows['center'],
-        scales=scales,
-        head_sizes=rows['normalize'],
-        person_ids=rows['person'].astype(np.int64) + 1,
-    )
+    with h5py.File(path) as file:
+        names = [bytes(name).decode() for name in file['imgname'][()]]
+        scales = file['scale'][()] / _HDF5_ENLARGEMENT
+        centers = file['center'][()].astype(np.float64)
+        centers[:, 1] -= _HDF5_SHIFT * scales
+        joints = file['part'][()].astype(np.float64).reshape(-1, 16, 2)
+        rows = dict(
+            keypoints=joints,
+            annotated=(joints != 0).any(-1),
+            centers=centers,
+            scales=scales,
+            head_sizes=file['normalize'][()],
+            person_ids=file['person'][()].astype(np.int64) + 1,
+        )
+    return _by_image(path, names, **rows)
 
 
 def _by_image(
@@ -270,11 +218,5 @@ def _by_image(
         for field, values in rows.items():
             setattr(image, field, values[indices])
         image.keypoints[~image.annotated] = 0
-        ids, counts = np.unique(image.person_ids, return_counts=True)
-        if counts.max() > 1:
-            raise ValueError(
-                f'{path}: image {name} has the person '
-                f'{ids[counts.argmax()]} twice'
-            )
         images.append(image.check(path))
     return images

@@ -50,10 +50,7 @@ def read_sample(data_sample: dict, num_keypoints: int) -> SamplePoses:
                 'MpiiMultiPersonDataset, and keep "raw_ann_info" among the '
                 'meta_keys of PackPoseInputs'
             )
-    poses = data_sample.get('pred_instances', {})
-    for name in ('keypoints', 'keypoint_scores'):
-        if name not in poses:
-            raise ValueError(f'{where}: the model returned no {name}')
+    poses = data_sample['pred_instances']
     number, shape = len(poses['keypoints']), (num_keypoints, 2)
 
     def array(name: str, *shape: int) -> np.ndarray:

@@ -179,12 +179,7 @@ class PanopticMultiPersonDataset(BaseDataset):
 
     def _cameras(self, folder: Path) -> dict[str, Camera]:
         path = folder / f'calibration_{folder.name}.json'
-        try:
-            found = {own['name']: own for own in read_json(path)['cameras']}
-        except FileNotFoundError as error:
-            raise ConfigError(
-                f'{error}: a sequence needs its calibration'
-            ) from None
+        found = {own['name']: own for own in read_json(path)['cameras']}
         names = self.cameras
         if names is None:
             names = [n for n, own in found.items() if own['type'] == 'hd']

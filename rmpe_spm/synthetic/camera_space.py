@@ -26,7 +26,7 @@ from ..errors import ConfigError
 from ..files import write_atomically
 from .appearance import sample_appearance
 from .body_parts import face_points
-from .coco_annotations import PERSON_CATEGORY, scene_annotations
+from .coco_annotations import scene_annotations, write_annotations
 from .figure import KEYPOINT_NAMES, Figure, draw_figure
 from .poses import JOINT, forward_kinematics, sample_pose
 from .scene import Scene, draw_background, paste_figure, photograph
@@ -232,20 +232,14 @@ def generate_camera_space(
             content = dict(cameras=[view.calibration])
             path = root / split / name / f'calibration_{name}.json'
             write_atomically(path, json.dumps(content))
-        images, annotations = [], []
+        images, people = [], []
         samples = _write_pictures(root / split, seeds, count, cameras)
         bar = tqdm(samples, f'{split} pictures', count, disable=not progress)
-        for image, people in bar:
+        for image, shown in bar:
             images.append(image)
-            for person in people:
-                annotations.append(dict(person, id=len(annotations) + 1))
-        content = dict(
-            images=images,
-            annotations=annotations,
-            categories=[PERSON_CATEGORY],
-        )
+            people += shown
         path = root / 'annotations' / f'person_keypoints_{split}.json'
-        write_atomically(path, json.dumps(content))
+        write_annotations(path, images, people)
     return root
 
 

@@ -1,10 +1,13 @@
 """COCO annotations of the people in a generated picture."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from ..files import write_atomically
 from .figure import KEYPOINT_NAMES, Figure
 from .scene import Scene
 
@@ -173,3 +176,17 @@ def scene_annotations(scene: Scene) -> list[tuple[int | None, dict]]:
             pairs.append((index, person_annotation(scene, index)))
     pairs.append((None, crowd_annotation(scene)))
     return [(index, found) for index, found in pairs if found is not None]
+
+
+def write_annotations(
+    path: Path, images: list[dict], people: list[dict], **info: Any
+) -> None:
+    """Write a file in COCO's layout; people get their ids, from 1."""
+    annotations = [{'id': n, **each} for n, each in enumerate(people, 1)]
+    content = dict(
+        info,
+        images=images,
+        annotations=annotations,
+        categories=[PERSON_CATEGORY],
+    )
+    write_atomically(path, json.dumps(content))

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ..errors import ConfigError
 from ..files import read_json, write_atomically
-from .coco_annotations import PERSON_CATEGORY, scene_annotations
+from .coco_annotations import scene_annotations, write_annotations
 from .figure import Figure
 from .scene import Scene, compose_scene
 
@@ -213,8 +213,8 @@ def generate_dataset(
         Path: The folder.
 
     Raises:
-        ConfigError: A number, the size or ``workers`` is too small, or the
-            folder holds something else.
+        ConfigError: A number or the size is too small, or the folder holds
+            something else.
     """
     if num_train < 0 or num_val < 0 or seed < 0:
         raise ConfigError(
@@ -223,8 +223,6 @@ def generate_dataset(
         )
     if min(size) < 64:
         raise ConfigError(f'size must be at least (64, 64), got {size}')
-    if workers is not None and workers < 1:
-        raise ConfigError(f'workers must be at least 1, got {workers}')
     record = {
         'format': _FORMAT,
         'version': VERSION,
@@ -266,7 +264,22 @@ def generate_dataset(
             )
             cores = workers or usable_cores()
             samples = _in_processes(write, count, cores, bar)
-            _write_annotations(folder, split, samples, record)
+            images, people, boxes = [], [], []
+            for info, some_people, some_boxes in samples:
+                images.append(info)
+                people += some_people
+                boxes += some_boxes
+            write_annotations(
+                folder / f'annotations/person_keypoints_{split}2017.json',
+                images,
+                people,
+                info={'description': record['format'], **record},
+                licenses=[],
+            )
+            write_atomically(
+                folder / f'detections/{split}2017_person_detections.json',
+                json.dumps(boxes),
+            )
         write_atomically(folder / _RECORD, json.dumps(record, indent=1))
         if target.exists():
             target.rmdir()
@@ -309,24 +322,3 @@ def _in_processes(
                 raise
     finally:
         cv2.setNumThreads(threads)
-
-
-def _write_annotations(root, split, samples, record) -> None:
-    images, annotations, detections = [], [], []
-    for info, some_annotations, some_detections in samples:
-        images.append(info)
-        for annotation in some_annotations:
-            annotations.append({'id': len(annotations) + 1, **annotation})
-        detections += some_detections
-    content = {
-        'info': {'description': record['format'], **record},
-        'licenses': [],
-        'images': images,
-        'annotations': annotations,
-        'categories': [PERSON_CATEGORY],
-    }
-    for name, part in (
-        (f'annotations/person_keypoints_{split}2017.json', content),
-        (f'detections/{split}2017_person_detections.json', detections),
-    ):
-        write_atomically(root / name, json.dumps(part))

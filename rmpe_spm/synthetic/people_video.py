@@ -1,6 +1,5 @@
 """A video of the embedded people: smooth paths, occlusions, known ids."""
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,9 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..files import write_atomically
 from .appearance import Appearance, sample_appearance
-from .coco_annotations import PERSON_CATEGORY, scene_annotations
+from .coco_annotations import scene_annotations, write_annotations
 from .figure import draw_figure
 from .poses import Pose
 from .scene import Scene, draw_background, paste_figure
@@ -169,13 +167,8 @@ def generate_video(
                 height=size[1],
             )
         )
-        for person in people:
-            number = len(annotations) + 1
-            annotations.append({'id': number, 'image_id': image_id, **person})
+        annotations += [{'image_id': image_id, **each} for each in people]
     writer.release()
-    content = dict(
-        images=images, annotations=annotations, categories=[PERSON_CATEGORY]
-    )
     target = root / 'annotations' / 'val' / f'{_NAME}.json'
-    write_atomically(target, json.dumps(content))
+    write_annotations(target, images, annotations)
     return path

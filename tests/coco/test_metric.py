@@ -265,5 +265,3 @@ def test_built_by_name_and_wrong_arguments():
         PoseNMSCocoMetric(nms_mode='soft')
     with pytest.raises(ValueError, match='score_mode'):
         PoseNMSCocoMetric(score_mode='sum')
-    with pytest.raises(ValueError, match="iou_type must be .*'bbox'"):
-        PoseNMSCocoMetric(iou_type='bbox')

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from rmpe_spm.experiments.drawing import draw_results, make_contact_sheet
+from rmpe_spm.experiments.drawing import draw_results
 
 
 @pytest.fixture
@@ -61,14 +61,3 @@ def test_names_the_missing_image(content, tmp_path):
     (tmp_path / 'a.png').unlink()
     with pytest.raises(FileNotFoundError, match=r'a\.png.*image 1'):
         _draw(content, tmp_path)
-
-
-def test_contact_sheet_places_pictures_row_by_row(tmp_path):
-    paths = []
-    for i in range(3):
-        paths.append(tmp_path / f'{i}.png')
-        cv2.imwrite(str(paths[-1]), np.full((4, 6, 3), 50 * (i + 1), np.uint8))
-    sheet = cv2.imread(str(make_contact_sheet(paths, tmp_path / 's.png')))
-    assert sheet.shape == (8, 12, 3)
-    corners = [sheet[0, 0, 0], sheet[0, 6, 0], sheet[4, 0, 0], sheet[4, 6, 0]]
-    assert corners == [50, 100, 150, 0]

@@ -73,24 +73,6 @@ def test_a_joint_is_not_matched_by_its_own_error():
     assert np.isnan(result.errors[0, [0, 1, 3]]).all()
 
 
-def test_the_reach_is_in_units_of_the_person():
-    truth = make_truth([SQUARE])
-    for shift, match in (([4.9, 0], 0), ([5.1, 0], -1), ([3, 3], 0)):
-        matches = match_by_other_joints(SQUARE[None] + shift, [1.0], truth)
-        assert (matches == match).all()
-
-
-def test_best_score_first_each_takes_the_nearest_free():
-    truth = make_truth([SQUARE, SQUARE + [4, 0]])
-    poses = np.stack((SQUARE + [1, 0], SQUARE, SQUARE + [2.5, 0]))
-    # pose 2 takes person 1, then pose 0 person 0; pose 1 finds nobody free
-    matches = match_by_other_joints(poses, [0.5, 0.1, 0.9], truth)
-    np.testing.assert_array_equal(matches, [[0, 2]] * 4)
-    # pose 1 takes person 0, and pose 0 the person that is left
-    matches = match_by_other_joints(poses[:2], [0.5, 0.9], truth)
-    np.testing.assert_array_equal(matches, [[1, 0]] * 4)
-
-
 def test_who_is_left_out():
     three = [[2, 2, 2, 0], [2, 2, 2, 2], [2, 2, 2, 2]]
     truth = make_truth(

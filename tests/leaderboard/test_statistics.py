@@ -126,7 +126,7 @@ def test_nobody_to_find_has_no_interval(ranked):
     table, poses = ranked
     for each in poses:
         for truth in each.truths:
-            truth.crowd[:] = True
+            truth.ignored[:] = True
     add_statistics(table, poses, 50)
     assert [row.interval for row in table.rows] == [None, None]
 

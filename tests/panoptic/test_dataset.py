@@ -150,7 +150,7 @@ def test_what_is_missing_is_named(sequence, tmp_path):
     root = sequence([body((0, 0, 0))])
     with pytest.raises(ConfigError, match="no camera '00_16'; it has 00_03"):
         build(root, cameras=['00_16'])
-    with pytest.raises(ConfigError, match='calibration_other.json'):
+    with pytest.raises(FileNotFoundError, match='calibration_other.json'):
         build(root, sequences=['other'])
     hands = dict(from_file='configs/_base_/datasets/crowdpose.py')
     with pytest.raises(ConfigError, match="has no joint 'top_head'"):

@@ -4,14 +4,7 @@ import pytest
 
 from rmpe_spm.synthetic.appearance import (
     PATTERNS,
-    crop,
-    grain_bank,
-    noise_bank,
-    octave_noise,
-    pattern_bank,
     pattern_mask,
-    random_colour,
-    random_skin,
     sample_appearance,
     sample_proportions,
 )
@@ -40,28 +33,6 @@ def test_children_have_large_heads():
     assert thighs[children].mean() < 0.95 * thighs[~children].mean()
 
 
-def test_colours_are_colours():
-    rng = np.random.default_rng(0)
-    cloth = np.array([random_colour(rng) for _ in range(200)])
-    assert cloth.min() > -40 and cloth.max() < 290
-    skin = np.array([random_skin(rng) for _ in range(200)])
-    blue, green, red = skin.T
-    assert (blue < red).all() and (green < 1.2 * red).all()
-
-
-def test_banks_are_centred_and_the_same_each_time():
-    assert abs(noise_bank().mean() - 128) < 3
-    assert abs(grain_bank().mean() - 128) < 6
-    assert noise_bank() is noise_bank()
-
-
-def test_octave_noise_is_smooth_and_sized():
-    noise = octave_noise(np.random.default_rng(0), (64, 48), (3, 6), 3)
-    assert noise.shape == (48, 64, 3) and noise.dtype == np.uint8
-    steps = np.abs(np.diff(noise.astype(int), axis=1))
-    assert steps.mean() < 12 and noise.std() > 20
-
-
 def test_stripes_have_the_period_and_the_direction():
     mask = pattern_mask('stripes', 16, 0, (0.0, 0.0), (40, 64))
     assert set(np.unique(mask)) == {0, 255}
@@ -70,20 +41,6 @@ def test_stripes_have_the_period_and_the_direction():
     assert (mask[:16] != mask[8:24]).mean() > 0.9
     turned = pattern_mask('stripes', 16, 90, (0.0, 0.0), (64, 40))
     assert (turned == turned[:1]).all()
-
-
-def test_checks_alternate_both_ways():
-    bank = pattern_bank('checks')
-    np.testing.assert_array_equal(bank[:496], 255 - bank[16:])
-    np.testing.assert_array_equal(bank[:, :496], 255 - bank[:, 16:])
-
-
-def test_crop_is_a_window_or_stretched():
-    bank = np.arange(400, dtype=np.uint8).reshape(20, 20)
-    window = crop(bank, np.random.default_rng(0), 5, 4)
-    assert window.shape == (4, 5)
-    assert (np.diff(window.astype(int), axis=1) == 1).all()
-    assert crop(bank, np.random.default_rng(0), 30, 10).shape == (10, 30)
 
 
 @pytest.mark.parametrize('seed', range(12))

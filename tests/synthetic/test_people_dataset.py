@@ -184,7 +184,6 @@ def test_another_set_does_not_take_its_place(dataset):
     [
         (dict(num_train=-1), 'must not be negative'),
         (dict(size=(32, 32)), 'at least'),
-        (dict(workers=-2), 'workers must be at least 1, got -2'),
     ],
 )
 def test_bad_arguments(tmp_path, arguments, message):

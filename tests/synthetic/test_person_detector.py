@@ -42,14 +42,6 @@ def scenes(count):
         yield np.random.default_rng(seed), *scene_of(seed)
 
 
-def test_reach_by_hand():
-    class figure:
-        core = (20, 30, 40, 90)
-
-    box = np.array([10, 30, 70, 100.0])
-    np.testing.assert_array_equal(limb_reach(figure, box), [10, 0, 30, 10])
-
-
 def test_boxes_are_ordered_usable_and_thinned():
     for rng, scene, bboxes in scenes(30):
         found = simulate_detections(rng, scene, bboxes)

@@ -10,8 +10,6 @@ from rmpe_spm.synthetic.poses import (
     BodyProportions,
     Pose,
     forward_kinematics,
-    limb_direction,
-    rotation,
     sample_pose,
 )
 
@@ -34,20 +32,6 @@ def test_a_half_turn_swaps_the_sides():
     joints = forward_kinematics(Pose(), p).joints
     turned = forward_kinematics(Pose(view=(180, 0, 0)), p).joints
     np.testing.assert_allclose(turned, joints * (-1, 1, -1), atol=1e-12)
-
-
-@pytest.mark.parametrize(
-    'found, expected',
-    [
-        (limb_direction(1, 0, 0), (0, -1, 0)),
-        (limb_direction(1, 90, 0), (0, 0, 1)),
-        (limb_direction(-1, 0, 90), (-1, 0, 0)),
-        (rotation(2, 90) @ (1, 0, 0), (0, 1, 0)),
-        (rotation(0, 90) @ (0, 1, 0), (0, 0, 1)),
-    ],
-)
-def test_directions_and_rotations_by_hand(found, expected):
-    np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 @settings(max_examples=60, deadline=None)

@@ -243,9 +243,6 @@ def test_one_bad_sample_does_not_stop_training(
         'missing.jpg (image id 4) cannot be read',
         'annotation 1 of image',
         'annotation 2 of image',
-        'have an empty box or one that is not finite: training skips them',
-        'have no visible keypoint: training skips them',
-        'nobody is annotated in',
     ):
         assert said in log, said
     assert 'nobody.jpg' not in log  # not even opened

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Time the COCO evaluation beside xtcocotools, on the same results.
 
-xtcocotools, which mmpose uses, faster-coco-eval as it is, and rmpe_spm's use
-of it take turns in one process on one core; the fastest run of each counts.
+xtcocotools, which mmpose uses, faster-coco-eval, and rmpe_spm's own evaluation
+take turns in one process on one core; the fastest run of each counts.
 The time is that from results in memory to the numbers, as a metric needs it
 after each epoch. Then the whole metrics, mmpose's ``CocoMetric`` and
 ``PoseNMSCocoMetric``, from a model's predictions to the numbers. Prints the
