@@ -3,7 +3,10 @@
 import sys
 
 
-def test_it_finds_its_twin_and_both_agree(load_tool, monkeypatch, capsys):
+def test_it_finds_its_twin_and_both_agree(
+    load_tool, repo_root, monkeypatch, capsys
+):
+    monkeypatch.syspath_prepend(str(repo_root / 'tools' / 'benchmarks'))
     tool = load_tool('benchmarks/benchmark_mpii_ap')
     argv = ['benchmark', '--groups', '2', '--runs', '1']
     monkeypatch.setattr(sys, 'argv', argv)

@@ -15,12 +15,13 @@ score a joint.
 
 import argparse
 import importlib.util
-import time
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 from scipy.io import loadmat
+from timing import fastest
 
 from rmpe_spm.mpii.annotations import evaluated_joints
 from rmpe_spm.mpii.matching import (
@@ -132,21 +133,15 @@ def main() -> None:
     print('groups  loops (s)  vectorised (s)  ratio  equal')
     for groups in args.groups:
         poses = make_groups(groups)
-        best = [float('inf')] * 2
         functions = [
-            loops.multi_person_ap,
-            lambda *poses: match_joints(*poses).table(),
+            partial(loops.multi_person_ap, *poses),
+            lambda poses=poses: match_joints(*poses).table(),
         ]
-        for _ in range(args.runs):
-            tables = []
-            for index, function in enumerate(functions):
-                start = time.perf_counter()
-                tables.append(function(*poses))
-                seconds = time.perf_counter() - start
-                best[index] = min(best[index], seconds)
+        best = fastest(functions, args.runs)
+        one, other = (function() for function in functions)
         print(
             f'{groups:6d}  {best[0]:9.2f}  {best[1]:14.3f}'
-            f'  {best[0] / best[1]:5.0f}  {tables[0] == tables[1]}'
+            f'  {best[0] / best[1]:5.0f}  {one == other}'
         )
     inputs = {'random': make_groups(args.groups[0])}
     if args.real:

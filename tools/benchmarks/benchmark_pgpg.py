@@ -7,12 +7,12 @@ augmentation, alone and with the GetBBoxCenterScale that follows:
 """
 
 import argparse
-import timeit
 from pathlib import Path
 
 import numpy as np
 from mmpose.registry import TRANSFORMS
 from mmpose.utils import register_all_modules
+from timing import fastest
 
 import rmpe_spm  # noqa: F401
 
@@ -58,9 +58,8 @@ def microseconds(configs: list[dict], samples: list, repeats: int) -> float:
         for sample in samples:
             sample.copy()
 
-    best = min(timeit.repeat(run, number=1, repeat=repeats))
-    best -= min(timeit.repeat(copy, number=1, repeat=repeats))
-    return best / len(samples) * 1e6
+    all_of_it, copying = fastest([run, copy], repeats)
+    return (all_of_it - copying) / len(samples) * 1e6
 
 
 def main() -> None:

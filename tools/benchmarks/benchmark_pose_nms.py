@@ -9,13 +9,12 @@ dictionaries ready-made. Then images with thousands of poses, and batches::
 """
 
 import argparse
-import time
 import tracemalloc
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from mmpose.evaluation.functional import oks_nms
+from timing import fastest
 
 from rmpe_spm.pose_nms.parametric import ParametricPoseNMS
 
@@ -54,23 +53,7 @@ def make_poses(
     return keypoints, scores, boxes
 
 
-def fastest(functions: list[Callable], seconds: float) -> list[float]:
-    """Milliseconds of the fastest run of each, called in turn."""
-    best = [float('inf')] * len(functions)
-    for function in functions:
-        function()
-    end = time.perf_counter() + seconds
-    while min(best) == float('inf') or time.perf_counter() < end:
-        for index, function in enumerate(functions):
-            # some runs in a row: the first finds the other's data cached
-            for _ in range(5 if best[index] < 0.01 else 1):
-                start = time.perf_counter()
-                function()
-                best[index] = min(best[index], time.perf_counter() - start)
-    return [1e3 * value for value in best]
-
-
-def beside_oks(seconds: float) -> None:
+def beside_oks(repeats: int) -> None:
     print('poses  OKS NMS (ms)  kept   parametric (ms)  kept   ratio')
     for preset in PRESETS:
         nms = ParametricPoseNMS(preset)
@@ -87,17 +70,18 @@ def beside_oks(seconds: float) -> None:
                     lambda database=database: oks_nms(database, 0.9),
                     lambda poses=poses, nms=nms: nms(*poses),
                 ],
-                seconds,
+                repeats,
+                in_a_row=5,
             )
             kept = len(oks_nms(database, 0.9)), len(nms(*poses))
             print(
-                f'{number:5d}  {theirs:12.3f}  {kept[0]:4d}'
-                f'   {ours:8.3f} ({preset})  {kept[1]:4d}'
+                f'{number:5d}  {1e3 * theirs:12.3f}  {kept[0]:4d}'
+                f'   {1e3 * ours:8.3f} ({preset})  {kept[1]:4d}'
                 f'   {theirs / ours:5.1f}'
             )
 
 
-def crowds(seconds: float) -> None:
+def crowds(repeats: int) -> None:
     print('\n10,000 poses in one image   ms      kept  peak MB')
     for preset in PRESETS:
         nms = ParametricPoseNMS(preset)
@@ -110,16 +94,19 @@ def crowds(seconds: float) -> None:
             poses = make_poses(10000, copies, size)
             kept = len(nms(*poses))
             (ours,) = fastest(
-                [lambda poses=poses, nms=nms: nms(*poses)], seconds
+                [lambda poses=poses, nms=nms: nms(*poses)], repeats
             )
             tracemalloc.start()
             nms(*poses)
             peak = tracemalloc.get_traced_memory()[1] / 2**20
             tracemalloc.stop()
-            print(f'{preset}: {name:24s} {ours:6.0f}  {kept:6d}  {peak:6.0f}')
+            print(
+                f'{preset}: {name:24s} {1e3 * ours:6.0f}  {kept:6d}  '
+                f'{peak:6.0f}'
+            )
 
 
-def batches(seconds: float) -> None:
+def batches(repeats: int) -> None:
     print('\n64 images of 30 poses          ms an image')
     nms = ParametricPoseNMS(PRESETS[0])
     images = [make_poses(30, seed=seed) for seed in range(64)]
@@ -135,21 +122,19 @@ def batches(seconds: float) -> None:
             for column in columns
         ]
         functions[f'batch on {device}'] = lambda t=tensors: nms.batch(*t)
-    times = fastest(list(functions.values()), seconds)
-    for name, milliseconds in zip(functions, times, strict=True):
-        print(f'{name:28s} {milliseconds / 64:8.3f}')
+    times = fastest(list(functions.values()), repeats)
+    for name, seconds in zip(functions, times, strict=True):
+        print(f'{name:28s} {1e3 * seconds / 64:8.3f}')
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument(
-        '--seconds', type=float, default=2.0, help='for each comparison'
-    )
-    seconds = parser.parse_args().seconds
+    parser.add_argument('--repeats', type=int, default=5)
+    repeats = parser.parse_args().repeats
     torch.set_num_threads(1)
-    beside_oks(seconds)
-    crowds(seconds)
-    batches(seconds)
+    beside_oks(repeats)
+    crowds(repeats)
+    batches(repeats)
 
 
 if __name__ == '__main__':

@@ -10,12 +10,12 @@ fastest of the repeats counts, and the ratios are what to compare. Encoding in
 
 import argparse
 import warnings
-from collections.abc import Callable
-from time import perf_counter
+from functools import partial
 
 import numpy as np
 import torch
 from mmpose.structures import PoseDataSample
+from timing import fastest
 
 import rmpe_spm  # noqa: F401 (before mmpose's models: it may lack operators)
 
@@ -34,20 +34,9 @@ def make_people(num: int) -> np.ndarray:
     return (centers[:, None] + offsets).astype(np.float32)
 
 
-def fastest(run: Callable, repeats: int, device: str = 'cpu') -> float:
-    """Milliseconds of the fastest of some runs."""
-    best = np.inf
-    for _ in range(repeats + 1):
-        start = perf_counter()
-        run()
-        if device != 'cpu':
-            torch.cuda.synchronize()
-        best = min(best, perf_counter() - start)
-    return best * 1e3
-
-
 def row(name: str, ours: float, theirs: float) -> None:
-    print(f'{name:38s}{ours:10.2f}{theirs:12.2f}{theirs / ours:9.1f}x')
+    times = f'{1e3 * ours:10.2f}{1e3 * theirs:12.2f}'
+    print(f'{name:38s}{times}{theirs / ours:9.1f}x')
 
 
 def benchmark_encoding(repeats: int) -> None:
@@ -68,16 +57,15 @@ def benchmark_encoding(repeats: int) -> None:
         if 'generate_keypoint_heatmaps' in options:
             theirs.update(options, sigma=(RADIUS, 3))
         people, visible = make_people(num), np.ones((num, JOINTS))
-        times = []
-        for codec, count in (
-            (dict(type='HierarchicalSPRCodec', **maps, **options), 20),
-            (dict(type='SPR', **theirs), 1),
-        ):
-            encode = KEYPOINT_CODECS.build(codec).encode
-            times.append(
-                fastest(lambda: encode(people, visible), count * repeats)  # noqa: B023
-            )
-        row(f'{num} people{note}', *times)
+        codecs = (
+            dict(type='HierarchicalSPRCodec', **maps, **options),
+            dict(type='SPR', **theirs),
+        )
+        encoders = [
+            partial(KEYPOINT_CODECS.build(codec).encode, people, visible)
+            for codec in codecs
+        ]
+        row(f'{num} people{note}', *fastest(encoders, repeats))
 
 
 def benchmark_depths(repeats: int) -> None:
@@ -92,15 +80,13 @@ def benchmark_depths(repeats: int) -> None:
     for num in (1, 5, 20):
         people, visible = make_people(num), np.ones((num, JOINTS))
         depths = np.random.default_rng(1).uniform(3e3, 4e3, visible.shape)
-        in_3d = fastest(
-            lambda: solid(people, visible, depths, 600.0),  # noqa: B023
-            20 * repeats,
-        )
-        in_2d = fastest(lambda: flat(people, visible), 20 * repeats)  # noqa: B023
-        print(
-            f'{f"{num} people":38s}{in_3d:10.2f}{in_2d:12.2f}'
-            f'{in_3d / in_2d:9.2f}x'
-        )
+        encoders = [
+            partial(solid, people, visible, depths, 600.0),
+            partial(flat, people, visible),
+        ]
+        in_3d, in_2d = fastest(encoders, repeats)
+        times = f'{1e3 * in_3d:10.2f}{1e3 * in_2d:12.2f}'
+        print(f'{f"{num} people":38s}{times}{in_3d / in_2d:9.2f}x')
 
 
 def build_heads(device: str) -> list:
@@ -157,19 +143,16 @@ def benchmark_decoding(repeats: int, device: str) -> None:
             raise RuntimeError(f'{len(head.keypoints)} of 30 people decoded')
     title = f'decode 30 people, ms, {device}'
     print(f'\n{title:38s}{"SPM":>10s}{"DEKR":>12s}{"ratio":>10s}')
-    dekr = fastest(decode_theirs, 20 * repeats, device)
     parametric = dict(nms=dict(type='ParametricPoseNMS', preset='coco'))
     for name, config in (
         ('no NMS beside DEKR with NMS', {}),
         ('both with nearby joints NMS', nms),
         ('ParametricPoseNMS beside DEKR with NMS', parametric),
     ):
-        row(name, fastest(decode_ours(config), 20 * repeats, device), dekr)
-    one, eight = (
-        fastest(decode_ours({}, batch), 20 * repeats, device)
-        for batch in (1, 8)
-    )
-    print(f'batch 8 takes {eight:.2f} ms, {eight / one:.1f}x batch 1')
+        row(name, *fastest([decode_ours(config), decode_theirs], repeats))
+    batches = [decode_ours({}, batch) for batch in (1, 8)]
+    one, eight = fastest(batches, repeats)
+    print(f'batch 8 takes {1e3 * eight:.2f} ms, {eight / one:.1f}x batch 1')
 
 
 def main() -> None:
@@ -177,8 +160,7 @@ def main() -> None:
         description=__doc__.split('\n', maxsplit=1)[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    text = 'runs of SPR, all others have 20 times as many'
-    parser.add_argument('--repeats', type=int, default=5, help=text)
+    parser.add_argument('--repeats', type=int, default=20)
     text = 'where decoding runs'
     parser.add_argument('--device', default='cpu', help=text)
     args = parser.parse_args()

@@ -12,17 +12,19 @@ than mmcv's.
 
 import argparse
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from benchmark_spm import JOINTS, fastest
+from benchmark_spm import JOINTS
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
+from timing import fastest
 
 ROOT = Path(__file__).resolve().parents[2]
 DEKR = (
@@ -107,9 +109,6 @@ def main() -> None:
             part = slice(i, i + step)
             models[name](image[part], samples[part], mode='predict')
 
-    def time(run) -> float:
-        return fastest(run, args.repeats, args.device)
-
     with torch.inference_mode():
         for name in models:
             predict(name)
@@ -117,14 +116,16 @@ def main() -> None:
             print(f'{name}: {found} poses in an image')
         model = models['SPM']
         feats = model.backbone(image)
-        rest = time(
-            lambda: model.head.predict(
+        runs = {
+            'backbone': partial(model.backbone, image),
+            **{name: partial(predict, name) for name in models},
+            'rest': lambda: model.head.predict(
                 model.neck(feats), samples, model.test_cfg
-            )
-        )
-        times = dict(backbone=time(lambda: model.backbone(image)))
-        for name in models:
-            times[name] = time(lambda: predict(name))  # noqa: B023
+            ),
+        }
+        seconds = fastest(list(runs.values()), args.repeats)
+        times = dict(zip(runs, seconds, strict=True))
+        rest = times.pop('rest')
 
     print(
         f'\n{args.backbone} {args.size}x{args.size}, batch '
@@ -132,8 +133,8 @@ def main() -> None:
         f'{"":16s}{"ms/batch":>10s}{"images/s":>10s}'
     )
     for name, spent in times.items():
-        rate = args.batch_size * 1e3 / spent
-        print(f'{name:16s}{spent:10.1f}{rate:10.2f}')
+        rate = args.batch_size / spent
+        print(f'{name:16s}{1e3 * spent:10.1f}{rate:10.2f}')
     share = 100 * rest / times['backbone']
     slow, quick = (times[name] / times['SPM'] for name in list(models)[1:])
     print(

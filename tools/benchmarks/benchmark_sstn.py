@@ -13,7 +13,6 @@ counts, so that a busy machine disturbs the ratios least.
 
 import argparse
 import logging
-import time
 from collections.abc import Callable
 from copy import deepcopy
 
@@ -24,6 +23,7 @@ from mmengine.structures import InstanceData, PixelData
 from mmpose.registry import KEYPOINT_CODECS, MODELS
 from mmpose.structures import PoseDataSample
 from mmpose.utils import register_all_modules
+from timing import fastest
 
 import rmpe_spm  # noqa: F401
 from rmpe_spm.rmpe.parallel_branch import CENTER_LOSSES
@@ -87,21 +87,12 @@ def crops(cfg: dict, size: tuple[int, int], batch: int, device: str):
     return torch.randn(batch, 3, height, width, device=device)
 
 
-def race(title: str, runners: dict[str, Callable], args, repeats: int) -> None:
+def race(title: str, runners: dict[str, Callable], repeats: int) -> None:
     """Print the least time of each function, run in turns, and ratios."""
-    best = dict.fromkeys(runners, float('inf'))
-    for turn in range(repeats + 1):  # the first one warms up
-        for name, run in runners.items():
-            seconds = time.perf_counter()
-            run()
-            if args.device.startswith('cuda'):
-                torch.cuda.synchronize()
-            seconds = time.perf_counter() - seconds
-            if turn > 0:
-                best[name] = min(best[name], seconds)
+    best = fastest(list(runners.values()), repeats)
     print(f'\n{title}')
-    for name, value in best.items():
-        ratio = value / best['plain']
+    for name, value in zip(runners, best, strict=True):  # the plain one first
+        ratio = value / best[0]
         print(f'{name:42s} {value * 1e3:9.1f} ms {ratio:7.3f}', flush=True)
 
 
@@ -118,7 +109,7 @@ def test_time(model_cfg: dict, size: tuple[int, int], args) -> None:
 
     runners = {name: runner(cfg) for name, cfg in cfgs.items()}
     title = f'Test, batch {args.batch}, {size[0]}x{size[1]}'
-    race(title, runners, args, args.repeats)
+    race(title, runners, args.repeats)
 
 
 def train_time(model_cfg: dict, size: tuple[int, int], args) -> None:
@@ -151,7 +142,7 @@ def train_time(model_cfg: dict, size: tuple[int, int], args) -> None:
         return run
 
     runners = {name: runner(cfg) for name, cfg in cfgs.items()}
-    race(f'Training step, batch {batch}', runners, args, args.train_repeats)
+    race(f'Training step, batch {batch}', runners, args.train_repeats)
 
 
 def main() -> None:
