@@ -199,6 +199,36 @@ def tiny_config(tiny_coco, tmp_path) -> Config:
 
 
 @pytest.fixture
+def write_model(tiny_config, tmp_path):
+    """Write ``tiny_config`` with changes, and random weights of a seed."""
+
+    from mmpose.models import build_pose_estimator
+
+    def write(name='tiny', seed=0, **changes):
+        config, weights = tmp_path / f'{name}.py', tmp_path / f'{name}.pth'
+        cfg = tiny_config.copy()
+        cfg.merge_from_dict(changes)
+        cfg.dump(config)
+        torch.manual_seed(seed)
+        model = build_pose_estimator(cfg.model)
+        torch.save({'state_dict': model.state_dict()}, weights)
+        return str(config), str(weights)
+
+    return write
+
+
+@pytest.fixture
+def easy_annotations(tiny_coco, tmp_path):
+    """People so large that poses of random weights find some of them."""
+    content = json.loads((tiny_coco / 'annotations.json').read_text())
+    for person in content['annotations']:
+        person['area'] *= 40
+    path = tmp_path / 'easy.json'
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.fixture
 def tiny_detections(tiny_coco, tmp_path) -> Path:
     """Return detections of the people in ``tiny_coco``, 3 pixels off."""
     people = json.loads((tiny_coco / 'annotations.json').read_text())

@@ -18,7 +18,7 @@ from mmengine.dist import get_rank, init_dist, is_distributed
 from rmpe_spm.cli.arguments import add_launch_arguments, join_cpu_processes
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.errors import ConfigError
-from rmpe_spm.leaderboard.evaluate import Outcome, evaluate_all
+from rmpe_spm.leaderboard.evaluate import evaluate_all
 from rmpe_spm.leaderboard.report import (
     build_tables,
     column_notes,
@@ -29,6 +29,7 @@ from rmpe_spm.leaderboard.spec import (
     read_spec,
     spec_of_pairs,
 )
+from rmpe_spm.leaderboard.tables import Row
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -98,20 +99,20 @@ def main(argv: list[str] | None = None) -> int:
                 print(text, flush=True)
 
         def write() -> None:
-            if not first or not outcomes:
+            if not first or not rows:
                 return
             tables = build_tables(
-                outcomes, spec.rank_by, args.resamples, spec.pictures
+                rows, spec.rank_by, args.resamples, spec.pictures
             )
             notes = column_notes(tables, args.resamples)
             for path in write_tables(tables, work_dir, spec.title, notes):
                 say(f'written: {path}')
 
-        outcomes: list[Outcome] = []
+        rows: list[Row] = []
         try:
             # an interruption leaves what came before it
-            for outcome in evaluate_all(spec, args, work_dir, say):
-                outcomes.append(outcome)
+            for row in evaluate_all(spec, args, work_dir, say):
+                rows.append(row)
             write()
         except KeyboardInterrupt:
             say(
@@ -120,7 +121,7 @@ def main(argv: list[str] | None = None) -> int:
             )
             write()
             return 130
-    return int(any(outcome.row.failure for outcome in outcomes))
+    return int(any(row.failure for row in rows))
 
 
 if __name__ == '__main__':

@@ -72,11 +72,11 @@ def main(argv: list[str] | None = None) -> None:
             ),
             box_sources=tuple(dict.fromkeys(sources.values())),
         )
-        outcomes = list(evaluate_all(spec, args, folder))
-        for outcome in outcomes:
-            if outcome.row.failure:
-                raise ConfigError(f'{outcome.name}: {outcome.row.failure}')
-        curves = read_curves(outcomes, sources, args.rank_by)
+        rows = list(evaluate_all(spec, args, folder))
+        for row in rows:
+            if row.failure:
+                raise ConfigError(f'{row.name}: {row.failure}')
+        curves = read_curves(rows, sources, args.rank_by)
         text = curve_table(curves)
         if any(kind == AMPLIFICATION for kind, _ in sources):
             text += f'\n{doubling_summary(curves)}\n'

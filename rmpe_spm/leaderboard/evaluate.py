@@ -9,7 +9,7 @@ import traceback
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from mmengine.dist import (
@@ -22,7 +22,6 @@ from mmengine.dist import (
 
 from ..cli.error_messages import explain
 from ..cli.preflight import CheckedData
-from ..coco.ground_truth import PoseSet
 from ..experiments.runs import RunFolder
 from ..experiments.tool_runs import RESULTS
 from ..files import digest_file
@@ -44,42 +43,13 @@ from .spec import LeaderboardSpec
 from .tables import Row
 
 
-@dataclass
-class Outcome:
-    """What became of an entry.
-
-    ``prepared`` and ``run`` are None where no model is run, ``poses`` those of
-    a file of results; ``rank_by`` is that of the data set, if it has its own.
-    """
-
-    row: Row
-    prepared: PreparedEntry | None = None
-    run: RunFolder | None = None
-    poses: PoseSet | None = None
-    cached: bool = False
-    rank_by: str | None = None
-    number: str = ''
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        row = self.row
-        return f'{self.number} {row.label}, {row.data_set}, boxes: {row.boxes}'
-
-    def __str__(self) -> str:
-        """What became of it, in a few words."""
-        if self.row.failure:
-            return f'failed: {self.row.failure}'
-        return 'kept from before' if self.cached else 'done'
-
-
 def evaluate_all(
     spec: LeaderboardSpec,
     args: Namespace,
     work_dir: Path,
     say: Callable[[str], None] = print,
-) -> Iterator[Outcome]:
-    """Yield what becomes of every entry, running those without a result.
+) -> Iterator[Row]:
+    """Yield the row of every entry, running those without a result.
 
     One that fails is reported, and the others go on. Under a launcher that
     holds for data, configs and weights that cannot be used; any other error
@@ -88,35 +58,44 @@ def evaluate_all(
     entries = list_entries(spec)
     single_stage = set()
     for number, entry in enumerate(entries, start=1):
-        outcome = _prepare(entry, args, work_dir)
-        place = (entry.model.name, outcome.row.data_set)
-        if outcome.row.boxes in WITHOUT_BOXES:
+        row = _prepare(entry, args, work_dir)
+        place = (row.model, row.data_set)
+        if row.boxes in WITHOUT_BOXES:
             if place in single_stage:
                 continue  # it has no boxes: once is enough
             single_stage.add(place)
-        outcome.number = f'[{number}/{len(entries)}]'
-        if outcome.run is not None:
-            _find(outcome, args.rerun)
-            if not outcome.cached:
-                say(f'{outcome.name}: running')
-                _run(outcome)
-        say(f'{outcome.name}: {outcome}')
-        yield outcome
+        name = f'[{number}/{len(entries)}] {row.name}'
+        if row.run is not None:
+            _find(row, args.rerun)
+            if not row.cached:
+                say(f'{name}: running')
+                _run(row)
+        say(f'{name}: {_ending(row)}')
+        yield row
     for file in spec.results:
-        row = Row(file.data_set, file.name, file.boxes, origin='result file')
-        row.checkpoint = file.results
-        outcome = Outcome(row, number='[file]')
+        row = Row(
+            file.data_set,
+            file.name,
+            file.boxes,
+            checkpoint=file.results,
+            origin='result file',
+        )
         try:
-            row.record, outcome.poses = evaluate_results(file)
+            row.record, row.poses = evaluate_results(file)
             row.checkpoint_sha256 = digest_file(file.results, 64)
         except Exception as error:
             row.failure = _reason(error)
-        say(f'{outcome.name}: {outcome}')
-        yield outcome
+        say(f'[file] {row.name}: {_ending(row)}')
+        yield row
     for each in spec.published:
-        row = Row(each.data_set, each.name, each.boxes, origin='published')
-        row.record, row.source = Record(each.metrics), each.source
-        yield Outcome(row)
+        yield Row(
+            each.data_set,
+            each.name,
+            each.boxes,
+            record=Record(each.metrics),
+            origin='published',
+            source=each.source,
+        )
 
 
 def first_failure(failure: str) -> str:
@@ -128,7 +107,7 @@ def first_failure(failure: str) -> str:
     return ''
 
 
-def _prepare(entry: Entry, args: Namespace, work_dir: Path) -> Outcome:
+def _prepare(entry: Entry, args: Namespace, work_dir: Path) -> Row:
     """Prepare an entry in all processes."""
     model, data_set = entry.model, entry.data_set
     row = Row(
@@ -137,44 +116,50 @@ def _prepare(entry: Entry, args: Namespace, work_dir: Path) -> Outcome:
         boxes=str(entry.box_source),
         config=model.config,
         checkpoint=model.checkpoint,
+        rank_by=data_set.rank_by if data_set else None,
     )
-    outcome = Outcome(row, rank_by=data_set.rank_by if data_set else None)
     try:
         prepared = prepare(entry, args, work_dir / 'boxes')
         row.data_set, row.boxes = prepared.data_set, prepared.boxes
         row.checkpoint_sha256 = prepared.checkpoint_sha256
         folder = work_dir / 'runs' / prepared.key
-        outcome.run = RunFolder(folder, dict(key=prepared.key))
-        outcome.prepared = prepared
+        row.run = RunFolder(folder, dict(key=prepared.key))
+        row.prepared = prepared
     except Exception as error:
         row.failure = _reason(error)
     row.failure = first_failure(row.failure)
     if row.failure:
-        outcome.prepared = outcome.run = None
-    return outcome
+        row.prepared = row.run = None
+    return row
 
 
-def _find(outcome: Outcome, rerun: bool) -> None:
+def _find(row: Row, rerun: bool) -> None:
     """Look up an entry's result."""
-    values = [None if rerun else outcome.run.outcome()]
+    values = [None if rerun else row.run.outcome()]
     broadcast_object_list(values)  # the first process's, in all of them
     if values[0] is not None:
-        outcome.row.record = Record(**values[0]['record'])
-        outcome.cached = True
+        row.record, row.cached = Record(**values[0]['record']), True
 
 
-def _run(outcome: Outcome) -> None:
+def _run(row: Row) -> None:
     """Run an entry and keep its result."""
-    first, row, run = get_rank() == 0, outcome.row, outcome.run
+    first, run = get_rank() == 0, row.run
     if first:
         shutil.rmtree(run.folder, ignore_errors=True)
     with run.attempt() if first else nullcontext():
         barrier()
-        row.record, row.failure = _evaluate(outcome.prepared, run.folder)
+        row.record, row.failure = _evaluate(row.prepared, run.folder)
         if first and row.record is not None:
             names = [RESULTS, MPII_MATCHES]
             names = [each for each in names if (run.folder / each).is_file()]
             run.finish(names, record=asdict(row.record))
+
+
+def _ending(row: Row) -> str:
+    """What became of it, in a few words."""
+    if row.failure:
+        return f'failed: {row.failure}'
+    return 'kept from before' if row.cached else 'done'
 
 
 def _evaluate(

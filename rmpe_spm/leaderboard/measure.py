@@ -4,6 +4,7 @@ import logging
 import platform
 import time
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -315,18 +316,15 @@ def choose_images(
     annotations: Mapping[str, Any], number: int = NUM_PICTURES
 ) -> list[dict]:
     """Choose images to draw: with several people, evenly spaced by id."""
-    people = dict.fromkeys((image['id'] for image in annotations['images']), 0)
-    for person in annotations['annotations']:
-        if not person.get('iscrowd') and person['image_id'] in people:
-            people[person['image_id']] += any(
-                flag > 0 for flag in person['keypoints'][2::3]
-            )
+    people = Counter(
+        person['image_id']
+        for person in annotations['annotations']
+        if not person.get('iscrowd')
+        and any(flag > 0 for flag in person['keypoints'][2::3])
+    )
     images = sorted(annotations['images'], key=lambda image: image['id'])
-    ranked = sorted(images, key=lambda image: -min(people[image['id']], 2))
-    best = [i for i in images if people[i['id']] >= 2]
-    if len(best) < number:
-        return ranked[:number]
-    return [best[len(best) * place // number] for place in range(number)]
+    images = [i for i in images if people[i['id']] > 1] or images
+    return images[:: max(len(images) // number, 1)][:number]
 
 
 def _draw(prepared: PreparedEntry, folder: Path, dataset_meta: dict) -> None:

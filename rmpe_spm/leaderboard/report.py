@@ -16,7 +16,6 @@ from ..coco.ground_truth import PoseSet
 from ..coco.keypoint_ap import PoseMatches, match_poses
 from ..files import write_atomically
 from ..mpii.ap import COLUMNS, MpiiMatches
-from .evaluate import Outcome
 from .measure import MPII_MATCHES, PICTURES, evaluated_poses
 from .tables import Row, Table, make_table
 from .writers import ColumnNotes, to_csv, to_html, to_markdown
@@ -29,32 +28,29 @@ _ROUNDING = 1e-4
 
 
 def build_tables(
-    outcomes: Sequence[Outcome],
+    rows: Sequence[Row],
     rank_by: str,
     num_resamples: int,
     pictures: bool = True,
 ) -> list[Table]:
     """Rank and compare the rows of every data set, in the entries' order."""
-    # Tables name data sets and rank rows; the outcomes stay as they are.
-    outcomes = [replace(o, row=replace(o.row)) for o in outcomes]
-    _tell_apart(outcomes)
-    by_row = {id(outcome.row): outcome for outcome in outcomes}
-    names = [outcome.row.data_set for outcome in outcomes]
-    # What failed before its data set was known stands in the first table.
-    first = next(filter(None, names), 'no data set')
-    for outcome in outcomes:
-        outcome.row.data_set = outcome.row.data_set or first
+    # tables name data sets and rank rows; those given stay as they are
+    rows = [replace(row) for row in rows]
+    _tell_apart(rows)
+    # what failed before its data set was known stands in the first table
+    names = [row.data_set for row in rows if row.data_set] or ['no data set']
+    for row in rows:
+        row.data_set = row.data_set or names[0]
     tables = []
-    for name in dict.fromkeys(name or first for name in names):
-        own = [o for o in outcomes if o.row.data_set == name]
-        metric = next((o.rank_by for o in own if o.rank_by), rank_by)
-        table = make_table(name, [outcome.row for outcome in own], metric)
-        ordered = [by_row[id(row)] for row in table.rows]
-        add_statistics(table, list(map(_scored, ordered)), num_resamples)
-        for outcome in ordered:
-            if pictures and outcome.run is not None and outcome.row.record:
-                folder = outcome.run.folder / PICTURES
-                outcome.row.pictures = sorted(folder.glob('*.jpg'))
+    for name in dict.fromkeys(row.data_set for row in rows):
+        own = [row for row in rows if row.data_set == name]
+        metric = next((row.rank_by for row in own if row.rank_by), rank_by)
+        table = make_table(name, own, metric)
+        add_statistics(table, num_resamples)
+        for row in table.rows:
+            if pictures and row.run is not None and row.record:
+                folder = row.run.folder / PICTURES
+                row.pictures = sorted(folder.glob('*.jpg'))
         tables.append(table)
     return tables
 
@@ -74,16 +70,12 @@ def write_tables(
     ]
 
 
-def add_statistics(
-    table: Table,
-    poses: Sequence[PoseSet | MpiiMatches | None],
-    num_resamples: int = 1000,
-) -> None:
+def add_statistics(table: Table, num_resamples: int = 1000) -> None:
     """Add intervals and comparisons to a table, in place."""
     scores: dict[int, ResampledRow] = {}
     for place, row in enumerate(table.rows):
         with suppress(NobodyToFind):
-            matches = _matches(row, table.rank_by, poses[place])
+            matches = _matches(row, table.rank_by)
             if matches is not None:
                 score = ResampledRow(matches)
                 found = bootstrap_ap(score, _rng(), num_resamples)
@@ -164,23 +156,21 @@ def _rng() -> np.random.Generator:
     return np.random.default_rng(SEED)
 
 
-def _scored(outcome: Outcome) -> PoseSet | MpiiMatches | None:
-    """What an entry's AP is computed from, if it is there."""
-    record = outcome.row.record
-    if record is None or outcome.run is None:
-        return outcome.poses
-    folder = outcome.run.folder
+def _scored(row: Row) -> PoseSet | MpiiMatches | None:
+    """What a row's AP is computed from, if it is there."""
+    if row.record is None or row.run is None:
+        return row.poses
+    folder = row.run.folder
     if (folder / MPII_MATCHES).is_file():
         return MpiiMatches.load(folder / MPII_MATCHES)
-    if not record.sigmas:
+    if not row.record.sigmas:
         return None
-    return evaluated_poses(outcome.prepared, folder, len(record.sigmas))
+    return evaluated_poses(row.prepared, folder, len(row.record.sigmas))
 
 
-def _matches(
-    row: Row, rank_by: str, poses: PoseSet | MpiiMatches | None
-) -> PoseMatches | MpiiMatches | None:
+def _matches(row: Row, rank_by: str) -> PoseMatches | MpiiMatches | None:
     """Whom a row's poses found, if their AP is the metric that ranks."""
+    poses = _scored(row)
     protocol, names = 'COCO', ('AP',)
     if isinstance(poses, MpiiMatches):
         protocol, names = 'MPII', (*COLUMNS, 'Total')
@@ -203,16 +193,13 @@ def _matches(
     return matches
 
 
-def _tell_apart(outcomes: Sequence[Outcome]) -> None:
+def _tell_apart(rows: Sequence[Row]) -> None:
     """Number the data sets that have a name in common."""
-    known: dict[str, list[str]] = defaultdict(list)
-    prepared = [outcome for outcome in outcomes if outcome.prepared]
-    for outcome in prepared:
-        keys = known[outcome.row.data_set]
-        if outcome.prepared.data_key not in keys:
-            keys.append(outcome.prepared.data_key)
-    for outcome in prepared:
-        keys = known[outcome.row.data_set]
+    known: dict[str, dict[str, None]] = defaultdict(dict)
+    prepared = [row for row in rows if row.prepared]
+    for row in prepared:
+        known[row.data_set][row.prepared.data_key] = None
+    for row in prepared:
+        keys = list(known[row.data_set])
         if len(keys) > 1:
-            number = keys.index(outcome.prepared.data_key) + 1
-            outcome.row.data_set += f' ({number})'
+            row.data_set += f' ({keys.index(row.prepared.data_key) + 1})'

@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 from ..experiments.box_errors import AMPLIFICATION
 from ..markdown import markdown_table
-from .evaluate import Outcome
 from .report import build_tables
 from .spec import BoxSource
+from .tables import Row
 
 # The sizes of each kind of error on a curve.
 SIZES = {
@@ -56,36 +56,28 @@ def box_sources(
 
 
 def read_curves(
-    outcomes: Sequence[Outcome],
+    rows: Sequence[Row],
     sources: Mapping[tuple[str, float], BoxSource],
     rank_by: str = 'AP',
     num_resamples: int = 1000,
 ) -> Curves:
     """Order what models reached on all sources of :func:`box_sources`."""
-    (table,) = build_tables(outcomes, rank_by, num_resamples, pictures=False)
+    (table,) = build_tables(rows, rank_by, num_resamples, pictures=False)
     places = {(r.model, r.boxes): i for i, r in enumerate(table.rows)}
     different = list(dict.fromkeys(sources.values()))
-    models = list(dict.fromkeys(o.row.model for o in outcomes))
+    models = list(dict.fromkeys(row.model for row in rows))
     curves = {}
     for number, model in enumerate(models):
-        own = outcomes[number * len(different) :]
+        own = rows[number * len(different) :]
         boxes = {
-            point: own[different.index(source)].row.boxes
+            point: own[different.index(source)].boxes
             for point, source in sources.items()
         }
         curves[model] = {}
         for point, name in boxes.items():
             here, first = places[model, name], places[models[0], name]
-            found = table.comparisons.get((min(here, first), max(here, first)))
-            gain = None
-            if found and here < first:
-                gain = found.difference, found.low, found.high
-            elif found:
-                gain = (
-                    0.0 - found.difference,
-                    0.0 - found.high,
-                    0.0 - found.low,
-                )
+            found = table.difference(here, first)
+            gain = found and (found.difference, found.low, found.high)
             score = table.rows[here].metrics[rank_by]
             curves[model][point] = CurvePoint(score, gain)
     return curves

@@ -1,6 +1,5 @@
 """What a leaderboard is to hold: models, data sets and sources of boxes."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import partial
@@ -287,10 +286,10 @@ def _read(kind: type, entry: Any, where: str, **defaults: Any) -> Any:
         )
     for key in entry:
         if key not in known:
-            like = difflib.get_close_matches(str(key), known, n=1)
-            advice = f'did you mean {like[0]}' if like else 'the keys are '
-            advice += '?' if like else ', '.join(known)
-            raise ConfigError(f'{where}: unknown key {key!r}: {advice}')
+            raise ConfigError(
+                f'{where}: unknown key {key!r}: the keys are '
+                f'{", ".join(known)}'
+            )
     values = dict(defaults)
     for name, each in known.items():
         if name in entry:

@@ -7,7 +7,11 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 from ..coco.bootstrap import PairedDifference
+from ..coco.ground_truth import PoseSet
 from ..engine.hooks import GROUND_TRUTH, GROUPS
+from ..experiments.runs import RunFolder
+from ..mpii.ap import MpiiMatches
+from .entries import PreparedEntry
 from .measure import Record
 
 # mmpose's names of COCO's metrics, by the names that tables use.
@@ -28,7 +32,11 @@ SHORT_NAMES = {
 
 @dataclass
 class Row:
-    """A row of a table: a model's, or without one a file's or a paper's."""
+    """A row of a table: a model's, or without one a file's or a paper's.
+
+    ``prepared`` and ``run`` are None where no model is run; ``poses`` are of a
+    file of results.
+    """
 
     data_set: str
     model: str
@@ -40,6 +48,11 @@ class Row:
     failure: str = ''
     origin: str = ''  # without a model 'result file' or 'published'
     source: str = ''  # where it was published
+    rank_by: str | None = None  # the data set's own metric
+    prepared: PreparedEntry | None = None
+    run: RunFolder | None = None
+    poses: PoseSet | MpiiMatches | None = None
+    cached: bool = False  # whether its result was there before
     interval: tuple[float, float] | None = None  # of AP, 95%
     pictures: list[Path] = field(default_factory=list)  # JPEG
     rank: int | None = None  # among the rows of the same source of boxes
@@ -53,6 +66,11 @@ class Row:
     def label(self) -> str:
         """The model's name, and what the row is if no model was run."""
         return f'{self.model} ({self.origin})' if self.origin else self.model
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return f'{self.label}, {self.data_set}, boxes: {self.boxes}'
 
     @property
     def is_oracle(self) -> bool:
@@ -85,14 +103,17 @@ class Table:
         boxes = [row.boxes for row in self.rows]
         return boxes.index(boxes[place])
 
+    def difference(self, one: int, other: int) -> PairedDifference | None:
+        """A row's AP less that of another, if they compare."""
+        found = self.comparisons.get((min(one, other), max(one, other)))
+        if found is None or one < other:
+            return found
+        turned = found.difference, found.high, found.low
+        return PairedDifference(*(0.0 - x for x in turned), found.p_value)
+
     def against_best(self, place: int) -> PairedDifference | None:
         """A row's AP less the best one's of its boxes, if they compare."""
-        found = self.comparisons.get((self.best_of_boxes(place), place))
-        if found is None:
-            return None
-        return PairedDifference(
-            -found.difference, -found.high, -found.low, found.p_value
-        )
+        return self.difference(place, self.best_of_boxes(place))
 
     @property
     def pairs(self) -> dict[str, list[float]]:

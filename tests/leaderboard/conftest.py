@@ -1,14 +1,12 @@
 """Models and data that a leaderboard is made of."""
 
-import json
 from argparse import Namespace
+from functools import partial
 
 import cv2
 import mpii_files
 import numpy as np
 import pytest
-import torch
-from mmpose.models import build_pose_estimator
 
 from rmpe_spm.leaderboard.entries import Entry, prepare
 from rmpe_spm.leaderboard.evaluate import evaluate_all
@@ -31,33 +29,10 @@ def run_args():
 
 
 @pytest.fixture
-def easy_annotations(tiny_coco, tmp_path):
-    """People so large that poses of random weights find some of them."""
-    content = json.loads((tiny_coco / 'annotations.json').read_text())
-    for person in content['annotations']:
-        person['area'] *= 40
-    path = tmp_path / 'easy.json'
-    path.write_text(json.dumps(content))
-    return path
-
-
-@pytest.fixture
-def write_model(tiny_config, easy_annotations, tmp_path):
-    """Write the config of a small model, and random weights of a seed."""
-
-    def write(name='tiny', seed=0, **changes):
-        cfg = tiny_config.copy()
-        cfg.test_dataloader.dataset.ann_file = str(easy_annotations)
-        cfg.test_evaluator.ann_file = str(easy_annotations)
-        cfg.merge_from_dict(changes)
-        cfg.dump(tmp_path / f'{name}.py')
-        torch.manual_seed(seed)
-        model = build_pose_estimator(cfg.model)
-        weights = tmp_path / f'{name}.pth'
-        torch.save({'state_dict': model.state_dict()}, weights)
-        return str(tmp_path / f'{name}.py'), str(weights)
-
-    return write
+def write_model(write_model, easy_annotations):
+    """Write a small model that is tested on the large people."""
+    keys = 'test_dataloader.dataset.ann_file', 'test_evaluator.ann_file'
+    return partial(write_model, **dict.fromkeys(keys, str(easy_annotations)))
 
 
 @pytest.fixture

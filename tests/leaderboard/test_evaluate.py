@@ -40,17 +40,17 @@ def test_runs_what_is_missing_and_no_more(
     assert runs == [one[1]]
     both = evaluate(*one, *two)
     assert runs == [one[1], two[1]]
-    assert [outcome.cached for outcome in both] == [True, False]
-    assert both[0].row.record == first[0].row.record
+    assert [row.cached for row in both] == [True, False]
+    assert both[0].record == first[0].record
     # other weights, under the same name
     write_model('one', seed=2)
     again = evaluate(*one, *two)
     assert runs == [one[1], two[1], one[1]]
-    assert again[0].row.record.metrics != first[0].row.record.metrics
+    assert again[0].record.metrics != first[0].record.metrics
     # the same weights under another name
     shutil.copy(two[1], one[1])
     again = evaluate(*one)
-    assert again[0].row.record.metrics == both[1].row.record.metrics
+    assert again[0].record.metrics == both[1].record.metrics
     assert len(runs) == 3
     run_args.rerun = True
     evaluate(*two)
@@ -73,8 +73,8 @@ def test_interruption_leaves_what_was_finished(
     with pytest.raises(KeyboardInterrupt):
         evaluate(*one, *two)
     monkeypatch.setattr(running, 'run', original)
-    outcomes = evaluate(*one, *two)
-    assert [outcome.cached for outcome in outcomes] == [True, False]
+    rows = evaluate(*one, *two)
+    assert [row.cached for row in rows] == [True, False]
     assert runs == [one[1], two[1], two[1]]
     assert not list((tmp_path / 'work').rglob('*.part'))
 
@@ -88,20 +88,20 @@ def test_what_fails_is_a_row_and_the_others_go_on(
     foreign = tmp_path / 'foreign.pth'
     torch.save(dict(state_dict={'foo.weight': torch.ones(1)}), foreign)
     argv = ['no.py', good[1], good[0], 'no.pth', good[0], str(broken)]
-    outcomes = evaluate(*argv, *good, good[0], str(foreign))
-    reasons = [outcome.row.failure for outcome in outcomes]
+    rows = evaluate(*argv, *good, good[0], str(foreign))
+    reasons = [row.failure for row in rows]
     assert reasons[0] == 'the config no.py does not exist'
     assert reasons[1] == 'the checkpoint no.pth does not exist'
     assert 'broken.pth (10 bytes) is not a file of weights' in reasons[2]
     assert reasons[3] == ''
     assert 'foreign.pth lacks' in reasons[4]
-    tables = build_tables(outcomes, 'AP', 50)
+    tables = build_tables(rows, 'AP', 50)
     assert len(tables) == 1
     missing = [row.record is None for row in tables[0].rows]
     assert missing == [False, True, True, True, True]
     # a failure is not kept
     shutil.copy(good[1], broken)
-    assert evaluate(good[0], str(broken))[0].row.failure == ''
+    assert evaluate(good[0], str(broken))[0].failure == ''
 
 
 def test_files_of_results_and_published_rows(
@@ -121,11 +121,11 @@ def test_files_of_results_and_published_rows(
             PublishedSpec('paper', {'AP': 0.9}, 'a', 'easy', 'table 3'),
         ),
     )
-    outcomes = [ran, *evaluate(spec)]
-    _, other, lost, _ = (outcome.row for outcome in outcomes)
-    assert other.metrics == pytest.approx(ran.row.metrics)
+    rows = [ran, *evaluate(spec)]
+    _, other, lost, _ = rows
+    assert other.metrics == pytest.approx(ran.metrics)
     assert lost.failure == 'there is no file no.json'
-    (table,) = build_tables(outcomes, 'AP', 50)
+    (table,) = build_tables(rows, 'AP', 50)
     paper, one, two, _ = table.rows
     assert (paper.label, paper.interval) == ('paper (published)', None)
     assert {one.label, two.label} == {'tiny', 'other (result file)'}
@@ -140,20 +140,20 @@ def test_error_within_a_run_names_its_place(
         raise RuntimeError('out of something\nmore')
 
     monkeypatch.setattr(running, 'run', fail)
-    (outcome,) = evaluate(*write_model())
-    assert outcome.row.failure.startswith('RuntimeError: out of something (')
-    assert 'test_evaluate.py:' in outcome.row.failure
+    (row,) = evaluate(*write_model())
+    assert row.failure.startswith('RuntimeError: out of something (')
+    assert 'test_evaluate.py:' in row.failure
 
 
 def test_perturbed_boxes_change_the_result_and_size_0_does_not(
     write_model, evaluate, tmp_path
 ):
     boxes = ['ground_truth', 'shift:0', 'shift:0.3', 'shift:0.3:1']
-    outcomes = evaluate(*write_model(), boxes=boxes)
-    metrics = [outcome.row.record.metrics for outcome in outcomes]
+    rows = evaluate(*write_model(), boxes=boxes)
+    metrics = [row.record.metrics for row in rows]
     assert metrics[0] == metrics[1]
     assert metrics[2] not in (metrics[0], metrics[3])
-    labels = [outcome.row.boxes for outcome in outcomes]
+    labels = [row.boxes for row in rows]
     assert labels == [
         'ground truth',
         'ground truth, shift 0, seed 0',
@@ -163,7 +163,7 @@ def test_perturbed_boxes_change_the_result_and_size_0_does_not(
     # from scratch, the same
     shutil.rmtree(tmp_path / 'work')
     (again,) = evaluate(*write_model(), boxes=boxes[2:3])
-    assert again.row.record.metrics == metrics[2]
+    assert again.record.metrics == metrics[2]
 
 
 @pytest.mark.parametrize('label', WITHOUT_BOXES)
@@ -172,8 +172,8 @@ def test_a_model_without_boxes_runs_once(
 ):
     monkeypatch.setattr(entries, 'apply_box_source', lambda *_: label)
     monkeypatch.setattr(running, '_run', lambda *_: None)
-    outcomes = evaluate(*write_model(), boxes=['config', 'ground_truth'])
-    assert [outcome.row.boxes for outcome in outcomes] == [label]
+    rows = evaluate(*write_model(), boxes=['config', 'ground_truth'])
+    assert [row.boxes for row in rows] == [label]
 
 
 def test_perturbed_boxes_of_mpii(write_model, mpii, evaluate, tmp_path):
@@ -198,9 +198,9 @@ def test_perturbed_boxes_of_mpii(write_model, mpii, evaluate, tmp_path):
     ]
     model = write_model('m', **{'model.head.out_channels': 16})
     spec = LeaderboardSpec((ModelSpec('m', *model),), (mpii(*sources),))
-    outcomes = evaluate(spec)
-    assert [outcome.row.failure for outcome in outcomes] == [''] * 7
-    values = [outcome.row.record.metrics for outcome in outcomes]
+    rows = evaluate(spec)
+    assert [row.failure for row in rows] == [''] * 7
+    values = [row.record.metrics for row in rows]
     truth, detected, shift, truncation, _, same, _ = values
     assert shift == truth != truncation
     assert same == detected

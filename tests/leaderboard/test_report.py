@@ -18,8 +18,8 @@ from rmpe_spm.leaderboard.tables import make_table
 
 def test_tables_of_two_models(write_model, evaluate, tmp_path):
     one, two = write_model('one'), write_model('two', seed=1)
-    outcomes = evaluate(*one, *two)
-    (table,) = build_tables(outcomes, 'AP', 50)
+    rows = evaluate(*one, *two)
+    (table,) = build_tables(rows, 'AP', 50)
     aps = [row.metrics['AP'] for row in table.rows]
     assert aps == sorted(aps, reverse=True) and aps[0] > aps[1]
     for row in table.rows:
@@ -46,8 +46,8 @@ def test_data_sets_are_ranked_by_their_own_metrics(
             DataSetSpec('b', path, {}, truth, 'AR'),
         ),
     )
-    outcomes = evaluate(spec)
-    tables = build_tables(outcomes, 'AP75', 50)
+    rows = evaluate(spec)
+    tables = build_tables(rows, 'AP75', 50)
     assert [table.rank_by for table in tables] == ['AP75', 'AR']
     assert [table.metric_names[0] for table in tables] == ['AP75', 'AR']
     assert [len(table.rows) for table in tables] == [2, 2]
@@ -62,8 +62,8 @@ def test_mpii_has_intervals(write_model, mpii, evaluate, tmp_path):
         ),
         (mpii(BoxSource('ground_truth')),),
     )
-    outcomes = evaluate(spec)
-    (table,) = build_tables(outcomes, 'AP', 50)
+    rows = evaluate(spec)
+    (table,) = build_tables(rows, 'AP', 50)
     for row in table.rows:
         assert row.failure == ''
         assert row.interval[0] <= row.metrics['Total'] <= row.interval[1]
@@ -87,8 +87,8 @@ def test_data_sets_of_one_name_are_told_apart(
             'test_evaluator.ann_file': str(other),
         },
     )
-    outcomes = evaluate(*one, *two)
-    tables = build_tables(outcomes, 'AP', 50)
+    rows = evaluate(*one, *two)
+    tables = build_tables(rows, 'AP', 50)
     assert [table.data_set for table in tables] == ['easy (1)', 'easy (2)']
     assert [len(table.rows) for table in tables] == [1, 1]
 

@@ -47,9 +47,9 @@ def test_points_are_those_of_the_table(write_model, evaluate):
         if point in [('shift', 0.0), ('shift', 0.2), ('scale', 0.0)]
     }
     one, two = write_model('one'), write_model('two', seed=1)
-    outcomes = evaluate(*one, *two, boxes=['ground_truth', 'shift:0.2'])
-    curves = read_curves(outcomes, sources, num_resamples=50)
-    (table,) = build_tables(outcomes, 'AP', 50)
+    rows = evaluate(*one, *two, boxes=['ground_truth', 'shift:0.2'])
+    curves = read_curves(rows, sources, num_resamples=50)
+    (table,) = build_tables(rows, 'AP', 50)
     for model, points in curves.items():
         assert list(points) == list(sources)
         assert points['scale', 0.0] == points['shift', 0.0]

@@ -103,48 +103,30 @@ MODEL = 'models: [{config: c.py, checkpoint: w.pth}]\n'
     [
         ('', 'is empty: it needs a list of models'),
         ('a: [', 'is no YAML'),
-        ('- a', 'must have keys (models, '),
         ('title: x', 'lists no models, results or published rows'),
         (MODEL + MODEL, "the key 'models' stands twice"),
-        ('models: [{config: c.py, config: d.py}]', "'config' stands twice"),
         (
             'published: [{name: a, data_set: b, boxes: c, source: d, '
             'metrics: {AP: high}}]',
             "published[0]: metrics: AP must be a number, but is 'high'",
         ),
-        ('model: []', "unknown key 'model': did you mean models?"),
+        ('model: []', "unknown key 'model': the keys are models, data_sets, "),
         ('models: {config: c.py}', 'models must be a list'),
         ('models: [{config: c.py}]', "models[0] lacks 'checkpoint'"),
         (
             'models: [{config: c.py, checkpont: w.pth}]',
-            "models[0]: unknown key 'checkpont': did you mean checkpoint?",
-        ),
-        (
-            'models: [{config: c.py, checkpoint: 3}]',
-            'models[0]: checkpoint must be text, but is 3',
-        ),
-        (MODEL + 'pictures: 0', 'pictures must be true or false, but is 0'),
-        (
-            MODEL + 'box_sources: [{perturbed: shift, size: a}]',
-            "box_sources[0]: size must be a number, but is 'a'",
+            "models[0]: unknown key 'checkpont': the keys are name, ",
         ),
         (
             MODEL + 'box_sources: [{perturbed: shift, size: 1, seed: true}]',
             'seed must be a whole number, but is True',
         ),
         ('models: [a]', 'models[0] must have keys (name, config, '),
-        ('zzz: 1', "unknown key 'zzz': the keys are models, data_sets, "),
-        ('1: 1', 'unknown key 1: '),
         (MODEL + 'box_sources: []', 'box_sources is empty'),
         (MODEL + 'box_sources: [jitter]', "box_sources[0]: 'jitter' is no"),
         (
             MODEL + 'data_sets: [{name: a, dataset: {}}]',
             "data_sets[0].dataset lacks 'ann_file'",
-        ),
-        (
-            MODEL
-            + 'data_sets: [{name: a, dataset: {ann_file: a}, detections: b}]',
-            "data_sets[0]: unknown key 'detections'",
         ),
         (
             MODEL + 'box_sources: [config]\n'
@@ -164,11 +146,9 @@ def test_mistakes_are_told_with_their_place(write, text, said):
         read_spec(path)
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
-
-
-def test_missing_file(tmp_path):
-    with pytest.raises(ConfigError, match=r'no\.yaml does not exist'):
-        read_spec(tmp_path / 'no.yaml')
+    path.unlink()
+    with pytest.raises(ConfigError, match=r'list\.yaml does not exist'):
+        read_spec(path)
 
 
 def test_pairs():
@@ -223,11 +203,9 @@ def test_parses(source, expected):
         ('shift:a', 'is no source of boxes'),
         ('shift:0.1:0:1', 'is no source of boxes'),
         ('shift:-1', 'a box error of size -1.0'),
-        ('shift:nan', 'a box error of size nan'),
         ('jump:0.1', "unknown kind of box error 'jump': choose from shift"),
         ('amplification:2', 'detections are needed for amplification'),
         (dict(perturbed='shift'), "lacks 'size'"),
-        (dict(detections='b.json', seed=1), "unknown key 'seed'"),
         (dict(file='b.json'), "unknown key 'file'"),
         (3, '3 is no source of boxes'),
     ],
@@ -237,13 +215,3 @@ def test_refuses(source, said):
         parse_box_source(source, 'here')
     assert str(caught.value).startswith('here')
     assert said in str(caught.value)
-
-
-def test_names_without_a_config():
-    names = {
-        BoxSource('ground_truth'): 'ground truth',
-        BoxSource('detections', file='a/b.json'): 'detections b.json',
-        BoxSource('perturbed', error='shift', size=0.1): 'shift 0.1, seed 0',
-    }
-    for source, name in names.items():
-        assert str(source) == name

@@ -3,7 +3,7 @@ import pytest
 
 from rmpe_spm.coco.bootstrap import bootstrap_ap, paired_bootstrap
 from rmpe_spm.coco.ground_truth import ImageGroundTruth, PoseSet
-from rmpe_spm.coco.keypoint_ap import PoseMatches, match_poses
+from rmpe_spm.coco.keypoint_ap import match_poses
 from rmpe_spm.leaderboard.report import SEED, add_statistics
 from rmpe_spm.leaderboard.tables import make_table
 from rmpe_spm.mpii.matching import (
@@ -66,6 +66,7 @@ def ranked(make_row):
         assert 0.1 < ap < 0.9
         row.record.metrics = {'coco/AP': ap}
         row.record.sigmas = SIGMAS.tolist()
+        row.poses = each
     return make_table('val', rows, 'AP'), poses
 
 
@@ -76,6 +77,7 @@ def ranked_mpii(make_row):
     matches = [mpii_matches(5.0), mpii_matches(7.0)]
     for row, each in zip(rows, matches, strict=True):
         row.record.metrics = {f'mpii/{k}': v for k, v in each.table().items()}
+        row.poses = each
     return make_table('mpii', rows, 'Total'), matches
 
 
@@ -85,7 +87,7 @@ def test_intervals_and_tests_are_those_of_the_bootstrap(
 ):
     table, poses = ranked if metric == 'AP' else ranked_mpii
     table.rank_by = metric
-    add_statistics(table, poses, 200)
+    add_statistics(table, 200)
     if metric == 'AP':
         matches = [match_poses(each, SIGMAS) for each in poses]
     else:
@@ -104,22 +106,8 @@ def test_intervals_and_tests_are_those_of_the_bootstrap(
 def test_what_ranks_by_another_metric_has_no_interval(ranked):
     table, poses = ranked
     table.rank_by = 'AP50'
-    add_statistics(table, poses, 200)
+    add_statistics(table, 200)
     assert table.rows[0].interval is None and not table.comparisons
-
-
-def test_resampled_once(ranked, monkeypatch):
-    """Once a row, for interval and test."""
-    calls = []
-    original = PoseMatches.ap
-
-    def spy(self, counts=None):
-        calls.append(counts is not None)
-        return original(self, counts)
-
-    monkeypatch.setattr(PoseMatches, 'ap', spy)
-    add_statistics(*ranked, 50)
-    assert sum(calls) == 2
 
 
 def test_nobody_to_find_has_no_interval(ranked):
@@ -127,14 +115,14 @@ def test_nobody_to_find_has_no_interval(ranked):
     for each in poses:
         for truth in each.truths:
             truth.ignored[:] = True
-    add_statistics(table, poses, 50)
+    add_statistics(table, 50)
     assert [row.interval for row in table.rows] == [None, None]
 
 
 def test_another_ap_than_the_evaluators_has_no_interval(ranked):
     table, poses = ranked
     table.rows[0].record.metrics['coco/AP'] += 0.01
-    add_statistics(table, poses, 50)
+    add_statistics(table, 50)
     assert table.rows[0].interval is None
     assert table.rows[1].interval is not None
     assert table.comparisons == {}
@@ -144,7 +132,7 @@ def test_what_has_no_poses_or_other_images(ranked, failed_row):
     table, poses = ranked
     table.rows.append(failed_row)
     poses[1].image_ids = [image_id + 100 for image_id in poses[1].image_ids]
-    add_statistics(table, [*poses, None], 50)
+    add_statistics(table, 50)
     assert failed_row.interval is None
     assert table.rows[1].interval is not None
     assert table.comparisons == {}

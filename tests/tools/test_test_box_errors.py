@@ -1,26 +1,21 @@
 import pytest
-import torch
-from mmpose.models import build_pose_estimator
 
 from rmpe_spm.leaderboard import robustness
 
 
 @pytest.fixture
-def tool(load_tool, monkeypatch):
+def tool(tool, monkeypatch):
     few = [('shift', 0.0), ('shift', 0.2)]
     few += [('amplification', 1.0), ('amplification', 2.0)]
     monkeypatch.setattr(robustness, 'POINTS', few)
-    return load_tool('test_box_errors')
+    return tool
 
 
 def test_table_and_picture(
-    tool, tiny_config, tiny_detections, tmp_path, capsys
+    tool, write_model, tiny_detections, tmp_path, capsys
 ):
-    tiny_config.test_dataloader.dataset.bbox_file = str(tiny_detections)
-    tiny_config.dump(tmp_path / 'tiny.py')
-    model = build_pose_estimator(tiny_config.model)
-    torch.save({'state_dict': model.state_dict()}, tmp_path / 'tiny.pth')
-    pair = [str(tmp_path / 'tiny.py'), str(tmp_path / 'tiny.pth')]
+    key = 'test_dataloader.dataset.bbox_file'
+    pair = write_model(**{key: str(tiny_detections)})
     argv = [*pair, *pair, '--names', 'one', 'two']
     tool.main([*argv, '--work-dir', str(tmp_path / 'errors')])
     text = (tmp_path / 'errors' / 'results.md').read_text()
@@ -44,8 +39,5 @@ def test_table_and_picture(
         (['a.py', 'a.pth'], 'the config a.py does not exist'),
     ],
 )
-def test_wrong_models_are_told(tool, capsys, models, said):
-    with pytest.raises(SystemExit) as caught:
-        tool.main(models)
-    assert caught.value.code == 2
-    assert said in capsys.readouterr().err
+def test_wrong_models_are_told(tool, refusal, models, said):
+    assert said in refusal(tool.main, *models)
