@@ -14,9 +14,9 @@ from .boxes import (
     Boxed,
     BoxSource,
     GivenBoxes,
-    PosesAsBoxes,
     body_boxes,
     clean_boxes,
+    poses_as_boxes,
 )
 from .inputs import Inputs, InputStream, Picture
 from .results import PoseResult
@@ -90,11 +90,10 @@ class BaseInferencer(metaclass=ABCMeta):
         self, pictures: Iterable[Picture], bboxes: Sequence | None = None
     ) -> Iterator[tuple[Picture, PoseResult]]:
         """Predict poses as a call does: yield each picture with its result."""
-        ahead = 2 * self.batch_size
         if self.is_topdown:
             source = self.box_source
             if bboxes is not None:
-                source = GivenBoxes(bboxes, ahead)
+                source = GivenBoxes(bboxes)
             if source is None:
                 raise ConfigError(
                     'a top-down model needs boxes: give boxes_from= (a '
@@ -109,10 +108,8 @@ class BaseInferencer(metaclass=ABCMeta):
                 'this model finds people by itself: leave bboxes out'
             )
         else:
-            items = read_ahead(
-                ((each, [self._prepare(each)]) for each in pictures), ahead
-            )
-            outputs = self._run(items)
+            items = ((each, [self.prepare(each)]) for each in pictures)
+            outputs = self._run(read_ahead(items))
         return (
             (picture, self._result(picture, self._poses(own)))
             for picture, own in outputs
@@ -128,7 +125,7 @@ class BaseInferencer(metaclass=ABCMeta):
     ) -> Iterator[tuple[Picture, list]]:
         """The outputs of a top-down network in boxes."""
         return self._run(
-            (picture, map(partial(self._prepare, picture), boxes, scores))
+            (picture, map(partial(self.prepare, picture), boxes, scores))
             for picture, boxes, scores in boxed
         )
 
@@ -145,7 +142,7 @@ class BaseInferencer(metaclass=ABCMeta):
             yield clean_boxes(picture, np.float32(boxes), scores)
 
     @abstractmethod
-    def _prepare(
+    def prepare(
         self,
         picture: Picture,
         bbox_xyxy: np.ndarray | None = None,
@@ -200,5 +197,5 @@ class BaseInferencer(metaclass=ABCMeta):
                 'this model finds people by itself: leave boxes_from out'
             )
         if isinstance(given, BaseInferencer):
-            return PosesAsBoxes(given)
+            return partial(poses_as_boxes, given)
         return given

@@ -27,7 +27,7 @@ class GivenBoxes:
     sequence of them, in which pictures that cannot be read count.
     """
 
-    def __init__(self, bboxes: Sequence, ahead: int) -> None:
+    def __init__(self, bboxes: Sequence) -> None:
         rows = (
             [bboxes] if not len(bboxes) or np.ndim(bboxes[0]) == 1 else bboxes
         )
@@ -41,11 +41,10 @@ class GivenBoxes:
                     'give (N, 4) in xyxy, or (N, 5) with scores'
                 )
             self._boxes.append(array)
-        self._ahead = ahead
 
     def __call__(self, pictures: Iterable[Picture]) -> Iterator[Boxed]:
         """Yield each picture with its boxes."""
-        for picture in read_ahead(pictures, self._ahead):
+        for picture in read_ahead(pictures):
             if picture.index >= len(self._boxes):
                 raise ConfigError(
                     f'bboxes has boxes of {len(self._boxes)} pictures, but '
@@ -58,17 +57,13 @@ class GivenBoxes:
             yield clean_boxes(picture, boxes[:, :4], scores)
 
 
-class PosesAsBoxes:
-    """Boxes around the poses of another model, which proposes people."""
-
-    def __init__(self, inferencer: Any) -> None:
-        self._inferencer = inferencer
-
-    def __call__(self, pictures: Iterable[Picture]) -> Iterator[Boxed]:
-        """Yield each picture with its boxes."""
-        for picture, result in self._inferencer.with_pictures(pictures):
-            boxes = body_boxes(result.keypoints, result.keypoint_scores)
-            yield clean_boxes(picture, boxes, result.scores)
+def poses_as_boxes(
+    inferencer: Any, pictures: Iterable[Picture]
+) -> Iterator[Boxed]:
+    """Yield each picture with boxes around another model's poses in it."""
+    for picture, result in inferencer.with_pictures(pictures):
+        boxes = body_boxes(result.keypoints, result.keypoint_scores)
+        yield clean_boxes(picture, boxes, result.scores)
 
 
 def body_boxes(

@@ -58,13 +58,13 @@ class Demonstration:
             hook = model.model.head.stages[-1].register_forward_hook(
                 lambda *call: maps.append(call[-1][0][0, -1].cpu().numpy())
             )
-            outputs = model._forward([model._prepare(picture)])
+            outputs = model._forward([model.prepare(picture)])
             hook.remove()
             inside = _draw_roots(picture, maps, outputs[0].metainfo)
         else:
             ((_, boxes, scores),) = model.box_source([picture])
             samples = [
-                model._prepare(picture, *each)
+                model.prepare(picture, *each)
                 for each in zip(boxes, scores, strict=True)
             ]
             outputs = []

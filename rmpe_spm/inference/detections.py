@@ -26,8 +26,8 @@ class DetectionsFile:
     suffix is their ``image_id``, as COCO names its pictures.
     """
 
-    def __init__(self, path: str | Path, score_thr: float, ahead: int) -> None:
-        self._path, self._ahead = path, ahead
+    def __init__(self, path: str | Path, score_thr: float) -> None:
+        self._path = path
         found = defaultdict(list)
         for entry in read_detections(path):
             if entry['score'] >= score_thr:
@@ -42,7 +42,7 @@ class DetectionsFile:
 
     def __call__(self, pictures: Iterable[Picture]) -> Iterator[Boxed]:
         """Yield each picture with its boxes."""
-        for picture in read_ahead(pictures, self._ahead):
+        for picture in read_ahead(pictures):
             path = Path(picture.name)
             if self._by_name:
                 key = path.name, picture.frame
@@ -104,7 +104,7 @@ class MMDetDetector:
         """Yield each picture with its boxes."""
         items = ((each, [self._prepare(each)]) for each in pictures)
         found = run_batches(
-            read_ahead(items, 2 * self._batch_size),
+            read_ahead(items),
             self._forward,
             lambda sample: sample['inputs'].shape,
             self._batch_size,

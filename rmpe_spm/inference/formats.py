@@ -224,9 +224,6 @@ def _rounded(values: np.ndarray) -> list[float]:
     return np.round(values.astype(np.float64), 4).ravel().tolist()
 
 
-_AHEAD = 16
-
-
 def write_results(
     results: Iterable[tuple[Picture, PoseResult]],
     writer: ResultWriter | None,
@@ -242,7 +239,7 @@ def write_results(
     """
     name_of = UniqueNames()
     try:
-        for picture, result in read_ahead(results, _AHEAD):
+        for picture, result in read_ahead(results):
             name = name_of(result)
             try:
                 # what the poses' file lists is drawn, also after Ctrl-C

@@ -1,7 +1,7 @@
 """Poses of whatever people have, as a stream."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from ..engine.shipped import ALIASES, shipped_models
 from ..errors import ConfigError
 from ..pose_nms.base import BasePoseNMS
 from .base import BaseInferencer, Poses
-from .boxes import Boxed, BoxSource, PosesAsBoxes
+from .boxes import BoxSource
 from .detections import DetectionsFile, MMDetDetector
 from .drawing import OverlayWriter, PoseDrawer
 from .formats import ResultWriter, show_results, write_results
@@ -135,7 +135,7 @@ class PoseInferencer(BaseInferencer):
         self.is_topdown = mode != 'bottomup'
         with DefaultScope.overwrite_default_scope('mmpose'):
             self.pipeline = Compose(deepcopy(dataset.pipeline))
-        self.box_source = self._proposals_of(self._detector(boxes_from))
+        self._boxes_from = self._proposals_of(boxes_from)
         if second_pass and not self.is_topdown:
             raise ConfigError('second_pass is for a top-down model')
         self.second_pass = second_pass
@@ -185,7 +185,7 @@ class PoseInferencer(BaseInferencer):
             results = show_results(results, drawer)
         return (result for _, result in results)
 
-    def _prepare(
+    def prepare(
         self,
         picture: Picture,
         bbox_xyxy: np.ndarray | None = None,
@@ -235,42 +235,29 @@ class PoseInferencer(BaseInferencer):
             poses = poses._replace(keypoints_3d=in_space)
         return poses
 
-    def _proposer(self, name: str) -> 'PoseInferencer':
-        """A shipped model whose poses become boxes."""
-        return PoseInferencer(
-            name,
-            device=self.device,
-            batch_size=self.batch_size,
-            score_thr=_PROPOSAL_THR,
-        )
-
     @cached_property
-    def _shipped_spm(self) -> PosesAsBoxes:
-        return PosesAsBoxes(self._proposer('spm'))
-
-    def _shipped_proposals(
-        self, pictures: Iterable[Picture]
-    ) -> Iterator[Boxed]:
-        """Boxes of the shipped SPM, which calls with boxes don't load."""
-        return self._shipped_spm(pictures)
-
-    def _detector(self, given: BoxesFrom | None) -> BoxesFrom | None:
-        """Build what finds people where it is given by name or file."""
-        shipped = {*shipped_models(), *ALIASES}
-        # the shipped SPM finds people, not hands or animals
-        of_people = PEOPLE.issubset(self.metainfo['keypoint_name2id'])
-        spm = ALIASES['spm']
-        if given is None and self.is_topdown and of_people and spm in shipped:
-            return self._shipped_proposals
-        if given is None or not self.is_topdown or callable(given):
+    def box_source(self) -> BoxSource | None:
+        """Where boxes come from; calls that have theirs load nothing."""
+        given, shipped = self._boxes_from, {*shipped_models(), *ALIASES}
+        if given is None:
+            # the shipped SPM finds people, not hands or animals
+            of_people = PEOPLE.issubset(self.metainfo['keypoint_name2id'])
+            given = 'spm' if of_people and ALIASES['spm'] in shipped else None
+        if given is None or callable(given):
             return given
         if isinstance(given, str) and given in shipped:
-            return self._proposer(given)
+            proposer = PoseInferencer(
+                given,
+                device=self.device,
+                batch_size=self.batch_size,
+                score_thr=_PROPOSAL_THR,
+            )
+            return self._proposals_of(proposer)
         if not isinstance(given, tuple | list):
             given = (given, None)
         config, weights = given
         if weights is None and Path(config).suffix == '.json':
-            return DetectionsFile(config, self.box_thr, 2 * self.batch_size)
+            return DetectionsFile(config, self.box_thr)
         if weights is None and Path(config).suffix != '.py':
             find_model(str(config))
         if not isinstance(config, Config):

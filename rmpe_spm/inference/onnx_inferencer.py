@@ -86,7 +86,7 @@ class OnnxPoseInferencer(BaseInferencer):
         self._own_nms = build_rule(settings['nms'])
         self._max_num_people: int | None = settings['max_num_people']
 
-    def _prepare(
+    def prepare(
         self,
         picture: Picture,
         bbox_xyxy: np.ndarray | None = None,

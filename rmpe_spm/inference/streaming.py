@@ -1,89 +1,49 @@
 """Reading ahead in a thread, and batches across pictures."""
 
+import queue
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from .inputs import Picture
 
-# Pictures that wait, at each place where some do, hold no more than this.
-MAX_BYTES = 256 << 20
+AHEAD = 4  # items that wait for who takes them
+MAX_BYTES = 256 << 20  # that pictures hold which wait for a full batch
 
 Item = tuple[Picture, Iterable[Any]]
 
 
-def read_ahead(items: Iterable[Any], max_items: int) -> Iterator[Any]:
+def read_ahead(items: Iterable[Any]) -> Iterator[Any]:
     """Iterate in a thread, ahead of who takes the items.
 
-    At most ``max_items`` wait, fewer large pictures. The thread ends with this
-    generator; what iterating raises is raised here.
+    The thread ends with this generator; what iterating raises is raised here.
     """
-    queue = _Queue(max_items)
-    thread = threading.Thread(target=queue.fill, args=(items,), daemon=True)
-    thread.start()
-    try:
-        yield from iter(queue.take, _END)
-    finally:
-        queue.stop()
-        thread.join()
+    waiting: queue.Queue = queue.Queue(AHEAD)
+    stopped, end, errors = threading.Event(), object(), []
 
-
-_END = object()
-
-
-class _Queue:
-    """A queue bounded in items and in bytes, which can be stopped."""
-
-    def __init__(self, max_items: int) -> None:
-        self._max_items = max_items
-        self._items: deque[tuple[Any, int]] = deque()
-        self._bytes = 0
-        self._stopped = False
-        self._error: BaseException | None = None
-        self._changed = threading.Condition()
-
-    def fill(self, items: Iterable[Any]) -> None:
+    def fill() -> None:
         try:
             for item in items:
-                if not self._put(item):
+                waiting.put(item)
+                if stopped.is_set():
                     return
         except BaseException as error:
-            self._error = error
-        self._put(_END)
+            errors.append(error)
+        waiting.put(end)
 
-    def _put(self, item: Any) -> bool:
-        size = 0 if item is _END else _num_bytes(item)
-        with self._changed:
-            self._changed.wait_for(
-                lambda: (
-                    self._stopped
-                    or not self._items
-                    or (
-                        len(self._items) < self._max_items
-                        and self._bytes + size <= MAX_BYTES
-                    )
-                )
-            )
-            self._items.append((item, size))
-            self._bytes += size
-            self._changed.notify_all()
-            return not self._stopped
-
-    def take(self) -> Any:
-        with self._changed:
-            self._changed.wait_for(lambda: self._items)
-            item, size = self._items.popleft()
-            self._bytes -= size
-            self._changed.notify_all()
-        if item is _END and self._error is not None:
-            raise self._error
-        return item
-
-    def stop(self) -> None:
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
+    thread = threading.Thread(target=fill, daemon=True)
+    thread.start()
+    try:
+        yield from iter(waiting.get, end)
+        if errors:
+            raise errors[0]
+    finally:
+        stopped.set()
+        while thread.is_alive():  # it may wait for a place
+            with suppress(queue.Empty):
+                waiting.get(timeout=0.01)
 
 
 def run_batches(
@@ -114,7 +74,7 @@ def run_batches(
                 for shape, entries in waiting.items()
                 if any(results is jobs[0][1] for results, *_ in entries)
             ]
-            num_bytes = sum(map(_num_bytes, jobs))
+            num_bytes = sum(picture.image.nbytes for picture, _ in jobs)
             if shapes and len(jobs) <= max_waiting and num_bytes <= MAX_BYTES:
                 return
             for shape in shapes:
@@ -132,8 +92,3 @@ def run_batches(
                 run(shape)
         yield from finished(batch_size - 1)
     yield from finished(0)
-
-
-def _num_bytes(item: Picture | tuple) -> int:
-    picture = item[0] if isinstance(item, tuple) else item
-    return picture.image.nbytes

@@ -1,6 +1,5 @@
 """Ids of people across frames, and smoother joints."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -38,12 +37,8 @@ class PoseTracker:
             Defaults to 0.2.
         score_thr (float): A person's first pose has at least this score.
             Defaults to 0.2.
-        smooth (bool): Whether joints go through a :class:`OneEuroFilter`.
-            Defaults to False.
-        fps (float, optional): Frames a second, which smoothing needs.
-            Defaults to None: what the video says, otherwise 25.
-        sigmas (sequence, optional): The data set's sigma of each joint.
-            Defaults to None: COCO's, or for other joints their mean.
+        smooth (bool): Whether joints go through a :class:`OneEuroFilter`, at
+            the video's frames a second, otherwise 25. Defaults to False.
 
     Example::
 
@@ -60,12 +55,9 @@ class PoseTracker:
         oks_thr: float = 0.2,
         score_thr: float = 0.2,
         smooth: bool = False,
-        fps: float | None = None,
-        sigmas: Sequence[float] | None = None,
     ) -> None:
         self._max_gap, self._oks_thr = max_gap, oks_thr
         self._score_thr, self._smooth = score_thr, smooth
-        self._fps, self._sigmas = fps, sigmas
         self._tracks: list[_Track] = []
         self._next_id = 1
         self._path: str | None = None
@@ -105,7 +97,7 @@ class PoseTracker:
             ids[index] = track.id
             if self._smooth:
                 size = np.sqrt(_area(poses[index]))
-                fps = self._fps or result.fps or DEFAULT_FPS
+                fps = result.fps or DEFAULT_FPS
                 keypoints[index] = track.filter(
                     frame / fps, result.keypoints[index], size
                 )
@@ -126,24 +118,20 @@ class PoseTracker:
                 owners[j] = self._tracks[i]
         return owners
 
+    @staticmethod
     def _similarity(
-        self, expected: np.ndarray, pose: np.ndarray, scale: float
+        expected: np.ndarray, pose: np.ndarray, scale: float
     ) -> float:
         """OKS over the joints that two poses (K, 2) both have."""
         squared = ((pose - expected) ** 2).sum(axis=1)
         both = np.isfinite(squared)
         if not both.any():
             return 0.0
-        exponent = squared / (8 * scale * self._sigmas_of(len(pose)) ** 2)
+        sigmas = np.asarray(COCO_SIGMAS)
+        if len(sigmas) != len(pose):
+            sigmas = sigmas.mean()  # of another skeleton
+        exponent = squared / (8 * scale * sigmas**2)
         return float(np.exp(-exponent[both]).mean())
-
-    def _sigmas_of(self, num_keypoints: int) -> np.ndarray:
-        sigmas = self._sigmas
-        if sigmas is None:
-            sigmas = COCO_SIGMAS
-            if len(sigmas) != num_keypoints:
-                sigmas = [np.mean(COCO_SIGMAS)] * num_keypoints
-        return np.asarray(sigmas, dtype=np.float64)
 
 
 class OneEuroFilter:

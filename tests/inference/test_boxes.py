@@ -1,6 +1,7 @@
 """Where boxes come from: files, detectors, other models, the caller."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import mmdet
@@ -15,7 +16,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 from rmpe_spm import ConfigError, PoseInferencer
-from rmpe_spm.inference.boxes import GivenBoxes, PosesAsBoxes, clean_boxes
+from rmpe_spm.inference.boxes import GivenBoxes, clean_boxes, poses_as_boxes
 from rmpe_spm.inference.detections import DetectionsFile, MMDetDetector
 from rmpe_spm.inference.inputs import InputStream
 from rmpe_spm.poses import bboxes_around
@@ -60,7 +61,7 @@ def test_bad_boxes_are_left_out(make_picture, caplog):
 )  # fmt: skip
 def test_given_boxes(make_picture, given, expected):
     pictures = [make_picture(index=i) for i in range(len(expected))]
-    found = boxes_of(GivenBoxes(given, 2), pictures)
+    found = boxes_of(GivenBoxes(given), pictures)
     assert [boxes for boxes, _ in found] == expected
 
 
@@ -84,12 +85,12 @@ def test_a_detections_file(tmp_path, make_picture):
     path = detections(tmp_path, entries)
     names = ['val/000000000139.jpg', '8.jpg', '7.png']
     pictures = [make_picture(name=name) for name in names]
-    found = boxes_of(DetectionsFile(path, 0.3, 2), pictures)
+    found = boxes_of(DetectionsFile(path, 0.3), pictures)
     assert [boxes for boxes, _ in found] == [FIRST, [], THIRD]
     np.testing.assert_allclose(found[0][1], [0.9])
-    assert len(boxes_of(DetectionsFile(path, 0.1, 2), pictures)[0][0]) == 2
+    assert len(boxes_of(DetectionsFile(path, 0.1), pictures)[0][0]) == 2
     with pytest.raises(ConfigError, match='file_name'):
-        boxes_of(DetectionsFile(path, 0.3, 2), [make_picture(name='a.jpg')])
+        boxes_of(DetectionsFile(path, 0.3), [make_picture(name='a.jpg')])
 
 
 def test_detections_by_name_and_frame(tmp_path, make_picture):
@@ -97,7 +98,7 @@ def test_detections_by_name_and_frame(tmp_path, make_picture):
         dict(image_id=1, bbox=[1, 2, 30, 40], file_name='x/a.jpg'),
         dict(image_id=2, bbox=[3, 3, 10, 10], file_name='b.mp4', frame=4),
     ]
-    source = DetectionsFile(detections(tmp_path, entries), 0.3, 2)
+    source = DetectionsFile(detections(tmp_path, entries), 0.3)
     pictures = [
         make_picture(name='y/a.jpg'),
         make_picture(name='b.mp4', frame=3),
@@ -112,16 +113,18 @@ def test_broken_detections_are_refused(tmp_path):
     for content in ('', '{}', '[{"image_id": 1}]'):
         path.write_text(content)
         with pytest.raises(ConfigError, match='a.json'):
-            DetectionsFile(path, 0.3, 2)
+            DetectionsFile(path, 0.3)
     path = detections(tmp_path, [dict(image_id=1, bbox=[1, 2, 3])])
     with pytest.raises(ConfigError, match='finite numbers'):
-        DetectionsFile(path, 0.3, 2)
+        DetectionsFile(path, 0.3)
 
 
 def test_poses_become_boxes(bottomup, pictures):
     inferencer = PoseInferencer(**bottomup)
     results = list(inferencer(pictures))
-    found = boxes_of(PosesAsBoxes(inferencer), InputStream(pictures))
+    found = boxes_of(
+        partial(poses_as_boxes, inferencer), InputStream(pictures)
+    )
     checked = 0
     for result, (boxes, scores) in zip(results, found, strict=True):
         tight = bboxes_around(result.keypoints, result.keypoint_scores)

@@ -70,15 +70,14 @@ def test_a_video(predict, topdown, tmp_path, write_video):
     assert video.get(cv2.CAP_PROP_FPS) == 10
 
 
-def test_scores_and_no_overlays(predict, bottomup, pictures):
+def test_scores_no_overlays_and_nothing_to_read(
+    predict, bottomup, pictures, tmp_path
+):
     code, out_dir, said = predict(
         bottomup, pictures, '--score-thr=2', '--no-overlays'
     )
     assert code == 0 and '5 pictures, 0 people' in said
     assert [path.name for path in out_dir.iterdir()] == ['keypoints.json']
-
-
-def test_nothing_to_read_is_code_1(predict, bottomup, tmp_path):
     code, _, said = predict(bottomup, tmp_path / 'no.jpg')
     assert code == 1 and 'no such file' in said
 

@@ -350,19 +350,3 @@ def test_photographs(shared_dir, tmp_path, name):
         inputs = inputs[: len(network.inputs)]
         agreement = export.compare(network.eval(), content, inputs)
         assert agreement.pixels < 1e-3 and agreement.undecided < 0.1
-
-
-def test_the_spm_that_ships(tmp_path):
-    """On pictures of another size than the one that it was traced with."""
-    inferencer = PoseInferencer('spm', score_thr=0)
-    path = exported(inferencer, tmp_path)
-    rng = np.random.default_rng(0)
-    picture = cv2.resize(
-        rng.integers(0, 256, (6, 8, 3), dtype=np.uint8), (192, 256)
-    )
-    (expected,) = inferencer(picture)
-    (found,) = OnnxPoseInferencer(path)(picture)
-    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
-    np.testing.assert_allclose(
-        found.keypoints[0], expected.keypoints[0], atol=1e-2
-    )

@@ -96,14 +96,11 @@ def test_mmpose(write, make_result):
     assert [len(frame['instances']) for frame in content] == [0, 1, 2]
 
 
-def test_nobody_is_an_empty_list(write, make_result):
+def test_nobody_is_an_empty_list(write, make_result, tmp_path):
     nobody = [make_result(0)]
     assert write('coco', nobody, 'keypoints.json') == []
     assert write('alphapose', nobody, 'alphapose-results.json') == []
     assert write('mmpose', nobody, 'photo.json') == []
-
-
-def test_unknown_layouts_are_refused(tmp_path):
     with pytest.raises(ConfigError, match='coco, openpose'):
         ResultWriter('csv', tmp_path)
 
@@ -122,20 +119,11 @@ def test_names_are_unique(make_result):
         assert names(make_result(0, path)) == name
 
 
-def test_the_result_as_lists(make_result):
-    result = make_result(2)
-    content = json.loads(json.dumps(result.to_dict()))
-    assert content['path'] == 'folder/photo.jpg' and content['frame'] is None
-    assert content['size'] == [640, 480]
-    assert content['keypoint_names'][:2] == ['nose', 'left_eye']
-    person = content['people'][1]
-    assert person['keypoints'][2] == [102, 2] and person['score'] == 0.25
-    assert person['bbox_xyxy'] == [100, 0, 120, 16]
-    assert (15, 13) in result.skeleton and len(result.skeleton) == 19
-
-
 def test_people_above_a_score(make_result):
-    kept = make_result(3).above(0.5)
+    result = make_result(3)
+    assert (15, 13) in result.skeleton and len(result.skeleton) == 19
+    assert result.keypoint_names[:2] == ['nose', 'left_eye']
+    kept = result.above(0.5)
     assert kept.scores.tolist() == [0.75, 0.5] and len(kept) == 2
     assert kept.keypoints.shape == (2, 17, 2)
     assert kept.keypoint_scores.shape == (2, 17)

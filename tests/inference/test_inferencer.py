@@ -115,26 +115,23 @@ def test_mmposes_dekr_goes_one_by_one(bottomup, pictures, tmp_path):
         sorted(pictures.iterdir()), inferencer(pictures), strict=True
     ):
         (expected,) = inference_bottomup(inferencer.model, str(path))
-        same_poses(result, expected.pred_instances)
+        expected = expected.pred_instances
+        # random weights give people scores below 0 too
+        same_poses(result, expected[expected.bbox_scores >= 0])
 
 
 def test_a_person_scores_box_times_joints(topdown, pictures):
-    path = pictures / '1.png'
-    boxes = np.c_[BOXES, [0.5, 0.25, 1]]
-    (result,) = PoseInferencer(**topdown)(path, bboxes=boxes)
+    """And a config that is given is not changed."""
+    path, cfg = pictures / '1.png', Config.fromfile(topdown['config'])
+    boxes, before = np.c_[BOXES, [0.5, 0.25, 1]], deepcopy(cfg).to_dict()
+    inferencer = PoseInferencer(**dict(topdown, config=cfg))
+    (result,) = inferencer(path, bboxes=boxes)
+    assert cfg.to_dict() == before
     np.testing.assert_allclose(
         result.scores,
         [0.5, 0.25, 1] * result.keypoint_scores.mean(1),
         rtol=1e-5,
     )
-
-
-def test_a_config_object_is_not_changed(topdown, pictures):
-    cfg = Config.fromfile(topdown['config'])
-    before = deepcopy(cfg)
-    given = dict(topdown, config=cfg)
-    (result,) = PoseInferencer(**given)(pictures / '1.png', bboxes=BOXES)
-    assert cfg.to_dict() == before.to_dict() and len(result) == 3
 
 
 def test_results_come_as_they_are_taken(bottomup, pictures):
@@ -255,11 +252,10 @@ def test_mmposes_inferencer_takes_the_aliases(name):
     (result,) = ours(picture, None if name == 'spm' else [[0, 0, 96, 128]])
     assert len(result)
     same_poses(result, expected)
-
-
-def test_mmposes_inferencer_keeps_its_own_aliases():
     with pytest.raises(ValueError, match='Cannot find model: nobody'):
-        MMPoseInferencer('nobody', device='cpu')
+        MMPoseInferencer(
+            'nobody', device='cpu'
+        )  # its own aliases are looked up
 
 
 def test_shipped_models_are_described(shipped_models):

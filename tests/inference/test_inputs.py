@@ -2,7 +2,6 @@
 
 import functools
 import http.server
-import io
 import threading
 
 import cv2
@@ -241,10 +240,3 @@ def test_urls(tmp_path, write_video):
         server.server_close()
     same(taken[0].image, BGR)
     assert '404' in skipped[0][1]
-
-
-def test_content_is_read_like_a_file():
-    content = io.BytesIO()
-    Image.fromarray(RGB).save(content, 'png')
-    content.seek(0)
-    same(read_picture(content), BGR)

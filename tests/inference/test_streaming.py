@@ -8,16 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmpe_spm.inference import streaming
 from rmpe_spm.inference.inputs import Picture
 from rmpe_spm.inference.streaming import read_ahead, run_batches
 
 
-def stream(number, pixels=1, taken=None):
+def stream(number, taken=None):
     for index in range(number):
         if taken is not None:
             taken.append(index)
-        yield Picture(np.zeros((1, pixels, 3), np.uint8), 'a', index)
+        yield Picture(np.zeros((1, 1, 3), np.uint8), 'a', index)
 
 
 def wait_until(condition):
@@ -28,28 +27,19 @@ def wait_until(condition):
     raise AssertionError('waited in vain')
 
 
-def test_it_reads_ahead_in_order_within_bounds(monkeypatch):
+def test_it_reads_ahead_in_order_within_bounds():
     taken = []
-    ahead = read_ahead(stream(20, taken=taken), 4)
+    ahead = read_ahead(stream(20, taken=taken))
     assert next(ahead).index == 0
     wait_until(lambda: len(taken) == 6)  # 4 wait, one is to be put
     time.sleep(0.02)
     assert len(taken) == 6
     assert [picture.index for picture in ahead] == list(range(1, 20))
-    monkeypatch.setattr(streaming, 'MAX_BYTES', 100)
-    taken = []
-    ahead = read_ahead(stream(20, 20, taken), 4)  # 60 bytes each
-    next(ahead)
-    wait_until(lambda: len(taken) == 3)
-    time.sleep(0.02)
-    assert len(taken) == 3
-    # larger than the bound, one at a time
-    assert len(list(read_ahead(stream(5, 50), 4))) == 5
 
 
 def test_the_thread_ends_with_the_consumer():
     before = set(threading.enumerate())
-    ahead = read_ahead(stream(1000), 2)
+    ahead = read_ahead(stream(1000))
     next(ahead)
     (thread,) = set(threading.enumerate()) - before
     ahead.close()
@@ -61,7 +51,7 @@ def test_errors_arrive_after_what_came_before():
         yield from stream(3)
         raise ValueError('broken')
 
-    ahead = read_ahead(broken(), 8)
+    ahead = read_ahead(broken())
     assert [next(ahead).index for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match='broken'):
         next(ahead)
@@ -105,17 +95,11 @@ def test_batches_are_full_where_shapes_are_equal():
     assert sizes == [4, 4, 3]
 
 
-def test_a_picture_waits_for_no_more_than_a_batch_of_others():
+@pytest.mark.parametrize('size', [1, 4])
+def test_a_picture_waits_for_no_more_than_a_batch_of_others(size):
     taken = []
     items = ((p, [p.index]) for p in stream(50, taken=taken))
     # every picture has a shape of its own
-    found = run_batches(items, list, lambda index: index, 4)
+    found = run_batches(items, list, lambda index: index, size)
     for index, (picture, _) in enumerate(found):
-        assert picture.index == index and len(taken) <= index + 4
-
-
-def test_one_at_a_time_nothing_waits():
-    taken = []
-    items = ((p, [0]) for p in stream(5, taken=taken))
-    for index, _ in enumerate(run_batches(items, list, lambda _: 0, 1)):
-        assert len(taken) == index + 1
+        assert picture.index == index and len(taken) <= index + size

@@ -93,8 +93,8 @@ def test_one_euro_by_hand():
 def test_smoothing_knows_the_rate_of_the_video(make_result):
     """Of 100 frames a second each has less to say than of 10."""
 
-    def smooth(fps, tracker_fps=None):
-        tracker = PoseTracker(smooth=True, fps=tracker_fps)
+    def smooth(fps):
+        tracker = PoseTracker(smooth=True)
         frames = [replace(make_result(1, 'a.mp4', i), fps=fps) for i in (0, 1)]
         frames[1] = replace(frames[1], keypoints=frames[1].keypoints + 1)
         return [tracker(frame).keypoints for frame in frames][1]
@@ -103,7 +103,6 @@ def test_smoothing_knows_the_rate_of_the_video(make_result):
     moved = [(smooth(fps) - start).mean() for fps in (10, 100)]
     assert 1 > moved[0] > 2 * moved[1] > 0
     np.testing.assert_array_equal(smooth(None), smooth(25))
-    np.testing.assert_array_equal(smooth(100, 10), smooth(10))
 
 
 def test_new_videos_low_scores_and_nobody(make_result):
@@ -113,7 +112,6 @@ def test_new_videos_low_scores_and_nobody(make_result):
     again = tracker(make_result(2, 'a.mp4', 2))
     assert again.track_ids.tolist() == [1, -1]
     assert again.above(0.5).track_ids.tolist() == [1]
-    assert [p['track_id'] for p in again.to_dict()['people']] == [1, -1]
     assert tracker(make_result(1, 'b.mp4', 0)).track_ids.tolist() == [2]
     assert tracker(make_result(1, 'photo.jpg')).track_ids.tolist() == [3]
     assert tracker(make_result(1, 'photo.jpg')).track_ids.tolist() == [4]
