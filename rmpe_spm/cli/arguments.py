@@ -18,43 +18,32 @@ from ..errors import ConfigError
 class OptionAction(DictAction):
     """Argparse action for ``key=value`` settings, as mmengine's.
 
-    A value with blanks but no comma or bracket is kept as it is, and so is
-    what stands between quotes of its own: ``"work_dir='my runs, 2'"``.
+    A value in Python's own form is what it says, ``"work_dir='my runs, 2'"``,
+    and one with blanks but no comma or bracket is kept as it is.
     """
 
     @staticmethod
     def _parse_iterable(val: str) -> Any:
         try:
-            value = ast.literal_eval(val)
+            value = ast.literal_eval(val.strip())
         except (ValueError, SyntaxError):
             plain = ' ' in val and not set(val) & set(',[]()')
             return val if plain else DictAction._parse_iterable(val)
-        if isinstance(value, str) and value.strip()[:1] in tuple('[('):
-            if value.strip()[-1] in '])':
-                return DictAction._parse_iterable(value)
-        elif isinstance(value, tuple) and not val.strip().startswith('('):
-            return list(value)
-        return value
+        is_list = isinstance(value, tuple) and not val.strip().startswith('(')
+        return list(value) if is_list else value
 
 
 def as_arguments(options: Mapping[str, Any]) -> list[str]:
     """Write settings by dotted key as :class:`OptionAction` reads them."""
-    return [f'{key}={_as_text(key, value)}' for key, value in options.items()]
+    return [f'{key}={_as_text(value)}' for key, value in options.items()]
 
 
-def _as_text(key: str, value: Any) -> str:
+def _as_text(value: Any) -> str:
     value = str(value) if isinstance(value, os.PathLike) else value
-    value = list(value) if isinstance(value, tuple) else value
-    for form in (f'{value}', repr(value)):
-        try:
-            if OptionAction._parse_iterable(form) == value:
-                return form
-        except (AssertionError, RecursionError):  # mmengine's, of brackets
-            continue
-    raise ConfigError(
-        f'{key}: {value!r} cannot be handed on as key=value: write it into '
-        'the config'
-    )
+    plain = isinstance(value, str) and not set(value) & set(',[]()\'"')
+    if plain and OptionAction._parse_iterable(value) == value:
+        return value
+    return repr(list(value) if isinstance(value, tuple) else value)
 
 
 def add_cfg_options(parser: argparse.ArgumentParser, configs: str) -> None:
@@ -134,7 +123,13 @@ def load_config(args: argparse.Namespace) -> Config:
 def apply_drawing(cfg: Config, args: argparse.Namespace) -> None:
     """Turn the drawing of predictions on where it is asked for."""
     if args.show or args.show_dir is not None:
-        hook = require_hook(cfg, 'visualization', 'PoseVisualizationHook')
+        hooks = cfg.get('default_hooks') or {}
+        if 'visualization' not in hooks:
+            raise ConfigError(
+                'the config has no default_hooks.visualization: add '
+                "dict(visualization=dict(type='PoseVisualizationHook'))"
+            )
+        hook = hooks.visualization
         hook.update(
             enable=True,
             show=args.show,
@@ -143,17 +138,6 @@ def apply_drawing(cfg: Config, args: argparse.Namespace) -> None:
         )
         if args.show:
             hook.wait_time = args.wait_time
-
-
-def require_hook(cfg: Config, name: str, kind: str) -> dict:
-    """Return a config's default hook, or suggest one of a kind."""
-    hooks = cfg.get('default_hooks') or {}
-    if name not in hooks:
-        raise ConfigError(
-            f'the config has no default_hooks.{name}: add '
-            f"default_hooks=dict({name}=dict(type='{kind}'))"
-        )
-    return hooks[name]
 
 
 def apply_options(cfg: Config, args: argparse.Namespace) -> None:

@@ -2,7 +2,6 @@ import argparse
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import given as given_any
 from hypothesis import strategies as st
 from mmengine.config import Config
@@ -13,7 +12,6 @@ from rmpe_spm.cli.arguments import (
     apply_drawing,
     apply_options,
     as_arguments,
-    join_cpu_processes,
     load_config,
 )
 from rmpe_spm.errors import ConfigError
@@ -61,10 +59,12 @@ def test_work_dir_of_command_line_config_or_name(parse):
 
 
 def test_options_override(applied):
-    cfg = applied('model.depth=50', 'model.stages="[3,4]"', 'codec.tau=3')
+    cfg = applied('model.depth=50', 'model.stages=[3,4]', 'codec.tau=3')
     assert cfg.model.depth == 50
     assert cfg.model.stages == [3, 4]
     assert cfg.codec.tau == 3  # of which there was none
+    with pytest.raises(ConfigError, match='--cfg-options'):
+        applied('model.stages.7=1')
 
 
 def test_no_workers_do_not_persist(applied):
@@ -83,7 +83,6 @@ def test_no_workers_do_not_persist(applied):
     [
         'rmpe/generated/pgpg_mobilenetv2_1xb16-8e_generated-128x96.py',
         'spm/generated/spm_mobilenetv2_1xb8-12e_generated-320x256.py',
-        'spm/generated/dekr_mobilenetv2_1xb8-12e_generated-320x256.py',
         'rmpe/coco_mini/td-hm_mobilenetv2_1xb16-5e_coco_mini-128x96.py',
         'spm/coco_mini/spm_mobilenetv2_windows_1xb8-16e_coco_mini-256x256.py',
     ],
@@ -156,11 +155,6 @@ def test_codec_of_another_packages_config(applied, name):
     assert [codec.sigma for codec in codecs] == [3, 3, 3, 3]
 
 
-def test_bad_option_is_told(applied):
-    with pytest.raises(ConfigError, match='--cfg-options'):
-        applied('model.stages.7=1')
-
-
 @pytest.mark.parametrize(
     'text, said',
     [
@@ -205,25 +199,6 @@ def test_drawing(parse):
         apply_drawing(Config({}), parse('--show'))
 
 
-def test_processes_without_gpu_meet_through_gloo(monkeypatch):
-    backends = []
-    monkeypatch.setattr(
-        torch.distributed, 'init_process_group', backends.append
-    )
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    cfg = Config(dict(launcher='pytorch'))
-    join_cpu_processes(cfg)
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    join_cpu_processes(Config(dict(launcher='none')))
-    assert backends == [] and 'model_wrapper_cfg' not in cfg
-    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', a=1)
-    join_cpu_processes(cfg)
-    assert backends == ['gloo']
-    assert cfg.model_wrapper_cfg.device_ids is None
-    assert cfg.model_wrapper_cfg.a == 1
-    assert cfg.model_wrapper_cfg.broadcast_buffers is False
-
-
 def parse_options(*settings):
     parser = argparse.ArgumentParser()
     parser.add_argument('--cfg-options', nargs='+', action=OptionAction)
@@ -239,7 +214,8 @@ def parse_options(*settings):
         ('None', None),
         ('a,b', ['a', 'b']),
         ('[(1,2),(3,4)]', [(1, 2), (3, 4)]),
-        ('"[3, 4]"', [3, 4]),
+        ('[3, 4]', [3, 4]),
+        ('"[3, 4]"', '[3, 4]'),
         ("'plain'", 'plain'),
         ('path=with=signs', 'path=with=signs'),
         ("'a','b'", ['a', 'b']),
@@ -264,24 +240,13 @@ def test_values(text, value):
         -0.5,
         False,
         None,
-        'work_dirs/a',
-        ' a',
-        'a, b',
-        '(a) b',
-        'a [1], b',
-        '/home/me/my runs/epoch_8.pth',
-        '/home/me/a,b/results',
-        "it's",
-        "it's here, too",
-        '"it\'s", here',
-        '[a',
+        '/home/me/my runs, 2/epoch_8.pth',
         Path('my runs'),
         ['a', 'b'],
         ['a b', 'c, d'],
         [1, [2, 3]],
         [],
         dict(type='SyncBN', momentum=0.1),
-        '3',
     ],
 )
 def test_there_and_back(value):
@@ -290,15 +255,5 @@ def test_there_and_back(value):
 
 
 @given_any(st.text(st.sampled_from('ab ,=/.[]()\'"1'), min_size=1))
-def test_text_comes_back_or_is_refused(text):
-    try:
-        settings = as_arguments({'key': text})
-    except ConfigError as error:
-        assert 'key: ' in str(error)
-    else:
-        assert parse_options(*settings) == {'key': text}
-
-
-def test_what_cannot_be_handed_on_is_refused():
-    with pytest.raises(ConfigError, match=r'model\.norm: .*into the config'):
-        as_arguments({'model.norm': '[a]'})
+def test_text_comes_back(text):
+    assert parse_options(*as_arguments({'key': text})) == {'key': text}

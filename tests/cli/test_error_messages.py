@@ -1,11 +1,8 @@
 import pytest
-from mmengine.dataset import pseudo_collate
 from mmpose.registry import MODELS, TRANSFORMS
-from torch.utils.data import DataLoader, Dataset
 
 from rmpe_spm.cli import error_messages
 from rmpe_spm.cli.error_messages import explain, report_user_errors
-from rmpe_spm.coco.loading import LoadImageOrSkip
 from rmpe_spm.coco.results import read_detections
 from rmpe_spm.engine.checkpoint import load_from_local
 from rmpe_spm.errors import ConfigError
@@ -41,29 +38,6 @@ def test_our_own_errors_are_told(tmp_path):
     assert explain(error) == f'there is no file {tmp_path / "absent.json"}'
     error = raised(load_from_local, str(tmp_path / 'absent.pth'))
     assert explain(error).startswith('checkpoint ')
-
-
-class NoImage(Dataset):
-    """A data set whose image is not there."""
-
-    def __len__(self):
-        return 1
-
-    def __getitem__(self, index):
-        load = LoadImageOrSkip()
-        return load(dict(img_path='/nowhere/7.jpg', img_id=7))
-
-
-@pytest.mark.parametrize('num_workers', [0, 1])
-def test_what_is_raised_for_a_sample_is_told(num_workers):
-    """Here or in a data worker, whose traceback comes with the message."""
-    loader = DataLoader(
-        NoImage(), num_workers=num_workers, collate_fn=pseudo_collate
-    )
-    message = explain(raised(next, iter(loader)))
-    assert 'image /nowhere/7.jpg (image id 7) cannot be read' in message
-    last = message.strip().splitlines()[-1]
-    assert last.endswith('remove the image from the annotation file')
 
 
 def test_other_errors_keep_their_traceback():

@@ -81,22 +81,6 @@ def test_images_to_be_evaluated_are_there(tiny_config, tmp_path, mode):
     build_runner(tiny_config, 'train')
 
 
-def test_no_validation_needs_no_validation_data(tiny_config):
-    tiny_config.val_dataloader.dataset.ann_file = 'no.json'
-    tiny_config.val_dataloader = tiny_config.val_evaluator = None
-    assert check_data(tiny_config, 'train') == 17
-
-
-def test_malformed_annotations(tiny_config, tmp_path):
-    path = tmp_path / 'cut.json'
-    path.write_text('{"images": [')
-    tiny_config.train_dataloader.dataset.ann_file = str(path)
-    with pytest.raises(
-        ConfigError, match=r'train_dataloader\.dataset\.ann_file.*not a JSON'
-    ):
-        check_data(tiny_config, 'train')
-
-
 def test_data_sets_within_wrappers_are_found(tiny_config):
     loader = tiny_config.train_dataloader
     bad = dict(loader.dataset, ann_file='no.json')
