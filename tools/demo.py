@@ -10,10 +10,9 @@ repeated, so an interrupted demo goes on where it stopped.
 """
 
 import argparse
-import multiprocessing
 import os
-import signal
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import subprocess
+import sys
 from pathlib import Path
 
 # With mmcv-lite mmpose imports only after this.
@@ -28,6 +27,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models import build_pose_estimator
 
 from rmpe_spm.cli.error_messages import report_user_errors
+from rmpe_spm.errors import RunFailedError
 from rmpe_spm.experiments.drawing import draw_results
 from rmpe_spm.experiments.tool_runs import (
     RESULTS,
@@ -140,31 +140,22 @@ def train_and_test(method: str, work_dir: Path, seed: int) -> list[str]:
     return [*cells, f'{count_parameters(config):.2f}']
 
 
-def run_side_by_side(runs: list[tuple[str, Path, int]]) -> list[list[str]]:
-    """Call :func:`train_and_test` for each method in a process of its own.
+def run_side_by_side(words: list[str], methods: list[str]) -> None:
+    """Run the demo of each method alone, in a process of its own.
 
     Where one fails the others come to their end first, and are not repeated
     the next time.
     """
-    # spawned: reading configs is not safe in threads, nor torch after a fork
-    context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(
-        len(runs),
-        context,
-        initializer=signal.signal,
-        initargs=(signal.SIGTERM, signal.default_int_handler),
-    ) as pool:
-        methods = {pool.submit(train_and_test, *run): run[0] for run in runs}
-        try:
-            for future in as_completed(methods):
-                ended = 'failed' if future.exception() else 'is done'
-                print(f'{methods[future]} {ended}.', flush=True)
-        except KeyboardInterrupt:
-            # Ctrl-C reaches them too, SIGTERM does not.
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-        return [future.result() for future in methods]
+    command = [sys.executable, __file__, *words, '--methods']
+    runs = {each: subprocess.Popen([*command, each]) for each in methods}
+    try:
+        failed = [method for method, run in runs.items() if run.wait()]
+    finally:
+        for run in runs.values():
+            run.terminate()  # Ctrl-C reaches it too, SIGTERM does not
+            run.wait()
+    if failed:
+        raise RunFailedError(f'{" and ".join(failed)} failed: see above')
 
 
 def draw(method: str, data_root: Path, work_dir: Path) -> Path:
@@ -187,10 +178,10 @@ def draw(method: str, data_root: Path, work_dir: Path) -> Path:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the demonstration."""
-    args = parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = parse_args(words)
     work_dir = args.work_dir.resolve()
     with report_user_errors('demo.py'):
-        predict_photographs(args.methods, work_dir / 'photographs')
         data_root = generate_dataset(
             work_dir / 'data',
             num_train=args.num_train,
@@ -200,12 +191,13 @@ def main(argv: list[str] | None = None) -> None:
         )
         # For the configs, here and in the runs.
         os.environ['GENERATED'] = f'{data_root}/'
-        runs = [(method, work_dir, args.seed) for method in args.methods]
-        if share_cores(len(runs)):
-            rows = run_side_by_side(runs)
+        if len(args.methods) > 1 and share_cores(len(args.methods)):
+            run_side_by_side(words, args.methods)
         else:
-            rows = [train_and_test(*run) for run in runs]
-        for method in args.methods:
+            predict_photographs(args.methods, work_dir / 'photographs')
+        rows = []
+        for method in args.methods:  # what is finished is not repeated
+            rows.append(train_and_test(method, work_dir, args.seed))
             sheet = draw(method, data_root, work_dir)
             print(f'{method}: pictures in {sheet}', flush=True)
         table = markdown_table(COLUMNS, rows)

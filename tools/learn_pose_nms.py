@@ -133,8 +133,8 @@ def load(args: argparse.Namespace, sigmas: np.ndarray) -> list[PoseSet]:
     return sets
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
+def learn(args: argparse.Namespace, command: str) -> None:
+    """Learn, and write what was found."""
     try:
         meta = parse_pose_metainfo(dict(from_file=args.metainfo))
     except FileNotFoundError as error:
@@ -155,9 +155,6 @@ def main(argv: list[str] | None = None) -> None:
 
     out_dir = Path(args.out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
-    command = shlex.join(
-        ['python', 'tools/learn_pose_nms.py', *(argv or sys.argv[1:])]
-    )
     provenance = dict(
         data=[Path(args.ann_file).name, Path(args.result_file).name],
         command=command,
@@ -180,6 +177,13 @@ def main(argv: list[str] | None = None) -> None:
     print(f'written to {out_dir}')
 
 
-if __name__ == '__main__':
+def main(argv: list[str] | None = None) -> None:
+    words = sys.argv[1:] if argv is None else argv
+    args = parse_args(words)
+    command = shlex.join(['python', 'tools/learn_pose_nms.py', *words])
     with report_user_errors('learn_pose_nms.py'):
-        main()
+        learn(args, command)
+
+
+if __name__ == '__main__':
+    main()

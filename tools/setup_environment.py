@@ -142,21 +142,19 @@ def install_xtcocotools(python):
 
 
 def install_compiled_mmcv(python):
-    """Compile mmcv, again where a wheel kept by pip doesn't fit."""
+    """Compile mmcv anew: a wheel that pip keeps may be for another torch."""
     pip_install(python, 'ninja', 'setuptools', 'wheel')
-    environ = dict(
+    print('Compiling mmcv: 4 to 10 minutes on 2 cores', flush=True)
+    pip_install(
+        python,
+        *('--no-deps', '--no-build-isolation', '--no-cache-dir'),
+        *('--force-reinstall', 'mmcv'),
+        advice=COMPILE_ADVICE,
         MMCV_WITH_OPS='1',
         MAX_JOBS=os.environ.get('MAX_JOBS', str(os.cpu_count())),
         # Unoptimised code without debug information halves the build.
         CFLAGS=os.environ.get('CFLAGS', '-O1 -g0'),
     )
-    args = ['--no-deps', '--no-build-isolation', 'mmcv']
-    print('Compiling mmcv: 4 to 10 minutes on 2 cores', flush=True)
-    pip_install(python, *args, advice=COMPILE_ADVICE, **environ)
-    # pip knows a kept wheel by its version, not by the torch it is for.
-    if not imports(python, 'mmcv.ops'):
-        args += ['--no-cache-dir', '--force-reinstall']
-        pip_install(python, *args, advice=COMPILE_ADVICE, **environ)
 
 
 def set_up(folder, full):
@@ -186,7 +184,7 @@ def set_up(folder, full):
     pip_install(python, '--no-deps', *WITHOUT_DEPENDENCIES, *others)
     if not imports(python, 'xtcocotools.mask'):
         install_xtcocotools(python)
-    if full:
+    if full and not imports(python, 'mmcv.ops'):
         install_compiled_mmcv(python)
     run(
         *(python, '-W', 'ignore', '-c', 'import rmpe_spm, mmpose.apis, mmdet'),

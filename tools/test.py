@@ -17,7 +17,6 @@ from rmpe_spm.cli.arguments import (
     apply_options,
     join_cpu_processes,
     load_config,
-    require_hook,
 )
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.cli.preflight import build_runner
@@ -37,9 +36,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='file for the metrics and the source of boxes (.json, .yml)',
     )
     parser.add_argument('--dump', help='file for the predictions (.pkl)')
-    parser.add_argument(
-        '--badcase', action='store_true', help='collect the worst samples'
-    )
     add_run_arguments(parser)
     return parser.parse_args(argv)
 
@@ -48,10 +44,7 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
     """Apply the arguments to the config, in place."""
     cfg.load_from = args.checkpoint
     cfg.resume = False
-    if args.badcase:
-        _collect_badcases(cfg, args)
-    else:
-        apply_drawing(cfg, args)
+    apply_drawing(cfg, args)
     if args.dump is not None:
         if not args.dump.endswith(('.pkl', '.pickle')):
             raise ConfigError(f'--dump {args.dump}: must end in .pkl')
@@ -67,27 +60,6 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
             f'--out {args.out}: must end in {", ".join(OUT_FORMATS)}'
         )
     apply_options(cfg, args)
-
-
-def _collect_badcases(cfg: Config, args: argparse.Namespace) -> None:
-    hook = require_hook(cfg, 'badcase', 'BadCaseAnalysisHook')
-    hook.enable = True
-    hook.show = args.show
-    hook.interval = args.interval
-    if args.show:
-        hook.wait_time = args.wait_time
-    if args.show_dir is not None:
-        hook.out_dir = args.show_dir
-    kind = hook.get('metric_type', 'loss')
-    metrics = {'loss': cfg.model.get('head', {}).get('loss')}
-    metrics['accuracy'] = cfg.test_evaluator
-    if kind not in metrics:
-        raise ConfigError(
-            f'default_hooks.badcase.metric_type={kind!r}: choose loss or '
-            'accuracy'
-        )
-    if metrics[kind] and not hook.get('metric'):
-        hook.metric = metrics[kind]
 
 
 def main(argv: list[str] | None = None) -> None:

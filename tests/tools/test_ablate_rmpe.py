@@ -11,7 +11,7 @@ from rmpe_spm.experiments.rmpe_ablation import ROWS
 
 
 @pytest.fixture
-def tool(load_tool, monkeypatch):
+def tool(tool, load_tool, monkeypatch):
     """The tool; its runs take place in this process, and are noted.
 
     Of each the name, the seed and the weights that it starts from; the one
@@ -39,7 +39,6 @@ def tool(load_tool, monkeypatch):
     # Half of the time would go into the layout of configs.
     plain = 'mmengine.config.config.FormatCode'
     monkeypatch.setattr(plain, lambda text, **kwargs: (text, True))
-    tool = load_tool('ablate_rmpe')
     tool.calls, tool.seeds, tool.starts, tool.stops = [], set(), {}, None
     return tool
 
@@ -84,16 +83,11 @@ def test_from_configs_to_report(tool, tiny_stages, tmp_path):
     assert boxes('test_redundant') == 'detections redundant.json'
 
 
-def test_redundant_boxes_that_are_missing(tool, tiny_stages, tmp_path, capsys):
-    argv = [*map(str, tiny_stages), '--work-dir', str(tmp_path)]
-    with pytest.raises(SystemExit):
-        tool.main([*argv, '--redundant-boxes', 'nowhere.json'])
-    assert 'redundant boxes: nowhere.json' in capsys.readouterr().err
-
-
-def test_wrong_set_up_is_told(tool, tiny_stages, tmp_path, capsys):
-    stage1, _ = tiny_stages
-    with pytest.raises(SystemExit) as caught:
-        tool.main([str(stage1), str(stage1), '--work-dir', str(tmp_path)])
-    assert caught.value.code == 2
-    assert 'ablate_rmpe.py: error: ' in capsys.readouterr().err
+def test_wrong_set_up_is_told(tool, tiny_stages, tmp_path, refusal):
+    stage1, stage2 = tiny_stages
+    argv = ['--work-dir', tmp_path / 'ablation']
+    said = refusal(tool.main, stage1, stage1, *argv)
+    assert 'ablate_rmpe.py: error: ' in said
+    argv += ['--redundant-boxes', 'nowhere.json']
+    said = refusal(tool.main, stage1, stage2, *argv)
+    assert 'redundant boxes: nowhere.json' in said

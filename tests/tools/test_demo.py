@@ -1,6 +1,5 @@
 """The demo from data to pictures, with a net too small to learn anything."""
 
-import importlib
 import json
 import os
 import re
@@ -9,8 +8,8 @@ import sys
 import time
 
 import pytest
-from mmengine.config import Config
 
+from rmpe_spm.errors import RunFailedError
 from rmpe_spm.inference.web import PHOTOGRAPHS
 
 TINY = """
@@ -34,14 +33,8 @@ test_dataloader = val_dataloader
 """
 
 
-@pytest.fixture
-def tool(load_tool):
-    return load_tool('demo')
-
-
 def test_whole_demo(tool, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv('GENERATED', '')  # so that it is restored
-    monkeypatch.setattr(tool, 'share_cores', lambda num_methods: False)
     monkeypatch.setattr(tool, 'predict_photographs', print)
     base = tool.CONFIGS / tool.SCHEDULES['SPM'][-1]
     config = tmp_path / 'tiny.py'
@@ -85,60 +78,44 @@ def test_photographs_of_installed_packages_are_predicted(
 
 
 @pytest.mark.parametrize(
-    ('cores', 'gpu', 'threads'),
-    [(2, False, '1'), (9, False, '4'), (1, False, None), (8, True, None)],
+    ('cores', 'gpu', 'given', 'threads'),
+    [
+        (2, False, {}, '1'),
+        (9, False, {}, '4'),
+        (8, False, dict(OMP_NUM_THREADS='3'), '3'),
+        (1, False, {}, None),
+        (8, True, {}, None),
+    ],
 )
-def test_cores_are_shared_on_a_cpu(tool, monkeypatch, cores, gpu, threads):
-    environ = {}
-    monkeypatch.setattr(tool.os, 'environ', environ)
+def test_cores_are_shared_on_a_cpu(
+    tool, monkeypatch, cores, gpu, given, threads
+):
+    """By as many threads as the user says, or all."""
+    monkeypatch.setattr(tool.os, 'environ', given)
     monkeypatch.setattr(tool, 'usable_cores', lambda: cores)
     monkeypatch.setattr(tool.torch.cuda, 'is_available', lambda: gpu)
     assert tool.share_cores(2) == (threads is not None)
-    assert environ.get('OMP_NUM_THREADS') == threads
+    assert given.get('OMP_NUM_THREADS') == threads
 
 
-def test_the_user_decides_about_threads(tool, monkeypatch):
-    environ = dict(OMP_NUM_THREADS='3')
-    monkeypatch.setattr(tool.os, 'environ', environ)
-    monkeypatch.setattr(tool, 'usable_cores', lambda: 8)
-    monkeypatch.setattr(tool.torch.cuda, 'is_available', lambda: False)
-    assert tool.share_cores(2)
-    assert environ['OMP_NUM_THREADS'] == '3'
-
-
-def test_a_method_that_fails_side_by_side_is_told(
-    repo_root, tmp_path, monkeypatch, capsys
-):
-    # as a module that the new process can import
-    monkeypatch.syspath_prepend(str(repo_root / 'tools'))
-    demo = importlib.import_module('demo')
-    with pytest.raises(KeyError, match='NONE'):
-        demo.run_side_by_side([('NONE', tmp_path, 0)])
-    assert 'NONE failed.' in capsys.readouterr().out
+def test_a_method_that_fails_side_by_side_is_told(tool, tmp_path, monkeypatch):
+    script = tmp_path / 'demo.py'
+    script.write_text('import sys; sys.exit("SPM" in sys.argv)')
+    monkeypatch.setattr(tool, '__file__', str(script))
+    with pytest.raises(RunFailedError, match='^SPM failed'):
+        tool.run_side_by_side(['--seed=1'], ['RMPE', 'SPM'])
 
 
 ENDED = """
 import signal
 import sys
-from pathlib import Path
 
 sys.path.insert(0, {tools!r})
 import demo
-from rmpe_spm.experiments import tool_runs
 
-tool_runs.TOOLS = Path({folder!r})
-
-
-def wait(method, folder, seed):
-    folder = folder / method / 'train'
-    folder.mkdir(parents=True)
-    tool_runs._run_tool('wait.py', [], folder / 'train.log')
-
-
-if __name__ == '__main__':
-    demo.train_and_test = wait
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    demo.run_side_by_side([(m, Path({folder!r}), 0) for m in 'ab'])
+demo.__file__ = {wait!r}
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+demo.run_side_by_side([], ['RMPE', 'SPM'])
 """
 WAIT = """
 import os
@@ -150,34 +127,26 @@ time.sleep(100)
 """
 
 
-def test_trainings_end_with_the_demo(repo_root, tmp_path):
-    script = tmp_path / 'ended.py'
+def test_methods_end_with_the_demo(repo_root, tmp_path):
+    script, wait = tmp_path / 'ended.py', tmp_path / 'wait.py'
     tools = str(repo_root / 'tools')
-    script.write_text(ENDED.format(tools=tools, folder=str(tmp_path)))
-    (tmp_path / 'wait.py').write_text(WAIT)
+    script.write_text(ENDED.format(tools=tools, wait=str(wait)))
+    wait.write_text(WAIT)
     demo = subprocess.Popen([sys.executable, str(script)], cwd=repo_root)
     try:
         for _ in range(600):
-            trainings = [int(p.stem) for p in tmp_path.glob('*.pid')]
-            if len(trainings) == 2 or demo.poll() is not None:
+            methods = [int(p.stem) for p in tmp_path.glob('*.pid')]
+            if len(methods) == 2 or demo.poll() is not None:
                 break
             time.sleep(0.2)
-        assert len(trainings) == 2
+        assert len(methods) == 2
         demo.terminate()  # which only this process hears of
         assert demo.wait(60) != 0
     finally:
         demo.kill()
-    for process in trainings:
+    for process in methods:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
-
-
-def test_every_schedule_ends_in_its_method(tool):
-    for method, names in tool.SCHEDULES.items():
-        configs = [Config.fromfile(tool.CONFIGS / name) for name in names]
-        assert names[-1].split('/')[-1].startswith(method.lower())
-        assert configs[0].load_from.startswith('rmpe_spm://')
-        assert method in tool.BOX_SOURCE
 
 
 def test_parameters_are_those_of_the_net_at_test(tool):

@@ -7,11 +7,6 @@ import pytest
 from rmpe_spm.coco.annotations import KeypointAnnotations
 
 
-@pytest.fixture
-def tool(load_tool):
-    return load_tool('describe_dataset')
-
-
 def person(name, area, flags, iscrowd=0, image_id=1):
     keypoints = [value for flag in flags for value in (1, 1, flag)]
     return dict(
@@ -59,11 +54,9 @@ def test_people_sizes_and_visibility_are_counted(tool):
     assert found['crowd regions'] == 1
 
 
-def test_files_that_cannot_be_described(tool, tmp_path, capsys):
+def test_files_that_cannot_be_described(tool, tmp_path, refusal):
     path = tmp_path / 'empty.json'
     path.write_text(json.dumps(dict(images=[], annotations=[])))
     for name, said in (('empty', 'nobody with'), ('none', 'no file')):
-        with pytest.raises(SystemExit):
-            tool.main([str(tmp_path / f'{name}.json')])
-        err = capsys.readouterr().err
+        err = refusal(tool.main, tmp_path / f'{name}.json')
         assert said in err and f'{name}.json' in err

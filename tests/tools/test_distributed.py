@@ -3,6 +3,8 @@ import torch
 from mmengine.runner import Runner
 from mmpose.models import build_pose_estimator
 
+from .conftest import as_spm
+
 
 def weights(path):
     return torch.load(path, weights_only=True)['state_dict']
@@ -23,33 +25,6 @@ def as_rmpe(cfg):
         sstn=dict(type='SSTNHead', in_channels=8, transform='scale_shift'),
         parallel=dict(),
     )
-
-
-def as_spm(cfg):
-    """Turn it into SPM on whole images; no transform is random."""
-    codec = dict(type='HierarchicalSPRCodec', sigma=3, tau=3)
-    codec.update(input_size=(64, 64), heatmap_size=(16, 16))
-    affine = dict(type='BottomupRandomAffine', input_size=(64, 64))
-    affine.update(shift_prob=0.0, scale_prob=0.0, rotate_prob=0.0)
-    cfg.train_dataloader.dataset.update(
-        data_mode='bottomup',
-        pipeline=[
-            dict(type='LoadImage'),
-            affine,
-            dict(type='GenerateTarget', encoder=codec),
-            dict(type='BottomupGetHeatmapMask'),
-            dict(type='PackPoseInputs'),
-        ],
-    )
-    cfg.model.type = 'BottomupPoseEstimator'
-    cfg.model.head = dict(
-        type='SPMHead',
-        in_channels=8,
-        num_keypoints=17,
-        norm_cfg=dict(type='GN', num_groups=4),
-        decoder=codec,
-    )
-    cfg.optim_wrapper.optimizer.lr = 0.01
 
 
 @pytest.mark.parametrize('change', [None, as_rmpe, as_spm])

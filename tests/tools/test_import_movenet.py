@@ -16,11 +16,6 @@ import shutil, sys
 
 
 @pytest.fixture
-def tool(load_tool):
-    return load_tool('import_movenet')
-
-
-@pytest.fixture
 def with_npm(tmp_path, monkeypatch):
     """Put a program that is called npm on an otherwise empty path."""
 

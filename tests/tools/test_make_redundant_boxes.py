@@ -1,14 +1,8 @@
 import json
 
 import numpy as np
-import pytest
 
 from rmpe_spm.rmpe.pgpg_model import OffsetModel
-
-
-@pytest.fixture
-def tool(load_tool):
-    return load_tool('make_redundant_boxes')
 
 
 def test_twins_stand_where_the_model_says(tool):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 
-def test_a_second_stage_of_rmpe(load_tool, tiny_stages, tmp_path, capsys):
+def test_a_second_stage_of_rmpe(tool, tiny_stages, tmp_path, capsys):
     weights = {
         'backbone.w': torch.tensor([1.0, 1 / 3]),
         'backbone.bn.num_batches_tracked': torch.tensor(7),
@@ -20,9 +20,7 @@ def test_a_second_stage_of_rmpe(load_tool, tiny_stages, tmp_path, capsys):
         message_hub={},
     )
     torch.save(training, source)
-    load_tool('publish_weights').main(
-        [str(tiny_stages[1]), str(source), str(out)]
-    )
+    tool.main([str(tiny_stages[1]), str(source), str(out)])
     published = torch.load(out, weights_only=True)
     assert set(published) == {'meta', 'state_dict'}
     state = published['state_dict']
@@ -42,14 +40,10 @@ def test_a_second_stage_of_rmpe(load_tool, tiny_stages, tmp_path, capsys):
 
 @pytest.mark.parametrize('name', ['weights.pth', 'none.pth'])
 def test_what_is_no_checkpoint_is_refused(
-    load_tool, tiny_stages, tmp_path, capsys, name
+    tool, tiny_stages, tmp_path, refusal, name
 ):
     torch.save({'backbone.w': torch.ones(1)}, tmp_path / 'weights.pth')
     out = tmp_path / 'out.pth'
-    with pytest.raises(SystemExit, match='2'):
-        load_tool('publish_weights').main(
-            [str(tiny_stages[1]), str(tmp_path / name), str(out)]
-        )
-    message = capsys.readouterr().err
+    message = refusal(tool.main, tiny_stages[1], tmp_path / name, out)
     assert ('state_dict' if name == 'weights.pth' else name) in message
     assert not out.exists()

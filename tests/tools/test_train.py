@@ -7,6 +7,8 @@ import torch
 from rmpe_spm.engine.checkpoint import load_from_local
 from rmpe_spm.engine.hooks import lock_work_dir
 
+from .conftest import as_spm
+
 # A target for a skeleton that nobody knows.
 SKELETON = dict(
     type='GenerateTarget',
@@ -25,11 +27,6 @@ HOURGLASS = dict(
 
 
 @pytest.fixture
-def train(load_tool):
-    return load_tool('train')
-
-
-@pytest.fixture
 def config_file(tiny_config, tmp_path):
     def write(**changes):
         tiny_config.merge_from_dict(changes)
@@ -41,28 +38,28 @@ def config_file(tiny_config, tmp_path):
 
 
 @pytest.fixture
-def applied(train, config_file):
+def applied(tool, config_file):
     """The config that a command line makes."""
 
     def applied(*argv, **changes):
-        args = train.parse_args([config_file(**changes), *argv])
-        cfg = train.load_config(args)
-        train.apply_args(cfg, args)
+        args = tool.parse_args([config_file(**changes), *argv])
+        cfg = tool.load_config(args)
+        tool.apply_args(cfg, args)
         return cfg
 
     return applied
 
 
-def test_trains_and_resumes(train, config_file, tmp_path):
+def test_trains_and_resumes(tool, config_file, tmp_path):
     path = config_file(log_level='INFO')
     work_dir = tmp_path / 'run'
-    train.main([path, '--work-dir', str(work_dir)])
+    tool.main([path, '--work-dir', str(work_dir)])
     assert (work_dir / 'epoch_1.pth').is_file()
     (log,) = work_dir.glob('*/*.log')
     assert 'boxes: ground truth' in log.read_text()
     # Another name: mmengine keeps global state by it.
     more = ['train_cfg.max_epochs=2', f'experiment_name=r_{tmp_path.name}']
-    train.main(
+    tool.main(
         [path, '--work-dir', str(work_dir), '--resume', '--no-validate']
         + ['--cfg-options', *more]
     )
@@ -91,17 +88,6 @@ def test_arguments_reach_the_config(applied):
     assert cfg.auto_scale_lr.enable is True
 
 
-def _fails_plainly(capsys, function, *args):
-    """Return what is said on the way to exit code 2, without a traceback."""
-    with pytest.raises(SystemExit) as caught:
-        function(*args)
-    assert caught.value.code == 2
-    err = capsys.readouterr().err
-    (message,) = [x for x in err.splitlines() if 'error: ' in x]
-    assert 'Traceback' not in err
-    return message
-
-
 @pytest.mark.parametrize(
     'argv, changes, said',
     [
@@ -125,16 +111,15 @@ def _fails_plainly(capsys, function, *args):
     ],
 )
 def test_wrong_set_up_stops_at_once(
-    train, config_file, tmp_path, capsys, argv, changes, said
+    tool, config_file, tmp_path, refusal, argv, changes, said
 ):
     path = config_file(**deepcopy(changes))
-    message = _fails_plainly(capsys, train.main, [path, *argv])
-    assert message.startswith('train.py: error: ')
-    assert said in message
+    message = refusal(tool.main, path, *argv)
+    assert 'train.py: error: ' in message and said in message
     assert not list(tmp_path.glob('**/*.pth'))
 
 
-def test_a_lost_pointer_stops_a_resume(train, config_file, tmp_path, capsys):
+def test_a_lost_pointer_stops_a_resume(tool, config_file, tmp_path, refusal):
     path, good = config_file(), tmp_path / 'run' / 'epoch_1.pth'
     good.parent.mkdir()
     torch.save(dict(state_dict={}), good)
@@ -142,21 +127,21 @@ def test_a_lost_pointer_stops_a_resume(train, config_file, tmp_path, capsys):
     for pointer in (None, ''):
         if pointer is not None:
             (good.parent / 'last_checkpoint').write_text(pointer)
-        message = _fails_plainly(capsys, train.main, argv)
+        message = refusal(tool.main, *argv)
         state = 'is missing' if pointer is None else 'names no file'
         assert f'last_checkpoint {state}' in message
         assert f'--resume {good}' in message
 
 
 def test_a_second_training_in_the_folder_stops(
-    train, config_file, tmp_path, capsys
+    tool, config_file, tmp_path, refusal
 ):
     argv = [config_file(), '--no-validate']
     with lock_work_dir(tmp_path):
-        message = _fails_plainly(capsys, train.main, argv)
+        message = refusal(tool.main, *argv)
         assert 'another training is at work' in message
         assert not list(tmp_path.glob('*.pth'))
-        train.main([*argv, '--share-work-dir'])
+        tool.main([*argv, '--share-work-dir'])
     assert (tmp_path / 'epoch_1.pth').is_file()
 
 
@@ -164,7 +149,7 @@ def test_a_second_training_in_the_folder_stops(
     'interval', [dict(), dict(by_epoch=False, interval=1)]
 )
 def test_a_loss_that_is_not_finite_stops_before_a_save(
-    train, config_file, tmp_path, capsys, interval
+    tool, config_file, tmp_path, refusal, interval
 ):
     path = config_file(
         **{
@@ -173,7 +158,7 @@ def test_a_loss_that_is_not_finite_stops_before_a_save(
             'default_hooks.checkpoint': interval,
         }
     )
-    message = _fails_plainly(capsys, train.main, [path, '--no-validate'])
+    message = refusal(tool.main, path, '--no-validate')
     assert 'not finite at step 2: loss_kpt=' in message
     assert 'learning rate of 1e+30' in message
     for saved in tmp_path.glob('*.pth'):
@@ -181,37 +166,13 @@ def test_a_loss_that_is_not_finite_stops_before_a_save(
         load_from_local(str(saved))
 
 
-def bottom_up(cfg):
-    """Make the top-down config one of SPM."""
-    codec = dict(
-        type='HierarchicalSPRCodec',
-        input_size=(64, 64),
-        heatmap_size=(16, 16),
-        kinematics='coco',
-    )
-    cfg.model.type = 'BottomupPoseEstimator'
-    cfg.model.head = dict(
-        type='SPMHead', in_channels=8, num_keypoints=17, decoder=codec
-    )
-    cfg.train_dataloader.dataset.update(
-        data_mode='bottomup',
-        pipeline=[
-            dict(type='LoadImage'),
-            dict(type='BottomupRandomAffine', input_size=codec['input_size']),
-            dict(type='GenerateTarget', encoder=codec),
-            dict(type='BottomupGetHeatmapMask'),
-            dict(type='PackPoseInputs'),
-        ],
-    )
-
-
 @pytest.mark.parametrize('mode', ['topdown', 'bottomup'])
 def test_one_bad_sample_does_not_stop_training(
-    train, config_file, tiny_config, tiny_coco, tmp_path, mode
+    tool, config_file, tiny_config, tiny_coco, tmp_path, mode
 ):
     """Every kind of bad sample at once, beside good ones."""
     if mode == 'bottomup':
-        bottom_up(tiny_config)
+        as_spm(tiny_config)
     content = json.loads((tiny_coco / 'annotations.json').read_text())
     annotations = content['annotations']
     annotations[0]['keypoints'][0] = float('nan')
@@ -232,7 +193,7 @@ def test_one_bad_sample_does_not_stop_training(
     dataset.ann_file = str(path)
     dataset.pipeline[0] = dict(type='LoadImageOrSkip')
     dataset.pipeline.insert(1, dict(type='SanitizeInstances'))
-    train.main([config_file(log_level='INFO'), '--no-validate'])
+    tool.main([config_file(log_level='INFO'), '--no-validate'])
     state = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)
     for name, tensor in state['state_dict'].items():
         assert torch.isfinite(tensor.float()).all(), name
