@@ -18,6 +18,7 @@ from mmpose.structures import PoseDataSample
 from timing import fastest
 
 import rmpe_spm  # noqa: F401 (before mmpose's models: it may lack operators)
+from rmpe_spm.markdown import markdown_table
 
 INPUT, MAP, RADIUS, JOINTS = (512, 512), (128, 128), 7, 17
 
@@ -34,59 +35,49 @@ def make_people(num: int) -> np.ndarray:
     return (centers[:, None] + offsets).astype(np.float32)
 
 
-def row(name: str, ours: float, theirs: float) -> None:
-    times = f'{1e3 * ours:10.2f}{1e3 * theirs:12.2f}'
-    print(f'{name:38s}{times}{theirs / ours:9.1f}x')
+def beside(first: str, second: str, rows: dict, repeats: int) -> str:
+    """The times of pairs of functions by name, as a table."""
+    table = []
+    for name, functions in rows.items():
+        ours, theirs = fastest(functions, repeats)
+        times = [f'{1e3 * each:.2f} ms' for each in (ours, theirs)]
+        table.append([name, *times, f'{theirs / ours:.2f}'])
+    return markdown_table(['', first, second, 'ratio'], table)
 
 
-def benchmark_encoding(repeats: int) -> None:
+def benchmark_encoding(repeats: int) -> str:
     from mmpose.registry import KEYPOINT_CODECS
 
-    print(f'{"encode, ms":38s}{"SPM":>10s}{"mmpose SPR":>12s}{"ratio":>10s}')
     maps = dict(input_size=INPUT, heatmap_size=MAP, sigma=RADIUS)
-    for num, options, note in (
-        (1, {}, ''),
-        (5, {}, ''),
-        (20, {}, ''),
-        (20, dict(displacement_location='parent'), ', around parents'),
-        (20, dict(generate_joint_offsets=True), ', joint offsets too'),
-        (20, dict(generate_keypoint_heatmaps=True), ', joint heatmaps too'),
-    ):
-        # SPR has no hierarchy, but heatmaps of the joints
-        theirs = dict(maps)
-        if 'generate_keypoint_heatmaps' in options:
-            theirs.update(options, sigma=(RADIUS, 3))
-        people, visible = make_people(num), np.ones((num, JOINTS))
-        codecs = (
-            dict(type='HierarchicalSPRCodec', **maps, **options),
-            dict(type='SPR', **theirs),
-        )
-        encoders = [
-            partial(KEYPOINT_CODECS.build(codec).encode, people, visible)
-            for codec in codecs
-        ]
-        row(f'{num} people{note}', *fastest(encoders, repeats))
+    codecs = [
+        KEYPOINT_CODECS.build(dict(maps, type=kind))
+        for kind in ('HierarchicalSPRCodec', 'SPR')
+    ]
+    rows = {}
+    for num in (1, 5, 20):
+        people = make_people(num), np.ones((num, JOINTS))
+        runs = [partial(codec.encode, *people) for codec in codecs]
+        rows[f'encode {num} people'] = runs
+    return beside('SPM', "mmpose's SPR", rows, repeats)
 
 
-def benchmark_depths(repeats: int) -> None:
+def benchmark_depths(repeats: int) -> str:
     from mmpose.registry import KEYPOINT_CODECS
 
-    print(f'\n{"encode, ms":38s}{"in 3D":>10s}{"in 2D":>12s}{"ratio":>10s}')
     maps = dict(input_size=INPUT, heatmap_size=MAP)
     flat, solid = (
         KEYPOINT_CODECS.build(dict(type=kind, **maps)).encode
         for kind in ('HierarchicalSPRCodec', 'HierarchicalSPR3DCodec')
     )
+    rows = {}
     for num in (1, 5, 20):
         people, visible = make_people(num), np.ones((num, JOINTS))
         depths = np.random.default_rng(1).uniform(3e3, 4e3, visible.shape)
-        encoders = [
-            partial(solid, people, visible, depths, 600.0),
+        rows[f'encode {num} people'] = [
             partial(flat, people, visible),
+            partial(solid, people, visible, depths, 600.0),
         ]
-        in_3d, in_2d = fastest(encoders, repeats)
-        times = f'{1e3 * in_3d:10.2f}{1e3 * in_2d:12.2f}'
-        print(f'{f"{num} people":38s}{times}{in_3d / in_2d:9.2f}x')
+    return beside('in 2D', 'in 3D', rows, repeats)
 
 
 def build_heads(device: str) -> list:
@@ -118,7 +109,7 @@ def build_heads(device: str) -> list:
     ]
 
 
-def benchmark_decoding(repeats: int, device: str) -> None:
+def benchmark_decoding(repeats: int, device: str) -> str:
     ours, theirs = build_heads(device)
     people = make_people(30)
     our_maps, their_maps = (
@@ -129,10 +120,10 @@ def benchmark_decoding(repeats: int, device: str) -> None:
     sample = PoseDataSample(metainfo=dict(img_path='an image'))
     nms = dict(nms_dist_thr=0.05)
 
-    def decode_ours(config, batch=1):
-        maps = tuple(m.repeat(batch, 1, 1, 1) for m in our_maps)
-        ours.forward = lambda feats: maps
-        return lambda: ours.predict(None, [sample] * batch, config)
+    ours.forward = lambda feats: tuple(our_maps)
+
+    def decode_ours(config):
+        return lambda: ours.predict(None, [sample], config)
 
     def decode_theirs():
         heatmaps, displacements = their_maps
@@ -141,18 +132,17 @@ def benchmark_decoding(repeats: int, device: str) -> None:
     for head in (decode_ours(nms)()[0], decode_theirs()[0]):
         if len(head.keypoints) != 30:
             raise RuntimeError(f'{len(head.keypoints)} of 30 people decoded')
-    title = f'decode 30 people, ms, {device}'
-    print(f'\n{title:38s}{"SPM":>10s}{"DEKR":>12s}{"ratio":>10s}')
     parametric = dict(nms=dict(type='ParametricPoseNMS', preset='coco'))
-    for name, config in (
-        ('no NMS beside DEKR with NMS', {}),
-        ('both with nearby joints NMS', nms),
-        ('ParametricPoseNMS beside DEKR with NMS', parametric),
-    ):
-        row(name, *fastest([decode_ours(config), decode_theirs], repeats))
-    batches = [decode_ours({}, batch) for batch in (1, 8)]
-    one, eight = fastest(batches, repeats)
-    print(f'batch 8 takes {1e3 * eight:.2f} ms, {eight / one:.1f}x batch 1')
+    rows = {
+        'no NMS beside DEKR with NMS': {},
+        'both with nearby joints NMS': nms,
+        'ParametricPoseNMS beside DEKR with NMS': parametric,
+    }
+    rows = {
+        name: [decode_ours(config), decode_theirs]
+        for name, config in rows.items()
+    }
+    return beside(f'SPM, 30 people, {device}', 'DEKR', rows, repeats)
 
 
 def main() -> None:
@@ -166,10 +156,10 @@ def main() -> None:
     args = parser.parse_args()
     warnings.simplefilter('ignore')
     torch.set_num_threads(1)
-    benchmark_encoding(args.repeats)
-    benchmark_depths(args.repeats)
+    print(benchmark_encoding(args.repeats))
+    print(benchmark_depths(args.repeats))
     with torch.inference_mode():
-        benchmark_decoding(args.repeats, args.device)
+        print(benchmark_decoding(args.repeats, args.device))
 
 
 if __name__ == '__main__':
