@@ -21,7 +21,6 @@ from rmpe_spm.spm.test_time_augmentation import (
 from rmpe_spm.tensors import (
     add_levels,
     check_levels,
-    take_channels,
     tensor_on_device_of,
     upsample_level,
 )
@@ -37,11 +36,6 @@ def test_values_dtype_and_device():
     assert index.dtype == torch.int64 and index.tolist() == [3, 0]
     assert tensor_on_device_of([True, False], like).tolist() == [1, 0]
     assert tensor_on_device_of([1.0], like.to('meta')).device.type == 'meta'
-
-
-def test_channels_by_a_list():
-    values = torch.rand(2, 4, 3)
-    assert torch.equal(take_channels(values, (3, 0)), values[:, [3, 0]])
 
 
 def maps(*shape):

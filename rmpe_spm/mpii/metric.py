@@ -60,6 +60,8 @@ class MpiiMultiPersonAP(BaseMetric):
             see :class:`~rmpe_spm.PoseNMSCocoMetric`. Sigmas, where it needs
             some, are the data set's. Defaults to None, no NMS.
         score_mode (str): What ranks the joints. Defaults to 'keypoint'.
+        thr (float): Largest distance over head size of a match. Defaults
+            to 0.5.
         unannotated (str): A predicted joint that the assigned person lacks
             is a ``'false_positive'``, as in the toolkit; with ``'ignore'``
             it is left out. Defaults to 'false_positive'.
@@ -86,6 +88,7 @@ class MpiiMultiPersonAP(BaseMetric):
         self,
         nms: dict | None = None,
         score_mode: str = 'keypoint',
+        thr: float = 0.5,
         unannotated: str = 'false_positive',
         *,
         empty_units: str = 'count',
@@ -100,6 +103,8 @@ class MpiiMultiPersonAP(BaseMetric):
                 f'score_mode {score_mode!r} is not one of {SCORE_MODES}'
             )
         check_options(unannotated, empty_units)
+        if not thr > 0:
+            raise ValueError(f'thr must be positive, but is {thr}')
         if format_only and outfile_prefix is None:
             raise ValueError(
                 'format_only=True needs an outfile_prefix to write to'
@@ -107,6 +112,7 @@ class MpiiMultiPersonAP(BaseMetric):
         self.nms = None if nms is None else TASK_UTILS.build(nms)
         self.uses_own_sigmas = getattr(self.nms, 'sigmas', 0) is not None
         self.score_mode = score_mode
+        self.thr = thr
         self.options = dict(unannotated=unannotated, empty_units=empty_units)
         self.format_only = format_only
         self.outfile_prefix = outfile_prefix
@@ -150,6 +156,7 @@ class MpiiMultiPersonAP(BaseMetric):
         self.matches = match_joints(
             [annotated_poses(unit.people.values()) for unit in units],
             predicted,
+            self.thr,
             **self.options,
             image_ids=[unit['image_id'] for unit in units],
         )

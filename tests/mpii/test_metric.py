@@ -286,6 +286,7 @@ def test_prediction_file(root, tmp_path):
         (dict(score_mode='sum'), "score_mode 'sum'"),
         (dict(unannotated='count'), "unannotated 'count'"),
         (dict(empty_units='skip'), "empty_units 'skip'"),
+        (dict(thr=0), 'thr must be positive'),
         (dict(format_only=True), 'needs an outfile_prefix'),
     ],
 )

@@ -4,9 +4,7 @@ import pytest
 
 from rmpe_spm.synthetic.appearance import (
     PATTERNS,
-    pattern_mask,
     sample_appearance,
-    sample_proportions,
 )
 from rmpe_spm.synthetic.scene import paint_obstacle, sample_obstacle
 
@@ -21,26 +19,6 @@ def test_every_kind_occurs_and_no_other():
     assert {look.shirt.pattern for look in looks} == set(PATTERNS)
     assert {look.backpack is None for look in looks} == {True, False}
     assert all(0.75 <= look.girth <= 1.7 for look in looks)
-
-
-def test_children_have_large_heads():
-    rng = np.random.default_rng(0)
-    bodies = [sample_proportions(rng) for _ in range(500)]
-    heads = np.array([body.head_radii[1] for body in bodies])
-    children = heads > 0.085
-    assert 0.06 < children.mean() < 0.2
-    thighs = np.array([body.thigh for body in bodies])
-    assert thighs[children].mean() < 0.95 * thighs[~children].mean()
-
-
-def test_stripes_have_the_period_and_the_direction():
-    mask = pattern_mask('stripes', 16, 0, (0.0, 0.0), (40, 64))
-    assert set(np.unique(mask)) == {0, 255}
-    assert (mask == mask[:, :1]).all()
-    np.testing.assert_array_equal(mask[:48], mask[16:])
-    assert (mask[:16] != mask[8:24]).mean() > 0.9
-    turned = pattern_mask('stripes', 16, 90, (0.0, 0.0), (64, 40))
-    assert (turned == turned[:1]).all()
 
 
 @pytest.mark.parametrize('seed', range(12))
