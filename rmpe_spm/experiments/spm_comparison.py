@@ -144,11 +144,6 @@ def group_joints(names: Sequence[str]) -> dict[str, list[int]]:
 def distance_edges(root_distances: np.ndarray, num_bins: int) -> np.ndarray:
     """Edges (num_bins + 1,) between bins of about equally many distances."""
     values = root_distances[np.isfinite(root_distances)]
-    if len(values) < num_bins:
-        raise ValueError(
-            f'{len(values)} joints were found by all results, too few for '
-            f'{num_bins} bins of their distance from the root'
-        )
     return np.quantile(values, np.linspace(0, 1, num_bins + 1))
 
 
@@ -156,12 +151,8 @@ def mean_by_distance(result: JointErrors, edges: np.ndarray) -> np.ndarray:
     """Mean error (B,) in each bin of distance, NaN in an empty one."""
     known = np.isfinite(result.errors)
     errors, distances = result.errors[known], result.root_distances[known]
-    bins = np.searchsorted(edges, distances, side='right') - 1
-    bins = np.where(distances == edges[-1], len(edges) - 2, bins)
-    inside = (bins >= 0) & (bins < len(edges) - 1)
-    size = len(edges) - 1
-    totals = np.bincount(bins[inside], errors[inside], minlength=size)
-    counts = np.bincount(bins[inside], minlength=size)
+    totals, _ = np.histogram(distances, edges, weights=errors)
+    counts, _ = np.histogram(distances, edges)
     with np.errstate(invalid='ignore'):
         return totals / counts
 
@@ -249,10 +240,9 @@ def write_comparison(
         name: [next(common) for _ in runs] for name, runs in results.items()
     }
     distances = next(iter(errors.values()))[0].root_distances
-    try:
-        edges = distance_edges(distances, NUM_BINS)
-    except ValueError as error:  # too few joints found in common
-        text = f'\nNo joint errors: {error}.\n'
+    number = np.isfinite(distances).sum()
+    if number < NUM_BINS:
+        text = f'\nNo joint errors: all models found {number} joints.\n'
     else:
         for name, columns in group_joints(joint_names).items():
             if np.isfinite(distances[:, columns]).any():
@@ -262,11 +252,12 @@ def write_comparison(
                 ]
                 rows.append([f'error of {name}', *map(over_seeds, means)])
         text = (
-            f'\nErrors are of {np.isfinite(distances).sum()} joints of '
+            f'\nErrors are of {number} joints of '
             f'{np.isfinite(distances).any(1).sum()} people that all models '
             'found with all seeds, in units of sqrt(area).\n\n'
             '![error by distance](joint_errors.png)\n'
         )
+        edges = distance_edges(distances, NUM_BINS)
         figure = draw_error_by_distance(errors, edges)
         figure.savefig(folder / 'joint_errors.png', dpi=100)
     return write_atomically(

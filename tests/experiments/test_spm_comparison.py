@@ -157,7 +157,7 @@ def test_model_that_finds_nobody(runs, configs, tmp_path, monkeypatch):
     work_dir = tmp_path / 'compared'
     report = run_comparison(configs, [0], work_dir, dict(lr=1)).read_text()
     assert '| AP | 0.100 | 0.200 |' in report
-    assert 'No joint errors: 0 joints were found by all results' in report
+    assert 'No joint errors: all models found 0 joints' in report
     assert 'error of' not in report
 
 
