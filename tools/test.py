@@ -36,6 +36,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='file for the metrics and the source of boxes (.json, .yml)',
     )
     parser.add_argument('--dump', help='file for the predictions (.pkl)')
+    parser.add_argument(
+        '--badcase', action='store_true', help='collect the worst samples'
+    )
     add_run_arguments(parser)
     return parser.parse_args(argv)
 
@@ -44,7 +47,10 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
     """Apply the arguments to the config, in place."""
     cfg.load_from = args.checkpoint
     cfg.resume = False
-    apply_drawing(cfg, args)
+    if args.badcase:
+        _collect_badcases(cfg, args)
+    else:
+        apply_drawing(cfg, args)
     if args.dump is not None:
         if not args.dump.endswith(('.pkl', '.pickle')):
             raise ConfigError(f'--dump {args.dump}: must end in .pkl')
@@ -60,6 +66,27 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
             f'--out {args.out}: must end in {", ".join(OUT_FORMATS)}'
         )
     apply_options(cfg, args)
+
+
+def _collect_badcases(cfg: Config, args: argparse.Namespace) -> None:
+    hook = (cfg.get('default_hooks') or {}).get('badcase')
+    if hook is None:
+        raise ConfigError(
+            'the config has no default_hooks.badcase: add '
+            "default_hooks=dict(badcase=dict(type='BadCaseAnalysisHook'))"
+        )
+    by_loss = hook.get('metric_type', 'loss') == 'loss'
+    metric = cfg.model.head.get('loss') if by_loss else cfg.test_evaluator
+    hook.update(
+        enable=True,
+        show=args.show,
+        interval=args.interval,
+        metric=hook.get('metric') or metric,
+    )
+    if args.show:
+        hook.wait_time = args.wait_time
+    if args.show_dir is not None:
+        hook.out_dir = args.show_dir
 
 
 def main(argv: list[str] | None = None) -> None:

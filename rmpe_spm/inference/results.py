@@ -102,6 +102,26 @@ class PoseResult:
             return {}
         return {key: int(self.track_ids[index])}
 
+    def to_dict(self) -> dict[str, Any]:
+        """Give the result in lists and numbers, as JSON takes them."""
+        return dict(
+            path=self.path,
+            frame=self.frame,
+            size=list(self.size),
+            keypoint_names=self.keypoint_names,
+            people=[
+                dict(
+                    keypoints=self.keypoints[i].tolist(),
+                    keypoint_scores=self.keypoint_scores[i].tolist(),
+                    score=float(self.scores[i]),
+                    bbox_xyxy=self.bboxes_xyxy[i].tolist(),
+                    **self.in_space(i),
+                    **self.track_id(i),
+                )
+                for i in range(len(self))
+            ],
+        )
+
     def to_supervision(self) -> 'supervision.KeyPoints':
         """Give the result to the ``supervision`` package, as its KeyPoints.
 

@@ -119,6 +119,17 @@ def test_names_are_unique(make_result):
         assert names(make_result(0, path)) == name
 
 
+def test_the_result_as_lists(make_result):
+    result = make_result(2)
+    content = json.loads(json.dumps(result.to_dict()))
+    assert content['path'] == 'folder/photo.jpg' and content['frame'] is None
+    assert content['size'] == [640, 480]
+    assert content['keypoint_names'][:2] == ['nose', 'left_eye']
+    person = content['people'][1]
+    assert person['keypoints'][2] == [102, 2] and person['score'] == 0.25
+    assert person['bbox_xyxy'] == [100, 0, 120, 16]
+
+
 def test_people_above_a_score(make_result):
     result = make_result(3)
     assert (15, 13) in result.skeleton and len(result.skeleton) == 19

@@ -139,6 +139,7 @@ def test_boxes_of_nothing_are_evaluated(tool, files, tiny_coco, tmp_path):
             'other shapes (head.final_layer.weight the first): is it of an',
         ),
         (['--out', 'x.txt'], {}, 'must end in .json'),
+        (['--badcase'], {}, 'default_hooks.badcase'),
     ],
 )
 def test_wrong_set_up_is_told(tool, files, refusal, argv, changes, said):
@@ -169,3 +170,16 @@ def test_unreadable_image_at_test_is_an_error(
     err = refusal(tool.main, *files(**changes))
     assert f'image {path} (image id 3) cannot be read' in err
     assert err.strip().endswith('remove the image from the annotation file')
+
+
+@pytest.mark.parametrize('kind', ['loss', 'accuracy'])
+def test_badcases(tool, files, kind):
+    hook = dict(type='BadCaseAnalysisHook', enable=False, metric_type=kind)
+    argv = files(**{'default_hooks.badcase': hook})
+    args = tool.parse_args([*argv, '--badcase', '--show-dir', 'drawn'])
+    cfg = tool.load_config(args)
+    tool.apply_args(cfg, args)
+    hook = cfg.default_hooks.badcase
+    assert hook.enable and hook.out_dir == 'drawn'
+    expected = {'loss': cfg.model.head.loss, 'accuracy': cfg.test_evaluator}
+    assert hook.metric == expected[kind]
