@@ -65,10 +65,6 @@ else:
     from .mpii.metric import MpiiMultiPersonAP
     from .panoptic.dataset import PanopticMultiPersonDataset
     from .panoptic.metric import MultiPersonPCK3D
-    from .pose_nms.inference_nms import (
-        PoseNMSInferencer,
-        suppress_redundant_poses,
-    )
     from .pose_nms.oks_nms import NearbyJointsNMS, OKSNMS, SoftOKSNMS
     from .pose_nms.parametric import ParametricPoseNMS
     from .pose_nms.rule import PoseNMSRule
@@ -97,6 +93,11 @@ else:
         StrictPoseDataPreprocessor,
     )
     from .synthetic import generate_dataset
+    from mmpose.registry import TASK_UTILS
+
+    # here, since the rules themselves run on numpy alone
+    for _rule in (ParametricPoseNMS, OKSNMS, SoftOKSNMS, NearbyJointsNMS):
+        TASK_UTILS.register_module(module=_rule, force=True)
 
 __all__ = [
     'BFloat16OptimWrapper',
@@ -139,7 +140,6 @@ __all__ = [
     'PoseInferencer',
     'PoseLocalizer',
     'PoseNMSCocoMetric',
-    'PoseNMSInferencer',
     'PoseNMSRule',
     'PoseResult',
     'PoseTracker',
@@ -163,5 +163,4 @@ __all__ = [
     'load_from_local',
     'shipped_config',
     'shipped_weights',
-    'suppress_redundant_poses',
 ]

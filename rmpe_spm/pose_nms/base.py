@@ -114,16 +114,6 @@ class Selection:
         """The poses that are kept, (C,)."""
         return self.members[self.sizes.cumsum() - self.sizes]
 
-    def having(self, wanted: np.ndarray) -> 'Selection':
-        """Only the clusters for which ``wanted`` (C,) is true."""
-        return Selection(
-            self.members[np.repeat(wanted, self.sizes)],
-            self.sizes[wanted],
-            self.keypoints[wanted],
-            self.keypoint_scores[wanted],
-            self.scores[wanted],
-        )
-
 
 class BasePoseNMS(metaclass=ABCMeta):
     """Base of the pose NMS components.
@@ -174,13 +164,7 @@ class BasePoseNMS(metaclass=ABCMeta):
         return result
 
     def batch(
-        self,
-        keypoints: Arrays,
-        keypoint_scores: Arrays,
-        bboxes_xyxy: Arrays,
-        bbox_scores: Arrays | None = None,
-        scores: Arrays | None = None,
-        areas: Arrays | None = None,
+        self, keypoints: Arrays, *fields: Arrays, **others: Arrays
     ) -> list[PoseNMSResult]:
         """Remove the redundant poses of every image of a batch, at once.
 
@@ -192,9 +176,7 @@ class BasePoseNMS(metaclass=ABCMeta):
         """
         if len(keypoints) == 0:
             return []
-        poses = flatten_poses(
-            keypoints, keypoint_scores, bboxes_xyxy, bbox_scores, scores, areas
-        )
+        poses = flatten_poses(keypoints, *fields, **others)
         poses = poses.ranked(self.confidence(poses))
         return split_images(poses, self.select(poses))
 
@@ -234,13 +216,13 @@ def flatten_poses(
     points = columns['keypoints']
     joint_scores = clean_scores(columns['keypoint_scores'])
     joint_scores[~np.isfinite(points).all(-1)] = 0
-    if scores is not None:
+    if 'scores' in columns:
         box_scores = None
         person_scores = np.nan_to_num(columns['scores'], False, 0.0, 0.0, 0.0)
     else:
-        box_scores = np.ones(len(points))
-        if bbox_scores is not None:
-            box_scores = clean_scores(columns['bbox_scores'])
+        box_scores = clean_scores(
+            columns.get('bbox_scores', np.ones(len(points)))
+        )
         person_scores = box_scores * mean_scores(joint_scores)
     first, sizes = fields['keypoints'][0], list(map(len, keypoints))
     return PoseBatch(
@@ -275,22 +257,14 @@ def _floating(array: Array) -> Any:
 
 def _check_shapes(fields: dict[str, list[Array]]) -> None:
     """Refuse arrays that don't belong together."""
-    lengths = {name: len(field) for name, field in fields.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(
-            'every argument of the pose NMS needs one array an image, but '
-            f'got {lengths}'
-        )
-    all_joints = set()
-    for index, keypoints in enumerate(fields['keypoints']):
-        where = f' of image {index}' if lengths['keypoints'] > 1 else ''
-        if keypoints.ndim != 3 or keypoints.shape[2] != 2:
+    num_images = len(fields['keypoints'])
+    for name, field in fields.items():
+        if len(field) != num_images:
             raise ValueError(
-                f'keypoints{where} must have the shape (N, K, 2), but got '
-                f'{tuple(keypoints.shape)}'
+                f'{num_images} images have keypoints, {len(field)} {name}'
             )
-        number, num_joints = keypoints.shape[:2]
-        all_joints.add(num_joints)
+    for index, keypoints in enumerate(fields['keypoints']):
+        number, num_joints = (*keypoints.shape, 0, 0)[:2]
         shapes = dict(
             keypoints=(number, num_joints, 2),
             keypoint_scores=(number, num_joints),
@@ -300,15 +274,10 @@ def _check_shapes(fields: dict[str, list[Array]]) -> None:
             shape, expected = field[index].shape, shapes.get(name, (number,))
             if tuple(shape) != expected:
                 raise ValueError(
-                    f'{name}{where} must have the shape {expected}, for '
-                    f'{number} poses of {num_joints} keypoints, but got '
+                    f'{name} of image {index} must have the shape {expected}, '
+                    f'for {number} poses of {num_joints} keypoints, but got '
                     f'{tuple(shape)}'
                 )
-    if len(all_joints) > 1:
-        raise ValueError(
-            'the images of a batch must have the same number of keypoints, '
-            f'but got {sorted(all_joints)}'
-        )
 
 
 def split_images(

@@ -49,8 +49,7 @@ class SoftOKSNMS(BasePoseNMS):
 
     The best person is taken, the scores of all others fall by
     :math:`\exp(-OKS^2/\sigma)`, the best of them is taken next. The decayed
-    scores are the result's; mmpose's function of that name drops them, and so
-    does ``keep_scores=True``.
+    scores are the result's; mmpose's function of that name drops them.
 
     .. _Soft-NMS: https://arxiv.org/abs/1704.04503
 
@@ -59,10 +58,6 @@ class SoftOKSNMS(BasePoseNMS):
             the number that mmpose uses here.
         min_score (float): Persons whose score has fallen below are dropped.
             Defaults to 0.001.
-        max_dets (int, optional): How many persons to keep of an image.
-            Defaults to None, any number.
-        keep_scores (bool): Whether the scores given are the result's, and
-            their decay only tells who is kept. Defaults to False.
         sigmas (sequence, optional): The data set's sigma of each keypoint.
             Defaults to None: COCO's, or inside of a metric its data set's.
     """
@@ -71,15 +66,12 @@ class SoftOKSNMS(BasePoseNMS):
         self,
         sigma: float = 0.9,
         min_score: float = 0.001,
-        max_dets: int | None = None,
-        keep_scores: bool = False,
         sigmas: Sequence[float] | None = None,
     ) -> None:
-        _check_positive(sigma=sigma, max_dets=max_dets)
+        if not sigma > 0:
+            raise ValueError(f'sigma must be positive, but got {sigma}')
         self.sigma = sigma
         self.min_score = min_score
-        self.max_dets = max_dets
-        self.keep_scores = keep_scores
         self.sigmas = sigmas
 
     def select(self, poses: PoseBatch) -> Selection:
@@ -91,10 +83,7 @@ class SoftOKSNMS(BasePoseNMS):
         stops = np.cumsum(poses.sizes)
         for start, stop in zip(stops - poses.sizes, stops, strict=True):
             left = np.arange(start, stop)
-            for _ in range(self.max_dets or len(left)):
-                left = left[scores[left] >= self.min_score]
-                if len(left) == 0:
-                    break
+            while len(left := left[scores[left] >= self.min_score]):
                 best = np.argmax(scores[left])
                 pick, left = left[best], np.delete(left, best)
                 taken.append(pick)
@@ -103,8 +92,6 @@ class SoftOKSNMS(BasePoseNMS):
                 )
                 scores[left] *= np.exp(-(oks**2) / self.sigma)
         taken = np.array(taken, dtype=np.intp)
-        if self.keep_scores:
-            scores = poses.person_scores
         joint_scores = poses.keypoint_scores[taken]
         ones = np.ones_like(taken)
         return Selection(taken, ones, kpts[taken], joint_scores, scores[taken])
@@ -125,20 +112,17 @@ class NearbyJointsNMS(BasePoseNMS):
             of the kept pose. Defaults to 0.05.
         num_nearby_joints (int, optional): Highest number of nearby joints of
             two poses that stay. Defaults to None, half the joints.
-        max_dets (int, optional): How many persons to keep of an image.
-            Defaults to None, any number.
     """
 
     def __init__(
         self,
         dist_thr: float = 0.05,
         num_nearby_joints: int | None = None,
-        max_dets: int | None = None,
     ) -> None:
-        _check_positive(dist_thr=dist_thr, max_dets=max_dets)
+        if not dist_thr > 0:
+            raise ValueError(f'dist_thr must be positive, but got {dist_thr}')
         self.dist_thr = dist_thr
         self.num_nearby_joints = num_nearby_joints
-        self.max_dets = max_dets
 
     def select(self, poses: PoseBatch) -> Selection:
         """Keep the best of poses with many joints nearby."""
@@ -163,17 +147,4 @@ class NearbyJointsNMS(BasePoseNMS):
 
         # a little more, so that rounding leaves out no pair
         margin = reach * (1 + 1e-9)
-        selection = select_greedily(poses, redundant, extents, margin)
-        if self.max_dets is not None:
-            # clusters are sorted by image and score
-            images = poses.images[selection.kept]
-            place = np.arange(len(images)) - np.searchsorted(images, images)
-            selection = selection.having(place < self.max_dets)
-        return selection
-
-
-def _check_positive(**options: float | None) -> None:
-    """Refuse options that are given and not above 0."""
-    for name, value in options.items():
-        if value is not None and not value > 0:
-            raise ValueError(f'{name} must be positive, but got {value}')
+        return select_greedily(poses, redundant, extents, margin)

@@ -100,7 +100,4 @@ class ParametricPoseNMS(BasePoseNMS):
                 selection.scores = poses.bbox_scores[
                     selection.kept
                 ] * mean_scores(selection.keypoint_scores)
-        if self.rule.score_thr > 0:
-            best = selection.keypoint_scores.max(1, initial=0)
-            selection = selection.having(best >= self.rule.score_thr)
         return selection

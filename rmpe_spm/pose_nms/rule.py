@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import Any
 
@@ -15,6 +15,7 @@ _CHOICES = dict(
     merge=(None, 'max', 'weighted'),
     rank_by=('keypoint', 'score'),
 )
+_POSITIVE = ('sigma1', 'sigma2', 'eta', 'alpha', 'match_cap', 'merge_cap')
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,6 @@ class PoseNMSRule:
             ``'keypoint'``, the mean of its joint scores (the released
             code), or ``'score'``, the person's score. Defaults to
             ``'keypoint'``.
-        score_thr (float): Poses whose best joint score is lower are dropped
-            after the NMS (the released demos use 0.2 to 0.3, the papers'
-            evaluation 0). Defaults to 0.
 
     Raises:
         ValueError: If a value is outside of its range.
@@ -99,19 +97,22 @@ class PoseNMSRule:
     merge: str | None = None
     merge_cap: float = math.inf
     rank_by: str = 'keypoint'
-    score_thr: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every value."""
-        for name, value in vars(self).items():
-            if name in _CHOICES:
-                if value not in _CHOICES[name]:
-                    raise ValueError(
-                        f'{name} must be one of {_CHOICES[name]}, but got '
-                        f'{value!r}'
-                    )
-            elif name != 'match_fraction' or value is not None:
-                _check_number(name, value)
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                raise ValueError(
+                    f'{name} must be one of {choices}, but got {value!r}'
+                )
+        for name in _POSITIVE:
+            if not getattr(self, name) > 0:
+                raise ValueError(
+                    f'{name} must be positive, but got {getattr(self, name)}'
+                )
+        if not self.lambda_ >= 0:
+            raise ValueError(f'lambda_ is negative: {self.lambda_}')
         if self.match_fraction is not None and self.match_fraction > 1:
             raise ValueError(
                 'match_fraction is a part of the joints, at most 1, but got '
@@ -125,16 +126,6 @@ class PoseNMSRule:
                 f'{self.eta:g}: divide a threshold on the sum over the '
                 'joints by their number, for example 22.48 / 16 = 1.405'
             )
-
-
-def _check_number(name: str, value: Any) -> None:
-    """Refuse what is no number, or negative; 0 and infinity but for some."""
-    zero, infinite = name in ('lambda_', 'score_thr'), name.endswith('_cap')
-    good = isinstance(value, (int, float)) and not isinstance(value, bool)
-    good = good and (value > 0 or (zero and value == 0))
-    if not good or (math.isinf(value) and not infinite):
-        kind = 'non-negative' if zero else 'positive'
-        raise ValueError(f'{name} must be a {kind} number, but got {value!r}')
 
 
 _MPII = dict(
@@ -193,20 +184,7 @@ def make_rule(preset: str | None = None, **overrides: Any) -> PoseNMSRule:
         raise ValueError(
             f'preset must be one of {sorted(PRESETS)}, but got {preset!r}'
         )
-    names = [field.name for field in fields(PoseNMSRule)]
-    unknown = sorted(set(overrides) - set(names))
-    if unknown:
-        raise TypeError(
-            f'unknown pose NMS parameter {unknown[0]!r}; there are '
-            f'{", ".join(names)}'
-        )
-    values = {**PRESETS.get(preset, {}), **overrides}
-    missing = [name for name in names[:4] if name not in values]
-    if missing:
-        raise TypeError(
-            f'pose NMS without a preset needs {", ".join(missing)}'
-        )
-    return PoseNMSRule(**values)
+    return PoseNMSRule(**{**PRESETS.get(preset, {}), **overrides})
 
 
 FORMAT = 'rmpe_spm.pose_nms'
@@ -218,15 +196,15 @@ def save_rule(
 ) -> None:
     """Write a rule as JSON, with what it was learned from.
 
-    ``provenance`` says that: data, command, date, counts. Infinite parameters
-    are written as null.
+    ``provenance`` says that: data, command, date, counts. JSON has no
+    infinity: a cap that is infinite, its default, is left out.
     """
-    parameters = {
-        name: None if value == math.inf else value
-        for name, value in asdict(rule).items()
-    }
     content = dict(format=FORMAT, version=VERSION, provenance=provenance)
-    content['parameters'] = parameters
+    content['parameters'] = {
+        name: value
+        for name, value in asdict(rule).items()
+        if value != math.inf
+    }
     write_atomically(path, json.dumps(content, indent=2) + '\n')
 
 
@@ -244,23 +222,13 @@ def load_rule(path: str | PathLike) -> PoseNMSRule:
         raise FileNotFoundError(
             f'{error}: tools/learn_pose_nms.py writes one'
         ) from None
-    if not isinstance(content, dict) or content.get('format') != FORMAT:
-        raise ValueError(
-            f'{path} has no pose NMS parameters: its "format" is not '
-            f'{FORMAT!r}'
-        )
-    if content.get('version') != VERSION:
-        raise ValueError(
-            f'{path} has version {content.get("version")!r} of the format, '
-            f'but this package reads version {VERSION}'
-        )
-    if not isinstance(content.get('parameters'), dict):
-        raise ValueError(f'{path} lacks its "parameters"')
-    parameters = dict(content['parameters'])
-    for name in ('match_cap', 'merge_cap'):
-        if parameters.get(name, 0) is None:
-            parameters[name] = math.inf
     try:
-        return make_rule(**parameters)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f'{path}: {error}') from error
+        kind = content['format'], content['version']
+        if kind != (FORMAT, VERSION):
+            raise ValueError(f'{kind} is not {(FORMAT, VERSION)}')
+        return make_rule(**content['parameters'])
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f'no entry {error}' if type(error) is KeyError else error
+        raise ValueError(
+            f'{path} is no file of tools/learn_pose_nms.py: {reason}'
+        ) from error

@@ -31,60 +31,6 @@ def test_a_pose_that_is_gone_suppresses_none():
         assert eliminate(nothing, None).tolist() == []
 
 
-def test_extents_leave_out_missing_joints():
-    x = np.array([[3.0, np.nan, 1.0], [np.nan] * 3, [5.0, 5.0, 5.0]])
-    y = np.array([[0.0, 7.0, -2.0], [np.nan] * 3, [4.0, 9.0, np.nan]])
-    expected = [1, np.nan, 5], [3, np.nan, 5], [-2, np.nan, 4], [7, np.nan, 9]
-    for extent, numbers in zip(pose_extents(x, y), expected, strict=True):
-        np.testing.assert_array_equal(extent, numbers)
-    for extent in pose_extents(np.zeros((2, 0)), np.zeros((2, 0))):
-        assert np.isnan(extent).all() and extent.shape == (2,)
-
-
-def compared(sizes, extents=None, reach=None, gone=()):
-    """The pairs that are compared; those in ``gone`` are redundant."""
-    pairs = []
-
-    def redundant(i, j):
-        block = list(zip(i.tolist(), j.tolist(), strict=True))
-        pairs.append(block)
-        return np.array([pair in gone for pair in block], dtype=bool)
-
-    eliminate(sizes, redundant, extents, reach)
-    return pairs
-
-
-@pytest.mark.parametrize('size', [1, 256 * 3, 1 << 15])
-def test_blocks_compare_every_pair_once_and_leave_out_the_gone(
-    size, monkeypatch
-):
-    monkeypatch.setattr(greedy, '_BLOCK', size)
-    rng = np.random.default_rng(0)
-    sizes = [0, 7, 1, 12, 0, 30]
-    ends = np.repeat(np.cumsum(sizes), sizes)
-    x, y = rng.uniform(0, 50, (2, 50, 1)) + rng.uniform(0, 9, (2, 50, 4))
-    reach = rng.uniform(0, 9, 50)
-    x_low, x_high, y_low, y_high = extents = pose_extents(x, y)
-    expected = [
-        (i, j)
-        for i in range(50)
-        for j in range(i + 1, ends[i])
-        if max(x_low[j] - x_high[i], x_low[i] - x_high[j]) <= reach[i]
-        and max(y_low[j] - y_high[i], y_low[i] - y_high[j]) <= reach[i]
-    ]
-    assert 20 < len(expected) < 300
-    blocks = compared(sizes, extents, reach)
-    assert sum(blocks, []) == expected
-    assert (len(blocks) == 1) == (size == 1 << 15)
-    first = expected[0]
-    blocks = compared(sizes, extents, reach, gone={first})
-    left = [pair for pair in expected if first[1] not in pair]
-    if size == 1:  # each pose is a block of its own
-        row = [pair for pair in expected if pair[0] == first[0]]
-        assert set(sum(blocks, [])) == {*row, *left}
-        assert 0 < len(left) < len(expected) - 1
-
-
 def looped_redundant(rule, kpts, scores, boxes, i, j):
     """Eqs. 7-10 for one pair, written out joint by joint."""
     width, height = boxes[i, 2:] - boxes[i, :2]

@@ -125,19 +125,6 @@ def test_learned_rule_is_better_and_its_ap_true(preset):
         assert RANGES[name][0] <= fine[0] and fine[-1] <= RANGES[name][1]
 
 
-def test_learning_goes_on_from_where_it_stopped():
-    rule = make_rule('mpii', rank_by='score')
-    problem = PoseNMSProblem(POSES, SIGMAS, rule)
-    best, ap = learn(problem, cells=5, zooms=0, max_rounds=3)
-    again = PoseNMSProblem(POSES, SIGMAS, best)
-    planes = []
-    _, same = learn(again, cells=5, zooms=0, on_plane=planes.append)
-    assert same >= ap
-    one = []
-    learn(problem, cells=3, zooms=0, max_rounds=1, on_plane=one.append)
-    assert len(one) == 2
-
-
 class Grid:
     """AP 1 in a block of the plane, and more in one cell outside of it."""
 

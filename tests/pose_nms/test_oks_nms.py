@@ -83,11 +83,6 @@ def test_soft_scores_equal_the_loops(sigma, min_score):
     assert result.keep.tolist() == [index for index, _ in expected]
     np.testing.assert_allclose(result.scores, [s for _, s in expected])
     assert (len(expected) < 20) == (min_score > 0.1)
-    few = SoftOKSNMS(sigma, min_score, max_dets=3)(*args, scores=scores)
-    assert few.keep.tolist() == result.keep[:3].tolist()
-    kept = SoftOKSNMS(sigma, min_score, keep_scores=True)(*args, scores=scores)
-    assert set(kept.keep) == set(result.keep)
-    np.testing.assert_array_equal(kept.scores, scores[kept.keep])
 
 
 def test_nearby_joints_keep_what_mmpose_keeps():
@@ -102,8 +97,6 @@ def test_nearby_joints_keep_what_mmpose_keeps():
     args = kpts, np.ones((30, 17)), np.zeros((30, 4))
     result = NearbyJointsNMS()(*args, scores=scores)
     assert result.keep.tolist() == expected
-    best = NearbyJointsNMS(max_dets=3)(*args, scores=scores)
-    assert best.keep.tolist() == expected[:3]
 
 
 def looped_clusters(kpts, scores, dist_thr, limit):
@@ -153,9 +146,7 @@ def test_clusters_are_those_of_the_loops(block, limit, monkeypatch):
     [
         ('OKSNMS', dict(thr=90), 'thr is an OKS'),
         ('SoftOKSNMS', dict(sigma=0), 'sigma must be positive'),
-        ('SoftOKSNMS', dict(max_dets=0), 'max_dets'),
         ('NearbyJointsNMS', dict(dist_thr=0), 'dist_thr must be positive'),
-        ('NearbyJointsNMS', dict(max_dets=0), 'max_dets'),
     ],
 )
 def test_wrong_values(kind, options, match):

@@ -114,18 +114,6 @@ def test_people_cheek_to_cheek_stay(other, height):
     assert 1 not in ParametricPoseNMS('coco')(*args).keep
 
 
-def test_low_scores_can_be_dropped():
-    kpts = np.zeros((3, 4, 2)) + np.arange(3)[:, None, None] * 500.0
-    scores = np.array([[0.1, 0.2, 0, 0], [0.1, 0.3, 0, 0], [0, 0, 0, 0]])
-    boxes = np.tile([0.0, 0.0, 50.0, 50.0], (3, 1))
-    assert len(ParametricPoseNMS('coco')(kpts, scores, boxes)) == 3
-    nms = ParametricPoseNMS('coco', score_thr=0.3)
-    result = nms(kpts, scores, boxes)
-    assert result.keep.tolist() == [1]
-    assert [c.tolist() for c in result.clusters] == [[1]]
-    assert result.keypoints.shape == (1, 4, 2)
-
-
 def test_equal_scores_keep_the_input_order():
     kpts, scores, boxes, _ = people(0, 1, 5)
     kpts = kpts[[0]].repeat(5, 0)

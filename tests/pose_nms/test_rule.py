@@ -35,13 +35,10 @@ def test_overrides():
 @pytest.mark.parametrize(
     'change,message',
     [
-        (dict(sigma1=0), 'sigma1 must be a positive number, but got 0'),
-        (dict(sigma2=math.nan), 'sigma2 must be a positive number'),
-        (dict(lambda_=-1.0), 'lambda_ must be a non-negative number'),
-        (dict(eta='1'), "eta must be a positive number, but got '1'"),
-        (dict(eta=True), 'eta must be'),
+        (dict(sigma1=0), 'sigma1 must be positive, but got 0'),
+        (dict(sigma2=math.nan), 'sigma2 must be positive'),
+        (dict(lambda_=-1.0), 'lambda_ is negative'),
         (dict(eta=22.48), r'22.48 / 16 = 1.405'),
-        (dict(alpha=math.inf), 'alpha must be'),
         (dict(match_fraction=5), 'a part of the joints'),
         (dict(merge_cap=-1), 'merge_cap must be'),
         (dict(merge='mean'), "merge must be one of .* but got 'mean'"),
@@ -56,9 +53,9 @@ def test_values_out_of_range(change, message):
 def test_names_that_do_not_exist():
     with pytest.raises(ValueError, match="preset must be one of .*'rmpe'"):
         make_rule('rmpe')
-    with pytest.raises(TypeError, match="'delta1'; there are sigma1"):
+    with pytest.raises(TypeError, match="'delta1'"):
         make_rule('coco', delta1=1)
-    with pytest.raises(TypeError, match='needs sigma1, eta$'):
+    with pytest.raises(TypeError, match="'sigma1' and 'eta'"):
         make_rule(sigma2=1, lambda_=1)
 
 
@@ -80,11 +77,11 @@ def test_files_that_are_refused(tmp_path):
     save_rule(path, make_rule('coco'), {})
     good = json.loads(path.read_text())
     for change, message in (
-        ([], 'its "format" is not'),
-        ({**good, 'format': 'other'}, 'its "format" is not'),
-        ({**good, 'version': 2}, 'version 2 .* reads version 1'),
-        ({**good, 'parameters': 3}, 'lacks its "parameters"'),
-        ({**good, 'parameters': {'sigma1': 1}}, 'needs sigma2'),
+        ([], 'no file of tools/learn_pose_nms'),
+        ({**good, 'format': 'other'}, "'other', 1.*'rmpe_spm.pose_nms', 1"),
+        ({**good, 'version': 2}, "nms', 2.*nms', 1"),
+        ({k: good[k] for k in ('format', 'version')}, 'no entry .param'),
+        ({**good, 'parameters': {'sigma1': 1}}, "'sigma2'"),
         ({**good, 'parameters': {**good['parameters'], 'eta': -1}}, 'eta'),
         ({**good, 'parameters': {**good['parameters'], 'x': 1}}, "'x'"),
     ):

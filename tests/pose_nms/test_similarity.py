@@ -152,47 +152,11 @@ def test_missing_joints_match_nothing_and_do_not_count():
     assert not is_redundant(*whole, other, scores, rule)
 
 
-@pytest.mark.parametrize(
-    'box', [[5, 5, 5, 5], [9, 9, 3, 3], [np.nan, 0, 50, 9], [0, 0, 9, np.inf]]
-)
-def test_bad_and_tiny_boxes_reach_one_pixel(box):
-    arrays = np.zeros((1, 3, 2)), np.ones((1, 3)), np.array([box])
-    similarity = similarity_of(*arrays, make_rule('mpii'))
-    assert similarity.reference.tolist() == [1.0]
-    assert similarity.half_sides.tolist() == [[1.0, 1.0]]
-
-
 def test_scores_that_are_not_numbers_are_zero():
     scores = np.array([[np.nan, np.inf, -np.inf, -2.0, 0.0, 0.5, 3.0]])
     expected = [[0, 0, 0, 0, 0, 0.5, 3.0]]
     assert clean_scores(scores).tolist() == expected
     assert clean_scores(torch.from_numpy(scores)).tolist() == expected
-
-
-@pytest.mark.parametrize(
-    'preset,change,reach',
-    [
-        # beyond the box of 8 pixels: 2.08 exp(-1 / 2.08) = 1.2861 < eta
-        ('mpii', {}, 8.0),
-        ('mpii', dict(lambda_=0.0, eta=0.5), 8.0),
-        # 2.08 exp(-r / 2.08) = 0.2 at r = 4.871
-        ('mpii', dict(eta=0.2), 8 * 4.871),
-        ('paper', dict(eta=0.2), 8 * 2.2071),
-        ('paper', {}, 8 * 0.9034),
-        # the corners of a rectangle of 4 x 8
-        ('paper', dict(lambda_=1.0, eta=1.5), math.hypot(2, 4)),
-        ('coco', {}, 8.0),
-        # joints within the cap match, in whatever unit the distances are
-        ('alphapose', {}, 7.0),
-        ('alphapose', dict(match_fraction=None, lambda_=1, eta=1.5), 1.0),
-    ],
-)
-def test_reach(preset, change, reach):
-    boxes = np.array([[0.0, 0, 40, 80]])
-    rule = make_rule(preset, **change)
-    arrays = np.zeros((1, 1, 2)), np.ones((1, 1)), boxes
-    found = similarity_of(*arrays, rule).reach
-    assert found == pytest.approx([reach], rel=2e-4)
 
 
 def looped_merge(kpts, scores, boxes, cluster, rule):
