@@ -3,23 +3,19 @@
 _base_ = ['./spm_hrnet-w32_paper_8xb10-140e_coco-512x512.py']
 
 # runtime
-optim_wrapper = dict(optimizer=dict(_delete_=True, type='RMSprop', lr=2.5e-3))
+optim_wrapper = dict(optimizer=dict(_base_.paper.optimizer, _delete_=True))
 auto_scale_lr = dict(base_batch_size=32)
 
-codec = dict(
-    _base_.codec, input_size=(384, 384), heatmap_size=(96, 96))
+codec = dict(_base_.codec, input_size=(384, 384), heatmap_size=(96, 96))
 
 model = dict(
     data_preprocessor=dict(size_divisor=64),
-    backbone=dict(_delete_=True, type='StackedHourglass', num_stacks=8),
+    backbone=dict(_base_.paper.hourglass, _delete_=True),
     neck=None,
     head=dict(
+        _base_.paper.hourglass_head,
         _delete_=True,
-        type='SPMHead',
-        in_channels=256,
         num_keypoints=17,
-        num_stages=8,
-        feedback=True,
         decoder=codec))
 
 train_pipeline = list(_base_.train_pipeline)

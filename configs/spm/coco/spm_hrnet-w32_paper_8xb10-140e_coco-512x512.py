@@ -1,17 +1,11 @@
-# SPM in the paper's form, with HRNet-W32 in place of the hourglass: all displacements at
-# the root, a joint without its parent is left out, no heatmaps of the joints.
-_base_ = ['./spm_hrnet-w32_8xb10-140e_coco-512x512.py']
+# SPM in the paper's form, with HRNet-W32 in place of the hourglass.
+_base_ = ['./spm_hrnet-w32_8xb10-140e_coco-512x512.py', '../_base_/paper.py']
 
-codec = dict(
-    _base_.codec,
-    displacement_location='root',
-    missing_parent='skip',
-    generate_keypoint_heatmaps=False)
+codec = dict(_base_.codec, **_base_.paper.codec)
 
 model = dict(
-    head=dict(keypoint_heatmaps=False, beta=0.01, decoder=codec),
-    test_cfg=dict(
-        _delete_=True, flip_test=True, nms_dist_thr=0.05, max_num_people=30))
+    head=dict(_base_.paper.head, decoder=codec),
+    test_cfg=dict(_base_.paper.test_cfg, _delete_=True))
 
 train_pipeline = list(_base_.train_pipeline)
 train_pipeline[4] = dict(type='GenerateTarget', encoder=codec)

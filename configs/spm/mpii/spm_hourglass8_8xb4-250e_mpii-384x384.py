@@ -2,35 +2,28 @@
 # predictions go on is not published: here to the next stage's head (feedback), in
 # PPN, the author's earlier network, into the next hourglass.
 # Optimiser: PPN's, RMSprop.
-_base_ = ['./spm_hrnet-w32_8xb10-250e_mpii-512x512.py']
+_base_ = ['./spm_hrnet-w32_8xb10-250e_mpii-512x512.py', '../_base_/paper.py']
 
 # runtime
-optim_wrapper = dict(optimizer=dict(_delete_=True, type='RMSprop', lr=2.5e-3))
+optim_wrapper = dict(optimizer=dict(_base_.paper.optimizer, _delete_=True))
 auto_scale_lr = dict(base_batch_size=32)
 
-# the paper's form
 codec = dict(
     _base_.codec,
+    **_base_.paper.codec,
     input_size=(384, 384),
-    heatmap_size=(96, 96),
-    displacement_location='root',
-    missing_parent='skip',
-    generate_keypoint_heatmaps=False)
+    heatmap_size=(96, 96))
 
 model = dict(
     data_preprocessor=dict(size_divisor=64),
-    backbone=dict(_delete_=True, type='StackedHourglass', num_stacks=8),
+    backbone=dict(_base_.paper.hourglass, _delete_=True),
     neck=None,
     head=dict(
+        _base_.paper.hourglass_head,
         _delete_=True,
-        type='SPMHead',
-        in_channels=256,
         num_keypoints=16,
-        num_stages=8,
-        feedback=True,
         decoder=codec),
-    test_cfg=dict(
-        _delete_=True, flip_test=True, nms_dist_thr=0.05, max_num_people=30))
+    test_cfg=dict(_base_.paper.test_cfg, _delete_=True))
 
 train_pipeline = list(_base_.train_pipeline)
 train_pipeline[2] = dict(train_pipeline[2], input_size=codec['input_size'])
