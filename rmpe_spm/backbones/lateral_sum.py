@@ -33,8 +33,8 @@ class LateralSum(BaseModule):
         out_channels (int): Channels of the map.
 
     Raises:
-        ValueError: If ``in_channels`` is empty, or features of another number
-            of levels or of sizes that don't divide one another come in.
+        ValueError: If features of another number of levels or of sizes that
+            don't divide one another come in.
 
     Example:
         >>> import torch
@@ -46,8 +46,6 @@ class LateralSum(BaseModule):
 
     def __init__(self, in_channels: Sequence[int], out_channels: int) -> None:
         super().__init__()
-        if not in_channels:
-            raise ValueError('LateralSum: in_channels names no level')
         self.laterals = nn.ModuleList(
             nn.Conv2d(channels, out_channels, 1) for channels in in_channels
         )
@@ -55,11 +53,6 @@ class LateralSum(BaseModule):
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor]:
         """Merge maps (B, C_l, H_l, W_l) to one (B, out_channels, H_1, W_1)."""
-        if len(feats) != len(self.laterals):
-            raise ValueError(
-                f'LateralSum: in_channels has {len(self.laterals)} levels, '
-                f'the backbone gives {len(feats)}: see its out_indices'
-            )
         check_levels([feat.shape[-2:] for feat in feats], 'LateralSum')
         levels = zip(self.laterals, feats, strict=True)
         total = None

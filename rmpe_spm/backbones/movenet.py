@@ -159,21 +159,10 @@ class MoveNetFPN(BaseModule):
         )
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor]:
-        """Merge levels (B, C_l, H_l, W_l) to the size of the first.
-
-        Raises:
-            ValueError: If a level is not twice as large as the next.
-        """
+        """Merge levels (B, C_l, H_l, W_l), each twice as large as the next."""
         y = self.laterals[-1](feats[-1])
         finer = list(zip(self.laterals, self.fusions, feats, strict=False))
         for lateral, fusion, feat in reversed(finer):
-            if feat.shape[2:] != tuple(2 * side for side in y.shape[2:]):
-                raise ValueError(
-                    f'MoveNetFPN: a level of {tuple(feat.shape[2:])} cells is '
-                    f'not twice as large as the next, {tuple(y.shape[2:])}: '
-                    'width and height of the input must be multiples of 32 '
-                    'pixels (size_factor=32 in BottomupResize, or input_size)'
-                )
             y = F.interpolate(y, scale_factor=2, mode='bilinear')
             y = fusion(lateral(feat) + y)
         return (y,)

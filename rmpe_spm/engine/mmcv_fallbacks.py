@@ -79,8 +79,6 @@ def roi_align(
     sizes = ends - starts
     if not aligned:
         sizes = sizes.clamp(min=1)
-    elif (sizes < 0).any():
-        raise ValueError('a region of interest has a negative size')
     bins = sizes.new_tensor(output_size[::-1])
     counts = (sizes / bins).ceil()
     if sampling_ratio > 0:
@@ -148,7 +146,7 @@ def deform_conv2d(
     Source: Dai et al., "Deformable Convolutional Networks", ICCV 2017; Zhu
     et al., "Deformable ConvNets v2", CVPR 2019.
     """
-    num, channels, height, width = inputs.shape
+    num, _, height, width = inputs.shape
     kernel_h, kernel_w = weight.shape[2:]
     taps = kernel_h * kernel_w
     rows, columns = (
@@ -163,17 +161,6 @@ def deform_conv2d(
         )
     )
     out_h, out_w = rows.shape[1], columns.shape[1]
-    if offsets.shape != (num, deform_groups * taps * 2, out_h, out_w):
-        raise ValueError(
-            f'offsets of shape {tuple(offsets.shape)} for an input of '
-            f'{tuple(inputs.shape)}, an output of {(out_h, out_w)}, '
-            f'{deform_groups} groups and {taps} taps'
-        )
-    if channels != groups * weight.shape[1] or channels % deform_groups:
-        raise ValueError(
-            f'weight of shape {tuple(weight.shape)} for {channels} channels '
-            f'in {groups} groups, with offsets in {deform_groups} groups'
-        )
     rows = rows.repeat_interleave(kernel_w, 0)[:, :, None]
     columns = columns.repeat(kernel_h, 1)[:, None, :]
     fields = num * deform_groups

