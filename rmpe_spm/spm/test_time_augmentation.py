@@ -350,22 +350,15 @@ class MultiscaleBottomupPoseEstimator(BottomupPoseEstimator):
         """
         pyramid, samples = data['inputs'], data['data_samples']
         several = all(isinstance(images, (list, tuple)) for images in pyramid)
-        if not self.test_cfg.get('multiscale_test', False):
-            if several:
-                raise ValueError(
-                    'MultiscaleBottomupPoseEstimator: the test pipeline makes '
-                    f'images in {len(pyramid)} scales, but '
-                    'test_cfg.multiscale_test is off; set it, or take '
-                    '`aug_scales` out of the pipeline'
-                )
-            return super().test_step(data)
-        if not several:
+        if several != self.test_cfg.get('multiscale_test', False):
             raise ValueError(
-                'MultiscaleBottomupPoseEstimator: multiscale_test needs '
-                'images in several scales; put MultiscaleBottomupResize with '
-                '`aug_scales` and PackMultiscalePoseInputs in the test '
-                'pipeline'
+                'MultiscaleBottomupPoseEstimator: the test pipeline makes '
+                f'images in {"several scales" if several else "one scale"}: '
+                'test_cfg.multiscale_test goes with MultiscaleBottomupResize '
+                '(`aug_scales`) and PackMultiscalePoseInputs, and not without'
             )
+        if not several:
+            return super().test_step(data)
         inputs = []
         # the base scale comes last here: its size stays in the samples
         for images in reversed(pyramid):
