@@ -21,8 +21,9 @@ import sklearn
 import rmpe_spm
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.coco.annotations import KeypointAnnotations
+from rmpe_spm.coco.results import read_detections
 from rmpe_spm.experiments.pgpg_report import write_report
-from rmpe_spm.files import digest_file, read_json
+from rmpe_spm.files import digest_file
 from rmpe_spm.rmpe.pgpg_fitting import (
     FitSettings,
     fit_proposal_model,
@@ -71,7 +72,9 @@ def main(argv: list[str] | None = None) -> None:
     with report_user_errors('fit_pgpg.py'):
         annotations = KeypointAnnotations.read(args.annotations)
         annotations.check_people()
-        people = match_people(annotations.content, read_json(args.detections))
+        people = match_people(
+            annotations.content, read_detections(args.detections)
+        )
         for key, value in people.counts.items():
             print(f'{key.replace("_", " ")}: {value}')
         model = fit_proposal_model(

@@ -25,7 +25,6 @@ from ..coco.metric import PoseNMSCocoMetric
 from ..coco.results import read_detections
 from ..errors import ConfigError
 from ..oks import check_sigmas
-from ..rmpe.parallel_branch import to_builtin_containers
 from .arguments import config_parts, is_a
 from .pipeline_checks import (
     check_center_target,
@@ -291,6 +290,15 @@ def _require_equal(key: str, value: Any, other_key: str, other: Any) -> None:
             'read in another way than they are made. Change both, or `codec`, '
             'of which both may be copies'
         )
+
+
+def to_builtin_containers(value: Any) -> Any:
+    """Return lists for tuples and dicts for mappings, at any depth."""
+    if isinstance(value, list | tuple):
+        return [to_builtin_containers(item) for item in value]
+    if isinstance(value, Mapping):
+        return {k: to_builtin_containers(v) for k, v in value.items()}
+    return value
 
 
 def _check_keypoints(model: nn.Module, num_keypoints: int | None) -> None:

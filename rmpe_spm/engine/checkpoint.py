@@ -49,17 +49,13 @@ _REFUSED = re.compile(
 def allow_training_state() -> None:
     """Allow the classes that mmengine's runner writes to a checkpoint.
 
-    These are mmengine's ``HistoryBuffer`` (the logs) and
-    ``OneCycleParamScheduler`` (a schedule's state), and what a numeric
-    numpy array or scalar is pickled with, under numpy 1's and numpy 2's
-    names. The first two also name methods of their own through ``getattr``,
-    which would open every attribute of every allowed class: what answers to
-    that name here gives out those methods and nothing else. An
-    empty array (of a skeleton without links, or joints without sigmas) names
-    ``bytes``, for no bytes at all. Allowing all this twice is harmless.
+    These are the logs and a one-cycle schedule's state, which name methods of
+    their own through ``getattr``: what answers to that name here gives out
+    those methods and nothing else. And what a numeric numpy array or scalar
+    is pickled with, under numpy 1's and 2's names; an empty one names
+    ``bytes``, for no bytes at all.
 
-    Before torch 2.6 a name cannot be bound so: there only weights load, and
-    a training state is refused.
+    Before torch 2.6 a name cannot be bound so: there only weights load.
     """
     if not hasattr(torch.serialization, 'get_unsafe_globals_in_checkpoint'):
         return

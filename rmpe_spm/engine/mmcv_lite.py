@@ -38,17 +38,10 @@ class Placeholder(ModuleType):
 def import_mmcv_ops() -> bool:
     """Import ``mmcv.ops``, with a placeholder for missing operators.
 
-    mmpose and mmdet import ``mmcv.ops`` unguarded, which fails with
-    mmcv-lite although few of their models call a compiled operator. The
-    placeholder is in place only while ``mmcv.ops`` is first imported, so
-    whoever asks later whether the extension exists hears the truth. A model
-    that calls an operator of :mod:`rmpe_spm.engine.mmcv_fallbacks` gets that,
-    with a warning, and one that calls another an error that names it. Must
-    run before mmpose's models are imported. With a compiled mmcv nothing is
-    done.
-
-    Returns:
-        bool: Whether the operators are missing.
+    mmpose and mmdet import it unguarded, so this must run before their models
+    are imported. The placeholder is in place only meanwhile: whoever asks
+    later whether the extension exists hears the truth. With a compiled mmcv
+    nothing is done. Returns whether the operators are missing.
     """
     if importlib.util.find_spec(EXTENSION) is not None:
         return False

@@ -379,13 +379,6 @@ def to_hierarchical(values: Tensor, ancestor_matrix: np.ndarray) -> Tensor:
     With the ancestor matrix A (K, K) of the tree ``F = A D``, so that ``D =
     A^-1 F``, for maps (2K, ...), x0, y0, x1, y1, ..., and as well for weights
     and biases of the layer that predicts them.
-
-    Example:
-        >>> import torch
-        >>> from rmpe_spm.engine.movenet_weights import to_hierarchical
-        >>> ancestors = torch.tensor([[1.0, 0.0], [1.0, 1.0]]).numpy()
-        >>> to_hierarchical(torch.tensor([3.0, 4.0, 5.0, 6.0]), ancestors)
-        tensor([3., 4., 2., 2.])
     """
     inverse = torch.tensor(np.linalg.inv(ancestor_matrix)).round()
     pairs = values.unflatten(0, (-1, 2))

@@ -68,8 +68,6 @@ class SoftOKSNMS(BasePoseNMS):
         min_score: float = 0.001,
         sigmas: Sequence[float] | None = None,
     ) -> None:
-        if not sigma > 0:
-            raise ValueError(f'sigma must be positive, but got {sigma}')
         self.sigma = sigma
         self.min_score = min_score
         self.sigmas = sigmas
@@ -119,8 +117,6 @@ class NearbyJointsNMS(BasePoseNMS):
         dist_thr: float = 0.05,
         num_nearby_joints: int | None = None,
     ) -> None:
-        if not dist_thr > 0:
-            raise ValueError(f'dist_thr must be positive, but got {dist_thr}')
         self.dist_thr = dist_thr
         self.num_nearby_joints = num_nearby_joints
 

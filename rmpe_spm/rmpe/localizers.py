@@ -48,8 +48,7 @@ def pose_theta(
     low, high = moved.amin(1), moved.amax(1)
     shift = ((low + high) / 2).clamp(-1, 1)
     scale = (padding * (high - low).amax(-1) / 2).clamp(0.5, 2)
-    theta = torch.stack((scale, *shift.T), -1)
-    theta = params_to_theta(theta, 'scale_shift', (1, 1))
+    theta = params_to_theta(torch.stack((scale, *shift.T), -1))
     gate = ((count - min_joints) / SOFT_COUNT).sigmoid()
     return draw_to_identity(theta, dead_zone, gate)
 
@@ -128,8 +127,6 @@ class PoseLocalizer(_JointLocalizer):
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        if (mean is None) != (std is None):
-            raise ValueError('PoseLocalizer: mean and std go together')
         self.normalization = None if mean is None else (mean, std)
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck) if neck else nn.Identity()

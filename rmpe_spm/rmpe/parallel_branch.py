@@ -1,13 +1,10 @@
 """The parallel branch of RMPE's training, beside the model it teaches."""
 
-import logging
-from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmengine.logging import print_log
 from mmengine.runner import load_checkpoint
 from mmengine.structures import InstanceData, PixelData
 from mmpose.models.pose_estimators import TopdownPoseEstimator
@@ -92,41 +89,26 @@ class ParallelBranch:
             ConfigError: If the twin's weights were never trained.
         """
         if self.sppe is None:
-            module = nn.Module()
+            module, is_trained = nn.Module(), model.has_loaded_head
             for name, part in model.sppe_parts.items():
                 part = part if model.is_own_twin else deepcopy(part)
                 module.add_module(name, part)
-            source, is_trained = 'the main SPPE', model.has_loaded_head
-            advice = 'the checkpoint of a trained SPPE (stage 1) in load_from'
         else:
-            module = MODELS.build(self.sppe)
+            module, is_trained = MODELS.build(self.sppe), False
             module.init_weights()
-            source, is_trained = 'a model of its own', False
-            advice = "parallel['checkpoint']"
         loaded, self._resumed = self._resumed, {}
-        if model.is_own_twin:
-            loaded = {}
-        if loaded and _shapes(loaded) != _shapes(module.state_dict()):
-            print_log(
-                'ParallelSPPE: the loaded checkpoint has the parallel SPPE of '
-                "another model: the config's is made anew",
-                'current',
-                logging.WARNING,
-            )
-            loaded = {}
-        if loaded:
+        if loaded and not model.is_own_twin:
             module.load_state_dict(loaded)
-            source = "the loaded checkpoint's"
         elif self.checkpoint is not None:
             load_checkpoint(module, self.checkpoint, map_location='cpu')
-            source = self.checkpoint
         elif not (is_trained or _is_pretrained(module)):
             raise ConfigError(
-                f'ParallelSPPE: the parallel SPPE is {source}, whose head '
-                f'was never trained and would teach nothing: give {advice}'
+                'ParallelSPPE: the head of the parallel SPPE was never '
+                'trained and would teach nothing: give the checkpoint of a '
+                'trained SPPE (stage 1) in load_from, or that of a model of '
+                "its own in parallel['checkpoint']"
             )
         self.module = module.requires_grad_(False).to(device).eval()
-        print_log(f'The parallel SPPE is {source}, frozen.', 'current')
 
     def outputs(self, warped: Tensor) -> Any:
         """Return what the twin sees in the STN's crops, not below float32."""
@@ -206,49 +188,17 @@ def _is_pretrained(module: nn.Module) -> bool:
     return any(config.get('type') == 'Pretrained' for config in configs)
 
 
-def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
-    return {key: value.shape for key, value in state.items()}
-
-
 def check_sppe(sppe: dict, name: str) -> None:
     """Refuse what is no config of mmpose's top-down model with a head."""
     kind = sppe.get('type')
     if isinstance(kind, str):
         kind = MODELS.get(kind)
-    if kind is not TopdownPoseEstimator:
+    if kind is not TopdownPoseEstimator or sppe.get('head') is None:
         raise ValueError(
-            f"{name}: expected the config of a 'TopdownPoseEstimator' (the "
-            f'`model` of a top-down config), got type={sppe.get("type")!r}'
+            f"{name}: expected the config of a 'TopdownPoseEstimator' with a "
+            f'head (the `model` of a top-down config), got type='
+            f'{sppe.get("type")!r}'
         )
-    if sppe.get('head') is None:
-        raise ValueError(f'{name}: the model needs a `head`')
-
-
-def check_preprocessing(sppe: dict, data_preprocessor: dict | None) -> None:
-    """Refuse a branch of its own that was trained on other preprocessing."""
-    branch = sppe.get('data_preprocessor')
-    if branch is None:
-        return
-    for key in ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr'):
-        own, given = (
-            to_builtin_containers(config.get(key)) or None
-            for config in (branch, data_preprocessor or {})
-        )
-        if own != given:
-            raise ValueError(
-                f'parallel.sppe: its data_preprocessor has {key}={own}, the '
-                f'main model {given}, whose crops it sees: train both alike, '
-                'or leave parallel.sppe out'
-            )
-
-
-def to_builtin_containers(value: Any) -> Any:
-    """Return lists for tuples and dicts for mappings, at any depth."""
-    if isinstance(value, list | tuple):
-        return [to_builtin_containers(item) for item in value]
-    if isinstance(value, Mapping):
-        return {k: to_builtin_containers(v) for k, v in value.items()}
-    return value
 
 
 # mmengine's data elements copy their meta information, which a compiler that

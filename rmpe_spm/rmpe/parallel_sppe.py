@@ -1,6 +1,5 @@
 """ParallelSPPE: RMPE's symmetric transformer around a top-down model."""
 
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from . import heads
 from .localizers import PoseLocalizer, SecondLook, evaluating
-from .parallel_branch import ParallelBranch, check_preprocessing, check_sppe
+from .parallel_branch import ParallelBranch, check_sppe
 from .sdtn import CropFrame
 from .spatial_transformer import warp
 from .sstn_head import SSTNHead
@@ -168,9 +167,6 @@ class ParallelSPPE(TopdownPoseEstimator):
         self.parallel = None
         if parallel is not None:
             self.parallel = ParallelBranch(**parallel)
-            check_preprocessing(
-                self.parallel.sppe or {}, sppe.get('data_preprocessor')
-            )
         self._register_state_dict_hook(_add_branch)
         self.has_loaded_head = False
         self._register_load_state_dict_pre_hook(self._take_parallel)
@@ -219,8 +215,7 @@ class ParallelSPPE(TopdownPoseEstimator):
         elif isinstance(self.localizer, PoseLocalizer):
             outputs, seen = self.localizer(reduced, self.data_preprocessor)
         else:
-            feats = self.localizer(reduced)
-            return self.sstn.regress_theta(feats, self.frame.size)
+            return self.sstn.regress_theta(self.localizer(reduced))
         return self.localizer.theta(outputs, seen, self.frame, self.crop_size)
 
     @torch.compiler.disable
@@ -268,7 +263,7 @@ class ParallelSPPE(TopdownPoseEstimator):
             self.parallel.make(self, inputs.device)
         self._check_crops(inputs, data_samples)
         theta = self.sstn.guard(self.regress_theta(inputs))
-        main_theta = self.sstn.main_theta(theta)
+        main_theta = theta.detach() if self.sstn.detach_theta else theta
         losses = {}
         warped = self.stn(inputs, main_theta)
         if not (self.freeze_sppe and self.sstn.detach_theta):
@@ -317,12 +312,6 @@ class ParallelSPPE(TopdownPoseEstimator):
         theta = self.sstn.guard(self.regress_theta(inputs), warn=False)
         feats = self.extract_feat(self.stn(inputs, theta))
         return heads.forward_in_crop(self.head, feats, theta, self.frame)
-
-    def _apply(self, fn: Callable, recurse: bool = True) -> 'ParallelSPPE':
-        """Move or cast the model, and the twin with it."""
-        if self.with_parallel and not self.is_own_twin:
-            self.parallel.module._apply(fn, recurse)
-        return super()._apply(fn, recurse)
 
     def _take_parallel(self, state_dict, prefix, *args) -> None:
         """Give the branch its weights of a training checkpoint."""

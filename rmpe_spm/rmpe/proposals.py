@@ -55,12 +55,7 @@ def _clip_interval(
 
 
 def offset_bbox(bbox_xyxy: Box, offsets: Box) -> Box:
-    """Move the sides of a box by offsets; it may become empty.
-
-    Example:
-        >>> offset_bbox((10, 20, 50, 100), (-0.25, 0.125, 0.5, 0))
-        (0.0, 30.0, 70.0, 100)
-    """
+    """Move the sides of a box by offsets; it may become empty."""
     x0, y0, x1, y1 = bbox_xyxy
     d0, d1, d2, d3 = offsets
     w, h = x1 - x0, y1 - y0

@@ -247,12 +247,6 @@ def soft_argmax(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     These are mean cells ``(B, K, 2)``, weighted by the values to the power of
     8, with the peaks' values ``(B, K)`` from 0 to 1. Where nothing is above
     zero they are the map's middle and 0.
-
-    Example:
-        >>> heatmaps = torch.zeros(1, 1, 4, 6)
-        >>> heatmaps[0, 0, 2, 3:5] = 0.7
-        >>> soft_argmax(heatmaps)
-        (tensor([[[3.5000, 2.0000]]]), tensor([[0.7000]]))
     """
     values = heatmaps.clamp(min=0)
     peaks = values.amax((-2, -1))

@@ -29,13 +29,6 @@ def sampling_grid(theta: Tensor, size: tuple[int, int]) -> Tensor:
 
     It is ``F.affine_grid`` with ``align_corners=True``, written out: ONNX has
     that only since opset 20, and loses the size.
-
-    Example:
-        >>> theta = torch.tensor([[[0.5, 0, 0.25], [0, 0.5, 0]]])
-        >>> sampling_grid(theta, (3, 1))
-        tensor([[[[-0.2500,  0.0000],
-                  [ 0.2500,  0.0000],
-                  [ 0.7500,  0.0000]]]])
     """
     x, y = (
         (2 * torch.arange(n, dtype=theta.dtype, device=theta.device) - (n - 1))

@@ -1,6 +1,7 @@
 """RMPE in the pipeline: room around the crop, and the centre target."""
 
 from copy import deepcopy
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,12 +24,7 @@ from mmpose.utils.typing import MultiConfig
 def context_size(
     input_size: tuple[int, int], context: float
 ) -> tuple[int, int]:
-    """Return the size (w, h) of a crop with context, symmetric about it.
-
-    Example:
-        >>> context_size((192, 256), 1.6)
-        (308, 410)
-    """
+    """Return the size (w, h) of a crop with context, symmetric about it."""
     width, height = (n + 2 * round((context - 1) * n / 2) for n in input_size)
     return width, height
 
@@ -64,10 +60,6 @@ class TopdownContextAffine(TopdownAffine):
     ) -> None:
         super().__init__(input_size, use_udp)
         self.context = context
-        if not context >= 1:
-            raise ValueError(
-                f'TopdownContextAffine: context={context} is below 1'
-            )
 
     def transform(self, results: dict) -> dict:
         """Crop with context, and move keypoints to the crop without it."""
@@ -133,9 +125,7 @@ class GenerateCenterTarget(BaseTransform):
         padding (float): That of :class:`GetBBoxCenterScale`. Defaults to
             1.25.
         use_udp (bool): As in :class:`TopdownAffine`. Defaults to False.
-        multilevel (bool): As in :class:`GenerateTarget`. Defaults to False.
-        use_dataset_keypoint_weights (bool): As in :class:`GenerateTarget`.
-            Defaults to False.
+        **kwargs: Others of :class:`GenerateTarget`, such as ``multilevel``.
 
     Example:
         >>> codec = dict(type='SimCCLabel', input_size=(192, 256))
@@ -153,17 +143,12 @@ class GenerateCenterTarget(BaseTransform):
         encoder: MultiConfig,
         padding: float = 1.25,
         use_udp: bool = False,
-        multilevel: bool = False,
-        use_dataset_keypoint_weights: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__()
         self.padding = padding
         self.use_udp = use_udp
-        self.generate = GenerateTarget(
-            encoder=deepcopy(encoder),
-            multilevel=multilevel,
-            use_dataset_keypoint_weights=use_dataset_keypoint_weights,
-        )
+        self.generate = GenerateTarget(encoder=deepcopy(encoder), **kwargs)
 
     def transform(self, results: dict) -> dict:
         """Add the centre-located target.
@@ -171,7 +156,6 @@ class GenerateCenterTarget(BaseTransform):
         Raises:
             KeyError: If the clean box, the crop or the main target is
                 missing.
-            ValueError: If the clean box is empty or not finite.
         """
         for key, maker in (
             ('clean_bbox', 'PGPGTransform'),
@@ -217,13 +201,6 @@ class GenerateCenterTarget(BaseTransform):
     def _center_warp(self, results: dict) -> np.ndarray:
         """Return the matrix from the (flipped) image to the centre frame."""
         bbox = np.array(results['clean_bbox'], np.float32).reshape(1, 4)
-        # Written so that it is false for NaN.
-        if not ((bbox[0, 2:] > bbox[0, :2]) & np.isfinite(bbox[0, 2:])).all():
-            raise ValueError(
-                f'GenerateCenterTarget: clean_bbox {bbox[0].tolist()} of '
-                f'image {results.get("img_path")} is empty or not finite; '
-                'leave such instances out of the annotations'
-            )
         w, h = results['input_size']
         center, scale = bbox_xyxy2cs(bbox, padding=self.padding)
         if results.get('flip', False):

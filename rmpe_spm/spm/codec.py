@@ -362,24 +362,12 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         Returns:
             tuple: Keypoints (N, K, 2) in input pixels, best first, and
             (root_scores (N,), keypoint_scores (N, K)); the latter repeat the
-            root's score without keypoint heatmaps.
+            root's score without keypoint heatmaps. Nobody where the maps hold
+            NaN or infinity.
         """
-        (keypoints,), ((root_scores,), (keypoint_scores,)) = self.batch_decode(
-            heatmaps[None], displacements[None]
-        )
-        return keypoints, (root_scores, keypoint_scores)
-
-    def batch_decode(
-        self, heatmaps: Tensor, displacements: Tensor
-    ) -> tuple[list[Tensor], tuple[list[Tensor], list[Tensor]]]:
-        """Decode a batch: what :meth:`decode` gives, in lists.
-
-        An image whose maps hold NaN or infinity yields no pose.
-        """
-        poses = self.decode_padded(heatmaps, displacements)
-        counts = poses.valid.sum(dim=1).tolist()
+        poses = self.decode_padded(heatmaps[None], displacements[None])
+        valid = poses.valid[0]
         keypoints, root_scores, keypoint_scores = (
-            [item[:count] for item, count in zip(items, counts, strict=True)]
-            for items in poses[:3]
+            item[0, valid] for item in poses[:3]
         )
         return keypoints, (root_scores, keypoint_scores)

@@ -271,11 +271,6 @@ def build_kinematic_tree(
         return _named_tree(kinematics)
     if not isinstance(kinematics, Mapping):
         kinematics = dict(parents=kinematics)
-    if set(kinematics) - {'joint_names'} != {'parents'}:
-        raise ValueError(
-            'a kinematics mapping has the keys parents and joint_names (the '
-            f'latter optional), got {sorted(kinematics)}'
-        )
     return _build_tree(**kinematics)
 
 

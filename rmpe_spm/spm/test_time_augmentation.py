@@ -247,11 +247,6 @@ def merge_scale_poses(
 
 
 def _check_range(size_range: tuple[float, float], zooms: list[float]) -> None:
-    if np.shape(size_range) != (2,) or not 0 <= size_range[0] < size_range[1]:
-        raise ValueError(
-            'test_cfg.pose_size_range must be two numbers of pixels, the '
-            f'lowest and the highest size, got {size_range!r}'
-        )
     low, high = size_range
     steps = np.sort(zooms)
     widest = np.max(steps[1:] / steps[:-1], initial=1)

@@ -5,16 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from config_files import ROOT, read_config
+from config_files import (
+    ROOT,
+    build_model,
+    documented_config,
+    make_small,
+    read_config,
+    run_pipeline,
+    train_step,
+)
 from device_waits import train_on_meta
-from mmcv.transforms import Compose
-from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
-from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmpose.models.heads.coord_cls_heads import rtmcc_head
-from mmpose.registry import METRICS, MODELS, TRANSFORMS
-from topdown_people import drop_init, person
+from mmpose.registry import METRICS, MODELS
+from topdown_people import person
 
 # Data sets whose configs hold all settings, and train from scratch.
 SMALL_DATA = ('coco_mini', 'generated')
@@ -23,8 +27,6 @@ CONFIGS = sorted(
     for dataset in ('coco', 'mpii', 'crowdpose', *SMALL_DATA)
     for path in (ROOT / 'configs' / 'rmpe' / dataset).glob('*.py')
 )
-# The image is an array.
-SKIPPED = {'LoadImage', 'LoadImageOrSkip'}
 # Nets whose input may be made small; the others have it in their weights.
 SMALL = dict(
     input_size=(64, 64),
@@ -45,43 +47,13 @@ FLEXIBLE = (
 def load(path):
     """Load a config without pretrained weights, and with a small input."""
     cfg = read_config(path)
-    drop_init(cfg._cfg_dict)
-    if any(name in path for name in FLEXIBLE):
-        shrink_input(cfg._cfg_dict)
+    flexible = any(name in path for name in FLEXIBLE)
+    make_small(cfg._cfg_dict, **(SMALL if flexible else {}))
     return cfg
 
 
-def shrink_input(node):
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key in SMALL:
-                node[key] = SMALL[key]
-            else:
-                shrink_input(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            shrink_input(value)
-
-
-def as_trained(model, parallel):
-    """Load weights as those of a training: an untrained twin is refused."""
-    state = model.state_dict()
-    if parallel is not None and parallel.get('sppe') is not None:
-        twin = MODELS.build(parallel.sppe).state_dict()
-        state.update({f'parallel_sppe.{k}': v for k, v in twin.items()})
-    model.load_state_dict(state)
-
-
 def batch(cfg, dataloader):
-    pipeline = Compose(
-        [
-            TRANSFORMS.build(t)
-            for t in dataloader.dataset.pipeline
-            if t['type'] not in SKIPPED
-        ]
-    )
-    np.random.seed(0)  # noqa: NPY002 (mmpose's transforms use it)
-    return pseudo_collate([pipeline(person(cfg, seed)) for seed in (0, 1)])
+    return run_pipeline(dataloader, [person(cfg, seed) for seed in (0, 1)])
 
 
 @pytest.mark.parametrize('path', CONFIGS)
@@ -90,31 +62,16 @@ def test_config(path):
         pytest.importorskip('mmpretrain.models', reason='ViTPose needs it')
     cfg = load(path)
     torch.manual_seed(0)
-    model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
-    optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
-    optimizer.optimizer.param_groups[0]  # a group for every parameter
+    model = build_model(cfg)
     data = batch(cfg, cfg.train_dataloader)
     full = Path(path).name.startswith('rmpe')
     if full or Path(path).name.startswith('pgpg'):
         for sample in data['data_samples']:
             # a proposal, not the annotated box
             assert np.abs(sample.input_center - [90, 75]).min() > 0.1
-    data = model.data_preprocessor(data, True)
-    as_trained(model, cfg.model.get('parallel'))
-    losses = model(**data, mode='loss')
-    parsed, _ = model.parse_losses(losses)
-    assert parsed.isfinite()
+    losses = train_step(cfg, model, data)
     with_branch = full and cfg.model.get('parallel') is not None
     assert ('loss_center' in losses) == with_branch
-    optimizer.backward(parsed)
-    # several processes stop at a parameter without a gradient
-    unused = [
-        name
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad and parameter.grad is None
-    ]
-    assert bool(unused) == cfg.get('find_unused_parameters', False), unused
-    optimizer.step()
     if full and model.sstn.in_channels is not None:
         assert model.sstn.theta_fc.bias.tolist() != [1, 0, 0]
     if with_branch:
@@ -158,8 +115,7 @@ def test_nothing_waits_for_the_device(name, monkeypatch):
     monkeypatch.setattr(rtmcc_head, 'to_numpy', lambda tensors: tensors)
     accuracy = 'simcc_pck_accuracy'
     monkeypatch.setattr(rtmcc_head, accuracy, lambda **_: (0, 0.0, 0))
-    model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
-    as_trained(model, cfg.model.get('parallel'))
+    model = build_model(cfg)
     assert train_on_meta(model, batch(cfg, cfg.train_dataloader)) == []
     size = cfg.codec.input_size
     width, height = getattr(model, 'crop_size', size)
@@ -192,6 +148,11 @@ def test_config_is_short_and_complete(path):
             config = (ROOT / path).with_name(f'{Path(weights).parent.name}.py')
             last = read_config(config).train_cfg.max_epochs
             assert Path(weights).name == f'epoch_{last}.pth'
+    if '/td-hm_hourglass' not in path:  # mmpose's own pipelines
+        # bad samples do not end the training
+        types = [t['type'] for t in cfg.train_dataloader.dataset.pipeline]
+        assert types[0] == 'LoadImageOrSkip'
+        assert ('generated' in path) != (types[1] == 'SanitizeInstances')
     ships = str(cfg.load_from).startswith('rmpe_spm://')
     assert (cfg.load_from is None or ships) == (
         Path(path).name.startswith(('td-hm', 'simcc'))
@@ -224,31 +185,14 @@ def test_the_localizer_learns_slowly(name):
 
 def test_the_documented_config(tmp_path):
     """The recipe of docs/rmpe.md trains, and keeps to its own advice."""
-    text = (ROOT / 'docs' / 'rmpe.md').read_text(encoding='utf-8')
-    code = text.split('<!-- config -->\n```python\n')[1].split('```')[0]
-    (tmp_path / 'config.py').write_text(code)
-    cfg = Config.fromfile(tmp_path / 'config.py')
+    cfg = documented_config('rmpe.md', tmp_path / 'config.py')
     kinds = [step.type for step in cfg.train_dataloader.dataset.pipeline]
     assert kinds.index('PGPGTransform') < kinds.index('RandomFlip')
     assert 'RandomHalfBody' not in kinds
     assert cfg.val_evaluator.nms.type == 'ParametricPoseNMS'
     assert 'ann_file' in cfg.val_evaluator
-    drop_init(cfg._cfg_dict)
-    shrink_input(cfg._cfg_dict)
-    model = MODELS.build(cfg.model)
+    make_small(cfg._cfg_dict, **SMALL)
+    cfg.find_unused_parameters = True  # the localizer's last layers
     data = batch(cfg, cfg.train_dataloader)
-    as_trained(model, cfg.model.parallel)
-    losses = model(**model.data_preprocessor(data, True), mode='loss')
+    losses = train_step(cfg, build_model(cfg), data)
     assert {'loss_kpt', 'loss_center'} <= set(losses)
-
-
-@pytest.mark.parametrize(
-    'path', [path for path in CONFIGS if '/td-hm_hourglass' not in path]
-)
-def test_bad_samples_do_not_end_the_training(path):
-    """But for mmpose's own pipelines, and for generated pictures."""
-    cfg = read_config(path)
-    types = [t['type'] for t in cfg.train_dataloader.dataset.pipeline]
-    assert types[0] == 'LoadImageOrSkip'
-    assert ('generated' in path) != (types[1] == 'SanitizeInstances')
-    assert 'LoadImage' not in types

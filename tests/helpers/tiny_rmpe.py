@@ -130,6 +130,27 @@ def rmpe(kind='heatmap', seed=0, **kwargs):
     return model
 
 
+def feature_level(kind='heatmap', seed=0, transform=None, test_cfg=None):
+    """A plain config whose head has been put into an SSTNHead."""
+    config = sppe(kind)
+    config['test_cfg'].update(test_cfg or {})
+    config['head'] = dict(
+        type='SSTNHead',
+        in_channels=8,
+        transform=transform or transform_of(kind),
+        neck=config.pop('neck'),
+        head=config['head'],
+    )
+    torch.manual_seed(seed + 50)
+    model = MODELS.build(config)
+    report = model.load_state_dict(plain(kind, seed).state_dict(), False)
+    assert not report.unexpected_keys
+    assert all('theta_fc' in key for key in report.missing_keys)
+    # its own checkpoint loads as well
+    model.load_state_dict(model.state_dict())
+    return model
+
+
 def trained(kind='heatmap', seed=0):
     """A model that has its parallel branch from a training step."""
     model = rmpe(kind, seed, parallel=dict()).train()

@@ -7,19 +7,6 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
 
-def drop_init(node):
-    """Drop pretrained weights of a config, in place."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key in ('init_cfg', 'checkpoint'):
-                node[key] = None
-            else:
-                drop_init(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            drop_init(value)
-
-
 def person(cfg, seed):
     """A person in a picture, as the config's data set would give it."""
     rng = np.random.default_rng(seed)

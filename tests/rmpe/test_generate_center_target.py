@@ -65,12 +65,6 @@ def run(results, codec='msra', padding=1.0, extra=(), pack=False, seed=0):
     return results['data_samples'] if pack else results
 
 
-def peak(heatmap):
-    """Cell (x, y) of the maximum."""
-    y, x = np.unravel_index(np.argmax(heatmap), heatmap.shape)
-    return x, y
-
-
 def test_theta_by_hand():
     # UDP: a frame spans the pixel centres. The clean frame lies 16 of 48 left
     # and 8 of 64 above the proposal's, in halves of its sides.
@@ -82,26 +76,6 @@ def test_theta_by_hand():
     expected = [[[0.5, 0, 0], [0, 0.5, 0]]]
     np.testing.assert_allclose(out['center_theta'], expected, atol=1e-6)
     assert out['center_theta'].dtype == np.float32
-
-
-def test_padding_and_aspect_ratio_by_hand():
-    # A box of 24 x 64, padded by 1.25 to 30 x 80; the ratio 3:4 widens it
-    # to 60 x 80 about (42, 52): x from 12, y from 12, 1.25 pixels a pixel.
-    # (32, 42) is at (20, 30) / 1.25 = (16, 24), cell (4, 6).
-    results = sample((30, 20, 54, 84), (0, 0, 99, 99), [(32, 42)])
-    out = run(results, padding=1.25)
-    assert peak(out['center_heatmaps'][0]) == (4, 6)
-
-
-def test_flip_by_hand():
-    # x -> 199 - x. The clean box begins at 199 - 78 = 121 and the joint
-    # (42, 52) is at 157: 36 - as from the right before - and cell 9.
-    flip = dict(type='RandomFlip', prob=1.0)
-    results = sample(proposal=(40, 20, 88, 84), keypoints=[(42, 52)])
-    out = run(results, extra=[flip])
-    assert out['flip']
-    assert peak(out['center_heatmaps'][0]) == (9, 8)
-    assert peak(out['heatmaps'][0]) == (11, 8)  # 157 - 111 = 46, clipped
 
 
 @pytest.mark.parametrize('codec', FLAT)
@@ -189,15 +163,6 @@ def test_missing_keys_are_explained(key, maker):
     )
     with pytest.raises(KeyError, match=f'{key}.*{maker}.*an image'):
         transform(results)
-
-
-@pytest.mark.parametrize(
-    'clean',
-    [(30, 20, 30, 84), (30, 90, 78, 84), (np.nan, 0, 5, 5), (0, 0, 5, np.inf)],
-)
-def test_bad_clean_boxes_are_named(clean):
-    with pytest.raises(ValueError, match='an image is empty or not finite'):
-        run(sample(clean=clean, proposal=(30, 20, 78, 84)))
 
 
 @pytest.mark.parametrize('codec', ['msra', 'udp'])

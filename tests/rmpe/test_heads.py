@@ -9,8 +9,7 @@ import torch
 from mmpose.registry import MODELS
 
 from rmpe_spm import MoveNetHeatmapHead, MoveNetStage
-from rmpe_spm.rmpe.heads import forward_in_crop, head_on_outputs
-from rmpe_spm.rmpe.sdtn import CropFrame, sdtn_outputs
+from rmpe_spm.rmpe.heads import head_on_outputs
 
 KINDS = ['heatmap', 'simcc', 'RLEHead', 'heatmap+vis', 'RegressionHead+vis']
 
@@ -49,24 +48,6 @@ def test_a_head_on_outputs_does_what_the_head_does(kind):
     )
     assert ours.keys() == theirs.keys()
     assert all(ours[name] is theirs[name] for name in ours)
-
-
-@pytest.mark.parametrize('kind', ['heatmap', 'simcc', 'RegressionHead'])
-def test_the_loss_in_the_crop_is_that_of_outputs_moved_by_theta(kind):
-    """The head's own loss, with its forward replaced by hand."""
-    model = tiny.plain(kind).train()
-    inputs, samples = tiny.batch(kind)
-    frame = CropFrame(tiny.SIZE)
-    feats = model.extract_feat(inputs)
-    outputs = sdtn_outputs(model.head.forward(feats), tiny.THETAS, frame)
-    taken = head_on_outputs(model.head).loss(
-        forward_in_crop(model.head, feats, tiny.THETAS, frame), samples
-    )
-    unmoved = model.head.loss(feats, samples)
-    model.head.forward = lambda _: outputs
-    expected = model.head.loss(feats, samples)
-    torch.testing.assert_close(taken, expected, rtol=0, atol=0)
-    assert abs(unmoved['loss_kpt'] - expected['loss_kpt']) > 1e-4
 
 
 @pytest.mark.parametrize('kind', ['heatmap+vis', 'RegressionHead+vis'])

@@ -249,5 +249,3 @@ def test_a_localizer_of_another_normalization():
         for network, own_input in ((localizer, own), (plain, movenet))
     )
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
-    with pytest.raises(ValueError, match='mean and std go together'):
-        MODELS.build(dict(cfg.model.localizer, std=None))

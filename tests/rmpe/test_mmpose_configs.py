@@ -8,12 +8,13 @@ import mmpose
 import numpy as np
 import pytest
 import torch
+from config_files import make_small
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmpose.registry import MODELS, TRANSFORMS
-from topdown_people import drop_init, person
+from topdown_people import person
 
 CONFIGS = Path(mmpose.__file__).parent / '.mim' / 'configs'
 BODY, LARGE = 'body_2d_keypoint/', '8xb64-210e_coco-256x192'
@@ -82,7 +83,7 @@ def load(name):
     if 'ViTPose' in name:
         pytest.importorskip('mmpretrain.models', reason='ViTPose needs it')
     cfg = Config.fromfile(CONFIGS / f'{name}.py')
-    drop_init(cfg._cfg_dict)
+    make_small(cfg._cfg_dict)
     codec = cfg.codec[0] if isinstance(cfg.codec, list) else cfg.codec
     codec = codec.get('keypoint_codec', codec)
     # five times halved, an hourglass needs more

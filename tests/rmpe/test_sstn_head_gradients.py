@@ -11,7 +11,6 @@ SIZE, MAP, CHANNELS, JOINTS = (16, 20), (4, 5), 3, 2
 # sampling has a kink.
 PARAMS = {
     'affine': [0.83, 0.07, 0.11, -0.06, 0.91, -0.13],
-    'similarity': [0.86, 0.09, 0.11, -0.13],
     'scale_shift': [0.83, 0.11, -0.13],
 }
 

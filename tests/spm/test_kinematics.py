@@ -104,7 +104,6 @@ def test_custom_trees_by_index_and_by_name_agree():
         (['root', 'a'], "parent 'a' is neither .* joint_names, None"),
         (named('a a', -1, -1), "'a' is used twice"),
         (named('a', -1, 0), '2 parents but 1'),
-        (dict(parent=[-1, 0]), 'keys parents'),
     ],
 )
 def test_errors_name_the_joint(kinematics, message):

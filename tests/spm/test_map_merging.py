@@ -198,11 +198,3 @@ def test_a_gap_between_the_sizes_is_refused(inputs, enough):
         ValueError, match=rf'_range=\({gap[0]}, {gap[1]}\).*2.00'
     ):
         merge_scale_poses(poses, inputs, gap)
-
-
-@pytest.mark.parametrize(
-    'size_range', [100, (100,), (1, 2, 3), (np.nan, 3), (220, 100), (-1, 9)]
-)
-def test_what_is_no_range_is_refused(size_range):
-    with pytest.raises(ValueError, match='pose_size_range must be two'):
-        merge_scale_poses([poses_of([[0, 0, 9, 9]], [1])] * 2, TWO, size_range)

@@ -79,7 +79,8 @@ def test_file_and_report(tool, files, monkeypatch):
     ],
 )
 def test_errors_are_one_line(tool, files, refusal, detections, said):
-    (files / 'none.json').write_text('[]')
+    far = dict(image_id=0, category_id=1, bbox=[0, 0, 9, 9], score=0.9)
+    (files / 'none.json').write_text(json.dumps([far]))
     argv = [files / 'people.json', files / detections]
     found = refusal(tool.main, *argv, '--out', files / 'a.json')
     assert found.splitlines()[-1].startswith(said)
