@@ -1,6 +1,8 @@
 """Annotations of MPII as its files have them, written by the tests."""
 
+import cv2
 import numpy as np
+from mmpose.registry import DATASETS
 from scipy.io import savemat
 
 RECT = ['x1', 'y1', 'x2', 'y2', 'annopoints', 'scale', 'objpos']
@@ -94,3 +96,27 @@ def write_groups(path, groups):
             cells[0, image][0, index] = np.array([part], float)
     savemat(path, dict(groups=cells))
     return path
+
+
+def write_data(root, images, train=None):
+    """Write ``mpii.mat`` and pictures of noise; return the folder."""
+    write_release(root / 'mpii.mat', images, train)
+    (root / 'images').mkdir()
+    rng = np.random.default_rng(0)
+    for name in images:
+        pixels = rng.integers(0, 255, (240, 800, 3), dtype=np.uint8)
+        cv2.imwrite(str(root / 'images' / name), pixels)
+    return root
+
+
+def build(root, **options):
+    """Build the data set of what :func:`write_data` has written."""
+    settings = dict(
+        type='MpiiMultiPersonDataset',
+        data_root=str(root),
+        data_prefix=dict(img='images/'),
+        ann_file='mpii.mat',
+        split='train',
+        test_mode=True,
+    )
+    return DATASETS.build(settings | options)

@@ -3,11 +3,11 @@
 import json
 import pickle
 
-import cv2
 import mpii_files
 import numpy as np
 import pytest
-from mmpose.registry import DATASETS, TRANSFORMS
+from mmpose.registry import TRANSFORMS
+from mpii_files import build
 from scipy.io import savemat
 
 from rmpe_spm.mpii.dataset import GroupAffine
@@ -18,8 +18,6 @@ PACK = dict(type='PackPoseInputs')
 @pytest.fixture(scope='module')
 def release(tmp_path_factory):
     """Two images: a pair with somebody apart, and one person."""
-    root = tmp_path_factory.mktemp('mpii')
-    (root / 'images').mkdir()
     images = {
         '000000015.jpg': [
             mpii_files.standing_person(100, 120, leave_out=(6,)),
@@ -30,24 +28,8 @@ def release(tmp_path_factory):
         '000000007.jpg': [mpii_files.standing_person(99, 99)],
         '000000003.jpg': [mpii_files.person({}, center=(50, 60))],
     }
-    mpii_files.write_release(root / 'mpii.mat', images, train=[1, 1, 0])
-    rng = np.random.default_rng(0)
-    for name in images:
-        pixels = rng.integers(0, 255, (240, 800, 3), dtype=np.uint8)
-        cv2.imwrite(str(root / 'images' / name), pixels)
-    return root
-
-
-def build(root, **options):
-    return DATASETS.build(
-        dict(
-            dict(ann_file='mpii.mat', split='train', test_mode=True),
-            type='MpiiMultiPersonDataset',
-            data_root=str(root),
-            data_prefix=dict(img='images/'),
-            **options,
-        )
-    )
+    root = tmp_path_factory.mktemp('mpii')
+    return mpii_files.write_data(root, images, train=[1, 1, 0])
 
 
 def test_bottom_up_groups(release):

@@ -2,13 +2,13 @@
 
 import json
 
-import cv2
 import mpii_files
 import numpy as np
 import pytest
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
-from mmpose.registry import DATASETS, METRICS, MODELS
+from mmpose.registry import METRICS, MODELS
+from mpii_files import build
 from torch import nn
 
 from rmpe_spm.mpii import metric as module
@@ -22,7 +22,6 @@ ALL = {f'mpii/{name}' for name in (*COLUMNS, 'Total')}
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
     """A pair and somebody apart in one image, one person in another."""
-    root = tmp_path_factory.mktemp('mpii')
     images = {
         '000000015.jpg': [
             mpii_files.standing_person(100, 120),
@@ -31,22 +30,7 @@ def root(tmp_path_factory):
         ],
         '000000007.jpg': [mpii_files.standing_person(99, 99)],
     }
-    mpii_files.write_release(root / 'mpii.mat', images)
-    for name in images:
-        cv2.imwrite(str(root / name), np.zeros((240, 800, 3), np.uint8))
-    return root
-
-
-def build(root, **options):
-    return DATASETS.build(
-        dict(
-            type='MpiiMultiPersonDataset',
-            data_root=str(root),
-            ann_file='mpii.mat',
-            test_mode=True,
-            **options,
-        )
-    )
+    return mpii_files.write_data(tmp_path_factory.mktemp('mpii'), images)
 
 
 def samples_of(data, poses_of):
@@ -336,6 +320,7 @@ def test_through_the_runner(root, tmp_path, data_mode, protocol):
     dataset = dict(
         type='MpiiMultiPersonDataset',
         data_root=str(root),
+        data_prefix=dict(img='images/'),
         ann_file='mpii.mat',
         data_mode=data_mode,
         protocol=protocol,
