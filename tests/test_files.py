@@ -1,3 +1,5 @@
+"""JSON that is read, files that are written as a whole, and tables."""
+
 import hashlib
 import json
 import os
@@ -9,6 +11,7 @@ from rmpe_spm.coco.evaluation import evaluate_files
 from rmpe_spm.coco.results import read_detections
 from rmpe_spm.errors import ConfigError
 from rmpe_spm.files import digest, digest_file, read_json, write_atomically
+from rmpe_spm.markdown import markdown_table, over_seeds
 from rmpe_spm.mpii.readers import read_mpii
 from rmpe_spm.pose_nms.rule import load_rule
 from rmpe_spm.rmpe.pgpg_model import load_proposal_model
@@ -111,3 +114,17 @@ def test_digests(tmp_path):
     whole = hashlib.sha256(data).hexdigest()
     assert digest_file(path) == digest(data) == whole[:16]
     assert digest(data.decode(), 64) == digest_file(path, 64) == whole
+
+
+def test_table():
+    rows = [['x', 1], ['two\n lines', None], ['<script>', '']]
+    assert markdown_table(['a', 'b|c'], rows) == (
+        '| a | b\\|c |\n| --- | --- |\n| x | 1 |\n| two lines | None |\n'
+        '| \\<script> |  |\n'
+    )
+
+
+def test_over_seeds():
+    assert over_seeds([0.5]) == '0.500'
+    assert over_seeds([0.2, 0.4]) == '0.300 ± 0.141'
+    assert over_seeds([0.1, 0.3], '+.2f') == '+0.20 ± 0.14'
