@@ -1,6 +1,7 @@
-"""The small COCO set's configs and their plain counterparts are comparable."""
+"""Small data: configs beside their plain counterparts, and leaderboards."""
 
 from argparse import Namespace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from mmengine.config import Config
 from mmpose.registry import MODELS
 
 from rmpe_spm.cli.arguments import apply_options, read_config_file
+from rmpe_spm.leaderboard.spec import read_spec
 
 from .test_spm_configs import SMALL, batch
 
@@ -187,3 +189,24 @@ def test_data_come_from_where_they_are_said_to_be(path, monkeypatch):
         assert not [text for text in found if text.startswith('data/')]
         new = [text for text in found if text.startswith('/elsewhere/')]
         assert new == [text.replace(default, '/elsewhere/') for text in old]
+
+
+@pytest.mark.parametrize(
+    'path',
+    sorted((ROOT / 'configs' / 'leaderboards').glob('*')),
+    ids=lambda path: path.stem,
+)
+def test_lists_name_configs_that_exist(path):
+    """And the checkpoints that training them leaves."""
+    spec = read_spec(path)
+    for model in spec.models:
+        config = ROOT / model.config
+        assert config.is_file(), model.config
+        checkpoint = Path(model.checkpoint)
+        # the demo gives each stage a folder of its own
+        if checkpoint.parts[:2] != ('work_dirs', 'demo'):
+            # a config that only tests in several sizes trains nothing
+            trained = config.stem.replace('_multiscale', '')
+            assert checkpoint.parent.name == trained
+        epochs = checkpoint.stem.removeprefix('epoch_')
+        assert f'-{epochs}e_' in config.stem
