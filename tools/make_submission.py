@@ -64,6 +64,8 @@ def main(argv: list[str] | None = None) -> None:
                 args.out_dir,
             )
     print(f'{made.path}: {made.num_poses} poses in {made.num_images} images')
+    for note in made.notes:
+        print(f'note: {note}')
 
 
 if __name__ == '__main__':

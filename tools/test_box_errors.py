@@ -49,7 +49,9 @@ def main(argv: list[str] | None = None) -> None:
         default=0,
         help="the seed of the errors' directions",
     )
-    parser.add_argument('--rank-by', default='AP', help='the metric')
+    parser.add_argument(
+        '--rank-by', default='AP', help='the metric, for MPII: Total'
+    )
     add_launch_arguments(parser)
     parser.set_defaults(work_dir='work_dirs/box_errors', rerun=False)
     args = parser.parse_args(argv)

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Container
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -213,6 +214,7 @@ class Submission(NamedTuple):
     path: Path
     num_poses: int
     num_images: int  # those that have poses
+    notes: list[str]  # what is allowed, but seldom meant
 
 
 def make_submission(
@@ -278,6 +280,7 @@ def make_submission(
         path=write_atomically(Path(out_dir, name), content),
         num_poses=len(prepared),
         num_images=len({result['image_id'] for result in prepared}),
+        notes=_oddities(prepared, len(image_ids)),
     )
 
 
@@ -286,3 +289,28 @@ def _rounded(keypoints: list[float]) -> list[float]:
     joints = [round(value, 2) for value in keypoints]
     joints[2::3] = keypoints[2::3]
     return joints
+
+
+def _oddities(results: list[dict], num_images: int) -> list[str]:
+    """What is allowed in a submission, but seldom meant, a sentence each."""
+    scores = {result['score'] for result in results}
+    counts = Counter(result['image_id'] for result in results)
+    poses = {(r['image_id'], *r['keypoints']) for r in results}
+    beyond = sum(max(0, number - MAX_POSES) for number in counts.values())
+    negative = sum(result['score'] < 0 for result in results)
+    unscored = sum(not is_scored(result) for result in results)
+    alike = len(results) if len(scores) == 1 and len(results) > 1 else 0
+    copies, unseen = len(results) - len(poses), num_images - len(counts)
+    notes = {
+        f'all {alike} poses have the score {min(scores)}: AP needs scores '
+        'that rank them': alike,
+        f'{negative} poses have a negative score': negative,
+        f'{beyond} poses will not count: of each image only the {MAX_POSES} '
+        'best do': beyond,
+        f'{unscored} poses have no joint of a positive score: some '
+        'evaluations leave them out': unscored,
+        f'{copies} poses are copies of another: were results joined '
+        'twice?': copies,
+        f'{unseen} of {num_images} images have no pose': unseen,
+    }
+    return [note for note, number in notes.items() if number]

@@ -5,17 +5,26 @@ PGPG makes for training are proposals, see :mod:`rmpe_spm.rmpe.proposals`.)
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmpose.registry import DATASETS
 
+from ..errors import ConfigError
+from ..files import read_json
+from ..mpii.dataset import MpiiMultiPersonDataset
 from ..rmpe.pgpg_fitting import clip_to_image, match_detections, pairwise_iou
 from ..rmpe.proposals import is_usable_bbox
+from .runs import is_kind
 
 AMPLIFICATION = 'amplification'
 ERROR_KINDS = ('shift', 'scale', 'truncation', AMPLIFICATION)
+
+# Settings of a data set that do not decide who its people are.
+OTHER_SETTINGS = ('bbox_file', 'filter_cfg', 'pipeline')
 
 MIN_SIDE = 1.0  # of an amplified box, pixels
 MIN_IOU = 0.5  # of a detection with its person
@@ -125,11 +134,11 @@ def perturb_boxes(
     """
     check_box_error(kind, size, detections is not None)
     sizes = {
-        image['id']: (image['width'], image['height'])
+        image['id']: (image.get('width', inf), image.get('height', inf))
         for image in annotations['images']
     }
     people = [
-        (person, clip_to_image(person['bbox'], sizes[person['image_id']]))
+        (person, _clipped(person['bbox'], sizes[person['image_id']]))
         for person in annotations['annotations']
         if not person.get('iscrowd', 0) and person['image_id'] in sizes
     ]
@@ -152,6 +161,31 @@ def perturb_boxes(
         )
         for (person, _), box in zip(people, moved, strict=True)
     ]
+
+
+def read_people(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the people of a test's data set, MPII's too, in COCO's layout.
+
+    Raises:
+        ConfigError: The annotations are missing or cannot be read.
+    """
+    try:
+        if is_kind(dataset.get('type'), MpiiMultiPersonDataset, DATASETS):
+            return _mpii_people(dataset)
+        root = Path(dataset.get('data_root') or '')
+        return read_json(root / dataset['ann_file'])
+    except (ValueError, FileNotFoundError) as error:
+        raise ConfigError(f'test_dataloader.dataset: {error}') from error
+
+
+def _clipped(
+    bbox_xywh: Sequence[float], image_size: tuple[float, float]
+) -> tuple[float, ...]:
+    """The box as xyxy, within its image if that has a size."""
+    if inf in image_size:
+        x, y, w, h = bbox_xywh
+        return x, y, x + w, y + h
+    return clip_to_image(bbox_xywh, image_size)
 
 
 def _is_evaluated(person: Mapping[str, Any]) -> bool:
@@ -208,3 +242,13 @@ def _owners(
 def _as_xywh(bbox_xyxy: np.ndarray) -> list[float]:
     x0, y0, x1, y1 = bbox_xyxy.tolist()
     return [x0, y0, x1 - x0, y1 - y0]
+
+
+def _mpii_people(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {k: v for k, v in dataset.items() if k not in OTHER_SETTINGS}
+    data = DATASETS.build(dict(settings, data_mode='topdown'))
+    people = [
+        data.get_data_info(index)['raw_ann_info'] for index in range(len(data))
+    ]
+    images = dict.fromkeys(person['image_id'] for person in people)
+    return dict(images=[dict(id=i) for i in images], annotations=people)

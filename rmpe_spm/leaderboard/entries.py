@@ -23,6 +23,7 @@ from ..errors import ConfigError
 from ..experiments.box_errors import (
     AMPLIFICATION,
     perturb_boxes,
+    read_people,
 )
 from ..experiments.runs import digest_settings, is_kind
 from ..files import digest, digest_file, read_json, write_atomically
@@ -197,17 +198,17 @@ def _detections_label(cfg: Config, file: str) -> str:
 
 def _perturbed_file(dataset: Mapping, source: BoxSource, folder: Path) -> Path:
     """Perturb the boxes of a data set; the file is named by its content."""
+    people = read_people(dataset)
     detections = source.file and read_json(source.file)
     ann_file = Path(dataset.get('data_root') or '') / dataset['ann_file']
-    people = read_json(ann_file)
     try:
         boxes = perturb_boxes(
             people, source.error, source.size, detections, source.seed
         )
     except (KeyError, TypeError) as error:
         raise ConfigError(
-            f"{ann_file}: box errors need annotations in COCO's layout "
-            f'({type(error).__name__}: {error})'
+            f"{ann_file}: box errors need annotations in COCO's layout or "
+            f"MPII's ({type(error).__name__}: {error})"
         ) from error
     content = json.dumps(boxes)
     name = f'{ann_file.stem}-{source.error}-{source.size:g}-{source.seed}'

@@ -155,5 +155,15 @@ def make_mpii_submission(
     path = Path(folder, TOOLKIT_FILE)
     write_predictions(path, predictions, names)
     counts = np.array([len(poses.scores) for poses in predictions])
+    scores = np.concatenate([p.scores[p.predicted] for p in predictions])
+    notes = []
+    if not counts.all():
+        empty = (counts == 0).sum()
+        notes.append(f'{empty} of {len(names)} groups have no pose')
+    if len(np.unique(scores)) == 1:
+        notes.append(
+            f'all joints have the score {scores[0]:g}: AP needs scores that '
+            'rank them'
+        )
     num_images = len(set(np.array(names)[counts > 0]))
-    return Submission(path, int(counts.sum()), num_images)
+    return Submission(path, int(counts.sum()), num_images, notes)

@@ -197,6 +197,10 @@ def test_a_submission_evaluates_as_its_results(shared_dir, tmp_path, dataset):
     expected = evaluate_keypoints(annotations, results, COCO_SIGMAS)
     found = evaluate_keypoints(annotations, written, COCO_SIGMAS)
     assert found == pytest.approx(expected, abs=2e-4)
+    assert made.notes == [
+        '52 poses will not count: of each image only the 20 best do',
+        '115 of 250 images have no pose',
+    ]
 
 
 def test_a_submission_to_crowdpose(shared_dir, tmp_path):
@@ -267,6 +271,25 @@ def test_a_submission_by_hand(submit, dataset, name):
         )
         for image, score, x in ((1, 1 / 3, 0), (2, 0.2, 0), (2, 0.123456, 1.0))
     ]
+
+
+def test_oddities_of_a_submission(submit):
+    def notes(results, num_images):
+        return submit(results, num_images=num_images).notes
+
+    assert notes([pose(1, 0.5), pose(2, 0.4)], 2) == []
+    results = [pose(1, 0.5, x=i) for i in range(22)]
+    results += [pose(2, 0.5, joint_score=0), pose(2, 0.5, joint_score=0)]
+    assert [note.split(':')[0] for note in notes(results, 4)] == [
+        'all 24 poses have the score 0.5',
+        '2 poses will not count',
+        '2 poses have no joint of a positive score',
+        '1 poses are copies of another',
+        '2 of 4 images have no pose',
+    ]
+    results[0]['score'] = -1
+    assert '1 poses have a negative score' in notes(results, 4)
+    assert len(notes(results[:1], 1)) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,23 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from mpii_files import standing_person, write_release
 
+from rmpe_spm.errors import ConfigError
 from rmpe_spm.experiments.box_errors import (
     MIN_SIDE,
     amplify_errors,
     perturb_boxes,
+    read_people,
     scale_boxes,
     shift_boxes,
     truncate_boxes,
 )
+from rmpe_spm.mpii.dataset import MpiiMultiPersonDataset
 
 BOX = np.array([[10.0, 20.0, 50.0, 100.0]])  # 40 wide, 80 high
 MANY = np.repeat(BOX, 400, axis=0)
@@ -234,3 +240,70 @@ def test_bad_detections_are_left_out(annotations):
 def test_refusals(annotations, kind, size, detections, said):
     with pytest.raises(ValueError, match=said):
         perturb_boxes(annotations, kind, size, detections)
+
+
+def test_images_without_a_size_clip_nothing(annotations):
+    annotations['images'][1] = dict(id=2)
+    entries = perturb_boxes(annotations, 'scale', 0)
+    expected = [[10, 20, 50, 100], [100, 20, 140, 100], [180, 0, 230, 100]]
+    np.testing.assert_allclose(xyxy(entries), expected)
+    bad = [
+        detection(2, [1, 1, 0, 5], 0.9),
+        detection(2, [float('nan'), 1, 5, 5], 0.9),
+    ]
+    far = detection(2, [5000, 1, 5, 5], 0.9)
+    doubled = perturb_boxes(annotations, 'amplification', 2, [*bad, far])
+    assert doubled == [far]
+
+
+def test_coco_is_read_as_it_is(tiny_config, tiny_coco):
+    people = read_people(tiny_config.test_dataloader.dataset)
+    assert people == json.loads((tiny_coco / 'annotations.json').read_text())
+
+
+@pytest.mark.parametrize(
+    'kind', ['MpiiMultiPersonDataset', MpiiMultiPersonDataset]
+)
+def test_people_of_mpii(tmp_path, kind):
+    one, other = standing_person(100, 120), standing_person(170, 130)
+    people = {
+        '000000007.jpg': [one],
+        '000000009.jpg': [one, other],
+        '000000011.jpg': [one],
+    }
+    write_release(tmp_path / 'mpii.mat', people, train=[1, 1, 0])
+    dataset = dict(
+        type=kind,
+        data_root=str(tmp_path),
+        ann_file='mpii.mat',
+        split='train',
+        # what a bottom-up model has, and detections that are not there
+        data_mode='bottomup',
+        bbox_file='none.json',
+        filter_cfg=dict(bbox_score_thr=0.5),
+        pipeline=[dict(type='LoadImage')],
+    )
+    people = read_people(dataset)
+    assert people['images'] == [dict(id=7), dict(id=9)]
+    assert [p['image_id'] for p in people['annotations']] == [7, 9, 9]
+    # the square of 200 x scale about (100, 120), 15 x scale further down
+    expected = pytest.approx([20, 52, 160, 160])
+    assert people['annotations'][0]['bbox'] == expected
+    several = read_people(dict(dataset, protocol='group', min_people=2))
+    assert several['images'] == [dict(id=9)]
+
+
+@pytest.mark.parametrize(
+    'kind, content, said',
+    [
+        ('CocoDataset', None, r'dataset: there is no file .*people\.json'),
+        ('CocoDataset', b'\x89HDF', r'people\.json is not a JSON file'),
+        ('MpiiMultiPersonDataset', b'[]', 'test_dataloader.dataset: '),
+    ],
+)
+def test_what_cannot_be_read(tmp_path, kind, content, said):
+    path = tmp_path / 'people.json'
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=said):
+        read_people(dict(type=kind, ann_file=str(path)))

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import pytest
@@ -9,7 +10,9 @@ from rmpe_spm.leaderboard.entries import WITHOUT_BOXES
 from rmpe_spm.leaderboard.evaluate import first_failure
 from rmpe_spm.leaderboard.report import build_tables
 from rmpe_spm.leaderboard.spec import (
+    BoxSource,
     LeaderboardSpec,
+    ModelSpec,
     PublishedSpec,
     ResultsSpec,
 )
@@ -171,6 +174,44 @@ def test_a_model_without_boxes_runs_once(
     monkeypatch.setattr(running, '_run', lambda *_: None)
     rows = evaluate(*write_model(), boxes=['config', 'ground_truth'])
     assert [row.boxes for row in rows] == [label]
+
+
+def test_perturbed_boxes_of_mpii(write_model, mpii, evaluate, tmp_path):
+    found = tmp_path / 'found.json'
+    entry = dict(category_id=1, score=0.9)
+    found.write_text(
+        json.dumps(
+            [
+                dict(entry, image_id=i, bbox=[5.0, 25.0, 190.0, 210.0])
+                for i in range(1, 5)
+            ]
+        )
+    )
+    sources = [BoxSource('ground_truth'), BoxSource('detections', str(found))]
+    sources += [
+        BoxSource('perturbed', error=kind, size=size)
+        for kind, size in (('shift', 0.0), ('truncation', 0.3))
+    ]
+    sources += [
+        BoxSource('perturbed', str(found), error='amplification', size=size)
+        for size in (0.0, 1.0, 2.0)
+    ]
+    model = write_model('m', **{'model.head.out_channels': 16})
+    spec = LeaderboardSpec((ModelSpec('m', *model),), (mpii(*sources),))
+    rows = evaluate(spec)
+    assert [row.failure for row in rows] == [''] * 7
+    values = [row.record.metrics for row in rows]
+    truth, detected, shift, truncation, _, same, _ = values
+    assert shift == truth != truncation
+    assert same == detected
+    # the square of 200 x scale about the first person is (20, 52, 160, 160)
+    for factor, bbox in (
+        (0, [20, 52, 160, 160]),
+        (1, [5, 25, 190, 210]),
+        (2, [-10, -2, 220, 260]),
+    ):
+        (path,) = tmp_path.glob(f'work/boxes/mpii-amplification-{factor}-*')
+        assert json.loads(path.read_text())[0]['bbox'] == pytest.approx(bbox)
 
 
 @pytest.mark.parametrize(

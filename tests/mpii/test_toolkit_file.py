@@ -193,9 +193,17 @@ def test_submission(benchmark, tmp_path):
     made = make_mpii_submission(results, *benchmark, folder)
     assert made.path == folder / 'pred_keypoints_mpii_multi.mat'
     assert (made.num_poses, made.num_images) == (2, 1)
+    assert made.notes == ['1 of 2 groups have no pose']
     found, found_names = read_predictions(made.path)
     assert found_names == names
     np.testing.assert_array_equal(found[0].keypoints, units[0].keypoints)
+    for each in units:
+        each.scores[:] = 0.5
+    write_predictions(results, units, names)
+    notes = make_mpii_submission(results, *benchmark, folder).notes
+    assert notes[1:] == [
+        'all joints have the score 0.5: AP needs scores that rank them'
+    ]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,10 @@ def test_writes_and_says_what(tool, tmp_path, capsys, refusal):
     tool.main(argv)
     path = tmp_path / 'out' / 'crowdpose_test_spm_results.json'
     assert json.loads(path.read_text()) == [pose]
-    assert capsys.readouterr().out == f'{path}: 1 poses in 1 images\n'
+    assert capsys.readouterr().out.splitlines() == [
+        f'{path}: 1 poses in 1 images',
+        'note: 1 of 2 images have no pose',
+    ]
 
     results.write_text(json.dumps([dict(pose, image_id=3)]))
     assert refusal(tool.main, *argv) == (
