@@ -39,7 +39,8 @@ def shipped_weights(name: str) -> Path:
     """Find the weights of a shipped model, which are stored in float16.
 
     Args:
-        name (str): Its name or alias, with or without ``rmpe_spm://``.
+        name (str): Its name or alias, with or without ``rmpe_spm://``; or a
+            file that ``tools/publish_weights.py`` has written.
 
     Returns:
         Path: The checkpoint.
@@ -52,6 +53,8 @@ def shipped_weights(name: str) -> Path:
         load_checkpoint(model, str(shipped_weights('spm')))
     """
     name = name.removeprefix(SCHEME)
+    if name.endswith('.pth') and Path(name).is_file():
+        return Path(name)
     known = shipped_models()
     full_name = ALIASES.get(name, name)
     if full_name not in known:
@@ -73,7 +76,14 @@ def shipped_config(name: str) -> Config:
 
         model = init_model(shipped_config('spm'), 'rmpe_spm://spm', 'cpu')
     """
-    return Config(load_from_local(shipped_weights(name))['meta']['config'])
+    path = shipped_weights(name)
+    meta = load_from_local(path).get('meta') or {}
+    if 'config' not in meta:
+        raise ConfigError(
+            f'{path} has no config: "python tools/publish_weights.py CONFIG '
+            f'{path} OUT.pth" writes a file that has; or give both'
+        )
+    return Config(meta['config'])
 
 
 def load_from_shipped(filename: str, map_location: Any = None) -> dict:

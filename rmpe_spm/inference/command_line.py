@@ -122,7 +122,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add('--model', help='a shipped model, by name')
+    add('--model', help='a shipped model by name, or a published file')
     add('--config', help='a config of this package or of mmpose')
     add('--weights', help='its checkpoint')
 

@@ -54,7 +54,8 @@ class PoseInferencer(BaseInferencer):
 
     Args:
         model (str, optional): The name of a shipped model
-            (``rmpe-spm models``). Defaults to None.
+            (``rmpe-spm models``), or a file that ``tools/publish_weights.py``
+            has written. Defaults to None.
         config (str | Path | Config, optional): A config, in place of it.
             Defaults to None.
         weights (str | Path, optional): Its checkpoint. Defaults to None:

@@ -57,7 +57,8 @@ def find_model(name: str) -> ShippedModel:
     if config.test_dataloader.dataset.get('data_mode') != 'bottomup':
         nms = dict(type='ParametricPoseNMS', preset='learned')
     score_thr = _SCORE_THRS.get(weights.stem, 0.0)
-    return ShippedModel(config, SCHEME + weights.stem, nms, score_thr)
+    shipped = ALIASES.get(name, name).removeprefix(SCHEME)
+    return ShippedModel(config, SCHEME + shipped, nms, score_thr)
 
 
 def describe_models() -> str:

@@ -77,6 +77,17 @@ def test_config_and_weights_make_the_model(model):
         )
 
 
+def test_a_published_file_is_a_name(model, folder, tmp_path):
+    path = str(folder / f'{NAME}.pth')
+    configs = map(shipped.shipped_config, (path, NAME))
+    assert len({config.pretty_text for config in configs}) == 1
+    loaded = CheckpointLoader.load_checkpoint(f'rmpe_spm://{path}')
+    assert loaded['state_dict'].keys() == model.state_dict().keys()
+    torch.save(dict(state_dict={}, meta={}), tmp_path / 'epoch_1.pth')
+    with pytest.raises(ConfigError, match='epoch_1.pth has no config'):
+        shipped.shipped_config(str(tmp_path / 'epoch_1.pth'))
+
+
 def test_an_unknown_name_lists_the_known_ones(model):
     for name in ('rmpe', 'hrnet', 'rmpe_spm://hrnet', '../weights/spm'):
         with pytest.raises(ConfigError, match=f'are {NAME}, spm$'):
