@@ -48,7 +48,8 @@ def pose_theta(
     low, high = moved.amin(1), moved.amax(1)
     shift = ((low + high) / 2).clamp(-1, 1)
     scale = (padding * (high - low).amax(-1) / 2).clamp(0.5, 2)
-    theta = params_to_theta(torch.stack((scale, *shift.T), -1))
+    theta = torch.stack((scale, *shift.T), -1)
+    theta = params_to_theta(theta, 'scale_shift', (1, 1))
     gate = ((count - min_joints) / SOFT_COUNT).sigmoid()
     return draw_to_identity(theta, dead_zone, gate)
 

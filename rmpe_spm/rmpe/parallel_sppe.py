@@ -1,5 +1,6 @@
 """ParallelSPPE: RMPE's symmetric transformer around a top-down model."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -215,7 +216,8 @@ class ParallelSPPE(TopdownPoseEstimator):
         elif isinstance(self.localizer, PoseLocalizer):
             outputs, seen = self.localizer(reduced, self.data_preprocessor)
         else:
-            return self.sstn.regress_theta(self.localizer(reduced))
+            feats = self.localizer(reduced)
+            return self.sstn.regress_theta(feats, self.frame.size)
         return self.localizer.theta(outputs, seen, self.frame, self.crop_size)
 
     @torch.compiler.disable
@@ -263,7 +265,7 @@ class ParallelSPPE(TopdownPoseEstimator):
             self.parallel.make(self, inputs.device)
         self._check_crops(inputs, data_samples)
         theta = self.sstn.guard(self.regress_theta(inputs))
-        main_theta = theta.detach() if self.sstn.detach_theta else theta
+        main_theta = self.sstn.main_theta(theta)
         losses = {}
         warped = self.stn(inputs, main_theta)
         if not (self.freeze_sppe and self.sstn.detach_theta):
@@ -312,6 +314,12 @@ class ParallelSPPE(TopdownPoseEstimator):
         theta = self.sstn.guard(self.regress_theta(inputs), warn=False)
         feats = self.extract_feat(self.stn(inputs, theta))
         return heads.forward_in_crop(self.head, feats, theta, self.frame)
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> 'ParallelSPPE':
+        """Move or cast the model, and the twin with it."""
+        if self.with_parallel and not self.is_own_twin:
+            self.parallel.module._apply(fn, recurse)
+        return super()._apply(fn, recurse)
 
     def _take_parallel(self, state_dict, prefix, *args) -> None:
         """Give the branch its weights of a training checkpoint."""

@@ -35,7 +35,6 @@ PATCH_PROBS = {
 }
 ATOMIC_MODES = ('gmm_atomic', 'gaussian_atomic')
 MIN_PATCH_SCALE = 0.7
-MIN_SIDE = 5.0  # of a proposal, in pixels
 JITTER_TRIES = 20
 
 
@@ -57,11 +56,10 @@ class PGPGTransform(BaseTransform):
       drawn again while the IoU of both boxes in the image is below
       ``min_iou``; after 20 draws the annotated box stays
 
-    A random patch, the published 0.3 of the boxes of 'gaussian_atomic' and
-    0.15 of those of 'global_gaussian', is a part of the annotated box with its
-    aspect ratio and 0.7 to 1 of its size. The box is then moved into the image
-    (``[0, w - 1] x [0, h - 1]``, as mmpose's data sets clip it) and given at
-    least 5 pixels a side.
+    A random patch is a part of the annotated box with its aspect ratio and
+    0.7 to 1 of its size. The box is then moved into the image (``[0, w - 1]
+    x [0, h - 1]``, as mmpose's data sets clip it) and given at least
+    ``min_side`` pixels a side.
 
     It belongs into a training pipeline, before ``GetBBoxCenterScale`` and
     ``RandomFlip``, and draws from numpy's global random state. An instance
@@ -90,6 +88,12 @@ class PGPGTransform(BaseTransform):
             None.
         prob (float): The probability that a box is changed at all. Defaults
             to 1.0.
+        patch_prob (float, optional): The share of random patches among the
+            changed boxes. None is the mode's published one: 0.3 for
+            'gaussian_atomic', 0.15 for 'global_gaussian', otherwise 0.
+            Defaults to None.
+        min_side (float): The smallest width and height in pixels. Defaults
+            to 5.0.
         jitter_range (float): The largest offset of 'jitter'. Defaults to
             0.3.
         min_iou (float): The smallest IoU of 'jitter'. Defaults to 0.5.
@@ -111,6 +115,8 @@ class PGPGTransform(BaseTransform):
         model: str | None = None,
         *,
         prob: float = 1.0,
+        patch_prob: float | None = None,
+        min_side: float = 5.0,
         jitter_range: float = 0.3,
         min_iou: float = 0.5,
     ) -> None:
@@ -129,8 +135,24 @@ class PGPGTransform(BaseTransform):
         self.mode = mode
         self.model = model
         self.prob = prob
+        if patch_prob is None:
+            patch_prob = PATCH_PROBS[mode]
+        self.patch_prob = patch_prob
+        self.min_side = min_side
         self.jitter_range = jitter_range
         self.min_iou = min_iou
+        for name in ('prob', 'patch_prob', 'min_iou'):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(
+                    f'PGPGTransform: {name}={value} is not in [0, 1]'
+                )
+        for name in ('min_side', 'jitter_range'):
+            value = getattr(self, name)
+            if not value > 0:
+                raise ValueError(
+                    f'PGPGTransform: {name}={value} is not positive'
+                )
         self._proposal_model = (
             None if model is None else load_proposal_model(find_model(model))
         )
@@ -209,10 +231,10 @@ class PGPGTransform(BaseTransform):
             return bbox_xyxy, 'clean'
         # Drawn together, since a call costs more than the numbers.
         uniform = np.random.rand(4).tolist()  # noqa: NPY002
-        if uniform[0] < PATCH_PROBS[self.mode]:
+        if uniform[0] < self.patch_prob:
             scale = MIN_PATCH_SCALE + (1 - MIN_PATCH_SCALE) * uniform[1]
             patch = patch_bbox(bbox_xyxy, scale, uniform[2:])
-            return clip_bbox(patch, image_size, MIN_SIDE), 'patch'
+            return clip_bbox(patch, image_size, self.min_side), 'patch'
         if self.mode == 'jitter':
             return self._jitter(bbox_xyxy, image_size), 'jitter'
         normal = np.random.standard_normal(4).tolist()  # noqa: NPY002
@@ -222,15 +244,15 @@ class PGPGTransform(BaseTransform):
         else:
             drawn = offsets.gaussian_offsets(normal)
         moved = offset_bbox(bbox_xyxy, drawn)
-        return clip_bbox(moved, image_size, MIN_SIDE), 'gaussian'
+        return clip_bbox(moved, image_size, self.min_side), 'gaussian'
 
     def _jitter(self, bbox_xyxy: Box, image_size: tuple[int, int]) -> Box:
-        in_image = clip_bbox(bbox_xyxy, image_size, MIN_SIDE)
+        in_image = clip_bbox(bbox_xyxy, image_size, self.min_side)
         for _ in range(JITTER_TRIES):
             uniform = np.random.rand(4).tolist()  # noqa: NPY002
             drawn = [self.jitter_range * (2 * value - 1) for value in uniform]
             moved = clip_bbox(
-                offset_bbox(bbox_xyxy, drawn), image_size, MIN_SIDE
+                offset_bbox(bbox_xyxy, drawn), image_size, self.min_side
             )
             if bbox_iou(moved, in_image) >= self.min_iou:
                 return moved

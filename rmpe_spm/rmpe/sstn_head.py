@@ -48,8 +48,9 @@ class SSTNHead(BaseHead):
             where the localizer itself gives theta, as a scale and a shift
             (:class:`PoseLocalizer`, :class:`SecondLook`).
         transform (str): Parameterisation of theta: ``'affine'`` (6
-            parameters) or ``'scale_shift'`` (3: one scale, shift; crops of
-            the same aspect ratio and rotation differ by no more). SimCC heads
+            parameters), ``'similarity'`` (4: scale and rotation in pixels,
+            shift) or ``'scale_shift'`` (3: one scale, shift; crops of the
+            same aspect ratio and rotation differ by no more). SimCC heads
             need ``'scale_shift'``. Defaults to ``'affine'``.
         pool_size (tuple[int, int]): Cells ``(W, H)`` that the features are
             pooled to. (1, 1) is global; more cells tell where a person is,
@@ -141,18 +142,18 @@ class SSTNHead(BaseHead):
         with torch.no_grad():
             self.theta_fc.bias.copy_(identity_params(self.transform))
 
-    def regress_theta(self, feats: Any) -> Tensor:
+    def regress_theta(self, feats: Any, size: tuple[int, int]) -> Tensor:
         """Regress theta ``(B, 2, 3)``, in float32, from features.
 
-        Of nested ``feats`` the last map ``(B, C, H, W)`` is used.
-        :meth:`guard` theta before use.
+        Of nested ``feats`` the last map ``(B, C, H, W)`` is used; ``size`` is
+        the crop's ``(w, h)`` in pixels. :meth:`guard` theta before use.
         """
         width, height = self.pool_size
         x = _last_map(feats)
         x = nn.functional.adaptive_avg_pool2d(x, (height, width)).flatten(1)
         with without_autocast(x):
             params = self.theta_fc(x.to(self.theta_fc.weight.dtype))
-        return params_to_theta(params)
+        return params_to_theta(params, self.transform, size)
 
     def guard(self, theta: Tensor, warn: bool = True) -> Tensor:
         """Bound transforms ``(B, 2, 3)``; the identity where degenerate.
@@ -185,6 +186,10 @@ class SSTNHead(BaseHead):
         return (
             theta if self.bounds is None else bound_theta(theta, *self.bounds)
         )
+
+    def main_theta(self, theta: Tensor) -> Tensor:
+        """Return theta as the main loss sees it: also its gradient or not."""
+        return theta.detach() if self.detach_theta else theta
 
     def loss_by_theta(
         self, theta: Tensor, data_samples: SampleList
@@ -240,9 +245,18 @@ class SSTNHead(BaseHead):
         feats = warped(feats)
         return feats if self.neck is None else self.neck(feats)
 
+    def _regress(self, feats: Any) -> Tensor:
+        if self.head is None:
+            raise RuntimeError(
+                'this SSTNHead has no inner head: at the feature level give '
+                'it `head=dict(...)`; at the image level use it as `sstn=` '
+                'of ParallelSPPE'
+            )
+        return self.regress_theta(feats, self.frame.size)
+
     def forward(self, feats: Any) -> Any:
         """Return the inner head's outputs for feature maps, after the SDTN."""
-        theta = self.guard(self.regress_theta(feats), warn=False)
+        theta = self.guard(self._regress(feats), warn=False)
         feats = self._stn(feats, theta)
         return heads.forward_in_crop(self.head, feats, theta, self.frame)
 
@@ -253,8 +267,8 @@ class SSTNHead(BaseHead):
         train_cfg: dict | None = None,
     ) -> dict:
         """Return the inner head's losses in the crop's frame, and on theta."""
-        theta = self.guard(self.regress_theta(feats))
-        main_theta = theta.detach() if self.detach_theta else theta
+        theta = self.guard(self._regress(feats))
+        main_theta = self.main_theta(theta)
         outputs = heads.forward_in_crop(
             self.head, self._stn(feats, main_theta), main_theta, self.frame
         )
@@ -277,11 +291,11 @@ class SSTNHead(BaseHead):
         test_cfg = test_cfg or {}
         heads.check_sdtn_mode(test_cfg)
         if test_cfg.get('flip_test', False):
-            theta = self.test_theta(*map(self.regress_theta, feats))
+            theta = self.test_theta(*map(self._regress, feats))
             thetas = theta, mirror_theta(theta)
             feats = list(map(self._stn, feats, thetas))
         else:
-            theta = self.test_theta(self.regress_theta(feats))
+            theta = self.test_theta(self._regress(feats))
             feats = self._stn(feats, theta)
         return heads.predict_in_crop(
             self.head, feats, batch_data_samples, test_cfg, theta, self.frame

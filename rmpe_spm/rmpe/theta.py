@@ -29,6 +29,7 @@ from ..tensors import tensor_on_device_of
 # The parameters of the identity.
 IDENTITY = {
     'affine': (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    'similarity': (1.0, 0.0, 0.0, 0.0),
     'scale_shift': (1.0, 0.0, 0.0),
 }
 
@@ -51,20 +52,38 @@ def identity_params(transform: str) -> Tensor:
     return torch.tensor(IDENTITY[transform])
 
 
-def params_to_theta(params: Tensor) -> Tensor:
+def params_to_theta(
+    params: Tensor, transform: str, size: tuple[int, int]
+) -> Tensor:
     """Build theta ``(..., 2, 3)`` from regressed parameters ``(..., P)``.
 
-    - 6 of ``'affine'``: the rows of theta.
-    - 3 of ``'scale_shift'``, ``(s, tx, ty)``: one scale for both axes. A crop
-      of fixed aspect ratio differs from another crop of the same image with
-      the same rotation by exactly such a transform.
+    - ``'affine'``, 6 parameters: the rows of theta.
+    - ``'similarity'``, 4 parameters ``(a, b, tx, ty)``: scale and rotation
+      **in pixels**, ``[[a, -b], [b, a]]``, and a shift in normalised units.
+      Those of x and y differ in a crop of a ``size`` (w, h) that is not
+      square, so the off-diagonal entries carry ``(w - 1) / (h - 1)``.
+    - ``'scale_shift'``, 3 parameters ``(s, tx, ty)``: one scale for both
+      axes. A crop of fixed aspect ratio differs from another crop of the
+      same image with the same rotation by exactly such a transform.
+
+    Example:
+        >>> params = torch.tensor([0.5, 0.2, 0.0])
+        >>> params_to_theta(params, 'scale_shift', (192, 256))
+        tensor([[0.5000, 0.0000, 0.2000],
+                [0.0000, 0.5000, 0.0000]])
     """
     params = as_geometry(params)
-    if params.shape[-1] == 3:
+    if transform == 'affine':
+        return params.unflatten(-1, (2, 3))
+    if transform == 'scale_shift':
         s, tx, ty = params.unbind(-1)
         zero = torch.zeros_like(s)
-        params = torch.stack((s, zero, tx, zero, s, ty), -1)
-    return params.unflatten(-1, (2, 3))
+        rows = (s, zero, tx, zero, s, ty)
+    else:
+        a, b, tx, ty = params.unbind(-1)
+        ratio = max(size[0] - 1, 1) / max(size[1] - 1, 1)
+        rows = (a, -b / ratio, tx, b * ratio, a, ty)
+    return torch.stack(rows, -1).unflatten(-1, (2, 3))
 
 
 def guard_theta(theta: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,6 +114,11 @@ def bound_theta(theta: Tensor, max_scale: float, max_shift: float) -> Tensor:
     The gradient of what lies outside is that of the identity where a step
     against it leads back inside, and zero where it leads further out, so that
     a theta neither runs away nor is stuck.
+
+    Example:
+        >>> bound_theta(torch.tensor([[4.0, 0, 0.1], [0, 4.0, -3]]), 2, 1)
+        tensor([[ 2.0000,  0.0000,  0.1000],
+                [ 0.0000,  2.0000, -1.0000]])
     """
     theta = as_geometry(theta)
     scale = _determinant(theta).abs().sqrt()[..., None, None]
@@ -135,6 +159,12 @@ def draw_to_identity(
 
     A correction that is small against what can be told of a box does more
     harm than good. :math:`r_0` is ``dead_zone``, :math:`g_0` ``gate``.
+
+    Example:
+        >>> theta = torch.tensor([[[1.0, 0, 0.5], [0, 1.0, 0]]])
+        >>> draw_to_identity(theta, 0.5)
+        tensor([[[1.0000, 0.0000, 0.2500],
+                 [0.0000, 1.0000, 0.0000]]])
     """
     theta = as_geometry(theta)
     scale, shift = theta[:, 0, 0].log(), theta[..., 2]
@@ -142,7 +172,7 @@ def draw_to_identity(
     size = size.square()
     gate = gate * size / (size + dead_zone**4 + 1e-18)
     params = torch.stack(((gate * scale).exp(), *(gate * shift.T)), -1)
-    return params_to_theta(params)
+    return params_to_theta(params, 'scale_shift', (1, 1))
 
 
 def motion_of(theta: Tensor) -> Tensor:
@@ -166,6 +196,11 @@ def invert_theta(theta: Tensor) -> Tensor:
 
     (RMPE, eq. 3.) Gamma maps source to target. Theta must have passed
     :func:`guard_theta`.
+
+    Example:
+        >>> invert_theta(torch.tensor([[0.8, 0, 0.1], [0, 0.8, -0.2]]))
+        tensor([[ 1.2500, -0.0000, -0.1250],
+                [-0.0000,  1.2500,  0.2500]])
     """
     theta = as_geometry(theta)
     (a, b, tx), (c, d, ty) = (row.unbind(-1) for row in theta.unbind(-2))

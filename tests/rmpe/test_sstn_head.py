@@ -18,13 +18,13 @@ KINDS += ['heatmap+vis', 'RegressionHead+vis']
 EYE = torch.eye(2, 3)
 
 
-@pytest.mark.parametrize('transform', ['affine', 'scale_shift'])
+@pytest.mark.parametrize('transform', ['affine', 'similarity', 'scale_shift'])
 def test_begins_at_the_identity(transform):
     head = SSTNHead(8, transform, pool_size=(3, 4))
     for initialise in (lambda: None, head.init_weights):
         initialise()
         assert head.theta_fc.weight.abs().max() == 0
-        theta = head.regress_theta((torch.rand(2, 8, 16, 12),))
+        theta = head.regress_theta((torch.rand(2, 8, 16, 12),), (48, 64))
         torch.testing.assert_close(theta, EYE.expand(2, 2, 3))
     assert theta.dtype == torch.float32
 
@@ -37,7 +37,7 @@ def test_theta_by_hand():
     with torch.no_grad():
         head.theta_fc.weight[1, 3] = 0.1
         head.theta_fc.weight[2, 2] = 1.0
-    theta = head.regress_theta([feats])
+    theta = head.regress_theta([feats], (48, 64))
     torch.testing.assert_close(
         theta, torch.tensor([[[1.0, 0, 0.3], [0, 1.0, 0]]])
     )
@@ -70,7 +70,7 @@ def test_float32_under_autocast():
     with torch.no_grad():
         head.theta_fc.bias[0] = 1.001
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        theta = head.regress_theta([torch.rand(1, 8, 4, 4).bfloat16()])
+        theta = head.regress_theta([torch.rand(1, 8, 4, 4).bfloat16()], (4, 4))
     assert theta.dtype == torch.float32
     assert theta[0, 0, 0].item() == pytest.approx(1.001, rel=1e-6)
 
@@ -148,7 +148,7 @@ def test_errors_say_what_to_do():
     with pytest.raises(ValueError, match='unknown transform'):
         SSTNHead(8, 'homography')
     with pytest.raises(ValueError, match=r'SSTNHead\(neck=...\)'):
-        SSTNHead(8).regress_theta((torch.rand(2, 8),))
+        SSTNHead(8).regress_theta((torch.rand(2, 8),), (48, 64))
     with pytest.raises(ValueError, match="transform='scale_shift'"):
         tiny.feature_level('simcc', transform='affine')
     model = tiny.feature_level()
@@ -171,7 +171,7 @@ def test_the_flipped_features_are_warped_by_the_mirrored_theta():
     model.eval()
     with torch.no_grad():
         feats = [model.extract_feat(x) for x in (inputs, inputs.flip(-1))]
-        one, other = (model.head.regress_theta(f) for f in feats)
+        one, other = (model.head.regress_theta(f, (48, 64)) for f in feats)
         model.predict(inputs, samples)
     flip = torch.tensor([[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0]])
     theta = (one + other * flip) / 2

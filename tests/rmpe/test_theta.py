@@ -1,5 +1,6 @@
 """Transforms, points and maps under them, and the loss on them."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -112,10 +113,18 @@ def test_the_gradient_beyond_a_bound_leads_back():
 
 
 def test_params_to_theta_by_hand():
-    theta = params_to_theta(torch.tensor([1.0, 2, 3, 4, 5, 6]))
-    assert theta.tolist() == [[1, 2, 3], [4, 5, 6]]
-    theta = params_to_theta(torch.tensor([2.0, 3, 4]))
-    assert theta.tolist() == [[2, 0, 3], [0, 2, 4]]
+    def theta(params, transform):
+        params = torch.tensor(params)
+        return params_to_theta(params, transform, (49, 65)).tolist()
+
+    assert theta([1.0, 2, 3, 4, 5, 6], 'affine') == [[1, 2, 3], [4, 5, 6]]
+    assert theta([2.0, 3, 4], 'scale_shift') == [[2, 0, 3], [0, 2, 4]]
+    # (w - 1) / (h - 1) = 3/4: a quarter turn takes the pixel offset (24, 0)
+    # from the centre, x = 1, to the offset (0, 24), y = 3/4.
+    quarter = theta([0.0, 1, 0, 0], 'similarity')
+    np.testing.assert_allclose(
+        quarter, [[0, -4 / 3, 0], [3 / 4, 0, 0]], rtol=1e-6
+    )
 
 
 def test_pixels_follow_align_corners():
@@ -179,7 +188,9 @@ def test_gradients():
     assert gradcheck(transform_points, (theta, random(2, 3, 2)))
     assert gradcheck(warp, (random(2, 2, 5, 4), theta))
     assert gradcheck(ThetaCornerLoss(), (theta, target))
-    assert gradcheck(params_to_theta, random(2, 3))
+    assert gradcheck(
+        lambda p: params_to_theta(p, 'similarity', (5, 9)), random(2, 4)
+    )
     assert gradcheck(
         lambda v, t: warp_vectors(v, t[:, 0, 0], t[:, 0, 2]),
         (random(2, 3, 8), theta),

@@ -81,7 +81,7 @@ def losses_of(
     model: ParallelSPPE, inputs: Tensor, samples: list, params: Tensor
 ) -> dict[str, Tensor]:
     """Return each loss of crops, by theta's parameters (B, 3)."""
-    theta = params_to_theta(params)
+    theta = params_to_theta(params, 'scale_shift', model.frame.size)
     warped = model.stn(inputs, theta)
     outputs = heads.forward_in_crop(
         model.head, model.extract_feat(warped), theta, model.frame
