@@ -38,6 +38,8 @@ _METHODS = {
     OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
 }
 
+# What torch wrote before its files were zip archives begins with this number.
+_LEGACY_START = 0x1950A86A20F9469CFC6C.to_bytes(10, 'little')
 
 # torch's message names what it refuses
 _REFUSED = re.compile(
@@ -114,6 +116,10 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
         raise FileNotFoundError(
             f'checkpoint {path} does not exist. {_what_to_do(path)}'
         )
+    with path.open('rb') as file:
+        start = file.read(32)
+    if not start.startswith(b'PK') and _LEGACY_START not in start:
+        raise _corrupt(path, 'is not a file of weights, not opened')
     try:
         state = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:

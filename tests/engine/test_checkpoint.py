@@ -89,12 +89,35 @@ def test_unknown_class_is_refused_by_name(save, zipped):
 
 
 def test_plain_pickle_is_refused(tmp_path, touched):
-    path = tmp_path / 'plain.pkl'
-    call = Calls(os.system, f'touch {touched}')
-    path.write_bytes(pickle.dumps(call, protocol=2))
-    with pytest.raises(UnsafeCheckpointError, match=r'(posix|nt)\.system'):
+    path, newest = tmp_path / 'plain.pkl', tmp_path / 'next.pth'
+    for each in (path, newest):
+        call = Calls(os.system, f'touch {touched}')
+        each.write_bytes(pickle.dumps(call, protocol=2))
+    with pytest.raises(CorruptCheckpointError) as caught:
         load_from_local(path)
+    said = str(caught.value)
+    assert 'is not a file of weights, not opened' in said
+    assert 'weights_only' not in said and str(newest) not in said
     assert not touched.exists()
+
+
+def test_allowing_does_not_open_getattr_or_callables():
+    allowed = torch.serialization.get_safe_globals()
+    objects = {
+        item[0] if isinstance(item, tuple) else item for item in allowed
+    }
+    assert not objects & {getattr, eval, exec, os.system, __import__, open}
+    assert {
+        item
+        for item in objects
+        if getattr(item, '__module__', '').split('.')[0]
+        not in ('numpy', 'torch')
+    } == {
+        HistoryBuffer,
+        OneCycleParamScheduler,
+        module._known_method,
+        module._no_bytes,
+    }
 
 
 @pytest.mark.parametrize(
@@ -245,7 +268,9 @@ def test_the_last_checkpoint_is_found(tmp_path):
 def test_what_is_no_checkpoint_is_said_to_be_none(tmp_path, content):
     path = tmp_path / 'model.pth'
     path.write_bytes(content)
-    what = 'is cut short or damaged'
+    what = 'is not a file of weights, not opened'
+    if content.startswith(b'PK'):
+        what = 'is cut short or damaged'
     said = rf'\({len(content)} bytes\) {what}\. Check the path$'
     with pytest.raises(CorruptCheckpointError, match=said):
         load_from_local(path)
