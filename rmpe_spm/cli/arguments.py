@@ -222,7 +222,7 @@ def config_parts(
             yield from config_parts(node.get(name), f'{where}.{name}', *names)
 
 
-def is_a(kind: str | type, registry: Registry, base: type) -> bool:
+def is_a(kind: str | type | None, registry: Registry, base: type) -> bool:
     """Whether a type in a config is registered, and of a class."""
     kind = registry.get(kind) if isinstance(kind, str) else kind
     return isinstance(kind, type) and issubclass(kind, base)

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from mmpose.registry import DATASETS
 
+from ..cli.arguments import is_a
 from ..errors import ConfigError
 from ..files import read_json
 from ..mpii.dataset import MpiiMultiPersonDataset
 from ..rmpe.pgpg_fitting import clip_to_image, match_detections, pairwise_iou
 from ..rmpe.proposals import is_usable_bbox
-from .runs import is_kind
 
 AMPLIFICATION = 'amplification'
 ERROR_KINDS = ('shift', 'scale', 'truncation', AMPLIFICATION)
@@ -170,7 +170,7 @@ def read_people(dataset: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: The annotations are missing or cannot be read.
     """
     try:
-        if is_kind(dataset.get('type'), MpiiMultiPersonDataset, DATASETS):
+        if is_a(dataset.get('type'), DATASETS, MpiiMultiPersonDataset):
             return _mpii_people(dataset)
         root = Path(dataset.get('data_root') or '')
         return read_json(root / dataset['ann_file'])

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import Registry
 
 from ..cli.arguments import apply_options, read_config_file
 from ..errors import ConfigError
@@ -107,12 +106,6 @@ def read_config(
     cfg = read_config_file(config)
     apply_options(cfg, Namespace(cfg_options=dict(options)))
     return cfg
-
-
-def is_kind(kind: str | type | None, base: type, registry: Registry) -> bool:
-    """Tell whether a ``type`` of a config is a class or one made from it."""
-    kind = registry.get(kind) if isinstance(kind, str) else kind
-    return isinstance(kind, type) and issubclass(kind, base)
 
 
 def digest_settings(settings: Any, ignored: Sequence[str] = ()) -> str:

@@ -15,11 +15,11 @@ from mmengine.config import Config
 from mmpose.evaluation.metrics import CocoMetric
 from mmpose.registry import METRICS
 
-from ..cli.arguments import as_arguments
+from ..cli.arguments import as_arguments, is_a
 from ..engine.checkpoint import newest_checkpoint
 from ..errors import RunFailedError
 from ..files import read_json
-from .runs import RunFolder, find_inputs, is_kind, read_config
+from .runs import RunFolder, find_inputs, read_config
 
 RESULTS = 'results.keypoints.json'
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
@@ -30,7 +30,7 @@ def find_coco_metric(cfg: Config) -> tuple[str, dict | None]:
     evaluators = cfg.get('test_evaluator') or []
     single = isinstance(evaluators, dict)
     for index, metric in enumerate([evaluators] if single else evaluators):
-        if is_kind(metric.get('type'), CocoMetric, METRICS):
+        if is_a(metric.get('type'), METRICS, CocoMetric):
             return f'test_evaluator{"" if single else f".{index}"}', metric
     return '', None
 

@@ -16,7 +16,12 @@ import mmpose
 from mmengine.config import Config
 from mmpose.registry import TRANSFORMS
 
-from ..cli.arguments import apply_options, join_cpu_processes, load_config
+from ..cli.arguments import (
+    apply_options,
+    is_a,
+    join_cpu_processes,
+    load_config,
+)
 from ..coco.results import read_detections
 from ..engine.hooks import GROUND_TRUTH, GROUPS, SINGLE_STAGE, detections_name
 from ..errors import ConfigError
@@ -25,7 +30,7 @@ from ..experiments.box_errors import (
     perturb_boxes,
     read_people,
 )
-from ..experiments.runs import digest_settings, is_kind
+from ..experiments.runs import digest_settings
 from ..files import digest, digest_file, read_json, write_atomically
 from ..mpii.dataset import GroupAffine
 from ..version import __version__
@@ -158,7 +163,7 @@ def apply_box_source(cfg: Config, source: BoxSource, folder: Path) -> str:
     dataset = cfg.test_dataloader.dataset
     if is_single_stage(cfg):
         crops = any(
-            is_kind(step['type'], GroupAffine, TRANSFORMS)
+            is_a(step['type'], TRANSFORMS, GroupAffine)
             for step in dataset.get('pipeline') or ()
         )
         return GROUPS if crops else SINGLE_STAGE
