@@ -29,7 +29,6 @@ from rmpe_spm.leaderboard.spec import (
     read_spec,
     spec_of_pairs,
 )
-from rmpe_spm.leaderboard.tables import Row
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -98,29 +97,25 @@ def main(argv: list[str] | None = None) -> int:
             if first:
                 print(text, flush=True)
 
-        def write() -> None:
-            if not first or not rows:
-                return
+        rows, interrupted = [], False
+        try:
+            for row in evaluate_all(spec, args, work_dir, say):
+                rows.append(row)
+        except KeyboardInterrupt:
+            interrupted = True
+            say(
+                'interrupted: finished entries are kept; the same command '
+                'goes on'
+            )
+        if first and rows:
             tables = build_tables(
                 rows, spec.rank_by, args.resamples, spec.pictures
             )
             notes = column_notes(tables, args.resamples)
             for path in write_tables(tables, work_dir, spec.title, notes):
                 say(f'written: {path}')
-
-        rows: list[Row] = []
-        try:
-            # an interruption leaves what came before it
-            for row in evaluate_all(spec, args, work_dir, say):
-                rows.append(row)
-            write()
-        except KeyboardInterrupt:
-            say(
-                'interrupted: finished entries are kept; the same command '
-                'goes on'
-            )
-            write()
-            return 130
+    if interrupted:
+        return 130
     return int(any(row.failure for row in rows))
 
 

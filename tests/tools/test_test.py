@@ -55,25 +55,6 @@ def test_the_annotations_are_read_once(
         assert opened.count(str(tiny_detections)) == 2 * len(changes)
 
 
-def test_names_the_detections_beside_the_numbers(
-    tool, files, tiny_detections, tmp_path
-):
-    dataset = 'test_dataloader.dataset'
-    argv = files(
-        **{
-            f'{dataset}.bbox_file': str(tiny_detections),
-            f'{dataset}.filter_cfg': dict(bbox_score_thr=0.5),
-            'log_level': 'INFO',
-        }
-    )
-    tool.main(argv)
-    (log,) = tmp_path.glob('*/*.log')
-    (line,) = [t for t in log.read_text().splitlines() if 'coco/AP:' in t]
-    assert 'boxes: detections detections.json (score >= 0.5)' in line
-    (numbers,) = tmp_path.glob('*/*.json')
-    assert 'detections.json' in json.loads(numbers.read_text())['boxes']
-
-
 @pytest.mark.parametrize('metric', ['CocoMetric', 'PoseNMSCocoMetric'])
 def test_results_of_pictures_without_annotations(
     tool, files, tiny_coco, tiny_detections, tmp_path, refusal, metric
