@@ -1,5 +1,5 @@
 # SPM in 3D on generated people in a camera's space:
-# python tools/generate_dataset.py data/generated_3d --3d --size 320 256
+# python tools/generate_dataset.py data/generated_3d --3d --num-train 8000 --size 320 256
 # It starts from the weights that ship with the package; the depths' head is new.
 _base_ = ['../coco_mini/spm_movenet-multipose_1xb4-3e_coco_mini-384x384.py']
 load_from = 'rmpe_spm://spm_movenet-multipose'
