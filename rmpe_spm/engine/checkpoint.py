@@ -41,12 +41,6 @@ _METHODS = {
 # What torch wrote before its files were zip archives begins with this number.
 _LEGACY_START = 0x1950A86A20F9469CFC6C.to_bytes(10, 'little')
 
-# torch's message names what it refuses
-_REFUSED = re.compile(
-    r'(?:GLOBAL|unrecognized function|but got) (.+?)(?: was | whose |$)',
-    re.MULTILINE,
-)
-
 
 def allow_training_state() -> None:
     """Allow the classes that mmengine's runner writes to a checkpoint.
@@ -123,11 +117,11 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
     try:
         state = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        name = _REFUSED.search(str(error))
-        if not name:
+        names = _refused_names(path, str(error))
+        if not names:
             raise _corrupt(path, 'is cut short or damaged') from error
         raise UnsafeCheckpointError(
-            f'checkpoint {path} was refused: it carries {name.group(1)}, '
+            f'checkpoint {path} was refused: it carries {", ".join(names)}, '
             'which is neither a weight nor part of a training state, and '
             'nothing in it was run. Get the weights from a source that you '
             'trust; a class of your own is allowed with '
@@ -213,13 +207,16 @@ def checkpoint_to_resume(work_dir: str | os.PathLike) -> Path | None:
             names nothing.
     """
     path, folder = last_checkpoint(work_dir), Path(work_dir)
-    if path is None and any(folder.glob('*.pth')):
+    pointer = folder / 'last_checkpoint'
+    if path is None and (pointer.exists() or any(folder.glob('*.pth'))):
+        state = 'is missing beside files of weights'
+        if pointer.exists():
+            state = 'names no file (it is empty or damaged)'
         newest = newest_checkpoint(folder)
         advice = f'resume with --resume {newest}, ' if newest else ''
         raise CorruptCheckpointError(
-            f'{folder / "last_checkpoint"} is missing beside files of '
-            f'weights, or damaged: {advice}or leave --resume out to start '
-            'anew and overwrite what is there'
+            f'{pointer} {state}: {advice}or leave --resume out to start anew '
+            'and overwrite what is there'
         )
     return path
 
@@ -231,6 +228,24 @@ def _loads(path: Path) -> bool:
     except Exception:  # whatever is wrong with it
         return False
     return not nan_weights(state)
+
+
+def _refused_names(path: Path, message: str) -> list[str]:
+    """Return the names that a checkpoint was refused for."""
+    list_names = getattr(
+        torch.serialization, 'get_unsafe_globals_in_checkpoint', None
+    )
+    try:
+        names = list_names(path) if list_names else []
+    except (ValueError, RuntimeError, pickle.UnpicklingError):
+        names = []  # not of the present file format
+    found = re.search(
+        r'GLOBAL (\S+)|unrecognized function (.+)|but got (<class .+>)',
+        message,
+    )
+    if not names and found:
+        names = [next(filter(None, found.groups()))]
+    return sorted(names)
 
 
 def _corrupt(path: Path, what: str) -> CorruptCheckpointError:

@@ -1,11 +1,13 @@
 """The (hierarchical) structured pose representation of SPM as a codec."""
 
+import warnings
+
 import numpy as np
+import torch
 from mmpose.codecs.base import BaseKeypointCodec
 from mmpose.registry import KEYPOINT_CODECS
 from torch import Tensor
 
-from ..poses import bboxes_around
 from ..tensors import tensor_on_device_of
 from .decoding import PaddedPoses, RootPeaks, Snapping, decode_maps
 from .displacements import People, RootWindows, displacement_maps
@@ -13,6 +15,7 @@ from .heatmaps import (
     Grid,
     gaussian_maps,
     heatmap_weights,
+    instance_diagonals,
     instance_roots,
     root_joints,
 )
@@ -281,12 +284,12 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         if keypoints_visible is not None:
             labelled &= keypoints_visible > 0
         points = np.where(labelled[..., None], points, 0.0)
-        sizes = None
-        if self.overlap == 'smaller':
-            boxes = bboxes_around(points * self.scale_factor, labelled)
-            sizes = np.hypot(*(boxes[:, 2:] - boxes[:, :2]).T)
-        roots = instance_roots(points, labelled, self.root_type, self.tree)
-        people = People(points, labelled, roots, sizes)
+        people = People(
+            points,
+            labelled,
+            instance_roots(points, labelled, self.root_type, self.tree),
+            instance_diagonals(points * self.scale_factor, labelled),
+        )
         return people, Grid(self.heatmap_size, self._metric, self.tau)
 
     def encode_people(
@@ -362,12 +365,33 @@ class HierarchicalSPRCodec(BaseKeypointCodec):
         Returns:
             tuple: Keypoints (N, K, 2) in input pixels, best first, and
             (root_scores (N,), keypoint_scores (N, K)); the latter repeat the
-            root's score without keypoint heatmaps. Nobody where the maps hold
-            NaN or infinity.
+            root's score without keypoint heatmaps.
         """
-        poses = self.decode_padded(heatmaps[None], displacements[None])
-        valid = poses.valid[0]
+        (keypoints,), ((root_scores,), (keypoint_scores,)) = self.batch_decode(
+            heatmaps[None], displacements[None]
+        )
+        return keypoints, (root_scores, keypoint_scores)
+
+    def batch_decode(
+        self, heatmaps: Tensor, displacements: Tensor
+    ) -> tuple[list[Tensor], tuple[list[Tensor], list[Tensor]]]:
+        """Decode a batch: what :meth:`decode` gives, in lists.
+
+        An image whose maps hold NaN or infinity is reported in a warning and
+        yields no pose.
+        """
+        poses = self.decode_padded(heatmaps, displacements)
+        summary = torch.stack((poses.valid.sum(dim=1), poses.finite), dim=1)
+        counts, finite = zip(*summary.tolist(), strict=True)
+        if not all(finite):
+            broken = [i for i, is_finite in enumerate(finite) if not is_finite]
+            warnings.warn(
+                f'HierarchicalSPRCodec: the maps of the images {broken} of '
+                'the batch hold NaN or infinity; they yield no poses',
+                RuntimeWarning,
+            )
         keypoints, root_scores, keypoint_scores = (
-            item[0, valid] for item in poses[:3]
+            [item[:count] for item, count in zip(items, counts, strict=True)]
+            for items in poses[:3]
         )
         return keypoints, (root_scores, keypoint_scores)

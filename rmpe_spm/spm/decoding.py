@@ -202,6 +202,17 @@ def decode_maps(
     num_joints = representation.tree.num_joints
     num_vectors = representation.num_vectors
     num_depths = representation.num_depths
+    if (
+        heatmaps.shape[1] not in (1, num_joints + 1)
+        or displacements.shape[1] != 2 * num_vectors + num_depths
+        or heatmaps.shape[2:] != displacements.shape[2:]
+    ):
+        raise ValueError(
+            f'HierarchicalSPRCodec: with {num_joints} joints the maps must '
+            f'have 1 or {num_joints + 1} and {2 * num_vectors + num_depths} '
+            'channels and the same height and width, got '
+            f'{tuple(heatmaps.shape)} and {tuple(displacements.shape)}'
+        )
     joint_heatmaps, root_heatmaps = heatmaps[:, :-1], heatmaps[:, -1]
     with without_autocast(heatmaps):
         finite = _are_finite(heatmaps, displacements)

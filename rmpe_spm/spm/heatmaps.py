@@ -58,9 +58,7 @@ def instance_roots(
     """Locate the root (N, 2) of each person among joints (N, K, 2), else 0."""
     points = np.where(labelled[..., None], keypoints, 0.0)
     if root_type == 'bbox_center':
-        mask, large = labelled[..., None], np.finfo(np.float32).max / 4
-        low = np.where(mask, points, large).min(axis=1)
-        high = np.where(mask, points, -large).max(axis=1)
+        low, high = _extents(points, labelled)
         return np.where(labelled.any(axis=1)[:, None], (low + high) / 2, 0.0)
     count = np.maximum(labelled.sum(axis=1), 1)[:, None]
     roots = points.sum(axis=1) / count
@@ -69,6 +67,25 @@ def instance_roots(
         middle = points[:, joints].mean(axis=1)
         roots = np.where(found[:, None], middle, roots)
     return roots
+
+
+def instance_diagonals(
+    keypoints: np.ndarray, labelled: np.ndarray
+) -> np.ndarray:
+    """Diagonals (N,) of the boxes around the labelled ones of (N, K, 2)."""
+    low, high = _extents(keypoints, labelled)
+    diagonals = np.linalg.norm(high - low, axis=-1)
+    return np.where(labelled.any(axis=1), diagonals, 0.0)
+
+
+def _extents(
+    points: np.ndarray, labelled: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    mask = labelled[..., None]
+    large = np.finfo(np.float32).max / 4
+    low = np.where(mask, points, large).min(axis=1)
+    high = np.where(mask, points, -large).max(axis=1)
+    return low, high
 
 
 @dataclass(frozen=True)

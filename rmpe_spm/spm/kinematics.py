@@ -77,9 +77,12 @@ _PARENTS = {
 class KinematicTree:
     """A validated tree of ``K`` joints below a person's root, which is -1.
 
+    Joints whose names begin with ``left_`` and ``right_`` mirror each other.
+
     Raises:
-        ValueError: If a parent is out of range, the parents form a cycle, or
-            a name is doubled. The message names the joint.
+        ValueError: If a parent is out of range, the parents form a cycle, a
+            name is doubled, or the tree is not symmetric by its names. The
+            message names the joint.
     """
 
     parents: tuple[int, ...]
@@ -89,6 +92,9 @@ class KinematicTree:
         """Check the tree."""
         self._check_names()
         self._check_parents()
+        flip_indices = _flip_by_names(self.joint_names or ())
+        if flip_indices is not None:
+            self.check_symmetry(flip_indices)
 
     @property
     def num_joints(self) -> int:
@@ -271,6 +277,11 @@ def build_kinematic_tree(
         return _named_tree(kinematics)
     if not isinstance(kinematics, Mapping):
         kinematics = dict(parents=kinematics)
+    if set(kinematics) - {'joint_names'} != {'parents'}:
+        raise ValueError(
+            'a kinematics mapping has the keys parents and joint_names (the '
+            f'latter optional), got {sorted(kinematics)}'
+        )
     return _build_tree(**kinematics)
 
 
@@ -303,12 +314,42 @@ def _build_tree(
     joint_names: Sequence[str] | None = None,
 ) -> KinematicTree:
     names = None if joint_names is None else tuple(joint_names)
-    indices = {name: i for i, name in enumerate(names or ())} | {ROOT: -1}
-    for parent in parents:
-        if isinstance(parent, str) and parent not in indices:
-            raise ValueError(
-                f'the parent {parent!r} is neither {ROOT!r} nor one of the '
-                f'joint_names, {names}'
-            )
-    parents = (indices.get(parent, parent) for parent in parents)
+    if any(isinstance(parent, str) for parent in parents):
+        parents = _indices_of_names(parents, names)
     return KinematicTree(tuple(parents), names)
+
+
+def _flip_by_names(names: tuple[str, ...]) -> list[int] | None:
+    """The joints of the other side, where the names tell all of them."""
+    sides = {'left': 'right', 'right': 'left'}
+    others = []
+    for name in names:
+        side, underscore, base = name.partition('_')
+        others.append(sides.get(side, side) + underscore + base)
+    # without a left or right in any name they may be spelt in another way
+    if list(names) == others or not set(others) <= set(names):
+        return None
+    return [names.index(other) for other in others]
+
+
+def _indices_of_names(
+    parents: Sequence[str], names: tuple[str, ...] | None
+) -> list[int]:
+    if names is None:
+        raise ValueError(
+            'parents given by name need `joint_names`: kinematics=dict('
+            'parents=[...], joint_names=[...])'
+        )
+    if ROOT in names:
+        raise ValueError(
+            f'{ROOT!r} is what parents call the root; a joint needs another '
+            'name'
+        )
+    indices = {name: i for i, name in enumerate(names)} | {ROOT: -1}
+    for joint, parent in zip(names, parents, strict=False):
+        if parent not in indices:
+            raise ValueError(
+                f'joint {joint!r} hangs on {parent!r}, which is neither '
+                f'{ROOT!r} nor one of the joint_names'
+            )
+    return [indices.get(parent, parent) for parent in parents]

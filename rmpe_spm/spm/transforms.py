@@ -201,6 +201,11 @@ class BottomupInstanceAffine(BottomupRandomAffine):
             distribution='uniform',
             **kwargs,
         )
+        if kwargs.get('transform_mode') == 'perspective':
+            raise ValueError(
+                "BottomupInstanceAffine: transform_mode='perspective' cannot "
+                "lay a window around a person: take 'affine' or 'affine_udp'"
+            )
         self.picture_size = np.array(picture_size, float)
         self.padding = padding
 

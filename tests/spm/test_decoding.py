@@ -207,10 +207,38 @@ def test_snapping_a_parent_puts_its_child_right(location):
 def test_decoding_stays_in_float32_under_autocast():
     codec = HierarchicalSPRCodec((512, 512), (128, 128))
     maps = perfect_maps(codec, [make_poses(1, 17, (512, 512), 4, 100)])
-    expected = codec.decode_padded(*maps).keypoints
+    (expected,), _ = codec.batch_decode(*maps)
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        decoded = codec.decode_padded(*maps).keypoints
+        (decoded,), _ = codec.batch_decode(*maps)
     assert torch.equal(decoded, expected)
+
+
+@pytest.mark.parametrize(
+    ('with_heatmaps', 'location'), [(False, 'root'), (True, 'parent')]
+)
+def test_padded_decoding_exports(with_heatmaps, location):
+    """No shape depends on values: one graph for any batch and map size."""
+    codec = HierarchicalSPRCodec(
+        **SMALL,
+        generate_keypoint_heatmaps=with_heatmaps,
+        displacement_location=location,
+    )
+
+    class Decoder(torch.nn.Module):
+        def forward(self, heatmaps, displacements):
+            return tuple(codec.decode_padded(heatmaps, displacements))
+
+    channels = 18 if with_heatmaps else 1
+    sizes = torch.export.Dim('batch'), torch.export.Dim('h', min=8)
+    sizes = dict(enumerate((sizes[0], None, sizes[1], torch.export.Dim('w'))))
+    example = torch.rand(2, channels, 20, 24), torch.rand(2, 34, 20, 24)
+    program = torch.export.export(
+        Decoder(), example, dynamic_shapes=(sizes, sizes)
+    ).module()
+    for batch, height, width in ((2, 20, 24), (3, 17, 33)):
+        maps = [torch.rand(batch, c, height, width) for c in (channels, 34)]
+        for got, want in zip(program(*maps), Decoder()(*maps), strict=True):
+            torch.testing.assert_close(got, want)
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
@@ -219,13 +247,18 @@ def test_output_that_is_not_finite_yields_no_pose(bad, channel):
     codec = HierarchicalSPRCodec(**SMALL)
     maps = perfect_maps(codec, [make_poses(2, 17, codec.input_size)] * 2)
     maps[channel][1, 0, 0, 0] = bad
-    (good, none), _ = zip(*map(codec.decode, *maps), strict=True)
-    assert len(good) > 0 and len(none) == 0
-    assert torch.isfinite(good).all()
+    with pytest.warns(RuntimeWarning, match=r'images \[1\]'):
+        keypoints, _ = codec.batch_decode(*maps)
+    assert len(keypoints[0]) > 0 and len(keypoints[1]) == 0
+    assert torch.isfinite(keypoints[0]).all()
 
 
-def test_joints_of_another_skeleton_are_refused():
+def test_maps_and_joints_of_another_shape_are_refused():
     codec = HierarchicalSPRCodec(**SMALL)
+    with pytest.raises(ValueError, match='1 or 18 and 34 channels'):
+        codec.decode(torch.zeros(1, 20, 24), torch.zeros(28, 20, 24))
+    with pytest.raises(ValueError, match='same height and width'):
+        codec.decode(torch.zeros(1, 20, 24), torch.zeros(34, 20, 20))
     with pytest.raises(ValueError, match=r'\(N, 17, 2\)'):
         codec.encode(np.zeros((1, 14, 2)))
 

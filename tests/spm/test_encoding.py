@@ -139,6 +139,7 @@ def test_background_weight():
 
 def test_registered_and_maps_the_mask():
     codec = KEYPOINT_CODECS.build(dict(type='HierarchicalSPRCodec', **SMALL))
+    assert codec.support_batch_decoding
     assert codec.field_mapping_table['heatmap_mask'] == 'heatmap_mask'
     assert set(codec.encode(np.zeros((0, 17, 2)))) <= set(
         codec.field_mapping_table

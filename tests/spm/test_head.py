@@ -281,6 +281,13 @@ def test_sum_over_cells_mean_over_images(loss, whole, masked):
     assert loss(*twice) == masked
 
 
+def test_gradient_stays_off_the_mask():
+    output, target, weights, mask = example()
+    output.requires_grad_()
+    MapL2Loss()(output, target, weights, mask).backward()
+    torch.testing.assert_close(output.grad, -target * weights * mask)
+
+
 def test_half_precision_sums_in_float32():
     output = torch.zeros(1, 1, 300, 300, dtype=torch.float16)
     loss = MapL2Loss()(output, output + 1, torch.ones_like(output))

@@ -101,14 +101,30 @@ def test_custom_trees_by_index_and_by_name_agree():
         ([-1, 1], r'joint 1 never reaches the root: 1 -> 1'),
         ([1, 2, 0], r'joint 0 never reaches the root: 0 -> 1 -> 2 -> 0'),
         ([-1, 0.5], r'parent of joint 1 is 0.5, but must be .* an index'),
-        (['root', 'a'], "parent 'a' is neither .* joint_names, None"),
+        (['root', 'a'], 'joint_names'),
+        (named('a b', 'root', 'hip'), "joint 'b' hangs on 'hip'"),
         (named('a a', -1, -1), "'a' is used twice"),
         (named('a', -1, 0), '2 parents but 1'),
+        # told before the surplus parent is looked for
+        (named('a b', 'root', 'a', 'hip'), '3 parents but 2'),
+        (named('root a', 'root', 'root'), "'root' is what parents call the"),
+        (dict(parent=[-1, 0]), 'keys parents'),
+        (
+            named('neck left_hip right_hip', 'root', 'neck', 'root'),
+            r"not symmetric: joint 2 \('right_hip'\) mirrors joint 1 "
+            r"\('left_hip'\) and must hang on 0 \('neck'\), not on the root",
+        ),
     ],
 )
 def test_errors_name_the_joint(kinematics, message):
     with pytest.raises(ValueError, match=message):
         build_kinematic_tree(kinematics)
+
+
+# a side of a joint without the other, or spelt in another way
+@pytest.mark.parametrize('names', ['neck left_hip tail', 'neck hip_l hip_r'])
+def test_names_that_tell_no_flip_are_not_checked(names):
+    build_kinematic_tree(named(names, 'root', 'neck', 'root'))
 
 
 def test_symmetry_of_a_tree_without_names():

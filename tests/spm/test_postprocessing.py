@@ -1,15 +1,20 @@
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from mmpose.datasets.transforms import BottomupResize
 from mmpose.registry import TASK_UTILS
 
+from rmpe_spm.spm.decoding import PaddedPoses
 from rmpe_spm.spm.postprocessing import (
     best_instances,
     check_test_options,
     fit_to_images,
     image_regions,
     mask_padding,
+    pose_nms_config,
+    unpad_poses,
 )
 from rmpe_spm.spm.test_time_augmentation import MultiscaleBottomupResize
 
@@ -44,6 +49,14 @@ def test_a_peak_at_a_border_is_read_as_within(scale):
         cells = [int(row // 4), int(-(-row // 4))]
         assert torch.equal(masked[:, cells], peak[0, :, cells])
         assert masked.count_nonzero() < peak.count_nonzero()
+
+
+def test_images_of_one_size_are_not_copied():
+    heatmaps = torch.rand(2, 1, 5, 8)
+    # float32 regions may lack a millionth of a pixel
+    for off in (0, 1e-5):
+        regions = [(off, -off, 32 - off, 20 + off)] * 2
+        assert mask_padding(heatmaps, regions, (4, 4)) is heatmaps
 
 
 def test_an_input_that_does_not_say_what_it_shows_is_all_image():
@@ -89,6 +102,23 @@ def test_maps_of_the_codecs_stride(size):
         fit_to_images(torch.rand(1, 1, *size[::-1]), metas, stride)
 
 
+@pytest.mark.parametrize(
+    ('metainfo', 'name'), [(dict(img_id=7), '7'), ({}, 'unknown')]
+)
+def test_an_image_without_a_path_that_is_not_finite(metainfo, name):
+    scores = torch.zeros(1, 3, 2)
+    poses = PaddedPoses(
+        keypoints=torch.zeros(1, 3, 2, 2),
+        root_scores=scores[..., 0],
+        keypoint_scores=scores,
+        valid=scores[..., 0] > 0,
+        finite=torch.tensor([False]),
+    )
+    with pytest.warns(RuntimeWarning, match=f'image {name} hold NaN'):
+        keypoints, scores = unpad_poses(poses, [metainfo])
+    assert keypoints[0].shape == (0, 2, 2) and scores[0].shape == (0, 2)
+
+
 def test_best_by_mean_score():
     keypoints = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
     scores = np.float32([[0.9, 0.1], [0.6, 0.6], [0.2, 0.8]])
@@ -116,6 +146,23 @@ def test_nms_sees_each_image_alone():
 RANGE = dict(pose_size_range=(1, 9), multiscale_test=True)
 
 
+@pytest.mark.parametrize(
+    'test_cfg',
+    [
+        {},
+        dict(flip_test=True, nms_dist_thr=0.05, max_num_people=30),
+        dict(nms=None, snap_thr=0.1, snap_distance=0.15, align_corners=False),
+        dict(RANGE, nms_dist_thr=0.1),
+        dict(multiscale_test=True, max_num_people=90),
+    ],
+    ids=str,
+)
+def test_options_that_go_together(test_cfg):
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        check_test_options(test_cfg, 30)
+
+
 def test_an_unknown_option_is_told():
     with pytest.warns(UserWarning, match='has nms_dist_th, .*nms_dist_thr'):
         check_test_options(dict(nms_dist_th=0.05), 30)
@@ -132,3 +179,24 @@ def test_an_unknown_option_is_told():
 def test_options_that_do_not(test_cfg, message):
     with pytest.raises(ValueError, match=message):
         check_test_options(test_cfg, 30)
+
+
+def nearby_joints(dist_thr, num):
+    return dict(
+        type='NearbyJointsNMS', dist_thr=dist_thr, num_nearby_joints=num
+    )
+
+
+@pytest.mark.parametrize(
+    ('test_cfg', 'config'),
+    [
+        ({}, None),
+        (dict(nms=None, nms_dist_thr=0, nms_joints_thr=8), None),
+        (dict(nms_dist_thr=0.05), nearby_joints(0.05, None)),
+        (dict(nms_dist_thr=0.05, nms_joints_thr=8), nearby_joints(0.05, 8)),
+        (dict(nms=dict(type='OKSNMS'), nms_dist_thr=1), dict(type='OKSNMS')),
+    ],
+    ids=str,
+)
+def test_the_pose_nms(test_cfg, config):
+    assert pose_nms_config(test_cfg) == config

@@ -153,6 +153,17 @@ def test_pose_nms_by_name(config):
     assert pred.bbox_scores.shape == (2,) and pred.bboxes.shape == (2, 4)
 
 
+def test_a_pose_nms_that_is_changed_in_place():
+    """As a sweep over its parameters does with a config."""
+    predict = seen_twice()[2]
+    config = dict(nms=dict(type='OKSNMS'))
+    found = []
+    for thr in (0.3, 1.0, 0.3):
+        config['nms']['thr'] = thr
+        found.append(len(predict(config)[0]))
+    assert found == [2, 4, 2]
+
+
 def test_max_num_people_and_output_heatmaps():
     _, maps, predict = seen_twice()
     (pred,), (fields,) = predict(dict(max_num_people=3, output_heatmaps=True))

@@ -120,6 +120,11 @@ def test_crowds_are_masked_where_they_are_seen(direction):
     assert overlap > 0.85
 
 
+def test_perspective_is_refused():
+    with pytest.raises(ValueError, match="take 'affine'"):
+        transform(transform_mode='perspective')
+
+
 SHAPE = (30, 40)
 POLYGON = [[2, 3, 12, 3, 12, 9, 2, 9]]
 
