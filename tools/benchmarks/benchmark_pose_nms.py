@@ -9,15 +9,14 @@ dictionaries ready-made. Then images with thousands of poses, and batches::
 """
 
 import argparse
+import time
 import tracemalloc
-from functools import partial
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from mmpose.evaluation.functional import oks_nms
-from timing import fastest
 
-from rmpe_spm.markdown import markdown_table
 from rmpe_spm.pose_nms.parametric import ParametricPoseNMS
 
 # a standing person in a box of 1 x 1
@@ -30,6 +29,8 @@ STANDING = np.array(
     ]
 )  # fmt: skip
 
+
+PRESETS = ('coco', 'mpii')
 NOISE = 0.02  # deviation of redundant poses' joints, over the person's height
 
 
@@ -53,70 +54,102 @@ def make_poses(
     return keypoints, scores, boxes
 
 
-def beside_oks(nms: ParametricPoseNMS, repeats: int) -> str:
-    """The time of images with some poses, as a table."""
-    rows = []
-    for number in (15, 30, 60, 150, 300):
-        keypoints, scores, boxes = poses = make_poses(number)
-        joints = np.concatenate([keypoints, scores[..., None]], 2)
-        areas = np.prod(boxes[:, 2:] - boxes[:, :2], 1)
-        database = [
-            dict(keypoints=k, score=s, area=a)
-            for k, s, a in zip(joints, scores.mean(1), areas, strict=True)
-        ]
-        runs = [partial(oks_nms, database, 0.9), partial(nms, *poses)]
-        kept = [len(run()) for run in runs]
-        times = fastest(runs, repeats, in_a_row=5)
-        times, ratio = [1e3 * each for each in times], times[0] / times[1]
-        cells = [f'{t:.3f} ms, {k} left' for t, k in zip(times, kept)]  # noqa: B905
-        rows.append([number, *cells, f'{ratio:.1f}'])
-    return markdown_table(['poses', 'OKS NMS', 'parametric', 'ratio'], rows)
+def fastest(functions: list[Callable], seconds: float) -> list[float]:
+    """Milliseconds of the fastest run of each, called in turn."""
+    best = [float('inf')] * len(functions)
+    for function in functions:
+        function()
+    end = time.perf_counter() + seconds
+    while min(best) == float('inf') or time.perf_counter() < end:
+        for index, function in enumerate(functions):
+            # some runs in a row: the first finds the other's data cached
+            for _ in range(5 if best[index] < 0.01 else 1):
+                start = time.perf_counter()
+                function()
+                best[index] = min(best[index], time.perf_counter() - start)
+    return [1e3 * value for value in best]
 
 
-def crowds(nms: ParametricPoseNMS, repeats: int) -> str:
-    """The time and the memory of 10,000 poses in an image, as a table."""
-    rows = []
-    for copies, size in (
-        (3, (1920, 1080)),
-        (3, (640, 480)),
-        (100, (640, 480)),
-        (1, (640, 480)),
-    ):
-        run = partial(nms, *make_poses(10000, copies, size))
-        (seconds,) = fastest([run], repeats)
-        tracemalloc.start()
-        kept = len(run())
-        peak = tracemalloc.get_traced_memory()[1] / 2**20
-        tracemalloc.stop()
-        times = [f'{1e3 * seconds:.0f} ms', kept, f'{peak:.0f} MB']
-        rows.append([f'{copies} a person, {size[0]} x {size[1]}', *times])
-    return markdown_table(['10,000 poses', 'time', 'left', 'peak'], rows)
+def beside_oks(seconds: float) -> None:
+    print('poses  OKS NMS (ms)  kept   parametric (ms)  kept   ratio')
+    for preset in PRESETS:
+        nms = ParametricPoseNMS(preset)
+        for number in (15, 30, 60, 150, 300):
+            keypoints, scores, boxes = poses = make_poses(number)
+            joints = np.concatenate([keypoints, scores[..., None]], 2)
+            areas = np.prod(boxes[:, 2:] - boxes[:, :2], 1)
+            database = [
+                dict(keypoints=k, score=s, area=a)
+                for k, s, a in zip(joints, scores.mean(1), areas, strict=True)
+            ]
+            theirs, ours = fastest(
+                [
+                    lambda database=database: oks_nms(database, 0.9),
+                    lambda poses=poses, nms=nms: nms(*poses),
+                ],
+                seconds,
+            )
+            kept = len(oks_nms(database, 0.9)), len(nms(*poses))
+            print(
+                f'{number:5d}  {theirs:12.3f}  {kept[0]:4d}'
+                f'   {ours:8.3f} ({preset})  {kept[1]:4d}'
+                f'   {theirs / ours:5.1f}'
+            )
 
 
-def batches(nms: ParametricPoseNMS, repeats: int) -> str:
-    """The time of 64 images of 30 poses, one by one and in a batch."""
+def crowds(seconds: float) -> None:
+    print('\n10,000 poses in one image   ms      kept  peak MB')
+    for preset in PRESETS:
+        nms = ParametricPoseNMS(preset)
+        for name, copies, size in (
+            ('3 a person, 1920 x 1080', 3, (1920, 1080)),
+            ('3 a person, 640 x 480', 3, (640, 480)),
+            ('100 a person, 640 x 480', 100, (640, 480)),
+            ('1 a person, 640 x 480', 1, (640, 480)),
+        ):
+            poses = make_poses(10000, copies, size)
+            kept = len(nms(*poses))
+            (ours,) = fastest(
+                [lambda poses=poses, nms=nms: nms(*poses)], seconds
+            )
+            tracemalloc.start()
+            nms(*poses)
+            peak = tracemalloc.get_traced_memory()[1] / 2**20
+            tracemalloc.stop()
+            print(f'{preset}: {name:24s} {ours:6.0f}  {kept:6d}  {peak:6.0f}')
+
+
+def batches(seconds: float) -> None:
+    print('\n64 images of 30 poses          ms an image')
+    nms = ParametricPoseNMS(PRESETS[0])
     images = [make_poses(30, seed=seed) for seed in range(64)]
     columns = list(zip(*images, strict=True))
-    tensors = [[torch.from_numpy(each) for each in own] for own in columns]
-    functions = {
-        'one by one': lambda: [nms(*image) for image in images],
-        'batch': partial(nms.batch, *columns),
-        'batch of tensors': partial(nms.batch, *tensors),
-    }
-    times = fastest(list(functions.values()), repeats)
-    cells = [f'{1e3 * seconds / len(images):.3f} ms' for seconds in times]
-    rows = zip(functions, cells, strict=True)
-    return markdown_table(['64 images of 30 poses', 'an image'], rows)
+    devices = ['cpu'] + ['cuda'] * torch.cuda.is_available()
+    functions = dict(
+        one_by_one=lambda: [nms(*image) for image in images],
+        batch=lambda: nms.batch(*columns),
+    )
+    for device in devices:
+        tensors = [
+            [torch.from_numpy(array).to(device) for array in column]
+            for column in columns
+        ]
+        functions[f'batch on {device}'] = lambda t=tensors: nms.batch(*t)
+    times = fastest(list(functions.values()), seconds)
+    for name, milliseconds in zip(functions, times, strict=True):
+        print(f'{name:28s} {milliseconds / 64:8.3f}')
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--repeats', type=int, default=5)
-    repeats = parser.parse_args().repeats
+    parser.add_argument(
+        '--seconds', type=float, default=2.0, help='for each comparison'
+    )
+    seconds = parser.parse_args().seconds
     torch.set_num_threads(1)
-    nms = ParametricPoseNMS('coco')
-    for measure in (beside_oks, crowds, batches):
-        print(measure(nms, repeats))
+    beside_oks(seconds)
+    crowds(seconds)
+    batches(seconds)
 
 
 if __name__ == '__main__':

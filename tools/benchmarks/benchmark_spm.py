@@ -10,15 +10,14 @@ fastest of the repeats counts, and the ratios are what to compare. Encoding in
 
 import argparse
 import warnings
-from functools import partial
+from collections.abc import Callable
+from time import perf_counter
 
 import numpy as np
 import torch
 from mmpose.structures import PoseDataSample
-from timing import fastest
 
 import rmpe_spm  # noqa: F401 (before mmpose's models: it may lack operators)
-from rmpe_spm.markdown import markdown_table
 
 INPUT, MAP, RADIUS, JOINTS = (512, 512), (128, 128), 7, 17
 
@@ -35,49 +34,73 @@ def make_people(num: int) -> np.ndarray:
     return (centers[:, None] + offsets).astype(np.float32)
 
 
-def beside(first: str, second: str, rows: dict, repeats: int) -> str:
-    """The times of pairs of functions by name, as a table."""
-    table = []
-    for name, functions in rows.items():
-        ours, theirs = fastest(functions, repeats)
-        times = [f'{1e3 * each:.2f} ms' for each in (ours, theirs)]
-        table.append([name, *times, f'{theirs / ours:.2f}'])
-    return markdown_table(['', first, second, 'ratio'], table)
+def fastest(run: Callable, repeats: int, device: str = 'cpu') -> float:
+    """Milliseconds of the fastest of some runs."""
+    best = np.inf
+    for _ in range(repeats + 1):
+        start = perf_counter()
+        run()
+        if device != 'cpu':
+            torch.cuda.synchronize()
+        best = min(best, perf_counter() - start)
+    return best * 1e3
 
 
-def benchmark_encoding(repeats: int) -> str:
+def row(name: str, ours: float, theirs: float) -> None:
+    print(f'{name:38s}{ours:10.2f}{theirs:12.2f}{theirs / ours:9.1f}x')
+
+
+def benchmark_encoding(repeats: int) -> None:
     from mmpose.registry import KEYPOINT_CODECS
 
+    print(f'{"encode, ms":38s}{"SPM":>10s}{"mmpose SPR":>12s}{"ratio":>10s}')
     maps = dict(input_size=INPUT, heatmap_size=MAP, sigma=RADIUS)
-    codecs = [
-        KEYPOINT_CODECS.build(dict(maps, type=kind))
-        for kind in ('HierarchicalSPRCodec', 'SPR')
-    ]
-    rows = {}
-    for num in (1, 5, 20):
-        people = make_people(num), np.ones((num, JOINTS))
-        runs = [partial(codec.encode, *people) for codec in codecs]
-        rows[f'encode {num} people'] = runs
-    return beside('SPM', "mmpose's SPR", rows, repeats)
+    for num, options, note in (
+        (1, {}, ''),
+        (5, {}, ''),
+        (20, {}, ''),
+        (20, dict(displacement_location='parent'), ', around parents'),
+        (20, dict(generate_joint_offsets=True), ', joint offsets too'),
+        (20, dict(generate_keypoint_heatmaps=True), ', joint heatmaps too'),
+    ):
+        # SPR has no hierarchy, but heatmaps of the joints
+        theirs = dict(maps)
+        if 'generate_keypoint_heatmaps' in options:
+            theirs.update(options, sigma=(RADIUS, 3))
+        people, visible = make_people(num), np.ones((num, JOINTS))
+        times = []
+        for codec, count in (
+            (dict(type='HierarchicalSPRCodec', **maps, **options), 20),
+            (dict(type='SPR', **theirs), 1),
+        ):
+            encode = KEYPOINT_CODECS.build(codec).encode
+            times.append(
+                fastest(lambda: encode(people, visible), count * repeats)  # noqa: B023
+            )
+        row(f'{num} people{note}', *times)
 
 
-def benchmark_depths(repeats: int) -> str:
+def benchmark_depths(repeats: int) -> None:
     from mmpose.registry import KEYPOINT_CODECS
 
+    print(f'\n{"encode, ms":38s}{"in 3D":>10s}{"in 2D":>12s}{"ratio":>10s}')
     maps = dict(input_size=INPUT, heatmap_size=MAP)
     flat, solid = (
         KEYPOINT_CODECS.build(dict(type=kind, **maps)).encode
         for kind in ('HierarchicalSPRCodec', 'HierarchicalSPR3DCodec')
     )
-    rows = {}
     for num in (1, 5, 20):
         people, visible = make_people(num), np.ones((num, JOINTS))
         depths = np.random.default_rng(1).uniform(3e3, 4e3, visible.shape)
-        rows[f'encode {num} people'] = [
-            partial(flat, people, visible),
-            partial(solid, people, visible, depths, 600.0),
-        ]
-    return beside('in 2D', 'in 3D', rows, repeats)
+        in_3d = fastest(
+            lambda: solid(people, visible, depths, 600.0),  # noqa: B023
+            20 * repeats,
+        )
+        in_2d = fastest(lambda: flat(people, visible), 20 * repeats)  # noqa: B023
+        print(
+            f'{f"{num} people":38s}{in_3d:10.2f}{in_2d:12.2f}'
+            f'{in_3d / in_2d:9.2f}x'
+        )
 
 
 def build_heads(device: str) -> list:
@@ -109,7 +132,7 @@ def build_heads(device: str) -> list:
     ]
 
 
-def benchmark_decoding(repeats: int, device: str) -> str:
+def benchmark_decoding(repeats: int, device: str) -> None:
     ours, theirs = build_heads(device)
     people = make_people(30)
     our_maps, their_maps = (
@@ -120,10 +143,10 @@ def benchmark_decoding(repeats: int, device: str) -> str:
     sample = PoseDataSample(metainfo=dict(img_path='an image'))
     nms = dict(nms_dist_thr=0.05)
 
-    ours.forward = lambda feats: tuple(our_maps)
-
-    def decode_ours(config):
-        return lambda: ours.predict(None, [sample], config)
+    def decode_ours(config, batch=1):
+        maps = tuple(m.repeat(batch, 1, 1, 1) for m in our_maps)
+        ours.forward = lambda feats: maps
+        return lambda: ours.predict(None, [sample] * batch, config)
 
     def decode_theirs():
         heatmaps, displacements = their_maps
@@ -132,17 +155,21 @@ def benchmark_decoding(repeats: int, device: str) -> str:
     for head in (decode_ours(nms)()[0], decode_theirs()[0]):
         if len(head.keypoints) != 30:
             raise RuntimeError(f'{len(head.keypoints)} of 30 people decoded')
+    title = f'decode 30 people, ms, {device}'
+    print(f'\n{title:38s}{"SPM":>10s}{"DEKR":>12s}{"ratio":>10s}')
+    dekr = fastest(decode_theirs, 20 * repeats, device)
     parametric = dict(nms=dict(type='ParametricPoseNMS', preset='coco'))
-    rows = {
-        'no NMS beside DEKR with NMS': {},
-        'both with nearby joints NMS': nms,
-        'ParametricPoseNMS beside DEKR with NMS': parametric,
-    }
-    rows = {
-        name: [decode_ours(config), decode_theirs]
-        for name, config in rows.items()
-    }
-    return beside(f'SPM, 30 people, {device}', 'DEKR', rows, repeats)
+    for name, config in (
+        ('no NMS beside DEKR with NMS', {}),
+        ('both with nearby joints NMS', nms),
+        ('ParametricPoseNMS beside DEKR with NMS', parametric),
+    ):
+        row(name, fastest(decode_ours(config), 20 * repeats, device), dekr)
+    one, eight = (
+        fastest(decode_ours({}, batch), 20 * repeats, device)
+        for batch in (1, 8)
+    )
+    print(f'batch 8 takes {eight:.2f} ms, {eight / one:.1f}x batch 1')
 
 
 def main() -> None:
@@ -150,16 +177,17 @@ def main() -> None:
         description=__doc__.split('\n', maxsplit=1)[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument('--repeats', type=int, default=20)
+    text = 'runs of SPR, all others have 20 times as many'
+    parser.add_argument('--repeats', type=int, default=5, help=text)
     text = 'where decoding runs'
     parser.add_argument('--device', default='cpu', help=text)
     args = parser.parse_args()
     warnings.simplefilter('ignore')
     torch.set_num_threads(1)
-    print(benchmark_encoding(args.repeats))
-    print(benchmark_depths(args.repeats))
+    benchmark_encoding(args.repeats)
+    benchmark_depths(args.repeats)
     with torch.inference_mode():
-        print(benchmark_decoding(args.repeats, args.device))
+        benchmark_decoding(args.repeats, args.device)
 
 
 if __name__ == '__main__':
