@@ -17,6 +17,7 @@ from rmpe_spm.cli.arguments import (
     apply_options,
     join_cpu_processes,
     load_config,
+    require_hook,
 )
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.cli.preflight import build_runner
@@ -69,12 +70,7 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def _collect_badcases(cfg: Config, args: argparse.Namespace) -> None:
-    hook = (cfg.get('default_hooks') or {}).get('badcase')
-    if hook is None:
-        raise ConfigError(
-            'the config has no default_hooks.badcase: add '
-            "default_hooks=dict(badcase=dict(type='BadCaseAnalysisHook'))"
-        )
+    hook = require_hook(cfg, 'badcase', 'BadCaseAnalysisHook')
     by_loss = hook.get('metric_type', 'loss') == 'loss'
     metric = cfg.model.head.get('loss') if by_loss else cfg.test_evaluator
     hook.update(

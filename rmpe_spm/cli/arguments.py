@@ -123,13 +123,7 @@ def load_config(args: argparse.Namespace) -> Config:
 def apply_drawing(cfg: Config, args: argparse.Namespace) -> None:
     """Turn the drawing of predictions on where it is asked for."""
     if args.show or args.show_dir is not None:
-        hooks = cfg.get('default_hooks') or {}
-        if 'visualization' not in hooks:
-            raise ConfigError(
-                'the config has no default_hooks.visualization: add '
-                "dict(visualization=dict(type='PoseVisualizationHook'))"
-            )
-        hook = hooks.visualization
+        hook = require_hook(cfg, 'visualization', 'PoseVisualizationHook')
         hook.update(
             enable=True,
             show=args.show,
@@ -138,6 +132,17 @@ def apply_drawing(cfg: Config, args: argparse.Namespace) -> None:
         )
         if args.show:
             hook.wait_time = args.wait_time
+
+
+def require_hook(cfg: Config, name: str, kind: str) -> dict:
+    """Return a config's default hook, or suggest one of a kind."""
+    hooks = cfg.get('default_hooks') or {}
+    if name not in hooks:
+        raise ConfigError(
+            f'the config has no default_hooks.{name}: add '
+            f"default_hooks=dict({name}=dict(type='{kind}'))"
+        )
+    return hooks[name]
 
 
 def apply_options(cfg: Config, args: argparse.Namespace) -> None:

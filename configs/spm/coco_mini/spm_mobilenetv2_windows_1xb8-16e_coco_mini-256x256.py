@@ -47,7 +47,7 @@ window_size = (128, 128)
 # smaller than the paper's, and cells in several windows belong to the nearest
 # root. A displacement is read at the joint's parent, or nearest labelled ancestor, and
 # joints snap to the peaks of their heatmaps
-codec = dict(
+windows_codec = dict(
     type='HierarchicalSPRCodec',
     input_size=window_size,
     heatmap_size=(32, 32),
@@ -61,6 +61,7 @@ codec = dict(
     keypoint_sigma=1.5,
     # as in DEKR; with 1 the few cells of a peak hardly count in so few steps
     background_weight=0.1)
+codec = windows_codec
 
 # model settings
 model = dict(

@@ -3,19 +3,7 @@
 _base_ = ['./spm_movenet-multipose_heads_1xb8-1e_coco_mini-256x256.py']
 
 # codec settings
-codec = dict(
-    type='HierarchicalSPRCodec',
-    input_size=(128, 128),
-    heatmap_size=(32, 32),
-    kinematics='coco',
-    sigma=3,
-    tau=3,
-    overlap='nearest',
-    displacement_location='parent',
-    missing_parent='ancestor',
-    generate_keypoint_heatmaps=True,
-    keypoint_sigma=1.5,
-    background_weight=0.1)
+codec = dict(_base_.windows_codec)
 
 # model settings
 model = dict(
