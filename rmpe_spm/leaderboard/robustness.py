@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from ..errors import ConfigError
 from ..experiments.box_errors import AMPLIFICATION
 from ..markdown import markdown_table
 from .report import build_tables
@@ -63,6 +64,12 @@ def read_curves(
 ) -> Curves:
     """Order what models reached on all sources of :func:`box_sources`."""
     (table,) = build_tables(rows, rank_by, num_resamples, pictures=False)
+    known = set.intersection(*(set(row.metrics) for row in rows))
+    if rank_by not in known:
+        raise ConfigError(
+            f'the evaluators give no {rank_by!r}: rank by one of '
+            f'{", ".join(sorted(known))}'
+        )
     places = {(r.model, r.boxes): i for i, r in enumerate(table.rows)}
     different = list(dict.fromkeys(sources.values()))
     models = list(dict.fromkeys(row.model for row in rows))

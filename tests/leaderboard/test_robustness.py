@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from rmpe_spm.errors import ConfigError
 from rmpe_spm.leaderboard.report import build_tables
 from rmpe_spm.leaderboard.robustness import (
     POINTS,
@@ -49,6 +50,8 @@ def test_points_are_those_of_the_table(write_model, evaluate):
     one, two = write_model('one'), write_model('two', seed=1)
     rows = evaluate(*one, *two, boxes=['ground_truth', 'shift:0.2'])
     curves = read_curves(rows, sources, num_resamples=50)
+    with pytest.raises(ConfigError, match="no 'Total': rank by one of .*AP50"):
+        read_curves(rows, sources, 'Total')
     (table,) = build_tables(rows, 'AP', 50)
     for model, points in curves.items():
         assert list(points) == list(sources)
