@@ -1,0 +1,35 @@
+# SPM in 3D, larger: it goes on from the network of 6 epochs at 256x192, with more pictures:
+# python tools/generate_dataset.py data/generated_3d --3d --num-train 30000 --size 320 256
+_base_ = ['spm-3d_movenet-multipose_1xb8-6e_generated-3d-256x192.py']
+load_from = 'work_dirs/spm-3d_movenet-multipose_1xb8-6e_generated-3d-256x192/epoch_6.pth'
+
+# runtime
+train_cfg = dict(max_epochs=1, val_interval=1)
+
+# optimizer
+optim_wrapper = dict(optimizer=dict(lr=4e-4))
+
+# learning policy
+param_scheduler = [
+    _base_.param_scheduler[0],
+    dict(_base_.param_scheduler[1], end=1),
+]
+
+picture_size = (320, 256)
+
+# codec settings
+codec = dict(_base_.codec, input_size=picture_size, heatmap_size=(80, 64))
+model = dict(head=dict(decoder=codec))
+
+# pipelines
+train_pipeline = [*_base_.train_pipeline]
+train_pipeline[2] = dict(
+    train_pipeline[2], input_size=picture_size, picture_size=picture_size)
+train_pipeline[4] = dict(train_pipeline[4], encoder=codec)
+val_pipeline = [*_base_.val_pipeline]
+val_pipeline[1] = dict(val_pipeline[1], input_size=picture_size)
+
+# data loaders
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+test_dataloader = val_dataloader
