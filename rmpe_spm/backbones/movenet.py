@@ -5,6 +5,7 @@ Its weights come from ``tools/import_movenet.py``.
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
@@ -13,6 +14,8 @@ from mmpose.models.backbones import MobileNetV2
 from mmpose.registry import MODELS
 from mmpose.utils.typing import OptMultiConfig
 from torch import Tensor
+
+from .lateral_sum import LateralSum
 
 
 def separable_conv(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -126,6 +129,9 @@ class MoveNetFPN(BaseModule):
         out_channels (Sequence[int]): Channels of y at each level, the finest
             first; W x has those of the next coarser y, to which it is added.
             Defaults to (24, 24, 32, 64).
+        depth_channels (int): Channels of a :class:`LateralSum` of the same
+            levels behind them, which :class:`MoveNetStage` reads depths
+            from: 24 channels have no room for these. Defaults to 0.
         init_cfg (dict, optional): Initialisation. Defaults to ``None``:
             Kaiming normal.
 
@@ -143,6 +149,7 @@ class MoveNetFPN(BaseModule):
         self,
         in_channels: Sequence[int],
         out_channels: Sequence[int] = (24, 24, 32, 64),
+        depth_channels: int = 0,
         init_cfg: OptMultiConfig = None,
     ):
         super().__init__(init_cfg or dict(type='Kaiming', layer='Conv2d'))
@@ -157,6 +164,9 @@ class MoveNetFPN(BaseModule):
                 lateral_channels[:-1], out_channels[:-1], strict=True
             )
         )
+        self.depths = None
+        if depth_channels:
+            self.depths = LateralSum(in_channels, depth_channels)
 
     def forward(self, feats: Sequence[Tensor]) -> tuple[Tensor]:
         """Merge levels (B, C_l, H_l, W_l), each twice as large as the next."""
@@ -165,4 +175,6 @@ class MoveNetFPN(BaseModule):
         for lateral, fusion, feat in reversed(finer):
             y = F.interpolate(y, scale_factor=2, mode='bilinear')
             y = fusion(lateral(feat) + y)
+        if self.depths is not None:
+            y = torch.cat((y, *self.depths(feats)), dim=1)
         return (y,)

@@ -141,6 +141,8 @@ class MoveNetStage(BaseModule):
         keypoint_offsets (bool): Whether there are 4K displacements, not 2K.
         keypoint_depths (bool): Whether K + 1 depths follow them, the joints'
             and the root's from a head each. Defaults to ``False``.
+        depth_channels (int): How many of ``in_channels``, the last ones, only
+            the heads of depths take, beside all others. Defaults to 0.
         channels (int): Channels before each last convolution. Defaults to
             96.
         init_cfg (dict, optional): Initialisation. Defaults to ``None``:
@@ -154,6 +156,7 @@ class MoveNetStage(BaseModule):
         keypoint_heatmaps: bool,
         keypoint_offsets: bool,
         keypoint_depths: bool = False,
+        depth_channels: int = 0,
         channels: int = 96,
         init_cfg: OptMultiConfig = None,
     ):
@@ -172,7 +175,8 @@ class MoveNetStage(BaseModule):
         ]
         for branch, out_channels in (heatmaps | displacements).items():
             if out_channels:
-                head = separable_conv(in_channels, channels)
+                own = in_channels - depth_channels * ('depth' not in branch)
+                head = separable_conv(own, channels)
                 head.append(nn.Conv2d(channels, out_channels, 1))
                 self.add_module(branch, head)
 
@@ -181,9 +185,11 @@ class MoveNetStage(BaseModule):
     ) -> tuple[Tensor, Tensor]:
         """Predict heatmaps from 0 to 1 and the displacements, as SPMStage."""
         heatmaps, displacements = (
-            torch.cat(
-                [getattr(self, branch)(feature) for branch in branches], dim=1
-            )
+            torch.cat([self._predict(b, feature) for b in branches], dim=1)
             for branches in (self.heatmap_branches, self.displacement_branches)
         )
         return heatmaps.sigmoid(), displacements
+
+    def _predict(self, branch: str, feature: Tensor) -> Tensor:
+        head = getattr(self, branch)
+        return head(feature[:, : head[0].in_channels])

@@ -73,6 +73,16 @@ def test_the_pyramid_by_hand():
     torch.testing.assert_close(merged[0, 0], expected.expand(2, 4))
 
 
+def test_features_for_depths_lie_behind_the_others():
+    neck = MoveNetFPN([2, 3], out_channels=[4, 5], depth_channels=6)
+    feats = torch.rand(2, 2, 4, 6), torch.rand(2, 3, 2, 3)
+    [merged] = neck(feats)
+    [depths] = neck.depths(feats)
+    torch.testing.assert_close(merged[:, 4:], depths)
+    neck.depths = None
+    torch.testing.assert_close(merged[:, :4], neck(feats)[0])
+
+
 @pytest.mark.parametrize('size', [(7, 10), (8, 9), (1, 1)])
 @pytest.mark.parametrize('stride', [1, 2, 3])
 @pytest.mark.parametrize('kernel', [1, 3, 4])

@@ -121,6 +121,16 @@ def test_the_head_predicts_as_many_maps(stage):
     }  # fmt: skip
 
 
+def test_the_last_channels_are_for_depths():
+    head = head_3d(stage=dict(type='MoveNetStage', depth_channels=3))
+    feature = torch.randn(1, 8, 24, 32).requires_grad_()
+    heatmaps, output = head([feature])
+    (heatmaps.sum() + output[:, :34].sum()).backward(retain_graph=True)
+    assert feature.grad[:, :5].any() and not feature.grad[:, 5:].any()
+    output[:, 34:].sum().backward()
+    assert feature.grad[:, 5:].any()
+
+
 @pytest.mark.parametrize('flip', [False, True])
 @pytest.mark.parametrize('window', [False, True])
 def test_depths_follow_what_warps_the_picture(flip, window):

@@ -1,15 +1,25 @@
-# Depths that are corrected by the whole pose, after the first epoch at this size:
+# Depths from features of their own, corrected by the whole pose, after the first epoch at
+# this size:
 _base_ = ['spm-3d_movenet-multipose_1xb8-1e_generated-3d-320x256.py']
 load_from = 'work_dirs/spm-3d_movenet-multipose_1xb8-1e_generated-3d-320x256/epoch_1.pth'
 
 # optimizer
 optim_wrapper = dict(
     optimizer=dict(lr=3e-4),
-    paramwise_cfg=dict(custom_keys=dict(depth_refiner=dict(lr_mult=5))))
+    paramwise_cfg=dict(
+        custom_keys={
+            'neck.depths': dict(lr_mult=10),
+            'depth_refiner': dict(lr_mult=5)
+        }))
 
 # model settings
+depth_channels = 96
 model = dict(
-    head=dict(depth_refiner=dict(type='DepthRefiner')),
+    neck=dict(depth_channels=depth_channels),
+    head=dict(
+        in_channels=24 + depth_channels,
+        stage=dict(depth_channels=depth_channels),
+        depth_refiner=dict(type='DepthRefiner')),
     train_cfg={
         key: _base_.model.test_cfg[key]
         for key in ('snap_thr', 'snap_distance', 'snap_to')
