@@ -30,4 +30,4 @@ model = dict(
     })
 
 # data loaders
-train_dataloader = dict(dataset=dict(indices=list(range(0, 30000, 4))))
+train_dataloader = dict(dataset=dict(frame_interval=4))
