@@ -78,7 +78,6 @@ else:
     from .rmpe.sstn_head import SSTNHead
     from .spm.codec import HierarchicalSPRCodec
     from .spm.codec_3d import HierarchicalSPR3DCodec
-    from .spm.depth_refiner import DepthRefiner
     from .spm.head import SPMHead
     from .spm.losses import MapFocalLoss, MapL1Loss, MapL2Loss
     from .spm.stage import MoveNetStage
@@ -108,7 +107,6 @@ __all__ = [
     'ChannelsLastHook',
     'ConfigError',
     'CorruptCheckpointError',
-    'DepthRefiner',
     'FiniteLossHook',
     'FuseConvBNHook',
     'GenerateCenterTarget',

@@ -5,5 +5,5 @@ crowds), ``codec`` (``heatmaps`` and ``displacements`` draw what the tree of
 ``kinematics`` says) and ``head`` with its loss (``stage``). A prediction
 passes ``head``, ``test_time_augmentation`` (mirrored and other sizes),
 ``decoding`` (peaks, and the vectors read there) and ``postprocessing``. In 3D
-``codec_3d`` takes the codec's place, and ``depth_refiner`` corrects depths.
+``codec_3d`` takes the codec's place.
 """

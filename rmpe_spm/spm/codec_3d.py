@@ -10,9 +10,9 @@ from mmpose.registry import KEYPOINT_CODECS
 from torch import Tensor
 
 from ..cameras import Camera, focal_length, unproject
-from ..tensors import tensor_on_device_of, without_autocast
+from ..tensors import tensor_on_device_of
 from .codec import HierarchicalSPRCodec
-from .decoding import PaddedPoses, Snapping, read_depths, read_instances
+from .decoding import PaddedPoses, Snapping
 from .displacements import (
     People,
     RootWindows,
@@ -246,53 +246,10 @@ class HierarchicalSPR3DCodec(HierarchicalSPRCodec):
         them: (B, 3K + 1, H, W), or (B, 5K + 1, H, W) with offsets.
         """
         poses = super().decode_padded(heatmaps, displacements, snapping)
-        return poses._replace(depths=poses.depths * self._units(poses.depths))
-
-    def _units(self, depths: Tensor) -> Tensor:
-        """What makes pixels of depths in cells; R has no unit."""
-        units = [self.pixel] * self.tree.num_joints + [1.0]
-        return tensor_on_device_of(units, depths)
-
-    @torch.no_grad()
-    def read_windows(
-        self,
-        heatmaps: Tensor,
-        displacements: Tensor,
-        depths: Tensor,
-        weights: Tensor,
-        snapping: Snapping | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Read poses at every cell of the windows around annotated roots.
-
-        Maps are those of :meth:`decode_padded`; ``depths`` and ``weights``
-        (B, K + 1, H, W) the encoded ones. Gives of S poses the joints (S, K,
-        2) in input pixels, the depths (S, K + 1) that were read, the
-        annotated ones, both as in :class:`PaddedPoses`, and whether these
-        are known.
-        """
-        inside = weights[:, -1].flatten(1)
-        most = int(inside.count_nonzero(dim=1).max())
-        inside, cells = inside.topk(most, dim=1)
-        with without_autocast(heatmaps):
-            keypoints, found = read_instances(
-                heatmaps[:, :-1],
-                displacements,
-                cells,
-                self.representation,
-                self.decode_nms_kernel,
-                snapping,
-            )
-        targets, missing = (
-            read_depths(maps, cells, self.representation)
-            for maps in (depths, 1 - weights)
+        units = tensor_on_device_of(
+            [self.pixel] * self.tree.num_joints + [1.0], poses.depths
         )
-        keypoints = keypoints * tensor_on_device_of(
-            self.scale_factor, keypoints
-        )
-        units = self._units(found)
-        # a joint's depth is known where those of all its ancestors are
-        poses = keypoints, found * units, targets * units, missing == 0
-        return tuple(values[inside > 0] for values in poses)
+        return poses._replace(depths=poses.depths * units)
 
     def decode_3d(
         self, heatmaps: Tensor, displacements: Tensor, camera: Camera

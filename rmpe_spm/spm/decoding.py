@@ -220,57 +220,36 @@ def decode_maps(
             root_heatmaps.float(), roots.nms_kernel, roots.max_instances
         )
         root_scores = torch.where(finite[:, None], root_scores, 0.0)
-        keypoints, depths = read_instances(
-            joint_heatmaps,
-            displacements,
-            cells,
-            representation,
-            roots.nms_kernel,
-            snapping,
-        )
-        if joint_heatmaps.shape[1] > 0:
+        depths = offsets = None
+        if representation.with_depths:
+            displacements, depth_maps = displacements.split(
+                (2 * num_vectors, num_depths), dim=1
+            )
+            depths = read_depths(depth_maps, cells, representation)
+        if representation.keypoint_offsets:
+            displacements, offsets = displacements.chunk(2, dim=1)
+            offsets = offsets * representation.normalizer
+        has_joint_heatmaps = joint_heatmaps.shape[1] > 0
+        if snapping is None:
+            keypoints = read_poses(displacements, cells, representation)
+        elif has_joint_heatmaps:
+            peaks = find_joint_peaks(
+                joint_heatmaps, snapping.thr, roots.nms_kernel, offsets
+            )
+            keypoints = read_snapped_poses(
+                displacements, cells, representation, peaks, snapping
+            )
+        else:
+            raise ValueError(
+                'HierarchicalSPRCodec: joints can snap to peaks only with '
+                'keypoint heatmaps'
+            )
+        if has_joint_heatmaps:
             scores = sample_keypoint_scores(joint_heatmaps, keypoints)
         else:
             scores = root_scores[..., None].expand(-1, -1, num_joints)
     valid = root_scores > roots.score_thr
     return PaddedPoses(keypoints, root_scores, scores, valid, finite, depths)
-
-
-def read_instances(
-    heatmaps: Tensor,
-    displacements: Tensor,
-    cells: Tensor,
-    representation: PoseRepresentation,
-    nms_kernel: int,
-    snapping: Snapping | None = None,
-) -> tuple[Tensor, Tensor | None]:
-    """Read poses (B, M, K, 2), and depths (B, M, K + 1) if there are any.
-
-    Roots are at flat cells (B, M); heatmaps are the joints', (B, 0 or K, H,
-    W). All is in cells.
-    """
-    num_vectors = representation.num_vectors
-    depths = offsets = None
-    if representation.with_depths:
-        displacements, depth_maps = displacements.split(
-            (2 * num_vectors, representation.num_depths), dim=1
-        )
-        depths = read_depths(depth_maps, cells, representation)
-    if representation.keypoint_offsets:
-        displacements, offsets = displacements.chunk(2, dim=1)
-        offsets = offsets * representation.normalizer
-    if snapping is None:
-        return read_poses(displacements, cells, representation), depths
-    if heatmaps.shape[1] == 0:
-        raise ValueError(
-            'HierarchicalSPRCodec: joints can snap to peaks only with '
-            'keypoint heatmaps'
-        )
-    peaks = find_joint_peaks(heatmaps, snapping.thr, nms_kernel, offsets)
-    keypoints = read_snapped_poses(
-        displacements, cells, representation, peaks, snapping
-    )
-    return keypoints, depths
 
 
 def _are_finite(heatmaps: Tensor, displacements: Tensor) -> Tensor:

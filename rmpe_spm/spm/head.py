@@ -11,7 +11,7 @@ from mmpose.registry import KEYPOINT_CODECS, MODELS, TASK_UTILS
 from mmpose.utils.typing import OptConfigType, OptSampleList, Predictions
 from torch import Tensor
 
-from .codec_3d import HierarchicalSPR3DCodec, place_in_camera_space
+from .codec_3d import place_in_camera_space
 from .decoding import PaddedPoses
 from .losses import HEATMAP_LOSSES, stage_losses
 from .postprocessing import (
@@ -88,12 +88,11 @@ class SPMHead(BaseHead):
             up from the root to each joint, weighted by ``beta`` too. It
             also trains joints whose parents are not labelled. Needs a codec
             with ``generate_joint_offsets``. Defaults to ``None``: none.
-        depth_loss, root_depth_loss (dict, optional): In 3D the losses of the
-            joints' depths and of the root's, weighted by ``beta`` too; none
-            in a picture without depths. Default to ``dict(type='MapL1Loss')``.
-        depth_refiner (dict, optional): In 3D ``dict(type='DepthRefiner')``
-            corrects the depths of decoded poses. To train it, ``train_cfg``
-            has the snapping of ``test_cfg``. Defaults to ``None``: nothing.
+        depth_loss, root_depth_loss (dict, optional): With
+            :class:`~rmpe_spm.HierarchicalSPR3DCodec` the losses of the
+            joints' depths and of the root's, weighted by ``beta`` too. What
+            a picture has no depths for adds nothing to them. Default to
+            ``dict(type='MapL1Loss')``.
         decoder (dict, optional): The codec,
             :class:`~rmpe_spm.HierarchicalSPRCodec` or in 3D
             :class:`~rmpe_spm.HierarchicalSPR3DCodec`. Needed at test, in 3D
@@ -147,11 +146,11 @@ class SPMHead(BaseHead):
         joint_offset_loss: OptConfigType = None,
         depth_loss: OptConfigType = None,
         root_depth_loss: OptConfigType = None,
-        depth_refiner: OptConfigType = None,
         decoder: OptConfigType = None,
         init_cfg: OptConfigType = None,
     ):
         super().__init__(init_cfg)
+        self.in_channels = in_channels
         self.num_keypoints = num_keypoints
         self.num_stages = num_stages
         self.in_index = in_index
@@ -183,18 +182,16 @@ class SPMHead(BaseHead):
             keypoint_heatmaps=keypoint_heatmaps,
             keypoint_offsets=keypoint_offsets,
         )
-        self.with_depths = isinstance(self.decoder, HierarchicalSPR3DCodec)
+        self.with_depths = (
+            self.decoder is not None
+            and self.decoder.representation.with_depths
+        )
         if self.with_depths:
             stage.update(keypoint_depths=True)
-        elif depth_refiner is not None:
-            raise ValueError('SPMHead: depth_refiner needs a codec in 3D')
         with_feedback = dict(stage, feedback=True)
         self.stages = ModuleList(
             MODELS.build(with_feedback if feedback and index else stage)
             for index in range(num_stages)
-        )
-        self.depth_refiner = depth_refiner and MODELS.build(
-            dict(depth_refiner, num_keypoints=num_keypoints)
         )
         losses = dict(
             heatmap=heatmap_loss or dict(type='MapL2Loss'),
@@ -268,8 +265,7 @@ class SPMHead(BaseHead):
         Returns:
             dict[str, Tensor]: ``loss/heatmap``, ``loss/displacement`` and
             where they are on ``loss/keypoint``, ``loss/joint_offset``,
-            ``loss/depth``, ``loss/root_depth`` and, of the last stage only,
-            ``loss/refined_depth``.
+            ``loss/depth`` and ``loss/root_depth``.
         """
         fields = [sample.gt_fields for sample in batch_data_samples]
         gt = {
@@ -280,17 +276,10 @@ class SPMHead(BaseHead):
         for maps in self.forward_stages(feats):
             found = stage_losses(self.loss_module, maps, gt, self.decoder)
             for name, loss in found.items():
-                weight = 1 if name in HEATMAP_LOSSES else self.beta
+                if name not in HEATMAP_LOSSES:
+                    loss = self.beta * loss
                 key = f'loss/{name}'
-                losses[key] = losses.get(key, 0) + weight * loss
-        if self.depth_refiner is not None:
-            poses = self.decoder.read_windows(
-                *maps,
-                gt['depths'],
-                gt['depth_weights'],
-                read_snapping(train_cfg or {}),
-            )
-            losses['loss/refined_depth'] = self.depth_refiner.loss(*poses)
+                losses[key] = losses[key] + loss if key in losses else loss
         return losses
 
     def predict(
@@ -389,9 +378,6 @@ class SPMHead(BaseHead):
 
     def decode_maps(self, maps: Maps, test_cfg: dict) -> PaddedPoses:
         poses = self.decoder.decode_padded(*maps, read_snapping(test_cfg))
-        if self.depth_refiner is not None:
-            depths = self.depth_refiner(poses.keypoints, poses.depths)
-            poses = poses._replace(depths=depths)
         if self.keypoint_heatmaps:
             # a regressed heatmap may be slightly negative
             scores = poses.keypoint_scores.clamp(min=0)
