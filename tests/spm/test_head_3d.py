@@ -4,19 +4,45 @@ import numpy as np
 import pytest
 import torch
 from mmpose.registry import TRANSFORMS
-from people_in_space import (
-    PLACES,
-    PLAIN,
-    bodies,
-    focal,
-    head_3d,
-    network_output,
-    samples_3d,
-)
-from spm_maps import FLIP, SIZE, answer, mirrored
+from people_in_space import PLAIN, bodies, encode, focal, network_output
+from spm_maps import FLIP, SIZE, answer, make_head, make_samples, mirrored
 
 from rmpe_spm.cameras import project
 from rmpe_spm.spm.codec_3d import HierarchicalSPR3DCodec
+
+
+def head_3d(**options):
+    codec = dict(type='HierarchicalSPR3DCodec', **options.pop('codec', {}))
+    return make_head(codec=codec, **options)
+
+
+PLACES = [(-600, 0, 3000), (500, 60, 3600)]
+
+
+def samples_3d(codec, cameras, **meta):
+    """A picture by each camera, and what a network says that is right."""
+    people = [
+        bodies(PLACES, seed=i, spread=150) * camera['K'][0][0] / 150
+        for i, camera in enumerate(cameras)
+    ]
+    for own, camera in zip(people, cameras, strict=True):
+        # the same size in the picture, whatever the focal length
+        own[..., :2] /= camera['K'][0][0] / 150
+    pixels = [
+        project(own, camera)
+        for own, camera in zip(people, cameras, strict=True)
+    ]
+    samples = make_samples(codec, pixels, **meta)
+    maps = []
+    for sample, own, camera in zip(samples, people, cameras, strict=True):
+        encoded = encode(codec, own, camera)
+        for key in ('depths', 'depth_weights'):
+            sample.gt_fields.set_field(torch.tensor(encoded[key]), key)
+        sample.set_metainfo(dict(camera=camera))
+        maps.append(network_output(encoded))
+    maps = tuple(map(torch.stack, zip(*maps, strict=True)))
+    return people, samples, maps
+
 
 LONG = dict(K=[[600.0, 0, 64], [0, 600, 48], [0, 0, 1]])
 
