@@ -27,6 +27,13 @@ def _registered():
     register_all_modules(init_default_scope=True)
 
 
+@pytest.fixture(scope='session', autouse=True)
+def _default_data_folders():
+    """Read configs as they are where the user's variables name no data."""
+    for variable in ('COCO_MINI', 'GENERATED', 'GENERATED_3D'):
+        os.environ.pop(variable, None)
+
+
 @pytest.fixture(scope='session')
 def repo_root() -> Path:
     """The root of the checkout."""
