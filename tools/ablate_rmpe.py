@@ -34,7 +34,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--work-dir', type=Path, required=True)
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument(
-        '--redundant-boxes', help='evaluate RMPE on these boxes, too'
+        '--redundant-boxes',
+        help='evaluate the plain model and RMPE on these boxes, too',
     )
     add_cfg_options(parser, 'both configs')
     args = parser.parse_args(argv)

@@ -57,12 +57,14 @@ class AblationRow(NamedTuple):
     @property
     def config(self) -> str:
         """The name of the config that is tested."""
-        redundant = self.boxes == 'redundant'
-        return self.boxes if redundant else f'stage2_{self.model}'
+        kind = 'redundant' if self.boxes == 'redundant' else 'stage2'
+        return f'{kind}_{self.model}'
 
     @property
     def test(self) -> str:
         """The name of the test that gives the row's numbers."""
+        if self.boxes == 'redundant':
+            return f'test_{self.config}'
         return f'test_{self.boxes or self.model}'
 
 
@@ -83,8 +85,9 @@ ROWS = (
     ),
     *(
         AblationRow(
-            f'RMPE on redundant boxes, {label}', 'parallel', nms, 'redundant'
+            f'{name} on redundant boxes, {label}', model, nms, 'redundant'
         )
+        for name, model in (('plain two-step', 'plain'), ('RMPE', 'parallel'))
         for nms, label in (
             ('none', 'no NMS'),
             ('oks_0.3', 'OKS NMS at 0.3'),
@@ -116,8 +119,8 @@ def run_ablation(
     The configs of the runs are written to ``configs/`` in the work
     directory, and each run has a folder in ``seed<n>/``. What is finished
     there is not repeated, and a training that was interrupted goes on. On
-    ``redundant_boxes``, a file of ``tools/make_redundant_boxes.py``, RMPE is
-    evaluated, too. Yields what each seed gave, in turn.
+    ``redundant_boxes``, a file of ``tools/make_redundant_boxes.py``, RMPE and
+    the plain model are evaluated, too. Yields what each seed gave, in turn.
 
     Raises:
         ConfigError: The configs are not those of an RMPE.
@@ -128,7 +131,10 @@ def run_ablation(
     stages = read_stages(stage1, stage2, cfg_options)
     configs = ablation_configs(*stages)
     if redundant_boxes is not None:
-        configs['redundant'] = _on_redundant_boxes(stages[1], redundant_boxes)
+        for model in ('plain', 'parallel'):
+            configs[f'redundant_{model}'] = _on_redundant_boxes(
+                configs[f'stage2_{model}'], stages[1], redundant_boxes
+            )
     for name, cfg in configs.items():
         paths[name] = work_dir / 'configs' / f'{name}.py'
         paths[name].parent.mkdir(parents=True, exist_ok=True)
@@ -233,11 +239,13 @@ def ablation_configs(stage1: Config, stage2: Config) -> dict[str, Config]:
     return configs
 
 
-def _on_redundant_boxes(stage2: Config, boxes: str | Path) -> Config:
-    """The config of RMPE's test on all boxes of a file."""
+def _on_redundant_boxes(
+    trained: Config, stage2: Config, boxes: str | Path
+) -> Config:
+    """The config of a test on all boxes of a file, evaluated as stage 2."""
     if not Path(boxes).is_file():
         raise ConfigError(f'there is no file of redundant boxes: {boxes}')
-    cfg = deepcopy(stage2)
+    cfg = deepcopy(trained)
     dataset = cfg.test_dataloader.dataset
     # no absolute path would stand behind the data's root
     dataset.bbox_file = str(Path(boxes).resolve())

@@ -53,7 +53,8 @@ def test_from_configs_to_report(tool, tiny_stages, tmp_path):
     trainings = [f'stage1_{name}' for name in ('plain', 'jitter', 'pgpg')]
     trainings += [f'stage2_{name}' for name in rmpe_ablation.TRAININGS]
     tests = [f'test_{name}' for name in rmpe_ablation.TRAININGS]
-    tests += ['test_annotated', 'test_redundant']
+    tests += ['test_annotated']
+    tests += ['test_redundant_plain', 'test_redundant_parallel']
     # Interrupted in the midst of the tests.
     tool.stops = len(trainings) + 1
     with pytest.raises(KeyboardInterrupt):
@@ -80,7 +81,9 @@ def test_from_configs_to_report(tool, tiny_stages, tmp_path):
 
     assert boxes('test_annotated') == 'ground truth'
     assert boxes('test_plain').startswith('detections')
-    assert boxes('test_redundant') == 'detections redundant.json'
+    for model in ('plain', 'parallel'):
+        found = boxes(f'test_redundant_{model}')
+        assert found == 'detections redundant.json'
 
 
 def test_wrong_set_up_is_told(tool, tiny_stages, tmp_path, refusal):
