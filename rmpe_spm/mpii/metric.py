@@ -9,8 +9,7 @@ from mmengine.logging import print_log
 from mmpose.registry import METRICS, TASK_UTILS
 
 from .annotations import evaluated_joints
-from .ap import MpiiMatches
-from .matching import PredictedPoses, check_options, match_joints
+from .ap import MpiiMatches, PredictedPoses, check_options, match_joints
 from .samples import (
     EvaluationUnit,
     SamplePoses,
@@ -29,7 +28,7 @@ class MpiiMultiPersonAP(BaseMetric):
     """PCKh@0.5 mean average precision of MPII's multi-person benchmark.
 
     The definition is that of the benchmark's toolkit,
-    :func:`~rmpe_spm.mpii.matching.match_joints`; the results are in percent:
+    :func:`~rmpe_spm.mpii.ap.match_joints`; the results are in percent:
     ``Head``, ``Shoulder``, ``Elbow``, ``Wrist``, ``Hip``, ``Knee``,
     ``Ankle`` and ``Total``. By another definition they have its name:
     ``Total_ignore`` with ``unannotated='ignore'``, ``Total_toolkit`` with

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..poses import bboxes_around
 from .annotations import evaluated_joints
-from .matching import AnnotatedPoses
+from .ap import AnnotatedPoses
 
 _NEEDED = (
     'id', 'image_id', 'image_name', 'keypoints', 'head_size', 'protocol',

@@ -11,8 +11,8 @@ from scipy.io import savemat
 from ..coco.results import Submission
 from ..errors import ConfigError
 from .annotations import MPII14_IDS
+from .ap import PredictedPoses
 from .groups import make_units, read_groups
-from .matching import PredictedPoses
 from .readers import read_matlab, read_mpii, read_number, structs
 
 # the name by which the toolkit opens it

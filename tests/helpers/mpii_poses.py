@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rmpe_spm.mpii.matching import AnnotatedPoses, PredictedPoses
+from rmpe_spm.mpii.ap import AnnotatedPoses, PredictedPoses
 
 # head size 10: a joint matches within 5 pixels
 BASE = np.stack([np.arange(14) * 30.0, np.zeros(14)], 1)

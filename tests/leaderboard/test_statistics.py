@@ -6,7 +6,7 @@ from rmpe_spm.coco.ground_truth import ImageGroundTruth, PoseSet
 from rmpe_spm.coco.keypoint_ap import match_poses
 from rmpe_spm.leaderboard.report import SEED, add_statistics
 from rmpe_spm.leaderboard.tables import make_table
-from rmpe_spm.mpii.matching import (
+from rmpe_spm.mpii.ap import (
     AnnotatedPoses,
     PredictedPoses,
     match_joints,

@@ -11,11 +11,12 @@ from mpii_poses import at, predicted, random_units, truth
 from scipy.io import loadmat
 
 from rmpe_spm.mpii.annotations import evaluated_joints
-from rmpe_spm.mpii.ap import MpiiMatches, voc_ap
-from rmpe_spm.mpii.matching import (
+from rmpe_spm.mpii.ap import (
     AnnotatedPoses,
+    MpiiMatches,
     PredictedPoses,
     match_joints,
+    voc_ap,
 )
 from rmpe_spm.mpii.readers import read_mpii
 

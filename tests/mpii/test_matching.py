@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mpii_poses import BASE, at, predicted, truth
 
-from rmpe_spm.mpii.matching import match_joints
+from rmpe_spm.mpii.ap import match_joints
 
 
 def test_threshold_is_inclusive_and_the_persons_own():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
-from rmpe_spm.mpii.matching import PredictedPoses
+from rmpe_spm.mpii.ap import PredictedPoses
 from rmpe_spm.mpii.toolkit_file import (
     make_mpii_submission,
     read_predictions,

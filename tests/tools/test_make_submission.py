@@ -5,7 +5,7 @@ import json
 import mpii_files
 import numpy as np
 
-from rmpe_spm.mpii.matching import PredictedPoses
+from rmpe_spm.mpii.ap import PredictedPoses
 from rmpe_spm.mpii.toolkit_file import read_predictions, write_predictions
 
 

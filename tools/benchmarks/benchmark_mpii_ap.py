@@ -24,7 +24,7 @@ from scipy.io import loadmat
 from timing import fastest
 
 from rmpe_spm.mpii.annotations import evaluated_joints
-from rmpe_spm.mpii.matching import (
+from rmpe_spm.mpii.ap import (
     EMPTY_UNITS,
     UNANNOTATED,
     AnnotatedPoses,
