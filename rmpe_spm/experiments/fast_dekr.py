@@ -8,7 +8,7 @@ from mmpose.models.heads.hybrid_heads.dekr_head import AdaptiveActivationBlock
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from ..engine.mmcv_fallbacks import deform_conv2d
+from ..engine.mmcv_lite import deform_conv2d
 
 
 class GridDeformConv2d(BaseModule):
@@ -38,7 +38,7 @@ class GridSampleDEKRHead(DEKRHead):
     The same function of the same parameters, under the same names, so that
     checkpoints go both ways. Only mmcv's deformable convolution, most of
     DEKR's time on a CPU, is replaced by
-    :func:`~rmpe_spm.engine.mmcv_fallbacks.deform_conv2d`: at 128x128 a
+    :func:`~rmpe_spm.engine.mmcv_lite.deform_conv2d`: at 128x128 a
     training step takes a fifth of the time. SPM is compared with it.
 
     Args:

@@ -16,9 +16,14 @@ from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from rmpe_spm.engine import mmcv_fallbacks
-from rmpe_spm.engine.mmcv_fallbacks import deform_conv2d, nms, roi_align
-from rmpe_spm.engine.mmcv_lite import EXTENSION, Placeholder
+from rmpe_spm.engine import mmcv_lite
+from rmpe_spm.engine.mmcv_lite import (
+    EXTENSION,
+    Placeholder,
+    deform_conv2d,
+    nms,
+    roi_align,
+)
 
 
 @pytest.fixture
@@ -88,7 +93,7 @@ def brute_force_nms(boxes, scores, threshold, offset=0):
 def test_nms_is_greedy(num, threshold, offset, block, seed):
     boxes, scores, _ = make_boxes(num, seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mmcv_fallbacks, 'NMS_BLOCK', block)
+        patch.setattr(mmcv_lite, 'NMS_BLOCK', block)
         kept = nms(boxes, scores, threshold, offset)
     assert kept.dtype == torch.int64
     assert kept.tolist() == brute_force_nms(boxes, scores, threshold, offset)
