@@ -131,10 +131,7 @@ def run_ablation(
     stages = read_stages(stage1, stage2, cfg_options)
     configs = ablation_configs(*stages)
     if redundant_boxes is not None:
-        for model in ('plain', 'parallel'):
-            configs[f'redundant_{model}'] = _on_redundant_boxes(
-                configs[f'stage2_{model}'], stages[1], redundant_boxes
-            )
+        configs |= _on_redundant_boxes(configs, stages[1], redundant_boxes)
     for name, cfg in configs.items():
         paths[name] = work_dir / 'configs' / f'{name}.py'
         paths[name].parent.mkdir(parents=True, exist_ok=True)
@@ -240,18 +237,22 @@ def ablation_configs(stage1: Config, stage2: Config) -> dict[str, Config]:
 
 
 def _on_redundant_boxes(
-    trained: Config, stage2: Config, boxes: str | Path
-) -> Config:
-    """The config of a test on all boxes of a file, evaluated as stage 2."""
+    configs: Mapping[str, Config], stage2: Config, boxes: str | Path
+) -> dict[str, Config]:
+    """The configs of the tests on all boxes of a file."""
     if not Path(boxes).is_file():
         raise ConfigError(f'there is no file of redundant boxes: {boxes}')
-    cfg = deepcopy(trained)
-    dataset = cfg.test_dataloader.dataset
-    # no absolute path would stand behind the data's root
-    dataset.bbox_file = str(Path(boxes).resolve())
-    dataset.filter_cfg = None
-    cfg.test_evaluator = nms_evaluators(stage2, {**NMS, **REDUNDANT_NMS})
-    return cfg
+    evaluators = nms_evaluators(stage2, {**NMS, **REDUNDANT_NMS})
+    tests = {}
+    for model in ('plain', 'parallel'):
+        cfg = deepcopy(configs[f'stage2_{model}'])
+        dataset = cfg.test_dataloader.dataset
+        # no absolute path would stand behind the data's root
+        dataset.bbox_file = str(Path(boxes).resolve())
+        dataset.filter_cfg = None
+        cfg.test_evaluator = deepcopy(evaluators)
+        tests[f'redundant_{model}'] = cfg
+    return tests
 
 
 def nms_evaluators(

@@ -150,7 +150,6 @@ class SPMHead(BaseHead):
         init_cfg: OptConfigType = None,
     ):
         super().__init__(init_cfg)
-        self.in_channels = in_channels
         self.num_keypoints = num_keypoints
         self.num_stages = num_stages
         self.in_index = in_index
@@ -276,10 +275,9 @@ class SPMHead(BaseHead):
         for maps in self.forward_stages(feats):
             found = stage_losses(self.loss_module, maps, gt, self.decoder)
             for name, loss in found.items():
-                if name not in HEATMAP_LOSSES:
-                    loss = self.beta * loss
+                weight = 1 if name in HEATMAP_LOSSES else self.beta
                 key = f'loss/{name}'
-                losses[key] = losses[key] + loss if key in losses else loss
+                losses[key] = losses.get(key, 0) + weight * loss
         return losses
 
     def predict(
