@@ -17,6 +17,7 @@ from .displacements import (
     People,
     RootWindows,
     anchor_people,
+    constant_joint_maps,
     constant_maps,
     root_windows,
 )
@@ -37,12 +38,13 @@ def depth_maps(
     windows: RootWindows,
     root_type: str | int,
     missing_parent: str,
+    overlap: str,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the depths of every joint and root inside the roots' windows.
+    """Draw the depths of every joint and root inside their windows.
 
     ``depths`` (N, K) are in millimetres, NaN where unknown; ``focal`` is in
     input pixels, of which ``pixel`` make a cell. Gives depths and weights,
-    (K + 1, H, W) float32, the root last.
+    K for each location and the root's, (C, H, W) float32.
     """
     tree = representation.tree
     with np.errstate(invalid='ignore'):
@@ -55,9 +57,17 @@ def depth_maps(
     joints = (points - start)[..., 0] / (
         scale * pixel * representation.normalizer
     )
-    values = np.concatenate((joints, np.log(scale / PIXEL_SIZE)), axis=1)
-    drawn = np.concatenate((drawn, solid.valid[:, None]), axis=1)
-    return constant_maps(values, drawn, windows, grid)
+    parts = []
+    for location in representation.depth_locations:
+        if location == 'root':
+            parts.append(constant_maps(joints, drawn, windows, grid))
+        else:
+            own = constant_joint_maps(joints, drawn, people, grid, overlap)
+            parts.append(own)
+    root = np.log(scale / PIXEL_SIZE), solid.valid[:, None]
+    parts.append(constant_maps(*root, windows, grid))
+    maps, weights = map(np.concatenate, zip(*parts, strict=True))
+    return maps, weights
 
 
 def camera_keypoints(
@@ -102,10 +112,11 @@ class HierarchicalSPR3DCodec(HierarchicalSPRCodec):
     r"""Poses in the camera's space as roots with a depth and displacements
     in three dimensions: the second half of SPM.
 
-    Beside what :class:`HierarchicalSPRCodec` encodes there are K + 1 maps of
-    depths, within ``tau`` of a root as the displacements, at the root always.
-    With f the focal length in input pixels and ``s = z_root / f`` the
-    millimetres that a pixel stands for at the root's depth:
+    Beside what :class:`HierarchicalSPRCodec` encodes there are maps of depths:
+    R of the root, within ``tau`` of it, and D_z of each joint, within ``tau``
+    of the root, as its displacement, or of the joint itself. With f the focal
+    length in input pixels and ``s = z_root / f`` the millimetres that a pixel
+    stands for at the root's depth:
 
     .. math::
         R = \ln\frac{s}{10}, \qquad
@@ -117,17 +128,21 @@ class HierarchicalSPR3DCodec(HierarchicalSPRCodec):
     percentages of the depth. D_z is in the unit of a displacement's x and y.
 
     The network predicts the depths after the displacements (2K, or 4K with
-    keypoint offsets), D_z of each joint and then R. The joints lie at
+    keypoint offsets), D_z of each joint, once for each location, and then R.
+    The joints lie at
 
     .. math::
         z^j = 10 e^R (f + Z \sum_{a} D_z^a), \quad
         (x^j, y^j) = \text{unproject}(p^j, z^j)
 
-    with a the joint and its ancestors, and p its place in the picture.
+    with a the joint and its ancestors, and p its place in the picture. Of two
+    locations D_z is the mean: at the root a network sees the whole pose, at a
+    joint how its limb lies.
 
     Encoded beside the items of the parent class:
 
-        - depths (np.ndarray): (K + 1, H, W), the root last, float32
+        - depths (np.ndarray): (K + 1, H, W), or (2K + 1, H, W) with two
+            locations, the root's last, float32
         - depth_weights (np.ndarray): 1 where there is a target, else 0, of
             the same shape, float32: nowhere in a picture without a camera,
             so that pictures with and without one train together
@@ -135,6 +150,9 @@ class HierarchicalSPR3DCodec(HierarchicalSPRCodec):
     Args:
         *args, **kwargs: Those of :class:`HierarchicalSPRCodec`;
             ``displacement_location`` must be ``'root'``, its default.
+        depth_locations (Sequence[str]): Where D_z is written and read:
+            ``'root'``, ``'joint'`` or both. Around joints the children of a
+            joint that lies off the map are wrong. Defaults to ``('root',)``.
 
     Raises:
         ValueError: As there, and with displacements around parents.
@@ -163,8 +181,16 @@ class HierarchicalSPR3DCodec(HierarchicalSPRCodec):
         depth_weights='depth_weights',
     )
 
-    def __init__(self, *args, **kwargs):
+    def __init__(
+        self, *args, depth_locations: Sequence[str] = ('root',), **kwargs
+    ):
         super().__init__(*args, **kwargs)
+        known = set(depth_locations) <= {'root', 'joint'}
+        if not (known and 0 < len(depth_locations) == len({*depth_locations})):
+            raise ValueError(
+                "HierarchicalSPR3DCodec: depth_locations must be ('root',), "
+                f"('joint',) or ('root', 'joint'), got {depth_locations!r}"
+            )
         if self.displacement_location != 'root':
             raise ValueError(
                 'HierarchicalSPR3DCodec: depths lie at the roots, so '
@@ -174,7 +200,7 @@ class HierarchicalSPR3DCodec(HierarchicalSPRCodec):
             self.tree,
             self.normalizer,
             keypoint_offsets=self.generate_keypoint_offsets,
-            with_depths=True,
+            depth_locations=tuple(depth_locations),
         )
         # input pixels of a cell, whichever way
         self.pixel = float(np.sqrt(np.prod(self.scale_factor)))
@@ -231,6 +257,7 @@ class HierarchicalSPR3DCodec(HierarchicalSPRCodec):
             windows,
             self.root_type,
             self.missing_parent,
+            self.overlap,
         )
         return encoded
 
@@ -242,8 +269,8 @@ class HierarchicalSPR3DCodec(HierarchicalSPRCodec):
     ) -> PaddedPoses:
         """Decode a batch into tensors of fixed shape, on the device.
 
-        As the parent class, from displacements with K + 1 depths behind
-        them: (B, 3K + 1, H, W), or (B, 5K + 1, H, W) with offsets.
+        As the parent class, from displacements with the depths behind them:
+        with one location (B, 3K + 1, H, W), or (B, 5K + 1, H, W) with offsets.
         """
         poses = super().decode_padded(heatmaps, displacements, snapping)
         units = tensor_on_device_of(

@@ -220,12 +220,10 @@ def decode_maps(
             root_heatmaps.float(), roots.nms_kernel, roots.max_instances
         )
         root_scores = torch.where(finite[:, None], root_scores, 0.0)
-        depths = offsets = None
-        if representation.with_depths:
-            displacements, depth_maps = displacements.split(
-                (2 * num_vectors, num_depths), dim=1
-            )
-            depths = read_depths(depth_maps, cells, representation)
+        offsets = None
+        displacements, depth_maps = displacements.split(
+            (2 * num_vectors, num_depths), dim=1
+        )
         if representation.keypoint_offsets:
             displacements, offsets = displacements.chunk(2, dim=1)
             offsets = offsets * representation.normalizer
@@ -248,6 +246,9 @@ def decode_maps(
             scores = sample_keypoint_scores(joint_heatmaps, keypoints)
         else:
             scores = root_scores[..., None].expand(-1, -1, num_joints)
+        depths = None
+        if representation.with_depths:
+            depths = read_depths(depth_maps, cells, keypoints, representation)
     valid = root_scores > roots.score_thr
     return PaddedPoses(keypoints, root_scores, scores, valid, finite, depths)
 
@@ -288,16 +289,29 @@ def read_poses(
 
 
 def read_depths(
-    maps: Tensor, cells: Tensor, representation: PoseRepresentation
+    maps: Tensor,
+    cells: Tensor,
+    keypoints: Tensor,
+    representation: PoseRepresentation,
 ) -> Tensor:
-    """Read depths (B, M, K + 1) at flat root cells (B, M), the root's last."""
-    index = cells[:, None].expand(-1, maps.shape[1], -1)
-    values = maps.flatten(2).gather(2, index).float()
+    """Read depths (B, M, K + 1) of poses, the root's last.
+
+    The joints' are read at flat root cells (B, M), at the keypoints
+    (B, M, K, 2) in cells, or are the mean of what is read at both.
+    """
+    height, width = maps.shape[-2:]
+    x, y = keypoints.round().long().transpose(1, 2).unbind(dim=-1)
+    at_joints = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
+    at_root = cells[:, None]
+    places = dict(joint=at_joints, root=at_root.expand(at_joints.shape))
+    locations = representation.depth_locations
+    index = [*(places[location] for location in locations), at_root]
+    values = maps.flatten(2).gather(2, torch.cat(index, dim=1)).float()
     ancestors = tensor_on_device_of(
         representation.tree.ancestor_matrix, values
     )
-    joints = torch.matmul(ancestors, values[:, :-1])
-    joints = joints * representation.normalizer
+    joints = values[:, :-1].unflatten(1, (len(locations), -1)).mean(dim=1)
+    joints = torch.matmul(ancestors, joints) * representation.normalizer
     return torch.cat((joints, values[:, -1:]), dim=1).transpose(1, 2)
 
 

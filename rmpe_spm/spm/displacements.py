@@ -4,6 +4,7 @@ Each joint's displacement is written into a window around the person's root
 or the joint's parent. Cells of a map are at integer coordinates (x, y).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -73,7 +74,12 @@ def displacement_maps(
         around_parents = representation.location == 'parent'
         centers = anchor_points if around_parents else points
         windows = _owned(_windows(centers, drawn, grid), people, grid, overlap)
-        _fill_own_windows(maps, points, windows, normalizer)
+        vectors = [
+            (_in_windows(points[..., axis], windows) - place[windows.inside])
+            / normalizer
+            for axis, place in enumerate((windows.x, windows.y))
+        ]
+        _fill_own_windows(maps, vectors, windows)
         return maps
     windows = windows or root_windows(people, grid, overlap)
     # every target is `fixed - slope * cell`, summed over persons
@@ -262,28 +268,48 @@ def constant_maps(
     return maps
 
 
+def constant_joint_maps(
+    values: np.ndarray,
+    drawn: np.ndarray,
+    people: People,
+    grid: Grid,
+    overlap: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean values (K, H, W), the same in a joint's window, and weights."""
+    shape = (values.shape[1], *grid.size[::-1])
+    maps = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    points = np.where(drawn[..., None], people.keypoints, 0.0)
+    windows = _owned(_windows(points, drawn, grid), people, grid, overlap)
+    _fill_own_windows(maps, [_in_windows(values, windows)], windows)
+    return maps
+
+
+def _in_windows(values: np.ndarray, windows: _Windows) -> np.ndarray:
+    """Joints' values (N, K), one for each cell of their windows, (E,)."""
+    return np.repeat(values.ravel(), windows.inside.sum(axis=-1).ravel())
+
+
 def _fill_own_windows(
     maps: tuple[np.ndarray, np.ndarray],
-    points: np.ndarray,
+    values: Sequence[np.ndarray],
     windows: _Windows,
-    normalizer: float,
 ) -> None:
-    """Average the joints of persons where each has its own window."""
-    inside = windows.inside
+    """Average over persons where each joint has its own window, in place.
+
+    A joint has as many maps as there are values (E,) of the windows' cells.
+    """
+    num_axes = len(values)
     num_maps, height, width = maps[0].shape
     area = height * width
-    first_map = 2 * np.arange(num_maps // 2)[:, None] * area
-    slots = (first_map + windows.cells)[inside]
-    repeats = inside.sum(axis=-1).reshape(-1)
+    first_map = np.arange(0, num_maps, num_axes)[:, None] * area
+    slots = (first_map + windows.cells)[windows.inside]
     targets, weights = (own.reshape(-1) for own in maps)
     shared = np.flatnonzero(_shared(slots, targets.size))
     cells, cell_of, count = np.unique(
         slots[shared], return_inverse=True, return_counts=True
     )
-    for axis, place in enumerate((windows.x, windows.y)):
-        values = np.repeat(points[..., axis].reshape(-1), repeats)
-        values -= place[inside]
-        means = np.bincount(cell_of, values[shared], len(cells)) / count
-        targets[slots + axis * area] = values / normalizer
-        targets[cells + axis * area] = means / normalizer
+    for axis, own in enumerate(values):
+        means = np.bincount(cell_of, own[shared], len(cells)) / count
+        targets[slots + axis * area] = own
+        targets[cells + axis * area] = means
         weights[slots + axis * area] = 1

@@ -186,7 +186,9 @@ class SPMHead(BaseHead):
             and self.decoder.representation.with_depths
         )
         if self.with_depths:
-            stage.update(keypoint_depths=True)
+            stage['depth_locations'] = (
+                self.decoder.representation.depth_locations
+            )
         with_feedback = dict(stage, feedback=True)
         self.stages = ModuleList(
             MODELS.build(with_feedback if feedback and index else stage)

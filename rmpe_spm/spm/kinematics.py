@@ -213,14 +213,16 @@ class PoseRepresentation:
 
     Displacements, over ``normalizer`` (Z, cells), lie in the window around the
     ``'root'`` or each joint's ``'parent'``. Keypoint offsets, vectors to each
-    joint from the cells around it, and K + 1 depths may follow.
+    joint from the cells around it, may follow, and last depths: K for each of
+    ``depth_locations``, around the ``'root'`` or each ``'joint'``, and the
+    root's.
     """
 
     tree: KinematicTree
     normalizer: float
     location: str = 'root'
     keypoint_offsets: bool = False
-    with_depths: bool = False
+    depth_locations: tuple[str, ...] = ()
 
     @property
     def num_vectors(self) -> int:
@@ -229,8 +231,14 @@ class PoseRepresentation:
 
     @property
     def num_depths(self) -> int:
-        """The number of depth maps: none, or one a joint and the root's."""
-        return (self.tree.num_joints + 1) * self.with_depths
+        """The number of depth maps, with the root's."""
+        num_joint_depths = self.tree.num_joints * len(self.depth_locations)
+        return num_joint_depths + self.with_depths
+
+    @property
+    def with_depths(self) -> bool:
+        """Whether poses are in three dimensions."""
+        return bool(self.depth_locations)
 
     @property
     def starts_from_cell(self) -> tuple[bool, ...]:

@@ -17,6 +17,9 @@ from ..tensors import add_levels
 # Predictions of a stage: heatmaps and displacements
 Maps = tuple[Tensor, Tensor]
 
+# MoveNetStage's branches for joints' depths, by where these lie
+_DEPTH_BRANCHES = dict(root='depth', joint='joint_depth')
+
 
 def stage_features(
     feats: Sequence[Tensor], num_stages: int, in_index: int | Sequence[int]
@@ -72,7 +75,7 @@ class SPMStage(BaseModule):
         keypoint_offsets: bool,
         norm_cfg: Mapping,
         *,
-        keypoint_depths: bool = False,
+        depth_locations: Sequence[str] = (),
         feedback: bool = False,
         heatmap_head: Mapping[str, Any] | None = None,
         displacement_head: Mapping[str, Any] | None = None,
@@ -93,7 +96,8 @@ class SPMStage(BaseModule):
         )
         num_heatmaps = num_keypoints + 1 if keypoint_heatmaps else 1
         num_displacements = num_keypoints * (4 if keypoint_offsets else 2)
-        num_displacements += (num_keypoints + 1) * keypoint_depths
+        num_displacements += num_keypoints * len(depth_locations)
+        num_displacements += bool(depth_locations)
         if feedback:
             self.heatmap_feedback = nn.Conv2d(num_heatmaps, in_channels, 1)
             self.displacement_feedback = nn.Conv2d(
@@ -139,8 +143,9 @@ class MoveNetStage(BaseModule):
         num_keypoints (int): K.
         keypoint_heatmaps (bool): Whether there are K + 1 heatmaps, not 1.
         keypoint_offsets (bool): Whether there are 4K displacements, not 2K.
-        keypoint_depths (bool): Whether K + 1 depths follow them, the joints'
-            and the root's from a head each. Defaults to ``False``.
+        depth_locations (Sequence[str]): ``'root'``, ``'joint'`` or both: K
+            depths for each follow them and the root's one, from a head each.
+            Defaults to ``()``: none.
         depth_channels (int): How many of ``in_channels``, the last ones, only
             the heads of depths take, beside all others. Defaults to 0.
         channels (int): Channels before each last convolution. Defaults to
@@ -155,7 +160,7 @@ class MoveNetStage(BaseModule):
         num_keypoints: int,
         keypoint_heatmaps: bool,
         keypoint_offsets: bool,
-        keypoint_depths: bool = False,
+        depth_locations: Sequence[str] = (),
         depth_channels: int = 0,
         channels: int = 96,
         init_cfg: OptMultiConfig = None,
@@ -165,8 +170,8 @@ class MoveNetStage(BaseModule):
         displacements = dict(
             displacement=2 * num_keypoints,
             offset=2 * num_keypoints * keypoint_offsets,
-            depth=num_keypoints * keypoint_depths,
-            root_depth=1 * keypoint_depths,
+            **{_DEPTH_BRANCHES[at]: num_keypoints for at in depth_locations},
+            root_depth=1 * bool(depth_locations),
         )
         # the branches that give channels, in the maps' order
         self.heatmap_branches = [b for b, own in heatmaps.items() if own]

@@ -87,7 +87,9 @@ def unflip_displacements(
     vectors = torch.stack((x, maps[:, :, 1]), dim=2).flatten(1, 2)
     if not num_depths:
         return vectors
-    depths = take_channels(depths, [*flip_indices, len(flip_indices)])
+    starts = range(0, num_depths - 1, len(flip_indices))
+    others = [i + j for i in starts for j in flip_indices]
+    depths = take_channels(depths, [*others, num_depths - 1])
     return torch.cat((vectors, depths), dim=1)
 
 

@@ -9,23 +9,33 @@ from people_in_space import CAMERA, PLAIN, bodies, encode, network_output
 
 from rmpe_spm.cameras import project
 from rmpe_spm.spm.codec_3d import HierarchicalSPR3DCodec
-from rmpe_spm.spm.decoding import PaddedPoses
-from rmpe_spm.spm.kinematics import NAMED_TREES, build_kinematic_tree
+from rmpe_spm.spm.decoding import PaddedPoses, read_depths
+from rmpe_spm.spm.kinematics import (
+    NAMED_TREES,
+    PoseRepresentation,
+    build_kinematic_tree,
+)
 from rmpe_spm.spm.test_time_augmentation import (
     merge_scale_poses,
     resample_maps,
 )
 
 TREES = [*NAMED_TREES, *(f'{name}-flat' for name in NAMED_TREES), [1, 2, -1]]
+LOCATIONS = [('root',), ('joint',), ('root', 'joint')]
 SMALL = dict(input_size=(96, 80), heatmap_size=(24, 20), sigma=4, tau=3)
 
 
+@pytest.mark.parametrize('locations', LOCATIONS, ids=str)
 @pytest.mark.parametrize('kinematics', TREES, ids=str)
-def test_there_and_back_from_any_cell(kinematics):
+def test_there_and_back_from_any_cell(kinematics, locations):
     """To a hundredth of a millimetre in space, with a camera that distorts."""
     tree = build_kinematic_tree(kinematics)
     codec = HierarchicalSPR3DCodec(
-        (128, 96), (32, 24), kinematics=kinematics, tau=3
+        (128, 96),
+        (32, 24),
+        kinematics=kinematics,
+        tau=3,
+        depth_locations=locations,
     )
     people = bodies([(0, 0, 4000)], tree.num_joints)
     encoded = encode(codec, people, CAMERA)
@@ -46,19 +56,27 @@ def brute_force_depths(codec, pixels, depths, labelled, focal):
     cells = np.stack(np.meshgrid(range(width), range(height)), axis=-1)
     places = zip(pixels, labelled, strict=True)
     roots = [own[seen].mean(axis=0) / 4 for own, seen in places]
-    distances = np.array([np.linalg.norm(cells - r, axis=-1) for r in roots])
-    nearest = distances.argmin(axis=0)
-    total = np.zeros((len(parents) + 1, height, width))
-    count = np.zeros_like(total)
-    for n, own in enumerate(depths):
-        near = distances[n] <= codec.tau
+
+    def windows(centers, counts):
+        """The cells near each person's centre."""
+        distances = np.linalg.norm(cells - centers[:, None, None], axis=-1)
+        distances[~counts] = np.inf
+        near = distances <= codec.tau
         if codec.overlap == 'nearest':
-            near &= nearest == n
+            owner = distances.argmin(axis=0)
+            near &= owner == np.arange(len(centers))[:, None, None]
+        return near
+
+    # only joints with a target have a window, each person has one
+    targets = []
+    for n, own in enumerate(depths):
         known = labelled[n] & (own > 0)
+        values = {}
+        targets.append(values)
         if not known.any():
             continue
         root = own[known].mean()
-        values = {-1: math.log(root / focal / 10)}
+        values[-1] = math.log(root / focal / 10)
         for k in np.flatnonzero(known):
             parent = parents[k]
             if codec.missing_parent == 'ancestor':
@@ -68,18 +86,32 @@ def brute_force_depths(codec, pixels, depths, labelled, focal):
                 start = root if parent < 0 else own[parent]
                 behind = (own[k] - start) / (root / focal) / 4
                 values[k] = behind / codec.normalizer
-        for k, value in values.items():
-            total[k] += near * value
-            count[k] += near
-    return total / np.maximum(count, 1), count > 0
+    blocks = [(k, at) for at in codec.representation.depth_locations
+              for k in range(len(parents))]  # fmt: skip
+    maps = np.zeros((2, len(blocks) + 1, height, width))
+    for channel, (k, at) in enumerate([*blocks, (-1, 'root')]):
+        drawn = np.array([k in values for values in targets])
+        near = windows(np.array(roots), np.full(len(roots), True))
+        if at == 'joint':
+            near = windows(pixels[:, k] / 4, drawn)
+        for n in np.flatnonzero(drawn):
+            maps[0, channel] += near[n] * targets[n][k]
+            maps[1, channel] += near[n]
+    return maps[0] / np.maximum(maps[1], 1), maps[1] > 0
 
 
+@pytest.mark.parametrize('locations', LOCATIONS, ids=str)
 @pytest.mark.parametrize('overlap', ['mean', 'nearest'])
 @pytest.mark.parametrize('missing_parent', ['skip', 'ancestor'])
-def test_depths_are_those_of_the_definitions(overlap, missing_parent):
+def test_depths_are_those_of_the_definitions(
+    overlap, missing_parent, locations
+):
     """Joints without a label or a depth, people behind the camera, overlap."""
     codec = HierarchicalSPR3DCodec(
-        **SMALL, overlap=overlap, missing_parent=missing_parent
+        **SMALL,
+        overlap=overlap,
+        missing_parent=missing_parent,
+        depth_locations=locations,
     )
     rng = np.random.default_rng(1)
     people = bodies([(-300, 0, 3000), (0, 100, 3500), (500, 0, 2500)])
@@ -101,6 +133,21 @@ def test_depths_are_those_of_the_definitions(overlap, missing_parent):
     assert not plain['depth_weights'].any() and not plain['depths'].any()
     for key in ('heatmaps', 'displacements', 'displacement_weights'):
         np.testing.assert_array_equal(encoded[key], plain[key])
+
+
+def test_depths_of_two_locations_by_hand():
+    """Read at the root's cell and at each joint's, the nearest on the map."""
+    tree = build_kinematic_tree([-1, 0])
+    representation = PoseRepresentation(
+        tree, 2.0, depth_locations=('root', 'joint')
+    )
+    maps = torch.zeros(1, 5, 3, 4)
+    maps[0, :, 1, 2] = torch.tensor([1.0, 2, 100, 100, 0.5])
+    maps[0, 2, 0, 3], maps[0, 3, 2, 0] = 3.0, 7.0
+    keypoints = torch.tensor([[[[2.6, 0.4], [-5, 2.3]]]])
+    depths = read_depths(maps, torch.tensor([[6]]), keypoints, representation)
+    # Z (1 + 3) / 2, that and Z (2 + 7) / 2
+    assert depths.tolist() == [[[4.0, 13.0, 0.5]]]
 
 
 def test_who_looks_the_same_has_the_same_targets():
@@ -142,6 +189,9 @@ def test_what_the_codec_refuses():
         codec.encode(pixels, None, depths[:, 1:], 1.0)
     with pytest.raises(ValueError, match="must be 'root'"):
         HierarchicalSPR3DCodec(**SMALL, displacement_location='parent')
+    for bad in ((), ('root', 'root'), ('parent',), 'root'):
+        with pytest.raises(ValueError, match='depth_locations must be'):
+            HierarchicalSPR3DCodec(**SMALL, depth_locations=bad)
     with pytest.raises(ValueError, match="needs 'K'"):
         maps = network_output(codec.encode(pixels, None, depths, 1.0))
         codec.decode_3d(*maps, dict(R=np.eye(3)))

@@ -99,6 +99,7 @@ def test_an_input_that_shows_a_part_of_the_picture():
 def test_flip_test_agrees_with_itself(offsets):
     options = dict(keypoint_heatmaps=True, keypoint_offsets=True)
     maps_of = {f'generate_{key}': True for key in options}
+    maps_of['depth_locations'] = ('root', 'joint')
     head = head_3d(**options, codec=maps_of) if offsets else head_3d()
     codec = head.decoder
     (own,), samples, maps = samples_3d(codec, [PLAIN])
@@ -109,7 +110,8 @@ def test_flip_test_agrees_with_itself(offsets):
         [None, None], samples, dict(flip_test=True, output_heatmaps=True)
     )
     assert_in_space(pred[0], own, atol=1)
-    assert fields[0].displacements.shape[0] == 34 * (1 + offsets) + 18
+    num_maps = 34 + 34 + 2 * 17 + 1 if offsets else 34 + 18
+    assert fields[0].displacements.shape[0] == num_maps
 
 
 def test_pictures_with_and_without_depths_train_together():
@@ -137,11 +139,13 @@ def test_pictures_with_and_without_depths_train_together():
     assert all(loss == 0 for loss in head.loss(None, samples).values())
 
 
+@pytest.mark.parametrize('locations', [('root',), ('joint', 'root')])
 @pytest.mark.parametrize('stage', [None, dict(type='MoveNetStage')])
-def test_the_head_predicts_as_many_maps(stage):
-    head = head_3d(stage=stage)
+def test_the_head_predicts_as_many_maps(stage, locations):
+    head = head_3d(stage=stage, codec=dict(depth_locations=locations))
     heatmaps, output = head([torch.randn(2, 8, 24, 32)])
-    assert heatmaps.shape == (2, 1, 24, 32) and output.shape[1] == 34 + 18
+    assert heatmaps.shape == (2, 1, 24, 32)
+    assert output.shape[1] == 34 + 17 * len(locations) + 1
     assert set(head.loss_module) == {
         'heatmap', 'displacement', 'depth', 'root_depth'
     }  # fmt: skip

@@ -85,20 +85,30 @@ def benchmark_depths(repeats: int) -> None:
 
     print(f'\n{"encode, ms":38s}{"in 3D":>10s}{"in 2D":>12s}{"ratio":>10s}')
     maps = dict(input_size=INPUT, heatmap_size=MAP)
-    flat, solid = (
-        KEYPOINT_CODECS.build(dict(type=kind, **maps)).encode
-        for kind in ('HierarchicalSPRCodec', 'HierarchicalSPR3DCodec')
+    both = dict(depth_locations=('root', 'joint'))
+    flat, solid, solid_both = (
+        KEYPOINT_CODECS.build(dict(type=kind, **maps, **options)).encode
+        for kind, options in (
+            ('HierarchicalSPRCodec', {}),
+            ('HierarchicalSPR3DCodec', {}),
+            ('HierarchicalSPR3DCodec', both),
+        )
     )
-    for num in (1, 5, 20):
+    for num, encode, note in (
+        (1, solid, ''),
+        (5, solid, ''),
+        (20, solid, ''),
+        (20, solid_both, ', depths at joints too'),
+    ):
         people, visible = make_people(num), np.ones((num, JOINTS))
         depths = np.random.default_rng(1).uniform(3e3, 4e3, visible.shape)
         in_3d = fastest(
-            lambda: solid(people, visible, depths, 600.0),  # noqa: B023
+            lambda: encode(people, visible, depths, 600.0),  # noqa: B023
             20 * repeats,
         )
         in_2d = fastest(lambda: flat(people, visible), 20 * repeats)  # noqa: B023
         print(
-            f'{f"{num} people":38s}{in_3d:10.2f}{in_2d:12.2f}'
+            f'{f"{num} people{note}":38s}{in_3d:10.2f}{in_2d:12.2f}'
             f'{in_3d / in_2d:9.2f}x'
         )
 
