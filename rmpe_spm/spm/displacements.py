@@ -278,6 +278,8 @@ def constant_joint_maps(
     """Mean values (K, H, W), the same in a joint's window, and weights."""
     shape = (values.shape[1], *grid.size[::-1])
     maps = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    if not drawn.any():
+        return maps
     points = np.where(drawn[..., None], people.keypoints, 0.0)
     windows = _owned(_windows(points, drawn, grid), people, grid, overlap)
     _fill_own_windows(maps, [_in_windows(values, windows)], windows)

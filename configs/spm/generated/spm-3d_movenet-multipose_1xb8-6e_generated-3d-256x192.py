@@ -35,7 +35,9 @@ model = dict(
     head=dict(
         decoder=codec,
         depth_loss=dict(type='MapL1Loss', loss_weight=3),
-        root_depth_loss=dict(type='MapL1Loss', loss_weight=50)))
+        root_depth_loss=dict(type='MapL1Loss', loss_weight=50)),
+    test_cfg=dict(
+        snap_thr=0.02, snap_distance=0.1, nms=dict(type='OKSNMS', thr=0.5)))
 
 # base dataset settings
 # the folder is given by the environment variable GENERATED_3D
