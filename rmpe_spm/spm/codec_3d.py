@@ -17,8 +17,8 @@ from .displacements import (
     People,
     RootWindows,
     anchor_people,
-    constant_joint_maps,
-    constant_maps,
+    fill_joint_windows,
+    fill_root_windows,
     root_windows,
 )
 from .heatmaps import Grid, instance_roots
@@ -57,17 +57,19 @@ def depth_maps(
     joints = (points - start)[..., 0] / (
         scale * pixel * representation.normalizer
     )
-    parts = []
-    for location in representation.depth_locations:
+    shape = (representation.num_depths, *grid.size[::-1])
+    maps = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for block, location in enumerate(representation.depth_locations):
+        start = block * tree.num_joints
+        own = tuple(part[start : start + tree.num_joints] for part in maps)
         if location == 'root':
-            parts.append(constant_maps(joints, drawn, windows, grid))
+            fill_root_windows(own, joints, drawn, windows)
         else:
-            own = constant_joint_maps(joints, drawn, people, grid, overlap)
-            parts.append(own)
-    root = np.log(scale / PIXEL_SIZE), solid.valid[:, None]
-    parts.append(constant_maps(*root, windows, grid))
-    maps, weights = map(np.concatenate, zip(*parts, strict=True))
-    return maps, weights
+            fill_joint_windows(own, joints, drawn, people, grid, overlap)
+    root = tuple(part[-1:] for part in maps)
+    valid = solid.valid[:, None]
+    fill_root_windows(root, np.log(scale / PIXEL_SIZE), valid, windows)
+    return maps
 
 
 def camera_keypoints(

@@ -251,12 +251,16 @@ def _fill_shared_windows(
     weights[:, :, used] = (count > 0)[:, None]
 
 
-def constant_maps(
-    values: np.ndarray, drawn: np.ndarray, windows: RootWindows, grid: Grid
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean values (C, H, W), the same in a person's window, and weights."""
-    shape = (values.shape[1], *grid.size[::-1])
-    maps = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+def fill_root_windows(
+    maps: tuple[np.ndarray, np.ndarray],
+    values: np.ndarray,
+    drawn: np.ndarray,
+    windows: RootWindows,
+) -> None:
+    """Write mean values (N, C), the same in a person's window, in place.
+
+    Maps are targets and weights (C, H, W), all 0.
+    """
     used, members = windows
     count = drawn.T.astype(np.float32) @ members.astype(np.float32)
     sums = np.where(drawn, values, 0.0).T @ members
@@ -265,25 +269,22 @@ def constant_maps(
     targets, weights = (own.reshape(len(own), -1) for own in maps)
     targets[:, used] = sums
     weights[:, used] = count > 0
-    return maps
 
 
-def constant_joint_maps(
+def fill_joint_windows(
+    maps: tuple[np.ndarray, np.ndarray],
     values: np.ndarray,
     drawn: np.ndarray,
     people: People,
     grid: Grid,
     overlap: str,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean values (K, H, W), the same in a joint's window, and weights."""
-    shape = (values.shape[1], *grid.size[::-1])
-    maps = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+) -> None:
+    """Write mean values (N, K), the same in a joint's window, in place."""
     if not drawn.any():
-        return maps
+        return
     points = np.where(drawn[..., None], people.keypoints, 0.0)
     windows = _owned(_windows(points, drawn, grid), people, grid, overlap)
     _fill_own_windows(maps, [_in_windows(values, windows)], windows)
-    return maps
 
 
 def _in_windows(values: np.ndarray, windows: _Windows) -> np.ndarray:
