@@ -28,50 +28,6 @@ from .kinematics import PoseRepresentation
 PIXEL_SIZE = 10.0
 
 
-def depth_maps(
-    people: People,
-    depths: np.ndarray,
-    focal: float,
-    pixel: float,
-    representation: PoseRepresentation,
-    grid: Grid,
-    windows: RootWindows,
-    root_type: str | int,
-    missing_parent: str,
-    overlap: str,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the depths of every joint and root inside their windows.
-
-    ``depths`` (N, K) are in millimetres, NaN where unknown; ``focal`` is in
-    input pixels, of which ``pixel`` make a cell. Gives depths and weights,
-    K for each location and the root's, (C, H, W) float32.
-    """
-    tree = representation.tree
-    with np.errstate(invalid='ignore'):
-        known = people.labelled & (depths > 0) & np.isfinite(depths)
-    points = np.where(known, depths, 0.0)[..., None]
-    roots = instance_roots(points, known, root_type, tree)
-    solid = People(points, known, roots)
-    start, _, drawn = anchor_people(solid, tree, missing_parent)
-    scale = np.where(solid.valid, roots[:, 0] / focal, 1.0)[:, None]
-    joints = (points - start)[..., 0] / (
-        scale * pixel * representation.normalizer
-    )
-    shape = (representation.num_depths, *grid.size[::-1])
-    maps = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    for block, location in enumerate(representation.depth_locations):
-        start = block * tree.num_joints
-        own = tuple(part[start : start + tree.num_joints] for part in maps)
-        if location == 'root':
-            fill_root_windows(own, joints, drawn, windows)
-        else:
-            fill_joint_windows(own, joints, drawn, people, grid, overlap)
-    root = tuple(part[-1:] for part in maps)
-    valid = solid.valid[:, None]
-    fill_root_windows(root, np.log(scale / PIXEL_SIZE), valid, windows)
-    return maps
-
-
 def camera_keypoints(
     keypoints: np.ndarray,
     depths: np.ndarray,
@@ -249,19 +205,45 @@ class HierarchicalSPR3DCodec(HierarchicalSPRCodec):
                 'HierarchicalSPR3DCodec: depths need the focal_length of '
                 f'their camera, in input pixels, got {focal_length!r}'
             )
-        encoded['depths'], encoded['depth_weights'] = depth_maps(
-            people,
-            keypoint_depths,
-            focal_length,
-            self.pixel,
-            self.representation,
-            grid,
-            windows,
-            self.root_type,
-            self.missing_parent,
-            self.overlap,
+        encoded['depths'], encoded['depth_weights'] = self._depth_maps(
+            people, keypoint_depths, focal_length, grid, windows
         )
         return encoded
+
+    def _depth_maps(
+        self,
+        people: People,
+        depths: np.ndarray,
+        focal: float,
+        grid: Grid,
+        windows: RootWindows,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Depths and weights (C, H, W) of millimetres (N, K), NaN unknown."""
+        num_joints = self.tree.num_joints
+        with np.errstate(invalid='ignore'):
+            known = people.labelled & (depths > 0) & np.isfinite(depths)
+        points = np.where(known, depths, 0.0)[..., None]
+        roots = instance_roots(points, known, self.root_type, self.tree)
+        solid = People(points, known, roots)
+        start, _, drawn = anchor_people(solid, self.tree, self.missing_parent)
+        scale = np.where(solid.valid, roots[:, 0] / focal, 1.0)[:, None]
+        unit = scale * self.pixel * self.normalizer
+        joints = (points - start)[..., 0] / unit
+        shape = (self.representation.num_depths, *grid.size[::-1])
+        maps = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        for block, location in enumerate(self.representation.depth_locations):
+            first = block * num_joints
+            own = tuple(part[first : first + num_joints] for part in maps)
+            if location == 'root':
+                fill_root_windows(own, joints, drawn, windows)
+            else:
+                fill_joint_windows(
+                    own, joints, drawn, people, grid, self.overlap
+                )
+        root = tuple(part[-1:] for part in maps)
+        valid = solid.valid[:, None]
+        fill_root_windows(root, np.log(scale / PIXEL_SIZE), valid, windows)
+        return maps
 
     def decode_padded(
         self,
