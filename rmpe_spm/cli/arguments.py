@@ -22,6 +22,14 @@ class OptionAction(DictAction):
     and one with blanks but no comma or bracket is kept as it is.
     """
 
+    def __call__(self, parser, namespace, values, option_string=None):
+        """Read the settings; what is none is refused by its name."""
+        for text in values:
+            if '=' not in text:
+                message = f'{text!r} is no key=value'
+                raise argparse.ArgumentError(self, message)
+        super().__call__(parser, namespace, values, option_string)
+
     @staticmethod
     def _parse_iterable(val: str) -> Any:
         try:

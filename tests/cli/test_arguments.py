@@ -233,6 +233,13 @@ def test_values(text, value):
     assert parse_options(f'key={text}', 'other=1') == dict(key=value, other=1)
 
 
+def test_a_setting_without_a_value(capsys):
+    with pytest.raises(SystemExit):
+        parse_options('key=1', 'plain')
+    said = capsys.readouterr().err
+    assert "argument --cfg-options: 'plain' is no key=value" in said
+
+
 @pytest.mark.parametrize(
     'value',
     [
