@@ -145,9 +145,7 @@ def measure_people(
     aligned, absolute, roots, depths = [], [], [], []
     for i, j in match_people(found[0], people[0], labelled, match_thr):
         own = labelled[j]
-        root = [hip for hip in hips if own[hip]]
-        if len(root) < len(hips) or not root:
-            root = np.flatnonzero(own)
+        root = root_indices(own, hips)
         pose, truth = found[1][i], people[1][j]
         center, true_center = pose[root].mean(0), truth[root].mean(0)
         shift = center - true_center
@@ -163,6 +161,13 @@ def measure_people(
         np.array(roots, dtype=float),
         np.array(depths, dtype=float),
     ), (len(labelled), int(labelled.sum()))
+
+
+def root_indices(labelled: np.ndarray, hips: Sequence[int]) -> Sequence[int]:
+    """The joints, of those labelled (K,), of which the root is the middle."""
+    if hips and labelled[list(hips)].all():
+        return hips
+    return np.flatnonzero(labelled)
 
 
 def match_people(

@@ -218,7 +218,10 @@ class HierarchicalSPR3DCodec(HierarchicalSPRCodec):
         grid: Grid,
         windows: RootWindows,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Depths and weights (C, H, W) of millimetres (N, K), NaN unknown."""
+        """Draw depths (N, K) in millimetres, NaN where nothing is known.
+
+        Gives targets and weights, (C, H, W) float32, the root's last.
+        """
         num_joints = self.tree.num_joints
         with np.errstate(invalid='ignore'):
             known = people.labelled & (depths > 0) & np.isfinite(depths)

@@ -168,14 +168,15 @@ def test_who_looks_the_same_has_the_same_targets():
     np.testing.assert_allclose(targets[11][window], hip / unit, rtol=1e-5)
 
 
+@pytest.mark.parametrize('locations', LOCATIONS, ids=str)
 @pytest.mark.parametrize('overlap', ['mean', 'nearest', 'smaller'])
-def test_no_people(overlap):
+def test_no_people(overlap, locations):
     codec = HierarchicalSPR3DCodec(
-        **SMALL, overlap=overlap, depth_locations=('root', 'joint')
+        **SMALL, overlap=overlap, depth_locations=locations
     )
     nobody = np.zeros((0, 17, 2)), np.zeros((0, 17)), np.zeros((0, 17)), 100.0
     encoded = codec.encode(*nobody)
-    assert encoded['depths'].shape == (35, 20, 24)
+    assert encoded['depths'].shape == (17 * len(locations) + 1, 20, 24)
     assert not encoded['depths'].any() and not encoded['depth_weights'].any()
     found = codec.decode_3d(*network_output(encoded), PLAIN)
     assert found.shape == (0, 17, 3)

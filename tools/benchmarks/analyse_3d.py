@@ -21,7 +21,7 @@ from mmengine.fileio import load
 
 from rmpe_spm.cameras import unproject
 from rmpe_spm.markdown import markdown_table
-from rmpe_spm.panoptic.metric import match_people
+from rmpe_spm.panoptic.metric import match_people, root_indices
 
 HIPS = [11, 12]
 SIZES = (0, 50, 80, 110, 150, np.inf)
@@ -61,9 +61,7 @@ def read_people(
         pairs = match_people(pixels, true_pixels, labelled, match_thr)
         for i, j in pairs:
             own = np.flatnonzero(labelled[j])
-            root = np.isin(own, HIPS)
-            if root.sum() < len(HIPS):
-                root[:] = True
+            root = np.isin(own, root_indices(labelled[j], HIPS))
             yield FoundPerson(
                 pixels[i][own],
                 points[i][own],

@@ -25,7 +25,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
@@ -34,6 +34,7 @@ from mmpose.registry import METRICS, MODELS
 from torch.optim.lr_scheduler import OneCycleLR
 
 from rmpe_spm import ChannelsLastHook
+from rmpe_spm.cli.arguments import add_cfg_options
 from rmpe_spm.markdown import markdown_table
 
 CONFIGS = [
@@ -152,7 +153,7 @@ def main(argv: list[str] | None = None) -> None:
         '--data-root', type=Path, default=os.environ.get('COCO_MINI', '.')
     )
     parser.add_argument('--steps', type=int, default=300)
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    add_cfg_options(parser, 'the configs')
     args = parser.parse_args(argv)
     init_default_scope('mmpose')
     logging.disable(logging.WARNING)

@@ -1,7 +1,7 @@
 # Depths read at the joints too, beside those read at the root: once more at this size, on
 # pictures of yet other cameras:
 # python tools/generate_dataset.py data/generated_3d_26k --3d --num-train 26000 \
-#     --size 320 256 --seed 2
+#     --num-val 10 --size 320 256 --seed 2
 _base_ = ['spm-3d_movenet-multipose_wide_1xb8-1e_generated-3d-448x352.py']
 load_from = 'work_dirs/spm-3d_movenet-multipose_wide_1xb8-1e_generated-3d-448x352/epoch_1.pth'
 
