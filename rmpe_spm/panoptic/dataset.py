@@ -1,6 +1,7 @@
 """CMU Panoptic's own files as a data set."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,10 @@ class PanopticMultiPersonDataset(BaseDataset):
 
     def get_data_info(self, idx: int) -> dict:
         """A sample with what mmpose's transforms need of the joints."""
-        skeleton = {key: self.metainfo[key] for key in _SKELETON_KEYS}
+        # each read of `metainfo` would copy all of it
+        skeleton = {
+            key: deepcopy(self._metainfo[key]) for key in _SKELETON_KEYS
+        }
         return super().get_data_info(idx) | skeleton
 
     def load_data_list(self) -> list[dict]:

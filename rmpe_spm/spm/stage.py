@@ -173,6 +173,7 @@ class MoveNetStage(BaseModule):
             **{_DEPTH_BRANCHES[at]: num_keypoints for at in depth_locations},
             root_depth=1 * bool(depth_locations),
         )
+        self.depth_channels = depth_channels
         # the branches that give channels, in the maps' order
         self.heatmap_branches = [b for b, own in heatmaps.items() if own]
         self.displacement_branches = [
@@ -189,12 +190,16 @@ class MoveNetStage(BaseModule):
         self, feature: Tensor, previous: None = None
     ) -> tuple[Tensor, Tensor]:
         """Predict heatmaps from 0 to 1 and the displacements, as SPMStage."""
+        # cut once: backwards each cut is as large as all of the feature
+        planar = feature[:, : feature.shape[1] - self.depth_channels]
         heatmaps, displacements = (
-            torch.cat([self._predict(b, feature) for b in branches], dim=1)
+            torch.cat(
+                [
+                    getattr(self, b)(feature if 'depth' in b else planar)
+                    for b in branches
+                ],
+                dim=1,
+            )
             for branches in (self.heatmap_branches, self.displacement_branches)
         )
         return heatmaps.sigmoid(), displacements
-
-    def _predict(self, branch: str, feature: Tensor) -> Tensor:
-        head = getattr(self, branch)
-        return head(feature[:, : head[0].in_channels])
