@@ -22,6 +22,7 @@ SCHEME = 'rmpe_spm://'
 WEIGHTS = Path(__file__).resolve().parents[1] / 'weights'
 ALIASES = {
     'spm': 'spm_movenet-multipose',
+    'spm-3d': 'spm-3d_movenet-multipose',
     'rmpe': 'td-hm_movenet-thunder',
     'rmpe-fast': 'td-hm_movenet-lightning',
 }
