@@ -198,7 +198,8 @@ def test_index_lists_every_config():
             metafile = yaml.safe_load((ROOT / name).read_text('utf-8'))
             for model in metafile['Models']:
                 assert Path(model['Config']).stem == model['Name']
-                listed.append(model['Config'])
+                if '/spm_' in model['Config']:  # those in 3D are tested apart
+                    listed.append(model['Config'])
     ablations = (
         '/ablations/',
         '_heads',
