@@ -80,44 +80,35 @@ THETA = torch.empty(2, 2, 3, device='meta')
 FRAME = CropFrame((48, 64))
 
 
-@pytest.mark.parametrize(
-    'function',
-    [
-        decode,
-        lambda: decode(0.1),
-        lambda: decode(displacement_location='parent'),
-        lambda: decode(0.1, displacement_location='parent'),
-        lambda: accumulate(maps(34, 32, 32), build_kinematic_tree('coco')),
-        flip,
-        scales,
-        lambda: merge_scale_poses([poses(), poses()], FRAMES, (10, 100)),
-        lambda: sdtn_outputs(maps(17, 16, 12), THETA, FRAME),
-        lambda: sdtn_outputs(
-            maps(51, 16, 12), THETA, CropFrame((48, 64), True, True)
-        ),
-        lambda: sdtn_outputs(maps(17, 2), THETA, FRAME),
-        lambda: mirror_theta(THETA),
-        lambda: ThetaCornerLoss()(THETA, THETA),
-    ],
-    ids=[
-        'decode',
-        'decode and snap',
-        'decode around parents',
-        'decode and snap around parents',
-        'accumulate',
-        'flip',
-        'scales',
-        'merge poses',
-        'heatmaps',
-        'offset maps',
-        'coordinates',
-        'mirror',
-        'theta loss',
-    ],
-)
-def test_nothing_waits_for_the_device(function):
+FUNCTIONS = {
+    'decode': decode,
+    'decode and snap': lambda: decode(0.1),
+    'decode around parents': lambda: decode(displacement_location='parent'),
+    'decode and snap around parents': lambda: decode(
+        0.1, displacement_location='parent'
+    ),
+    'accumulate': lambda: accumulate(
+        maps(34, 32, 32), build_kinematic_tree('coco')
+    ),
+    'flip': flip,
+    'scales': scales,
+    'merge poses': lambda: merge_scale_poses(
+        [poses(), poses()], FRAMES, (10, 100)
+    ),
+    'heatmaps': lambda: sdtn_outputs(maps(17, 16, 12), THETA, FRAME),
+    'offset maps': lambda: sdtn_outputs(
+        maps(51, 16, 12), THETA, CropFrame((48, 64), True, True)
+    ),
+    'coordinates': lambda: sdtn_outputs(maps(17, 2), THETA, FRAME),
+    'mirror': lambda: mirror_theta(THETA),
+    'theta loss': lambda: ThetaCornerLoss()(THETA, THETA),
+}
+
+
+@pytest.mark.parametrize('name', FUNCTIONS)
+def test_nothing_waits_for_the_device(name):
     with Waits() as waits:
-        function()
+        FUNCTIONS[name]()
     assert waits.found == []
 
 

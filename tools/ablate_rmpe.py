@@ -18,12 +18,9 @@ from pathlib import Path
 
 from rmpe_spm.cli.arguments import add_cfg_options
 from rmpe_spm.cli.error_messages import report_user_errors
-from rmpe_spm.experiments.rmpe_ablation import (
-    ablation_table,
-    run_ablation,
-    write_report,
-)
+from rmpe_spm.experiments.rmpe_ablation import ablation_table, run_ablation
 from rmpe_spm.experiments.tool_runs import run_command
+from rmpe_spm.files import write_atomically
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -52,8 +49,12 @@ def main(argv: list[str] | None = None) -> None:
             args.redundant_boxes,
         ):
             results.append(result)
-            page = write_report(results, args.work_dir, f'`{command}`')
-            print(f'\n{ablation_table(results)}\n{page}', flush=True)
+            table = ablation_table(results)
+            page = write_atomically(
+                args.work_dir / 'results.md',
+                f'# RMPE, part by part\n\n`{command}`\n\n{table}',
+            )
+            print(f'\n{table}\n{page}', flush=True)
 
 
 if __name__ == '__main__':

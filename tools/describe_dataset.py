@@ -28,9 +28,6 @@ PERCENTILES = (10, 25, 50, 75, 90)
 def describe(annotations: KeypointAnnotations) -> dict[str, float]:
     """Count what a data set shows.
 
-    Args:
-        annotations (KeypointAnnotations): Those of the data set.
-
     Returns:
         ``pictures``; ``people``; ``people a picture``; ``alone``, the share
         of the pictures with people that show one; ``median sqrt(area)`` in
@@ -44,12 +41,8 @@ def describe(annotations: KeypointAnnotations) -> dict[str, float]:
         ConfigError: Nobody is annotated, or the annotations are malformed.
     """
     annotations.check_evaluation()
-    people, crowds = [], 0
-    for annotation in annotations.annotations:
-        if annotation.get('iscrowd'):
-            crowds += 1
-        elif is_labelled(annotation):
-            people.append(annotation)
+    everybody = annotations.annotations
+    people = [person for person in everybody if is_labelled(person)]
     sizes = np.sqrt([person['area'] for person in people])
     flags = np.concatenate([person['keypoints'][2::3] for person in people])
     pictures = len(annotations.images)
@@ -61,19 +54,19 @@ def describe(annotations: KeypointAnnotations) -> dict[str, float]:
         'pictures': pictures,
         'people': len(people),
         'people a picture': len(people) / pictures,
-        'alone': float(np.mean([count == 1 for count in counts])),
-        'median sqrt(area)': float(np.median(sizes)),
+        'alone': np.mean([count == 1 for count in counts]),
+        'median sqrt(area)': np.median(sizes),
         **{
-            f'sqrt(area) p{share}': float(np.percentile(common, share))
+            f'sqrt(area) p{share}': np.percentile(common, share)
             for share in PERCENTILES
         },
-        'small': float(np.mean(sizes < SMALL)),
-        'medium': float(np.mean((sizes >= SMALL) & (sizes <= MEDIUM))),
-        'large': float(np.mean(sizes > MEDIUM)),
-        'seen': float(np.mean(flags == 2)),
-        'covered': float(np.mean(flags == 1)),
-        'not labelled': float(np.mean(flags == 0)),
-        'crowd regions': crowds,
+        'small': np.mean(sizes < SMALL),
+        'medium': np.mean((sizes >= SMALL) & (sizes <= MEDIUM)),
+        'large': np.mean(sizes > MEDIUM),
+        'seen': np.mean(flags == 2),
+        'covered': np.mean(flags == 1),
+        'not labelled': np.mean(flags == 0),
+        'crowd regions': sum(bool(a.get('iscrowd')) for a in everybody),
     }
 
 

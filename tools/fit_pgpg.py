@@ -56,14 +56,6 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def read_skeleton(annotations: dict) -> list[tuple[int, int]]:
-    """The pairs of joints that the annotations connect, counted from 0."""
-    for category in annotations['categories']:
-        if category.get('keypoints'):
-            return [(a - 1, b - 1) for a, b in category.get('skeleton', [])]
-    return []
-
-
 def main(argv: list[str] | None = None) -> None:
     """Fit as the command line says."""
     words = sys.argv[1:] if argv is None else argv
@@ -100,7 +92,8 @@ def main(argv: list[str] | None = None) -> None:
     save_proposal_model(model, args.out)
     print(f'{len(model.atoms)} atoms: {args.out}')
     if args.report:
-        skeleton = read_skeleton(annotations.content)
+        category = annotations.find_person_category()
+        skeleton = [(a - 1, b - 1) for a, b in category.get('skeleton', [])]
         page = write_report(model, args.report, skeleton)
         print(f'report: {page}')
 

@@ -19,16 +19,13 @@ from rmpe_spm.cli.arguments import add_launch_arguments, join_cpu_processes
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.errors import ConfigError
 from rmpe_spm.leaderboard.evaluate import evaluate_all
-from rmpe_spm.leaderboard.report import (
-    build_tables,
-    column_notes,
-    write_tables,
-)
 from rmpe_spm.leaderboard.spec import (
     LeaderboardSpec,
     read_spec,
     spec_of_pairs,
 )
+from rmpe_spm.leaderboard.tables import build_tables
+from rmpe_spm.leaderboard.writers import write_tables
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -111,8 +108,9 @@ def main(argv: list[str] | None = None) -> int:
             tables = build_tables(
                 rows, spec.rank_by, args.resamples, spec.pictures
             )
-            notes = column_notes(tables, args.resamples)
-            for path in write_tables(tables, work_dir, spec.title, notes):
+            for path in write_tables(
+                tables, work_dir, spec.title, args.resamples
+            ):
                 say(f'written: {path}')
     if interrupted:
         return 130

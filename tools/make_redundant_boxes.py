@@ -18,7 +18,7 @@ import numpy as np
 
 from rmpe_spm.cli.error_messages import report_user_errors
 from rmpe_spm.files import read_json, write_atomically
-from rmpe_spm.inference.boxes import body_boxes
+from rmpe_spm.inference.base import body_boxes
 from rmpe_spm.rmpe.pgpg_model import OffsetModel, load_proposal_model
 from rmpe_spm.rmpe.proposals import offset_bbox
 

@@ -171,9 +171,7 @@ class SanitizeInstances(BaseTransform):
                 )
             else:
                 what = 'grown to one pixel'
-                corners = boxes[index].reshape(2, 2)
-                low, high = corners.min(axis=0), corners.max(axis=0)
-                boxes[index] = [*low, *np.maximum(high, low + 1)]
+                boxes[index] = _box_around(boxes[index].reshape(2, 2))
             self._report(results, index, f'has the box {box}: {what}')
         return results
 

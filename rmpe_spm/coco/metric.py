@@ -107,7 +107,17 @@ class PoseNMSCocoMetric(CocoMetric):
         needed = self.dataset_meta['num_keypoints']
         converted = (self.pred_converter or {}).get('num_keypoints')
         for sample in data_samples:
-            _check_prediction(sample, needed, converted)
+            poses = sample.get('pred_instances', {}).get('keypoints', ())
+            if len(poses) == 0:
+                continue
+            joints = converted or poses.shape[1]
+            if joints != needed:
+                raise ValueError(
+                    f'the predictions for image {sample["img_id"]} have '
+                    f'{joints} joints, but the data set has {needed}: '
+                    'convert them with pred_converter, or evaluate on the '
+                    'data set that the model was trained for'
+                )
         super().process(data_batch, data_samples)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
@@ -294,23 +304,6 @@ def _person_score(
         return float(b + c.mean() + c.max())
     good = c[c > keypoint_score_thr]
     return float(b * good.mean()) if len(good) else 0.0
-
-
-def _check_prediction(
-    sample: Mapping[str, Any], num_keypoints: int, converted: int | None
-) -> None:
-    """Refuse a sample's poses of other joints."""
-    poses = sample.get('pred_instances', {})
-    if len(poses.get('keypoints', ())) == 0:
-        return
-    where = f'the predictions for image {sample["img_id"]} have'
-    joints = converted or poses['keypoints'].shape[1]
-    if joints != num_keypoints:
-        raise ValueError(
-            f'{where} {joints} joints, but the data set has {num_keypoints}: '
-            'convert them with pred_converter, or evaluate on the data set '
-            'that the model was trained for'
-        )
 
 
 def _check_unique(predictions: Sequence[Mapping[str, Any]]) -> None:

@@ -1,7 +1,7 @@
 """Hooks: what keeps the work of a training, tells its boxes, and is quick."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from copy import copy
 from pathlib import Path
@@ -168,8 +168,9 @@ SINGLE_STAGE = 'none (single stage)'
 GROUPS = "group's place and scale (annotated)"
 
 
-def detections_name(file: str, score_thr: float | None = None) -> str:
-    """Name a file of detections, of which low scores may be left out."""
+def detections_name(file: str, filters: Mapping | None) -> str:
+    """Name a file of detections, and what of it a ``filter_cfg`` leaves."""
+    score_thr = (filters or {}).get('bbox_score_thr')
     chosen = '' if score_thr is None else f' (score >= {score_thr:g})'
     return f'detections {Path(file).name}{chosen}'
 
@@ -191,8 +192,7 @@ def box_source_name(dataset: Any) -> str:
         return GROUPS if groups else SINGLE_STAGE
     if not dataset.bbox_file:
         return GROUND_TRUTH
-    filters = dataset.filter_cfg or {}
-    return detections_name(dataset.bbox_file, filters.get('bbox_score_thr'))
+    return detections_name(dataset.bbox_file, dataset.filter_cfg)
 
 
 @HOOKS.register_module()

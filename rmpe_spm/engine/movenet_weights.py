@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..files import write_atomically
-from .shipped import verify_sha256
+from .shipped import verify_sha256, write_weights
 
 # Operation and fused activations of the convolutions that are understood
 CONVOLUTIONS = (
@@ -360,16 +359,12 @@ def import_movenet(
         for kind in ('weight', 'bias'):
             key = f'head.stages.0.displacement.3.{kind}'
             state[key] = to_hierarchical(state[key], ancestor_matrix)
-    meta = dict(
+    return write_weights(
+        out,
+        state,
         source=f'MoveNet {name} of {PACKAGE} {VERSION}',
         license='Apache-2.0',
         widen_factor=MOVENETS[name],
-    )
-    content = dict(meta=meta, state_dict=state)
-    write_atomically(out, lambda file: torch.save(content, file))
-    return dict(
-        tensors=len(state),
-        parameters=sum(tensor.numel() for tensor in state.values()),
     )
 
 

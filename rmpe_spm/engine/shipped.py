@@ -189,17 +189,25 @@ def verify_sha256(path: Path, expected: str) -> None:
         )
 
 
+def write_weights(
+    out: Path, state: Mapping[str, Tensor], **meta: Any
+) -> dict[str, int]:
+    """Write weights and ``meta``; count the ``tensors`` and ``parameters``."""
+    checkpoint = dict(meta=meta, state_dict=state)
+    write_atomically(out, lambda file: torch.save(checkpoint, file))
+    learned = [k for k in state if k.endswith(('.weight', '.bias'))]
+    return dict(
+        tensors=len(state), parameters=sum(state[k].numel() for k in learned)
+    )
+
+
 def prepare_mobilenet_v2(weights: Path, out: Path) -> dict[str, int]:
     """Write torchvision's verified MobileNetV2 weights in mmpose's names."""
     verify_sha256(weights, MOBILENET_V2_SHA256)
     source = torch.load(weights, map_location='cpu', weights_only=True)
-    mapped = in_mmpose_names(source)
-    meta = dict(
-        source=f'torchvision {MOBILENET_V2_FILE}', sha256=MOBILENET_V2_SHA256
-    )
-    checkpoint = dict(meta=meta, state_dict=mapped)
-    write_atomically(out, lambda file: torch.save(checkpoint, file))
-    learned = [k for k in mapped if k.endswith(('.weight', '.bias'))]
-    return dict(
-        tensors=len(mapped), parameters=sum(mapped[k].numel() for k in learned)
+    return write_weights(
+        out,
+        in_mmpose_names(source),
+        source=f'torchvision {MOBILENET_V2_FILE}',
+        sha256=MOBILENET_V2_SHA256,
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from mmpose.registry import DATASETS
+from mmpose.structures.bbox import bbox_xyxy2xywh
 
 from ..cli.arguments import is_a
 from ..errors import ConfigError
@@ -156,10 +157,12 @@ def perturb_boxes(
         dict(
             image_id=person['image_id'],
             category_id=person['category_id'],
-            bbox=_as_xywh(box),
+            bbox=box,
             score=1.0,
         )
-        for (person, _), box in zip(people, moved, strict=True)
+        for (person, _), box in zip(
+            people, bbox_xyxy2xywh(moved).tolist(), strict=True
+        )
     ]
 
 
@@ -170,12 +173,18 @@ def read_people(dataset: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: The annotations are missing or cannot be read.
     """
     try:
-        if is_a(dataset.get('type'), DATASETS, MpiiMultiPersonDataset):
-            return _mpii_people(dataset)
-        root = Path(dataset.get('data_root') or '')
-        return read_json(root / dataset['ann_file'])
+        if not is_a(dataset.get('type'), DATASETS, MpiiMultiPersonDataset):
+            root = Path(dataset.get('data_root') or '')
+            return read_json(root / dataset['ann_file'])
+        mpii = {k: v for k, v in dataset.items() if k not in OTHER_SETTINGS}
+        mpii = DATASETS.build(dict(mpii, data_mode='topdown'))
+        people = [
+            mpii.get_data_info(i)['raw_ann_info'] for i in range(len(mpii))
+        ]
     except (ValueError, FileNotFoundError) as error:
         raise ConfigError(f'test_dataloader.dataset: {error}') from error
+    images = dict.fromkeys(person['image_id'] for person in people)
+    return dict(images=[dict(id=i) for i in images], annotations=people)
 
 
 def _clipped(
@@ -220,8 +229,10 @@ def _amplified(
         owners = _owners(truth, boxes, scores)
         owned = np.flatnonzero(owners >= 0)
         moved = amplify_errors(truth[owners[owned]], boxes[owned], factor)
-        for place, box in zip(owned, moved, strict=True):
-            members[place][0]['bbox'] = _as_xywh(box)
+        for place, box in zip(
+            owned, bbox_xyxy2xywh(moved).tolist(), strict=True
+        ):
+            members[place][0]['bbox'] = box
     return entries
 
 
@@ -237,18 +248,3 @@ def _owners(
     matched = matches >= 0
     owners[matches[matched]] = np.flatnonzero(matched)
     return owners
-
-
-def _as_xywh(bbox_xyxy: np.ndarray) -> list[float]:
-    x0, y0, x1, y1 = bbox_xyxy.tolist()
-    return [x0, y0, x1 - x0, y1 - y0]
-
-
-def _mpii_people(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    settings = {k: v for k, v in dataset.items() if k not in OTHER_SETTINGS}
-    data = DATASETS.build(dict(settings, data_mode='topdown'))
-    people = [
-        data.get_data_info(index)['raw_ann_info'] for index in range(len(data))
-    ]
-    images = dict.fromkeys(person['image_id'] for person in people)
-    return dict(images=[dict(id=i) for i in images], annotations=people)

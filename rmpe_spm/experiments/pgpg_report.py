@@ -31,16 +31,17 @@ def write_report(
 def markdown_report(model: ProposalModel) -> str:
     """Put the counts and the fitted numbers into tables."""
     provenance = model.provenance
-    groups = _named_groups(model)
+    groups = {f'atom {i}': each for i, each in enumerate(model.atom_groups)}
+    groups |= {'no torso': model.no_torso, 'everybody': model.everybody}
     counts = [
         (key.replace('_', ' '), count)
         for key, count in provenance['counts'].items()
     ]
     rows = [
         [name, group.num_people, group.num_matches, *_sides(group)]
-        for name, group in groups
+        for name, group in groups.items()
     ]
-    fallen = [name for name, group in groups if group.offsets is None]
+    fallen = [name for name, group in groups.items() if group.offsets is None]
     note = (
         f"\nToo few matches for {', '.join(fallen)}: everybody's offsets "
         'stand in.\n'
@@ -93,18 +94,6 @@ def draw_atoms(
             title=f'atom {index}\n{people} people',
         )
     return figure
-
-
-def _named_groups(model: ProposalModel) -> list[tuple[str, PeopleGroup]]:
-    """The groups of people with their names in the report, atoms first."""
-    groups = [
-        (f'atom {i}', group) for i, group in enumerate(model.atom_groups)
-    ]
-    return [
-        *groups,
-        ('no torso', model.no_torso),
-        ('everybody', model.everybody),
-    ]
 
 
 def _sides(group: PeopleGroup) -> list[str]:

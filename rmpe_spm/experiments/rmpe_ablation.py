@@ -13,7 +13,6 @@ import numpy as np
 from mmengine.config import Config
 
 from ..errors import ConfigError
-from ..files import write_atomically
 from ..markdown import markdown_table, over_seeds
 from .runs import read_config
 from .tool_runs import run_test, run_training
@@ -327,16 +326,6 @@ def _with_pipelines(dataset: dict) -> list[dict]:
     inner += [dataset['dataset']] if 'dataset' in dataset else []
     found = [dataset] if dataset.get('pipeline') else []
     return found + sum(map(_with_pipelines, inner), [])
-
-
-def write_report(
-    results: Sequence[AblationResult], folder: Path, setting: str
-) -> Path:
-    """Write ``results.md`` with the table, ``setting`` at its head."""
-    return write_atomically(
-        folder / 'results.md',
-        f'# RMPE, part by part\n\n{setting}\n\n{ablation_table(results)}',
-    )
 
 
 def ablation_table(results: Sequence[AblationResult]) -> str:

@@ -64,7 +64,9 @@ def match_by_other_joints(
     with np.errstate(divide='ignore', invalid='ignore'):
         distances /= others * np.sqrt(truth.areas)[:, None]
     # (N, G, K), infinite where there is nothing to match
-    in_reach = _can_be_matched(truth) & (distances <= max_distance)
+    usable = (truth.areas > 0) & ~truth.ignored
+    can_match = (others >= MIN_OTHER_JOINTS) & usable[:, None]
+    in_reach = can_match & (distances <= max_distance)
     distances = np.where(in_reach, distances, np.inf)
 
     matches = np.full((num_joints, num_people), -1)
@@ -77,14 +79,6 @@ def match_by_other_joints(
         taken = np.isfinite(free[joints, nearest])
         matches[joints[taken], nearest[taken]] = index
     return matches
-
-
-def _can_be_matched(truth: ImageGroundTruth) -> np.ndarray:
-    """People that have enough joints beside each one, (G, K)."""
-    labelled = truth.keypoints[..., 2] > 0
-    others = labelled.sum(1, keepdims=True) - labelled
-    usable = (truth.areas > 0) & ~truth.ignored
-    return (others >= MIN_OTHER_JOINTS) & usable[:, None]
 
 
 def joint_errors(pose_set: PoseSet, max_distance: float = 0.5) -> JointErrors:
@@ -139,12 +133,6 @@ def group_joints(names: Sequence[str]) -> dict[str, list[int]]:
         name = name.removeprefix('left_').removeprefix('right_')
         groups.setdefault(name, []).append(index)
     return groups
-
-
-def distance_edges(root_distances: np.ndarray, num_bins: int) -> np.ndarray:
-    """Edges (num_bins + 1,) between bins of about equally many distances."""
-    values = root_distances[np.isfinite(root_distances)]
-    return np.quantile(values, np.linspace(0, 1, num_bins + 1))
 
 
 def mean_by_distance(result: JointErrors, edges: np.ndarray) -> np.ndarray:
@@ -257,7 +245,8 @@ def write_comparison(
             'found with all seeds, in units of sqrt(area).\n\n'
             '![error by distance](joint_errors.png)\n'
         )
-        edges = distance_edges(distances, NUM_BINS)
+        # Bins of about equally many joints.
+        edges = np.nanquantile(distances, np.linspace(0, 1, NUM_BINS + 1))
         figure = draw_error_by_distance(errors, edges)
         figure.savefig(folder / 'joint_errors.png', dpi=100)
     return write_atomically(

@@ -1,7 +1,7 @@
-"""What every inferencer does: a stream of pictures through a network."""
+"""What every inferencer does: pictures and boxes through a network."""
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,17 +10,22 @@ import numpy as np
 from ..errors import ConfigError
 from ..pose_nms.base import BasePoseNMS
 from ..poses import bboxes_around
-from .boxes import (
-    Boxed,
-    BoxSource,
-    GivenBoxes,
-    body_boxes,
-    clean_boxes,
-    poses_as_boxes,
+from .inputs import (
+    LOGGER,
+    Inputs,
+    InputStream,
+    Picture,
+    read_ahead,
+    run_batches,
 )
-from .inputs import Inputs, InputStream, Picture
 from .results import PoseResult
-from .streaming import read_ahead, run_batches
+
+Boxed = tuple[Picture, np.ndarray, np.ndarray]
+# what puts boxes to a stream of pictures
+BoxSource = Callable[[Iterable[Picture]], Iterator[Boxed]]
+
+# sides of a body's box over those of its joints' extents
+_BODY_SCALE = 1.25
 
 
 class Poses(NamedTuple):
@@ -115,6 +120,12 @@ class BaseInferencer(metaclass=ABCMeta):
             for picture, own in outputs
         )
 
+    def propose(self, pictures: Iterable[Picture]) -> Iterator[Boxed]:
+        """Yield each picture with boxes around the poses in it."""
+        for picture, result in self.with_pictures(pictures):
+            boxes = body_boxes(result.keypoints, result.keypoint_scores)
+            yield clean_boxes(picture, boxes, result.scores)
+
     def _run(self, items: Iterable) -> Iterator[tuple[Picture, list]]:
         return run_batches(
             items, self._forward, self._shape_of, self.batch_size
@@ -196,6 +207,70 @@ class BaseInferencer(metaclass=ABCMeta):
             raise ConfigError(
                 'this model finds people by itself: leave boxes_from out'
             )
-        if isinstance(given, BaseInferencer):
-            return partial(poses_as_boxes, given)
-        return given
+        return given.propose if isinstance(given, BaseInferencer) else given
+
+
+class GivenBoxes:
+    """Boxes that the caller gives, one array a picture.
+
+    An array (N, 4) in xyxy, or (N, 5) with scores, of the one picture; or a
+    sequence of them, in which pictures that cannot be read count.
+    """
+
+    def __init__(self, bboxes: Sequence) -> None:
+        rows = (
+            [bboxes] if not len(bboxes) or np.ndim(bboxes[0]) == 1 else bboxes
+        )
+        self._boxes = []
+        for index, each in enumerate(rows):
+            array = np.asarray(each, dtype=np.float32)
+            array = array if array.size else array.reshape(0, 4)
+            if array.ndim != 2 or array.shape[1] not in (4, 5):
+                raise ConfigError(
+                    f'bboxes of picture {index} have the shape {array.shape}: '
+                    'give (N, 4) in xyxy, or (N, 5) with scores'
+                )
+            self._boxes.append(array)
+
+    def __call__(self, pictures: Iterable[Picture]) -> Iterator[Boxed]:
+        """Yield each picture with its boxes."""
+        for picture in read_ahead(pictures):
+            if picture.index >= len(self._boxes):
+                raise ConfigError(
+                    f'bboxes has boxes of {len(self._boxes)} pictures, but '
+                    f'none of {picture}: give one array a picture'
+                )
+            boxes = self._boxes[picture.index]
+            scores = np.ones(len(boxes), np.float32)
+            if boxes.shape[1] == 5:
+                scores = boxes[:, 4]
+            yield clean_boxes(picture, boxes[:, :4], scores)
+
+
+def body_boxes(
+    keypoints: np.ndarray, keypoint_scores: np.ndarray
+) -> np.ndarray:
+    """Boxes (N, 4) in xyxy around bodies, which reach beyond their joints."""
+    boxes = bboxes_around(keypoints, keypoint_scores)
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+    halves = (boxes[:, 2:] - boxes[:, :2]) / 2 * _BODY_SCALE
+    halves = np.maximum(halves, 0.5)  # of joints on one line
+    return np.concatenate((centers - halves, centers + halves), 1)
+
+
+def clean_boxes(
+    picture: Picture, bboxes_xyxy: np.ndarray, scores: np.ndarray
+) -> Boxed:
+    """Leave out boxes in which there can be nobody, and say so."""
+    low, high = bboxes_xyxy[:, :2], bboxes_xyxy[:, 2:]
+    good = np.isfinite(bboxes_xyxy).all(1) & np.isfinite(scores)
+    good &= (high > low).all(1)
+    good &= (high > 0).all(1) & (low < picture.size).all(1)
+    if not good.all():
+        first = np.flatnonzero(~good)[0]
+        LOGGER.warning(
+            f'{picture}: {(~good).sum()} of {len(good)} boxes are '
+            'left out, for they are not finite, empty or outside the picture '
+            f'(the first: {bboxes_xyxy[first].tolist()})'
+        )
+    return picture, bboxes_xyxy[good], scores[good]

@@ -222,19 +222,11 @@ def _trace(network: torch.nn.Module, inputs: tuple) -> bytes:
 def compare(
     network: torch.nn.Module, content: bytes, inputs: Sequence[torch.Tensor]
 ) -> Agreement:
-    """Compare an exported network with PyTorch's.
+    """Compare an exported network, its file's content, with PyTorch's.
 
     Equal peaks, a Newton step where a heatmap is flat and the like let
     rounding decide where a joint is. Such joints move too where the weights
     change in their last bits, and are left out.
-
-    Args:
-        network (nn.Module): As it was exported.
-        content (bytes): The exported model.
-        inputs (sequence[Tensor]): Its inputs.
-
-    Returns:
-        Agreement: How far joints are apart.
     """
     import onnxruntime
 
@@ -245,7 +237,8 @@ def compare(
     found = session.run(None, {name: each.numpy() for name, each in named})
     expected = [each.numpy() for each in network(*inputs)]
     generator = torch.Generator().manual_seed(0)
-    undecided = np.zeros(_moves(expected, found).shape, bool)
+    moves = _moves(expected, found)
+    undecided = np.zeros(moves.shape, bool)
     for _ in range(_NUM_ROUNDINGS):
         rounded = deepcopy(network)
         for weights in rounded.parameters():
@@ -253,9 +246,8 @@ def compare(
             weights.mul_(1 + _ROUNDING * noise)
         outputs = [each.numpy() for each in rounded(*inputs)]
         undecided |= _moves(expected, outputs) > TOLERANCE_PX / 2
-    moves = _moves(expected, found)[~undecided]
     return Agreement(
-        float(moves.max(initial=0)),
+        float(moves[~undecided].max(initial=0)),
         float(undecided.mean()) if undecided.size else 0.0,
     )
 

@@ -17,9 +17,8 @@ import numpy as np
 from ..errors import ConfigError
 from ..files import write_atomically
 from .drawing import OverlayWriter, PoseDrawer
-from .inputs import Picture
+from .inputs import Picture, read_ahead
 from .results import PoseResult
-from .streaming import read_ahead
 
 LAYOUTS = ('coco', 'openpose', 'alphapose', 'mmpose')
 
@@ -64,7 +63,7 @@ class ResultWriter:
             )
         self._layout, self._out_dir = layout, Path(out_dir)
         self._count = 0
-        self._list: _JsonList | None = None
+        self._list_path: Path | None = None
 
     def write(self, result: PoseResult, name: str) -> None:
         """Write a result under the name, no other input's, of its source."""
@@ -91,10 +90,19 @@ class ResultWriter:
         write_atomically(path, json.dumps(content))
 
     def _append(self, name: str, entries: list[dict]) -> None:
+        """Add to a list that is whole JSON after every addition."""
         path = self._out_dir / f'{name}.json'
-        if self._list is None or self._list.path != path:
-            self._list = _JsonList(path)
-        self._list.extend(entries)
+        if self._list_path != path:
+            write_atomically(path, '[\n]\n')
+            self._list_path, self._is_empty = path, True
+        if not entries:
+            return
+        start = '' if self._is_empty else ','
+        text = ',\n'.join(json.dumps(each) for each in entries)
+        with path.open('r+b') as file:
+            file.seek(-3, 2)  # before the closing bracket
+            file.write(f'{start}\n{text}\n]\n'.encode())
+        self._is_empty = False
 
 
 def _coco_people(result: PoseResult, number: int) -> list[dict]:
@@ -183,25 +191,6 @@ class UniqueNames:
             self._names[key] = name
             self._taken.add(name)
         return self._names[key]
-
-
-class _JsonList:
-    """A list in a file that is whole JSON after every addition."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._is_empty = True
-        write_atomically(path, '[\n]\n')
-
-    def extend(self, entries: list[dict]) -> None:
-        text = ',\n'.join(json.dumps(each) for each in entries)
-        if not text:
-            return
-        start = '' if self._is_empty else ','
-        with self.path.open('r+b') as file:
-            file.seek(-3, 2)  # before the closing bracket
-            file.write(f'{start}\n{text}\n]\n'.encode())
-        self._is_empty = False
 
 
 def _people(result: PoseResult, box_key: str, id_key: str) -> Iterator[dict]:

@@ -25,8 +25,7 @@ from ..cli.preflight import check_weights
 from ..engine.shipped import ALIASES, shipped_models
 from ..errors import ConfigError
 from ..pose_nms.base import BasePoseNMS
-from .base import BaseInferencer, Poses
-from .boxes import BoxSource
+from .base import BaseInferencer, BoxSource, Poses
 from .detections import DetectionsFile, MMDetDetector
 from .drawing import OverlayWriter, PoseDrawer
 from .formats import ResultWriter, show_results, write_results
@@ -126,7 +125,10 @@ class PoseInferencer(BaseInferencer):
         )
         self.model = _load(config, weights, self.device)
         self.metainfo: dict[str, Any] = self.model.dataset_meta
-        self.nms: BasePoseNMS | None = _build_nms(nms)
+        if isinstance(nms, dict):
+            # whatever the default scope is, say mmdet's
+            nms = TASK_UTILS.build({'_scope_': 'mmpose', **nms})
+        self.nms: BasePoseNMS | None = nms
         # mmpose's head decodes one picture at a time
         head = getattr(self.model, 'head', None)
         self.batch_size = 1 if isinstance(head, DEKRHead) else batch_size
@@ -253,7 +255,7 @@ class PoseInferencer(BaseInferencer):
                 batch_size=self.batch_size,
                 score_thr=_PROPOSAL_THR,
             )
-            return self._proposals_of(proposer)
+            return proposer.propose
         if not isinstance(given, tuple | list):
             given = (given, None)
         config, weights = given
@@ -288,10 +290,3 @@ def _load(
         meta = checkpoint.get('meta') or {}
         model.dataset_meta = meta.get('dataset_meta', model.dataset_meta)
     return model
-
-
-def _build_nms(nms: BasePoseNMS | dict | None) -> BasePoseNMS | None:
-    if isinstance(nms, dict):
-        # whatever the default scope is, say mmdet's
-        return TASK_UTILS.build({'_scope_': 'mmpose', **nms})
-    return nms

@@ -1,12 +1,16 @@
-"""Whatever people have, read as one stream of pictures."""
+"""Whatever people have, as one stream of pictures, read ahead, in batches."""
 
 import glob
 import io
 import logging
 import os
+import queue
 import re
+import threading
 import urllib.request
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Union
@@ -28,6 +32,8 @@ _VIDEOS = (
 _URL_TIMEOUT_S = 30
 DEFAULT_FPS = 25.0  # of a camera that doesn't say
 _CAMERA = re.compile(r'webcam(?::(\d+))?')
+_AHEAD = 4  # items that wait for who takes them
+_MAX_BYTES = 256 << 20  # that pictures hold which wait for a full batch
 
 Inputs = Union[str, os.PathLike, int, np.ndarray, Iterable]
 
@@ -113,26 +119,20 @@ class InputStream:
             yield from self._frames(item, f'webcam:{item}')
         elif isinstance(item, np.ndarray):
             yield from self._single(item, 'array')
-        elif isinstance(item, Path):
-            if _is_video(item):
-                yield from self._frames(str(item), str(item))
-            else:
-                yield from self._single(item, str(item))
-        elif isinstance(item, _Url):
-            if _is_stream(item) or _is_video(item.path):
-                yield from self._frames(item.url, item.url)
-            else:
-                yield from self._single(item, item.url)
-        else:
+        elif isinstance(item, tuple):
             self._skip(*item)
+        elif _is_stream(item) or _is_video(item):
+            yield from self._frames(str(item), str(item))
+        else:
+            yield from self._single(item, str(item))
 
     def _single(self, source: Any, name: str) -> Iterator[Picture]:
         try:
             if isinstance(source, np.ndarray):
                 image = _as_bgr(source)
-            elif isinstance(source, _Url):
+            elif isinstance(source, str):
                 with urllib.request.urlopen(
-                    source.url, timeout=_URL_TIMEOUT_S
+                    source, timeout=_URL_TIMEOUT_S
                 ) as answer:
                     image = read_picture(io.BytesIO(answer.read()))
             else:
@@ -215,17 +215,8 @@ def _as_bgr(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array[..., :3])
 
 
-@dataclass(frozen=True)
-class _Url:
-    url: str
-
-    @property
-    def path(self) -> Path:
-        return Path(unquote(urlparse(self.url).path))
-
-
 def _flatten(inputs: Iterable) -> Iterator[Any]:
-    """Yield arrays, camera numbers, files and URLs, or (name, reason)."""
+    """Yield arrays, numbers of cameras, paths and URLs, or (name, reason)."""
     for item in inputs:
         if isinstance(item, bool) or item is None:
             yield str(item), 'it is no picture'
@@ -249,7 +240,7 @@ def _find(name: str) -> Iterator[Any]:
     if camera:
         yield int(camera[1] or 0)
     elif '://' in name:
-        yield _Url(name)
+        yield name
     elif path.is_dir():
         files = [each for each in sorted(path.iterdir()) if _is_known(each)]
         yield from files or [(name, 'the folder has no picture and no video')]
@@ -267,17 +258,17 @@ def _is_known(path: Path) -> bool:
     return _is_video(path) or path.suffix.lower() in _PICTURES.split()
 
 
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in _VIDEOS.split()
+def _is_video(place: Path | str) -> bool:
+    """Whether it is the path or the URL of a video file."""
+    if isinstance(place, str):
+        place = Path(unquote(urlparse(place).path))
+    return place.suffix.lower() in _VIDEOS.split()
 
 
 def _is_stream(item: Any) -> bool:
     """Whether it is a URL that is no file."""
-    return isinstance(item, _Url) and urlparse(item.url).scheme not in (
-        'http',
-        'https',
-        'file',
-    )
+    files = ('http', 'https', 'file')
+    return isinstance(item, str) and urlparse(item).scheme not in files
 
 
 def _num_frames(path: Path) -> int:
@@ -287,3 +278,82 @@ def _num_frames(path: Path) -> int:
     number = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     capture.release()
     return max(number, 0)
+
+
+def read_ahead(items: Iterable[Any]) -> Iterator[Any]:
+    """Iterate in a thread, ahead of who takes the items.
+
+    The thread ends with this generator; what iterating raises is raised here.
+    """
+    waiting: queue.Queue = queue.Queue(_AHEAD)
+    stopped, end, errors = threading.Event(), object(), []
+
+    def fill() -> None:
+        try:
+            for item in items:
+                waiting.put(item)
+                if stopped.is_set():
+                    return
+        except BaseException as error:
+            errors.append(error)
+        waiting.put(end)
+
+    thread = threading.Thread(target=fill, daemon=True)
+    thread.start()
+    try:
+        yield from iter(waiting.get, end)
+        if errors:
+            raise errors[0]
+    finally:
+        stopped.set()
+        while thread.is_alive():  # it may wait for a place
+            with suppress(queue.Empty):
+                waiting.get(timeout=0.01)
+
+
+def run_batches(
+    items: Iterable[tuple[Picture, Iterable[Any]]],
+    forward: Callable[[list], Sequence],
+    shape_of: Callable[[Any], Any],
+    batch_size: int,
+) -> Iterator[tuple[Picture, list]]:
+    """Run a network on full batches, across pictures; yield in their order.
+
+    Samples of one shape share a batch, so that nothing is padded and every
+    result is as from a batch of one.
+    """
+    # results begin as None; a shape's samples know their place in them
+    jobs: deque[tuple[Picture, list]] = deque()
+    waiting: dict[Any, list[tuple[list, int, Any]]] = defaultdict(list)
+
+    def run(shape: Any) -> None:
+        entries = waiting.pop(shape)
+        found = forward([sample for *_, sample in entries])
+        for (results, place, _), result in zip(entries, found, strict=True):
+            results[place] = result
+
+    def finished(max_waiting: int) -> Iterator[tuple[Picture, list]]:
+        while jobs:
+            shapes = [
+                shape
+                for shape, entries in waiting.items()
+                if any(results is jobs[0][1] for results, *_ in entries)
+            ]
+            num_bytes = sum(picture.image.nbytes for picture, _ in jobs)
+            if shapes and len(jobs) <= max_waiting and num_bytes <= _MAX_BYTES:
+                return
+            for shape in shapes:
+                run(shape)
+            yield jobs.popleft()
+
+    for picture, samples in items:
+        results: list = []
+        jobs.append((picture, results))
+        for sample in samples:
+            shape = shape_of(sample)
+            waiting[shape].append((results, len(results), sample))
+            results.append(None)
+            if len(waiting[shape]) == batch_size:
+                run(shape)
+        yield from finished(batch_size - 1)
+    yield from finished(0)

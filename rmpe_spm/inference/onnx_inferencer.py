@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,13 @@ from ..pose_nms.base import BasePoseNMS
 from ..pose_nms.oks_nms import OKSNMS, NearbyJointsNMS, SoftOKSNMS
 from ..pose_nms.parametric import ParametricPoseNMS
 from ..poses import bboxes_around
-from .base import BaseInferencer, Poses
-from .boxes import BoxSource
+from .base import BaseInferencer, BoxSource, Poses
 from .inputs import Picture
 from .warping import View, bottomup_view, topdown_view
 
 # where an exported model says how it is used
 METADATA_KEY = 'rmpe_spm'
+_PROVIDERS = ('CUDAExecutionProvider', 'CPUExecutionProvider')
 _RULES = (NearbyJointsNMS, OKSNMS, ParametricPoseNMS, SoftOKSNMS)
 
 
@@ -212,18 +211,14 @@ def _open(path: str | os.PathLike, num_threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.log_severity_level = 3
+    available = onnxruntime.get_available_providers()
+    providers = [name for name in _PROVIDERS if name in available]
     try:
         return onnxruntime.InferenceSession(
-            os.fspath(path), options, providers=_providers(onnxruntime)
+            os.fspath(path), options, providers=providers
         )
     except Exception as error:  # of a class for each of its reasons
         raise ConfigError(f'{path} is no ONNX model: {error}') from error
-
-
-def _providers(onnxruntime: Any) -> Sequence[str]:
-    wanted = ('CUDAExecutionProvider', 'CPUExecutionProvider')
-    available = onnxruntime.get_available_providers()
-    return [each for each in wanted if each in available]
 
 
 def _read_settings(session: Any, path: str | os.PathLike) -> dict[str, Any]:

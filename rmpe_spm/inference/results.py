@@ -80,15 +80,11 @@ class PoseResult:
 
     def above(self, score_thr: float) -> 'PoseResult':
         """Leave the people whose score is at least so high."""
-        kept = self.scores >= score_thr
-        fields = {name: getattr(self, name) for name in _OF_PEOPLE}
-        return replace(
-            self,
-            **{
-                name: None if values is None else values[kept]
-                for name, values in fields.items()
-            },
-        )
+        kept, fields = self.scores >= score_thr, {}
+        for name in _OF_PEOPLE:
+            values = getattr(self, name)
+            fields[name] = None if values is None else values[kept]
+        return replace(self, **fields)
 
     def in_space(self, index: int) -> dict[str, list]:
         """``keypoints_3d`` of a person, nothing where there are none."""

@@ -169,7 +169,8 @@ def apply_box_source(cfg: Config, source: BoxSource, folder: Path) -> str:
         return GROUPS if crops else SINGLE_STAGE
     if source.kind == 'config':
         file = dataset.get('bbox_file')
-        return _detections_label(cfg, file) if file else GROUND_TRUTH
+        filters = dataset.get('filter_cfg')
+        return detections_name(file, filters) if file else GROUND_TRUTH
     if 'dataset' in dataset or 'datasets' in dataset:
         raise ConfigError(
             f'test_dataloader.dataset is a {dataset.get("type")} of other '
@@ -188,17 +189,12 @@ def apply_box_source(cfg: Config, source: BoxSource, folder: Path) -> str:
         }
     if source.kind == 'detections':
         dataset.bbox_file = source.file
-        return _detections_label(cfg, source.file)
+        return detections_name(source.file, dataset.get('filter_cfg'))
     dataset.bbox_file = str(_perturbed_file(dataset, source, folder))
     if source.error == AMPLIFICATION:
-        name = _detections_label(cfg, source.file)
+        name = detections_name(source.file, dataset.get('filter_cfg'))
         return f'{name}, errors x {source.size:g}'
     return f'{GROUND_TRUTH}, {source}'
-
-
-def _detections_label(cfg: Config, file: str) -> str:
-    filters = cfg.test_dataloader.dataset.get('filter_cfg') or {}
-    return detections_name(file, filters.get('bbox_score_thr'))
 
 
 def _perturbed_file(dataset: Mapping, source: BoxSource, folder: Path) -> Path:

@@ -41,11 +41,6 @@ _CUSTOM = 'PythonOp.'
 PARTS = 5  # of a test, over which speed varies
 
 
-def count_parameters(model: nn.Module) -> int:
-    """Number of a model's parameters, frozen ones too."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
 class _Forward(nn.Module):
     """The forward pass of an mmpose model, from inputs alone."""
 
@@ -63,15 +58,14 @@ def count_gflops(
 ) -> tuple[float | None, list[str]]:
     """Count 1e9 operations of one forward pass, by mmengine's analysis.
 
-    A multiplication with its addition is one. None for a model that cannot be
-    traced; with it names of custom operations that are not counted.
+    The model is in evaluation mode. A multiplication with its addition is
+    one. None for a model that cannot be traced; with it names of custom
+    operations that are not counted.
     """
     model = getattr(model, 'module', model)
     w, h = input_size
     device = next(model.parameters()).device
     inputs = torch.zeros(1, 3, h, w, device=device)
-    training = [module for module in model.modules() if module.training]
-    model.eval()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
@@ -85,9 +79,6 @@ def count_gflops(
             )
     except (RuntimeError, TypeError, AttributeError, NotImplementedError):
         return None, []
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _rate(batches: Sequence[tuple[int, float]]) -> float:
@@ -251,7 +242,6 @@ def make_runner(prepared: PreparedEntry, folder: Path) -> Runner:
 
 def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
     """Test, and collect what to show; only the first process's is complete."""
-    parameters = count_parameters(runner.model)
     metrics = _numbers(runner.test())
     meter = next(h for h in runner.hooks if isinstance(h, SpeedMeter))
     device = f'CPU ({platform.machine()}, {torch.get_num_threads()} threads)'
@@ -260,7 +250,7 @@ def run(prepared: PreparedEntry, runner: Runner, folder: Path) -> Record:
     record = Record(
         metrics=metrics,
         num_images=len(meter.image_ids),
-        parameters=parameters,
+        parameters=sum(p.numel() for p in runner.model.parameters()),
         device=device,
         processes=get_world_size(),
         date=date.today().isoformat(),

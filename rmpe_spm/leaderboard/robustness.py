@@ -8,9 +8,8 @@ from matplotlib.figure import Figure
 from ..errors import ConfigError
 from ..experiments.box_errors import AMPLIFICATION
 from ..markdown import markdown_table
-from .report import build_tables
 from .spec import BoxSource
-from .tables import Row
+from .tables import Row, build_tables
 
 # The sizes of each kind of error on a curve.
 SIZES = {

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import jinja2
 from matplotlib.ticker import LogLocator, MaxNLocator
 
+from ..files import write_atomically
 from ..markdown import escape, markdown_table
-from .tables import Row, Table, is_missing
+from .tables import SEED, Row, Table, is_missing
 
 MISSING = '-'
 
@@ -22,6 +23,68 @@ COSTS = {'gflops': 'GFLOPs', 'images_per_second': 'images/s'}
 
 # What a column is: its name and the text, or a paragraph under no name.
 ColumnNotes = Sequence[tuple[str, str]]
+
+
+def write_tables(
+    tables: Sequence[Table], work_dir: Path, title: str, num_resamples: int
+) -> list[Path]:
+    """Write ``leaderboard.md``, ``.csv`` and ``.html``."""
+    notes = column_notes(tables, num_resamples)
+    contents = {
+        'md': to_markdown(tables, title, notes),
+        'csv': to_csv(tables),
+        'html': to_html(tables, title, notes, work_dir),
+    }
+    return [
+        write_atomically(work_dir / f'leaderboard.{suffix}', content)
+        for suffix, content in contents.items()
+    ]
+
+
+def column_notes(tables: Sequence[Table], num_resamples: int) -> ColumnNotes:
+    """Define the columns that tables have: name and text of each."""
+    notes = {
+        'boxes': "where the people's boxes came from; every number of a row "
+        'is with these. "none (single stage)" needs no boxes. Numbers with '
+        "annotated boxes, or with MPII's groups, whose place and scale are "
+        'annotated, are not those of a whole system.',
+        'rank': 'among the rows with the same source of boxes. Rows with '
+        'annotated boxes stand after the others.',
+        'AP, AR, AP50, APM...': 'as the evaluator of the config returns them, '
+        'the same numbers as those of tools/test.py; of a result file those '
+        "of COCO's evaluation; published rows have their authors' numbers.",
+    }
+    if any(row.interval for table in tables for row in table.rows):
+        notes['95%, less the best, p'] = (
+            f'percentile bootstrap over images, {num_resamples} resamples '
+            f'(seed {SEED}), the same for all rows. Two rows are compared on '
+            'the same resamples, in the table with the best row of the same '
+            'source of boxes; p is two-sided, for one comparison, and not '
+            'corrected for their number.'
+        )
+    notes |= {
+        'parameters, GFLOPs': 'of the model as it is tested; GFLOPs of one '
+        "forward pass of one person's crop (top-down) or one image (single "
+        'stage) of the size or sizes that the test gave it, without flip '
+        "test, a multiplication with its addition as one (mmengine's "
+        'analysis).',
+        'images/s': 'images over the time from a batch on the host to its '
+        'poses (normalising, forward pass, flip test, decoding), for all '
+        'people of an image; reading and cropping images, a person detector '
+        'and the evaluation are not in it, nor is the first batch. The sum '
+        'over the processes; ± is the standard deviation over five parts of '
+        'the test.',
+        'peak memory': 'what PyTorch allocated on CUDA during the test; the '
+        'largest of the processes.',
+    }
+    rows = [row.record for table in tables for row in table.done]
+    machines = {(r.device, r.processes) for r in rows if r.device}
+    if len(machines) > 1:
+        notes[''] = (
+            'Rows ran on different devices: their images/s and peak memory '
+            'do not compare.'
+        )
+    return list(notes.items())
 
 
 def to_markdown(

@@ -7,9 +7,8 @@ from typing import Any, Union
 
 import numpy as np
 
-from ..poses import Tensor, clean_scores, torch
+from ..poses import Array, Tensor, clean_scores, torch
 
-Array = Union[np.ndarray, Tensor]
 Arrays = Union[Array, Sequence[Array]]
 
 

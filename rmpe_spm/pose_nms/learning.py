@@ -158,14 +158,13 @@ def learn(
     cells: int = 13,
     zooms: int = 2,
     max_rounds: int = 10,
-    tolerance: float = 1e-4,
     on_plane: Callable[[Plane], None] | None = None,
 ) -> tuple[PoseNMSRule, float]:
     """Maximise the AP by two parameters at a time, on grids.
 
     Each plane is searched again ``zooms`` times around its best cell; rounds
-    over both planes end when one gains no more AP than ``tolerance``. Returns
-    the rule and its AP, at least that of the rule to start from.
+    over both planes end when one gains no more AP than 0.0001. Returns the
+    rule and its AP, at least that of the rule to start from.
     """
     if len(problem.i) == 0:
         raise ValueError(
@@ -190,7 +189,7 @@ def learn(
                     _around(values[name], limit, RANGES[name], cells)
                     for name, limit in zip(names, limits, strict=True)
                 ]
-        if best_ap - before <= tolerance:
+        if best_ap - before <= 1e-4:
             break
     return replace(problem.rule, **values), best_ap
 

@@ -29,6 +29,15 @@ def context_size(
     return width, height
 
 
+def crop_matrix(
+    center: np.ndarray, scale: np.ndarray, results: dict, use_udp: bool
+) -> np.ndarray:
+    """Return the matrix from the image to a crop, as TopdownAffine has it."""
+    rotation = results.get('bbox_rotation', np.zeros(1))[0]
+    make = get_udp_warp_matrix if use_udp else get_warp_matrix
+    return make(center, scale, rotation, output_size=results['input_size'])
+
+
 @TRANSFORMS.register_module()
 class TopdownContextAffine(TopdownAffine):
     """mmpose's TopdownAffine that also shows what is around the crop.
@@ -66,13 +75,8 @@ class TopdownContextAffine(TopdownAffine):
         image = results['img']
         results['img'] = []  # nothing to warp for the plain transform
         results = super().transform(results)
-        make = get_udp_warp_matrix if self.use_udp else get_warp_matrix
-        matrix = make(
-            results['input_center'],
-            results['input_scale'],
-            results['bbox_rotation'][0] if 'bbox_rotation' in results else 0.0,
-            output_size=self.input_size,
-        )
+        center, scale = results['input_center'], results['input_scale']
+        matrix = crop_matrix(center, scale, results, self.use_udp)
         size = context_size(self.input_size, self.context)
         for axis in range(2):
             matrix[axis, 2] += (size[axis] - self.input_size[axis]) // 2
@@ -169,9 +173,8 @@ class GenerateCenterTarget(BaseTransform):
                     f'{results.get("img_path")})'
                 )
         to_center = self._center_warp(results)
-        to_crop = self._warp(
-            results['input_center'], results['input_scale'], results
-        )
+        center, scale = results['input_center'], results['input_scale']
+        to_crop = crop_matrix(center, scale, results, self.use_udp)
         keypoints = results['keypoints'].copy()
         keypoints[..., :2] = cv2.transform(keypoints[..., :2], to_center)
         encoded = self.generate.transform(
@@ -211,15 +214,7 @@ class GenerateCenterTarget(BaseTransform):
                 direction=results['flip_direction'],
             )
         scale = TopdownAffine._fix_aspect_ratio(scale, aspect_ratio=w / h)
-        return self._warp(center[0], scale[0], results)
-
-    def _warp(
-        self, center: np.ndarray, scale: np.ndarray, results: dict
-    ) -> np.ndarray:
-        """Return the matrix from the image to a frame, as TopdownAffine."""
-        rotation = results.get('bbox_rotation', np.zeros(1))[0]
-        make = get_udp_warp_matrix if self.use_udp else get_warp_matrix
-        return make(center, scale, rotation, output_size=results['input_size'])
+        return crop_matrix(center[0], scale[0], results, self.use_udp)
 
 
 def theta_between(

@@ -91,9 +91,6 @@ class KeypointDepths(BaseTransform):
         return results
 
 
-_TRIANGLE = 6  # numbers
-
-
 @TRANSFORMS.register_module()
 class BottomupGetCrowdMask(BottomupGetHeatmapMask):
     """Mask people without keypoints, and crowds.
@@ -111,8 +108,9 @@ class BottomupGetCrowdMask(BottomupGetHeatmapMask):
         self, segs: Sequence, img_shape: tuple[int, int]
     ) -> np.ndarray:
         """A mask (h, w) uint8, 1 where a segmentation, polygons or RLE, is."""
+        # a triangle is six numbers
         polygons = [
-            [p for p in seg if isinstance(p, Mapping) or len(p) >= _TRIANGLE]
+            [p for p in seg if isinstance(p, Mapping) or len(p) >= 6]
             for seg in segs
             if isinstance(seg, list | tuple)
         ]

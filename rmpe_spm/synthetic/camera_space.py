@@ -25,18 +25,16 @@ from ..cameras import pinhole, unproject
 from ..errors import ConfigError
 from ..files import write_atomically
 from .appearance import sample_appearance
-from .body_parts import face_points
 from .coco_annotations import scene_annotations, write_annotations
-from .figure import KEYPOINT_NAMES, Figure, draw_figure
-from .poses import JOINT, forward_kinematics, sample_pose
-from .scene import Scene, draw_background, paste_figure, photograph
+from .figure import Figure, draw_figure
+from .poses import forward_kinematics, sample_pose
+from .scene import Scene, draw_background, photograph
 
 SPLITS = ('train', 'val')
 
 # How many people a picture shows, and how far away they are (mm)
 _PEOPLE = (1, 1, 1, 2, 2, 3, 4, 5)
 _DISTANCES = (2600.0, 9000.0)
-_BODY = np.array([JOINT[name] for name in KEYPOINT_NAMES[5:]])
 
 # CMU's 19 joints: neck, nose, middle of the hips, then these of COCO's
 _FROM_COCO = (5, 7, 9, 11, 13, 15, 6, 8, 10, 12, 14, 16, 1, 3, 2, 4)
@@ -84,24 +82,20 @@ def compose_space(
     rng: np.random.Generator, view: View
 ) -> tuple[Scene, list[np.ndarray]]:
     """Draw a picture; with it its people's joints (17, 3) in millimetres."""
-    image = draw_background(rng, view.size)
-    owners = np.zeros(image.shape[:2], np.uint8)
+    scene = Scene(draw_background(rng, view.size))
     angle = rng.uniform(-np.pi, 0)
     light = 0.9 * np.cos(angle), 0.9 * np.sin(angle)
-    figures, joints = [], []
+    joints = []
     wanted = int(rng.choice(_PEOPLE))
     drawn = [_draw_person(rng, view, light) for _ in range(wanted)]
     # the nearest is painted last
     for _, figure, points in sorted(
         filter(None, drawn), key=lambda person: -person[0]
     ):
-        figures.append(figure)
+        scene.add(figure)
         joints.append(points)
-        paste_figure(image, owners, figure, len(figures))
-    people = Scene(
-        photograph(image, rng), owners, figures, [False] * len(figures)
-    )
-    return people, joints
+    scene.image = photograph(scene.image, rng)
+    return scene, joints
 
 
 def _draw_person(
@@ -145,9 +139,7 @@ def _draw_person(
     )
     if figure is None:
         return None
-    body = forward_kinematics(pose, look.proportions)
-    points = np.concatenate((face_points(body, look), body.joints[_BODY]))
-    depths = pelvis[2] - stature * points[:, 2]
+    depths = pelvis[2] - stature * figure.nearness
     return pelvis[2], figure, unproject(figure.keypoints, depths, camera)
 
 

@@ -95,7 +95,11 @@ def person_annotation(scene: Scene, index: int) -> dict[str, Any] | None:
         'area': area,
         'segmentation': polygons,
         'num_keypoints': int((flags > 0).sum()),
-        'keypoints': _plain_numbers(triples),
+        # whole numbers without a decimal point, as in COCO
+        'keypoints': [
+            int(value) if value == int(value) else float(value)
+            for value in triples.ravel()
+        ],
     }
 
 
@@ -121,14 +125,6 @@ def _outline(
         cv2.drawContours(double, specks, -1, 0, cv2.FILLED)
         seen = double[::2, ::2] > 0
     return seen, polygons
-
-
-def _plain_numbers(triples):
-    """A flat list; whole numbers without a decimal point, as in COCO."""
-    return [
-        int(value) if value == int(value) else float(value)
-        for value in triples.ravel()
-    ]
 
 
 def crowd_annotation(scene: Scene) -> dict[str, Any] | None:

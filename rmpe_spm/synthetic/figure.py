@@ -48,16 +48,20 @@ OWN_PARTS = _own_parts()
 
 @dataclass
 class Figure:
-    """One drawn person: a window of the image, and what is known of it."""
+    """One drawn person: a window of the image, and what is known of it.
+
+    ``nearness`` (17,) is how far, in statures, the keypoints are in front of
+    the pelvis.
+    """
 
     x: int
     y: int
     image: np.ndarray
     parts: np.ndarray
     keypoints: np.ndarray
+    nearness: np.ndarray
     own_parts: np.ndarray
     radii: np.ndarray
-    box: tuple[float, float, float, float]
     core: tuple[float, float, float, float]
     stature: float
 
@@ -201,9 +205,9 @@ def draw_figure(
         image=image,
         parts=parts,
         keypoints=keypoints,
+        nearness=points[:, 2],
         own_parts=own_parts,
         radii=radii * stature,
-        box=box,
         core=core,
         stature=stature,
     )

@@ -13,7 +13,7 @@ from .appearance import Appearance, sample_appearance
 from .coco_annotations import scene_annotations, write_annotations
 from .figure import draw_figure
 from .poses import Pose
-from .scene import Scene, draw_background, paste_figure
+from .scene import Scene, draw_background
 
 FPS = 25
 _NAME = '000001_generated'
@@ -92,9 +92,7 @@ def generate_frames(
     walkers = sample_walkers(rng, num_people, size)
     background = draw_background(rng, size)
     for frame in range(num_frames):
-        image = background.copy()
-        owners = np.zeros(image.shape[:2], np.uint8)
-        people, ids = [], []
+        scene, ids = Scene(background.copy()), []
         for number, walker in enumerate(walkers, 1):
             figure = draw_figure(
                 walker.pose_at(frame),
@@ -107,18 +105,15 @@ def generate_frames(
                 size,
                 np.random.default_rng([seed, number]),  # the same cloth
             )
-            if figure is None:
-                continue
-            people.append(figure)
-            ids.append(number)
-            paste_figure(image, owners, figure, len(people))
-        scene = Scene(image, owners, people, [False] * len(people))
+            if figure is not None:
+                scene.add(figure)
+                ids.append(number)
         annotations = [
             {**annotation, 'track_id': ids[index]}
             for index, annotation in scene_annotations(scene)
             if index is not None
         ]
-        yield image, annotations
+        yield scene.image, annotations
 
 
 def generate_video(

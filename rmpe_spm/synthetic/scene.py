@@ -1,6 +1,5 @@
 """Composing one picture: the place, who stands where, who hides whom."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
@@ -217,18 +216,30 @@ class Placement(NamedTuple):
     in_crowd: bool
 
 
-@dataclass
 class Scene:
-    """A picture and what is seen of whom.
+    """A picture and what is seen of whom; nobody in the beginning.
 
     ``owners`` (h, w) has the number, from 1, of the person who is seen at a
     pixel; ``people`` all who are partly in the frame.
     """
 
-    image: np.ndarray
-    owners: np.ndarray
-    people: list[Figure]
-    in_crowd: list[bool]
+    def __init__(self, image: np.ndarray) -> None:
+        self.image = image
+        self.owners = np.zeros(image.shape[:2], np.uint8)
+        self.people: list[Figure] = []
+        self.in_crowd: list[bool] = []
+
+    def add(self, figure: Figure, in_crowd: bool = False) -> None:
+        """Draw a figure over all that is there."""
+        self.people.append(figure)
+        self.in_crowd.append(in_crowd)
+        height, width = figure.parts.shape
+        rows = slice(figure.y, figure.y + height)
+        columns = slice(figure.x, figure.x + width)
+        cv2.copyTo(figure.image, figure.parts, self.image[rows, columns])
+        window = self.owners[rows, columns]
+        number = np.full_like(window, len(self.people))
+        cv2.copyTo(number, figure.parts, window)
 
 
 def sample_placements(
@@ -287,16 +298,13 @@ def compose_scene(
     rng: np.random.Generator, size: tuple[int, int] = (640, 480)
 ) -> Scene:
     """Draw a picture of people, those in front painted over the others."""
-    image = draw_background(rng, size)
-    owners = np.zeros(image.shape[:2], np.uint8)
+    scene = Scene(draw_background(rng, size))
     angle = rng.uniform(-np.pi, 0)
     light = (0.9 * np.cos(angle), 0.9 * np.sin(angle))
-    people: list[Figure] = []
-    in_crowd: list[bool] = []
     hidden_share = rng.choice([0.0, 0.12, 0.4])
     for place in sample_placements(rng, size):
         if not place.in_crowd:
-            _cast_shadow(image, place)
+            _cast_shadow(scene.image, place)
         figure = draw_figure(
             sample_pose(rng),
             sample_appearance(rng),
@@ -308,13 +316,12 @@ def compose_scene(
         )
         if figure is None:
             continue
-        people.append(figure)
-        in_crowd.append(place.in_crowd)
-        paste_figure(image, owners, figure, len(people))
+        scene.add(figure, place.in_crowd)
         if rng.random() < hidden_share and not place.in_crowd:
             thing = sample_obstacle(rng, place.x, place.bottom, place.stature)
-            paint_obstacle(image, owners, thing, rng)
-    return Scene(photograph(image, rng), owners, people, in_crowd)
+            paint_obstacle(scene.image, scene.owners, thing, rng)
+    scene.image = photograph(scene.image, rng)
+    return scene
 
 
 def _cast_shadow(image, place):
@@ -330,16 +337,6 @@ def _cast_shadow(image, place):
     cv2.ellipse(mask, centre, tuple(int(a) + 1 for a in axes), 0, 0, 360, 255,
                 -1)  # fmt: skip
     cv2.copyTo(cv2.convertScaleAbs(window, alpha=0.62), mask, window)
-
-
-def paste_figure(image, owners, figure, number):
-    """Draw a figure, and write its number where it covers ``owners``."""
-    height, width = figure.parts.shape
-    rows = slice(figure.y, figure.y + height)
-    columns = slice(figure.x, figure.x + width)
-    cv2.copyTo(figure.image, figure.parts, image[rows, columns])
-    window = owners[rows, columns]
-    cv2.copyTo(np.full_like(window, number), figure.parts, window)
 
 
 def photograph(image, rng):

@@ -1,4 +1,4 @@
-"""MoveNet's backbone and feature pyramid."""
+"""MoveNet's backbone, feature pyramids and heatmaps."""
 
 import pytest
 import torch
@@ -6,11 +6,14 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks import Conv2dAdaptivePadding
 from mmpose.registry import MODELS
 
+from rmpe_spm import MoveNetStage
+from rmpe_spm.backbones.lateral_sum import LateralSum
 from rmpe_spm.backbones.movenet import (
     MoveNetFPN,
     SamePaddingConv2d,
     TFMobileNetV2,
 )
+from rmpe_spm.rmpe.movenet_head import MoveNetHeatmapHead
 
 
 @pytest.mark.parametrize(
@@ -93,3 +96,70 @@ def test_same_padding_is_that_of_mmcv(size, stride, kernel):
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(1, 2, *size)
     torch.testing.assert_close(ours(x), theirs(x))
+
+
+@pytest.fixture
+def feats():
+    torch.manual_seed(0)
+    sizes = ((4, 12, 8), (6, 6, 4), (5, 3, 2))
+    return [torch.randn(2, *size) for size in sizes]
+
+
+def upsample(x, size):
+    return F.interpolate(x, size=size, mode='bilinear', align_corners=False)
+
+
+def test_lateral_sum_written_out(feats):
+    neck = LateralSum([4, 6, 5], 7).eval()
+    with torch.no_grad():
+        y = [
+            torch.einsum('oc,bchw->bohw', conv.weight[..., 0, 0], feat)
+            + conv.bias[:, None, None]
+            for conv, feat in zip(neck.laterals, feats, strict=True)
+        ]
+        expected = y[0] + upsample(y[1] + upsample(y[2], (6, 4)), (12, 8))
+        expected = (expected / (1 + neck.norm.eps) ** 0.5).clamp(min=0)
+        (out,) = neck(feats)
+    assert out.shape == (2, 7, 12, 8)
+    torch.testing.assert_close(out, expected)
+
+
+def test_levels_that_do_not_fit_are_told(feats):
+    with pytest.raises(ValueError, match='shorter'):
+        LateralSum([4, 6, 5], 7)(feats[:2])
+    feats = [torch.rand(1, 4, 12, 9), torch.rand(1, 6, 6, 5)]
+    with pytest.raises(ValueError, match=r'LateralSum.*\(6, 5\).*\(12, 9\)'):
+        LateralSum([4, 6], 7)(feats)
+
+
+def test_a_head_starts_with_the_joint_heatmaps_of_a_checkpoint(tmp_path):
+    torch.manual_seed(0)
+    stage = MoveNetStage(8, 17, True, False)
+    state = {
+        f'head.stages.0.{name}': value
+        for name, value in stage.state_dict().items()
+    }
+    torch.save(dict(state_dict=state), tmp_path / 'movenet.pth')
+    head = MODELS.build(
+        dict(
+            type='MoveNetHeatmapHead',
+            in_channels=8,
+            out_channels=17,
+            init_cfg=dict(
+                type='Pretrained',
+                checkpoint=str(tmp_path / 'movenet.pth'),
+                prefix='head.stages.0.',
+            ),
+        )
+    )
+    head.init_weights()
+    feature = torch.randn(2, 8, 12, 16)
+    heatmaps = head([feature])
+    torch.testing.assert_close(heatmaps, stage(feature)[0][:, :17])
+    assert heatmaps.min() > 0 and heatmaps.max() < 1
+
+
+def test_the_head_uses_the_last_features_and_trains_all_weights():
+    head = MoveNetHeatmapHead(4, 3, channels=6)
+    head([torch.zeros(1, 9, 2, 2), torch.randn(1, 4, 5, 5)]).sum().backward()
+    assert all(value.grad is not None for value in head.parameters())

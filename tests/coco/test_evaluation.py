@@ -69,45 +69,6 @@ def test_crowdpose(equal, fixture_files):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    'sample,sigmas,options',
-    [
-        ('ochuman/test_ochuman', SIGMAS, {}),
-        ('coco/test_coco', SIGMAS, {}),
-        (
-            'crowdpose/test_crowdpose',
-            CROWD_SIGMAS,
-            dict(iou_type='keypoints_crowd', use_area=False),
-        ),
-    ],
-)
-def test_annotated_people_with_noise(
-    equal, shared_dir, sample, sigmas, options
-):
-    path = shared_dir / 'data' / 'mmpose_samples' / f'{sample}.json'
-    annotations = json.loads(path.read_text())
-    rng = np.random.default_rng(0)
-    results = []
-    for person in annotations['annotations']:
-        for noise in (0.0, 0.03, 0.06):
-            pose = np.array(person['keypoints'], float).reshape(-1, 3)
-            pose[:, :2] += rng.normal(size=(len(pose), 2)) * (
-                noise * max(person['bbox'][2:])
-            )
-            pose[:, 2] = 0.5
-            results.append(
-                dict(
-                    image_id=person['image_id'],
-                    category_id=1,
-                    keypoints=pose.ravel().tolist(),
-                    bbox=person['bbox'],
-                    score=float(rng.random()),
-                )
-            )
-    found = equal(annotations, results, sigmas, **options)
-    assert 0.1 < found['AP'] < 1
-
-
 @pytest.mark.parametrize('seed', range(4))
 @pytest.mark.parametrize('iou_type', ['keypoints', 'keypoints_crowd'])
 @pytest.mark.parametrize('use_area', [True, False])

@@ -8,8 +8,6 @@ import pytest
 from rmpe_spm.coco.ground_truth import (
     FlatGroundTruth,
     ImageGroundTruth,
-    make_pose_set,
-    pairs_within,
     read_pose_set,
 )
 
@@ -50,12 +48,6 @@ def test_oks_by_hand():
     )
     assert nobody.ignored.tolist() == [True]
     assert one.ignored.tolist() == [False]
-
-
-def test_pairs_of_the_same_image():
-    pose, person = pairs_within(np.array([2, 1, 1]), np.array([2, 0, 1]))
-    assert pose.tolist() == [0, 0, 1, 1, 3]
-    assert person.tolist() == [0, 1, 0, 1, 2]
 
 
 @pytest.fixture
@@ -119,25 +111,6 @@ def test_without_areas(read):
     assert known.crowd.tolist() == [False]
 
 
-@pytest.mark.parametrize(
-    'annotations, results, said',
-    [
-        ([], [POSE], r"annotations\.json is not .* no list 'images'"),
-        (images(4, 5), [dict(POSE, image_id=6)], 'none of the results'),
-        (
-            images(4, 5),
-            [dict(POSE, keypoints=[1, 8, 0] * 2)],
-            'no pose is left',
-        ),
-    ],
-)
-def test_files_that_are_refused(read, annotations, results, said):
-    with pytest.raises(ValueError, match=said):
-        read(annotations, results)
-
-
-def test_who_counts_in_crowdpose():
-    annotations = images(5, people=[dict(PERSON, num_keypoints=0, iscrowd=0)])
-    for iou_type, ignored in (('keypoints_crowd', True), ('keypoints', False)):
-        (known,) = make_pose_set(annotations, [POSE], 2, True, iou_type).truths
-        assert known.ignored.tolist() == [ignored]
+def test_results_of_other_images(read):
+    with pytest.raises(ValueError, match='none of the results'):
+        read(images(4, 5), [dict(POSE, image_id=6)])

@@ -18,8 +18,9 @@ from rmpe_spm.oks import COCO_SIGMAS
 SIGMAS = np.array(COCO_SIGMAS)
 
 
-def compare_subsets(annotations, results):
-    """Every subset has xtcocotools' precision."""
+@pytest.mark.parametrize('seed', range(6))
+def test_subsets_have_the_precision_of_xtcocotools(seed):
+    annotations, results = crowded(seed)
     poses = make_pose_set(annotations, results, 17)
     evaluation = KeypointAP.of(poses, SIGMAS)
     by_image = defaultdict(list)
@@ -40,22 +41,6 @@ def compare_subsets(annotations, results):
         np.testing.assert_allclose(found, expected, atol=1e-12)
         assert evaluation(kept) == pytest.approx(expected.mean(), abs=1e-12)
         assert evaluation(kept) > 0.01
-
-
-@pytest.mark.parametrize('seed', range(6))
-def test_subsets_of_crowds(seed):
-    compare_subsets(*crowded(seed))
-
-
-@pytest.mark.parametrize(
-    'names',
-    [
-        ('example_coco_val', 'example_coco_preds'),
-        ('coco_val_subset250', 'lightweight_openpose_results'),
-    ],
-)
-def test_subsets_of_real_results(names, fixture_files):
-    compare_subsets(*fixture_files(*names))
 
 
 def test_ap_by_hand():
@@ -100,15 +85,15 @@ def copies(annotations, results, image_ids, counts):
     return new, new_results
 
 
-def compare_resamples(annotations, results, resamples):
-    """AP of resampled images is that of data sets with their copies."""
+@pytest.mark.parametrize('seed', range(4))
+def test_resamples_are_data_sets_with_copies(monkeypatch, seed):
+    annotations, results = crowded(seed)
+    rng = np.random.default_rng(seed)
+    for result in results:
+        result['score'] = float(rng.random())
     matches = match_poses(make_pose_set(annotations, results, 17), SIGMAS)
-    images = len(annotations['images'])
-    assert matches.image_ids == tuple(
-        sorted(image['id'] for image in annotations['images'])
-    )
-    rng = np.random.default_rng(0)
-    counts = rng.multinomial(images, np.full(images, 1 / images), resamples)
+    assert matches.image_ids == tuple(range(1, 13))
+    counts = np.random.default_rng(0).multinomial(12, np.full(12, 1 / 12), 12)
     found = matches.ap(counts)
     for row, ap in zip(counts, found, strict=True):
         expected = evaluate_keypoints(
@@ -119,30 +104,8 @@ def compare_resamples(annotations, results, resamples):
     whole = evaluate_keypoints(annotations, results, SIGMAS)
     assert matches.ap() == pytest.approx([whole['AP']], abs=1e-12)
     # in parts, it is the same
-    np.testing.assert_array_equal(
-        found, np.concatenate([matches.ap(counts[:3]), matches.ap(counts[3:])])
-    )
-
-
-@pytest.mark.parametrize('seed', range(4))
-def test_resamples_of_crowds(seed):
-    annotations, results = crowded(seed)
-    rng = np.random.default_rng(seed)
-    for result in results:
-        result['score'] = float(rng.random())
-    compare_resamples(annotations, results, 12)
-
-
-def test_resamples_of_real_results(coco_mini):
-    compare_resamples(*coco_mini, 4)
-
-
-def test_many_parts(monkeypatch):
-    matches = match_poses(make_pose_set(*crowded(1), 17), SIGMAS)
-    counts = np.random.default_rng(0).integers(0, 3, (7, 12))
-    expected = matches.ap(counts)
     monkeypatch.setattr('rmpe_spm.coco.keypoint_ap._CELLS', 1)
-    np.testing.assert_array_equal(matches.ap(counts), expected)
+    np.testing.assert_array_equal(matches.ap(counts), found)
 
 
 def matches_of(people, image, positives):
@@ -163,7 +126,5 @@ def test_resamples_by_hand():
     counts = [[1, 1, 1], [1, 1, 0], [0, 2, 1], [3, 0, 5], [0, 1, 4], [0, 0, 3]]
     expected = [(51 + 50 * 2 / 3) / 101, 1, 2 / 3, 1, 0.2, np.nan]
     np.testing.assert_allclose(matches.ap(np.array(counts)), expected)
-
-
-def test_no_poses():
+    # no poses
     assert matches_of([2], [], []).ap().tolist() == [0]

@@ -35,16 +35,13 @@ def unreadable(request, tmp_path):
 
 
 def test_readable_image_is_loaded(tmp_path):
+    """And an array that is given is kept."""
     path = tmp_path / 'image.png'
     pixels = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
     cv2.imwrite(str(path), pixels)
     results = LoadImageOrSkip()(dict(img_path=str(path), dataset=TRAINING))
     np.testing.assert_array_equal(results['img'], pixels)
     assert results['img_shape'] == (5, 7)
-
-
-def test_given_array_is_kept():
-    pixels = np.ones((5, 7, 3), np.uint8)
     results = LoadImageOrSkip(to_float32=True)(dict(img=pixels))
     assert results['img_shape'] == (5, 7)
     assert results['img_path'] is None
@@ -138,14 +135,11 @@ def test_bad_keypoint_becomes_invisible(
         assert not said or part in log[0]
 
 
-def test_nan_visibility_is_invisible():
+def test_nan_visibility_and_weights_are_hidden_too():
     sample = _sample()
     sample['keypoints_visible'][0, 1] = np.nan
     results = SanitizeInstances()(sample)
     np.testing.assert_array_equal(results['keypoints_visible'], [[1, 0, 0]])
-
-
-def test_weights_beside_flags_are_hidden_too():
     sample = _sample(keypoints_visible=np.full((1, 3, 2), 1, np.float32))
     sample['keypoints'][0, 0] = np.nan
     results = SanitizeInstances()(sample)

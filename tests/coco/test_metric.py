@@ -119,10 +119,7 @@ def test_merged_poses_and_scores_are_written(tmp_path):
         np.testing.assert_allclose(pose[:, 2], joint_scores)
         assert merged['score'] == pytest.approx(expected)
         assert merged['image_id'] == 7
-
-
-def test_a_merged_pose_without_good_joints_scores_nothing(tmp_path):
-    nms = dict(type='ParametricPoseNMS', preset='coco')
+    # without good joints
     found = written(
         tmp_path, samples_of(duplicates()), nms=nms, keypoint_score_thr=0.9
     )

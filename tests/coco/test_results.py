@@ -5,7 +5,6 @@ import json
 import math
 import zipfile
 
-import numpy as np
 import pytest
 
 from rmpe_spm.coco import results as module
@@ -159,7 +158,6 @@ def test_files_without_detections(detections):
         ('[{}]', 'detection 0 has no category_id'),
         ('[]', 'no detection of a person'),
         ('[{"category_id": 2}]', 'no detection of a person'),
-        ('[', 'not a JSON file'),
     ):
         detections.path.write_text(text)
         with pytest.raises(ConfigError, match=rf'boxes\.json.*{said}'):
@@ -177,17 +175,11 @@ def contents(path):
         return json.loads(archive.read(name))
 
 
-@pytest.mark.parametrize('dataset', ['coco', 'ochuman'])
-def test_a_submission_evaluates_as_its_results(shared_dir, tmp_path, dataset):
-    folder = shared_dir / 'data' / 'evaluator_fixtures'
-    ann_file = folder / 'coco_val_subset250.json'
-    result_file = folder / 'lightweight_openpose_results.json'
-    made = make_submission(
-        result_file, ann_file, dataset, 'openpose', tmp_path
-    )
-    annotations, results = (
-        json.loads(path.read_text()) for path in (ann_file, result_file)
-    )
+def test_a_submission_evaluates_as_its_results(fixture_files, tmp_path):
+    names = 'lightweight_openpose_results', 'coco_val_subset250'
+    results, annotations = fixture_files(*names)
+    files = [fixture_files.folder / f'{name}.json' for name in names]
+    made = make_submission(*files, 'coco', 'a', tmp_path)
     written = contents(made.path)
     assert made.num_poses == len(written) == len(results) == 524
     assert made.num_images == 135
@@ -201,27 +193,6 @@ def test_a_submission_evaluates_as_its_results(shared_dir, tmp_path, dataset):
         '52 poses will not count: of each image only the 20 best do',
         '115 of 250 images have no pose',
     ]
-
-
-def test_a_submission_to_crowdpose(shared_dir, tmp_path):
-    folder = shared_dir / 'data' / 'evaluator_fixtures'
-    files = (
-        folder / 'example_crowdpose_preds.json',
-        folder / 'example_crowdpose_val.json',
-    )
-    made = make_submission(*files, 'crowdpose', 'spm', tmp_path)
-    written = contents(made.path)
-    assert len(written) == 15
-    results = json.loads(files[0].read_text())
-    for entry in results:
-        (same,) = (r for r in written if r['score'] == entry['score'])
-        assert same['image_id'] == entry['image_id']
-        np.testing.assert_allclose(
-            same['keypoints'], entry['keypoints'], atol=0.0051
-        )
-    with pytest.raises(ConfigError, match=r'result 0 \(image .* 51 are need'):
-        make_submission(*files, 'coco', 'spm', tmp_path)
-    assert len(list(tmp_path.iterdir())) == 1
 
 
 def pose(image_id, score, x=0.0, joint_score=0.123456):
@@ -295,8 +266,7 @@ def test_oddities_of_a_submission(submit):
 @pytest.mark.parametrize(
     'results, dataset, name, said',
     [
-        ([], 'coco', 'a', 'results.json: empty'),
-        ([pose(1, NAN)], 'coco', 'a', 'result 0 .* score nan'),
+        ([pose(1, 1)], 'crowdpose', 'a', 'results.json: .* but 42 are need'),
         ([pose(4, 1)], 'coco', 'a', r'result 0 \(image 4\) is for an image'),
         ([dict(pose(1, 1), category_id=2)], 'coco', 'a', 'of category 2'),
         ([pose(1, 1)], 'mpii', 'a', "coco, crowdpose, ochuman: 'mpii'"),
@@ -310,15 +280,6 @@ def test_submissions_that_are_refused(submit, results, dataset, name, said):
     with pytest.raises(ConfigError, match=said):
         submit(results, dataset, name)
     assert not submit.folder.exists()
-
-
-def test_files_of_a_submission(tmp_path):
-    images = tmp_path / 'images.json'
-    images.write_text('[]')
-    with pytest.raises(ConfigError, match=r"images\.json .* no list 'images'"):
-        make_submission(images, images, 'coco', 'a', tmp_path)
-    with pytest.raises(FileNotFoundError, match='nowhere'):
-        make_submission(images, tmp_path / 'nowhere', 'coco', 'a', tmp_path)
 
 
 def test_a_file_in_place_of_the_folder(submit):

@@ -36,20 +36,15 @@ def read(repo_root):
     return read
 
 
-@pytest.fixture
-def top_down(read):
+def test_rmpe_and_plain_see_the_same(read):
     """The plain config and RMPE's two stages."""
     schedules = {'td-hm': '5e', 'pgpg': '4e', 'rmpe': '1e'}
-    return [
+    plain, stage_1, stage_2 = (
         read(f'{RMPE}{name}_mobilenetv2_1xb16-{epochs}')
         for name, epochs in schedules.items()
-    ]
-
-
-def test_rmpe_and_plain_see_the_same(top_down):
-    plain, stage_1, stage_2 = top_down
-    epochs = [cfg.train_cfg.max_epochs for cfg in top_down]
-    assert epochs[0] == epochs[1] + epochs[2]
+    )
+    first, second = (cfg.train_cfg.max_epochs for cfg in (stage_1, stage_2))
+    assert plain.train_cfg.max_epochs == first + second
     assert plain.model == stage_1.model == stage_2.model.sppe
     for cfg in (stage_1, stage_2):
         train = cfg.train_dataloader

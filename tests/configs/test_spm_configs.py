@@ -1,12 +1,10 @@
 """Every config of SPM builds, takes a training step and predicts."""
 
 from copy import deepcopy
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from config_files import (
     ROOT,
     build_model,
@@ -31,10 +29,6 @@ CONFIGS = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in FOLDERS
     for path in (ROOT / 'configs' / 'spm' / folder).glob('spm_*.py')
-)
-SHIPPED_3D = (
-    'configs/spm/generated/spm-3d_movenet-multipose_windows_1xb12-1e_'
-    'generated-3d-448x352.py'
 )
 SIZE = 64  # the least that every backbone divides
 
@@ -192,32 +186,6 @@ def test_forms_are_those_of_the_names():
         heatmaps = bool(cfg.model.head.get('keypoint_heatmaps'))
         snaps = 'snap_thr' in cfg.model.test_cfg
         assert heatmaps == snaps == (not named), path
-
-
-def test_index_lists_every_config():
-    index = yaml.safe_load((ROOT / 'model-index.yml').read_text('utf-8'))
-    listed = []
-    for name in index['Import']:
-        if name.startswith('configs/spm/'):
-            metafile = yaml.safe_load((ROOT / name).read_text('utf-8'))
-            for model in metafile['Models']:
-                assert Path(model['Config']).stem == model['Name']
-                listed.append(model['Config'])
-    ablations = (
-        '/ablations/',
-        '_heads',
-        '_flat_',
-        '_hierarchical_',
-        '_joint-offsets_',
-        '_parent-located_',
-    )
-    expected = [
-        config
-        for config in CONFIGS
-        if not any(name in config for name in ablations)
-    ]
-    # of those in 3D, which are no part of CONFIGS, the one that ships
-    assert sorted(listed) == sorted([*expected, SHIPPED_3D])
 
 
 @pytest.mark.parametrize('path', [c for c in CONFIGS if 'untrained' not in c])

@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import math
+import sys
 from pathlib import Path
 
 import mmdet
@@ -21,9 +22,31 @@ from rmpe_spm.engine.mmcv_lite import (
     EXTENSION,
     Placeholder,
     deform_conv2d,
+    import_mmcv_ops,
     nms,
     roi_align,
 )
+
+
+@pytest.mark.parametrize('compiled', [True, False])
+def test_a_placeholder_is_there_for_the_import_alone(monkeypatch, compiled):
+    """Even where it fails; with the compiled operators nothing is done."""
+
+    def fail(name):
+        assert isinstance(sys.modules[EXTENSION], Placeholder)
+        raise ImportError(name)
+
+    for name in ('mmcv.ops', EXTENSION):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    found = object() if compiled else None
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: found)
+    monkeypatch.setattr(importlib, 'import_module', fail)
+    if compiled:
+        assert import_mmcv_ops() is False
+    else:
+        with pytest.raises(ImportError, match='mmcv.ops'):
+            import_mmcv_ops()
+    assert EXTENSION not in sys.modules
 
 
 @pytest.fixture

@@ -86,9 +86,7 @@ def test_rates_by_hand():
     assert found['localizer.body.bias'] == (0.5, 0.5, 0.0)
     found = rates(dict(body=dict(lr_mult=0.5), localizer=dict(lr_mult=0.1)))
     assert found['localizer.body.weight'][0] == pytest.approx(0.1)
-
-
-def test_without_rates_it_is_the_parent():
+    # without rates it is the parent
     found = rates(dict(bias=dict(decay_mult=0.0)))
     assert {rate for rate, _, _ in found.values()} == {0.25, 0.5, 1.0}
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pgpg_models import LYING, NAMES, UPRIGHT
+from pgpg_models import offset_model, proposal_model
 
 from rmpe_spm.coco.ground_truth import ImageGroundTruth, PoseSet
 from rmpe_spm.experiments import pgpg_report, pose_nms_report
@@ -14,32 +14,22 @@ from rmpe_spm.pose_nms.learning import Plane
 from rmpe_spm.pose_nms.oks_nms import OKSNMS, SoftOKSNMS
 from rmpe_spm.pose_nms.parametric import ParametricPoseNMS
 from rmpe_spm.pose_nms.rule import make_rule
-from rmpe_spm.rmpe.pgpg_model import (
-    OffsetModel,
-    PeopleGroup,
-    ProposalModel,
-    SideMixture,
-)
+from rmpe_spm.rmpe.pgpg_model import PeopleGroup
 
 
 @pytest.fixture
 def model():
-    side = SideMixture([0.5, 0.5], [-0.1, 0.1], [0.05, 0.05])
-    offsets = OffsetModel([0.01, -0.02, 0.0, 0.1], [0.12] * 4, [side] * 4)
-    entry = {'file': 'boxes.json', 'sha256': 'abc'}
-    return ProposalModel(
-        NAMES,
-        np.stack([UPRIGHT, LYING]),
-        [PeopleGroup(70, 60, offsets), PeopleGroup(20, 5, None)],
-        PeopleGroup(10, 4, None),
-        PeopleGroup(100, 69, offsets),
-        {'criterion': 'x', 'num_folds': 5, 'scores': {'0': 1.5, '2': 1.75}},
-        {
-            'annotations': entry,
-            'detections': entry,
+    return proposal_model(
+        atom_groups=[
+            PeopleGroup(70, 60, offset_model(-0.1)),
+            PeopleGroup(20, 5, None),
+        ],
+        no_torso=PeopleGroup(10, 4, None),
+        atom_selection={'num_folds': 5, 'scores': {'0': 1.5, '2': 1.75}},
+        provenance={
+            'detections': {'file': 'boxes.json'},
             'command': 'python tools/fit_pgpg.py',
             'date': '2020-02-02',
-            'versions': {'numpy': '1.0'},
             'counts': {'matched_people': 69},
         },
     )
@@ -49,7 +39,7 @@ def test_markdown_says_what_was_fitted(model):
     text = pgpg_report.markdown_report(model)
     assert '| matched people | 69 |' in text
     assert '| 2 | 1.7500 |' in text
-    row = '| atom 0 | 70 | 60 | +1.0 ± 12.0 (2) | -2.0 ± 12.0 (2) |'
+    row = '| atom 0 | 70 | 60 | -10.0 ± 1.0 (2) | -10.0 ± 2.0 (2) |'
     assert row in text
     assert '| atom 1 | 20 | 5 | the global ones |' in text
     assert 'Too few matches for atom 1, no torso' in text

@@ -11,7 +11,6 @@ from rmpe_spm.experiments.rmpe_ablation import (
     ablation_table,
     nms_evaluators,
     read_stages,
-    write_report,
 )
 
 PLAIN = ['LoadImage', 'GetBBoxCenterScale', 'TopdownAffine', 'GenerateTarget']
@@ -221,10 +220,3 @@ def test_spread_over_seeds():
     assert (ap, ar, gain) == (
         '0.550 ± 0.000', '0.600 ± 0.000', '+0.150 ± 0.100'
     )  # fmt: skip
-
-
-def test_report(tmp_path):
-    results = [result(), result(0.1)]
-    page = write_report(results, tmp_path, 'How it was made.')
-    text = page.read_text()
-    assert 'How it was made.' in text and ablation_table(results) in text

@@ -123,8 +123,3 @@ def test_weights_are_told_by_content(config, tmp_path):
     assert first[NAMED] == other[NAMED] == find_inputs(config, {})[NAMED]
     url = 'https://host/net.pth'
     assert find_inputs(config, {'load_from': url})['load_from'] == url
-
-
-def test_missing_config_is_told():
-    with pytest.raises(ConfigError, match=r'no\.py does not exist'):
-        find_inputs('no.py', {})

@@ -30,8 +30,11 @@ def _root(points, labelled, root_type, tree):
             hips = [k for k, j in enumerate(tree.joint_names) if j in names]
             if len(hips) == len(names) and labelled[hips].all():
                 return points[hips].mean(axis=0)
-    elif root_type != 'kpt_center' and labelled[root_type]:
-        return points[root_type]
+    elif root_type != 'kpt_center':
+        names = tree.joint_names or ()
+        joint = names.index(root_type) if root_type in names else root_type
+        if labelled[joint]:
+            return points[joint]
     return seen.mean(axis=0)
 
 

@@ -22,34 +22,24 @@ def samples_of(results, bottom_up=True):
         kpts = kpts.reshape(len(persons), -1, 3)
         scores = np.array([p['score'] for p in persons])
         low, high = kpts[..., :2].min(1), kpts[..., :2].max(1)
-        if bottom_up:
-            samples.append(
-                dict(
-                    id=list(range(len(persons))),
-                    img_id=image_id,
-                    gt_instances={},
-                    pred_instances=dict(
-                        keypoints=kpts[..., :2],
-                        keypoint_scores=kpts[..., 2],
-                        bbox_scores=scores,
-                    ),
-                )
+        everybody = np.arange(len(persons))
+        for own in [everybody] if bottom_up else everybody[:, None]:
+            truth = {}
+            found = dict(
+                keypoints=kpts[own, :, :2], keypoint_scores=kpts[own, :, 2]
             )
-            continue
-        for i in range(len(persons)):
+            if bottom_up:
+                found['bbox_scores'] = scores
+            else:
+                sizes = 1.25 * (high - low)
+                truth.update(bbox_scores=scores[own], bbox_scales=sizes[own])
+                found['bboxes'] = np.concatenate([low, high], 1)[own]
             samples.append(
                 dict(
-                    id=len(samples),
+                    id=own.tolist() if bottom_up else len(samples),
                     img_id=image_id,
-                    gt_instances=dict(
-                        bbox_scores=scores[[i]],
-                        bbox_scales=1.25 * (high - low)[[i]],
-                    ),
-                    pred_instances=dict(
-                        keypoints=kpts[[i], :, :2],
-                        keypoint_scores=kpts[[i], :, 2],
-                        bboxes=np.concatenate([low, high], 1)[[i]],
-                    ),
+                    gt_instances=truth,
+                    pred_instances=found,
                 )
             )
     return samples

@@ -1,8 +1,11 @@
 """Annotated and predicted people of MPII's evaluation, made for tests."""
 
 import numpy as np
+from scipy.io import loadmat
 
+from rmpe_spm.mpii.annotations import evaluated_joints
 from rmpe_spm.mpii.ap import AnnotatedPoses, PredictedPoses
+from rmpe_spm.mpii.readers import read_mpii
 
 # head size 10: a joint matches within 5 pixels
 BASE = np.stack([np.arange(14) * 30.0, np.zeros(14)], 1)
@@ -50,4 +53,23 @@ def random_units(seed, units=12, people=5, poses=9):
             present = rng.random((count, 14)) < 0.8
         scores = rng.random((count, 14)).round(1) - 0.2
         found.append(PredictedPoses(guesses, scores, present))
+    return annotated, found
+
+
+def real_units(valid, predictions):
+    """People of ``valid.h5``, and one person's prediction for each of them."""
+    rng = np.random.default_rng(0)
+    annotated, found, start = [], [], 0
+    poses = np.stack(list(loadmat(predictions)['keypointsAll'][0]))
+    for image in read_mpii(valid):
+        points = poses[start : start + len(image)].astype(np.float64)
+        start += len(image)
+        found.append(PredictedPoses(points, rng.random(points.shape[:2])))
+        annotated.append(
+            AnnotatedPoses(
+                evaluated_joints(image.keypoints),
+                evaluated_joints(image.annotated),
+                image.head_sizes,
+            )
+        )
     return annotated, found

@@ -1,10 +1,9 @@
 """People in a camera's space, and what a network says that is right."""
 
-import math
-
 import numpy as np
 import torch
 
+from rmpe_spm.cameras import focal_length as focal
 from rmpe_spm.cameras import project
 
 CAMERA = dict(
@@ -19,10 +18,6 @@ def bodies(places, num_joints=17, seed=0, spread=400.0):
     rng = np.random.default_rng(seed)
     offsets = rng.uniform(-spread, spread, (len(places), num_joints, 3))
     return np.array(places, dtype=float)[:, None] + offsets
-
-
-def focal(camera):
-    return math.sqrt(camera['K'][0][0] * camera['K'][1][1])
 
 
 def encode(codec, people, camera, visible=None):

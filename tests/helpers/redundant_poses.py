@@ -1,4 +1,4 @@
-"""Made-up people with several poses each, as redundant boxes give them."""
+"""Made-up people with redundant poses, and greedy elimination in loops."""
 
 import numpy as np
 
@@ -15,3 +15,14 @@ def people(seed, count, copies, num_joints=17, dtype=np.float32):
     boxes = np.concatenate([kpts.min(1), kpts.max(1)], 1)
     arrays = kpts, scores, boxes, rng.uniform(0.1, 1, len(kpts))
     return tuple(array.astype(dtype) for array in arrays)
+
+
+def looped_clusters(ranked, redundant):
+    """The best pose left takes all that ``redundant(best, other)`` tells."""
+    left, clusters = list(ranked), []
+    while left:
+        best, *others = left
+        gone = [other for other in others if redundant(best, other)]
+        clusters.append([best, *gone])
+        left = [other for other in others if other not in gone]
+    return clusters

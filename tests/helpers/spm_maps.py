@@ -3,12 +3,15 @@
 import numpy as np
 import torch
 from mmengine.structures import PixelData
+from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
 
 from rmpe_spm.spm.head import SPMHead
 
 FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
 SIZE = (128, 96)
+# a codec's options, of another size
+SMALL = dict(input_size=(96, 80), heatmap_size=(24, 20), sigma=4, tau=3)
 
 
 def codec_config(**options):
@@ -25,14 +28,37 @@ def codec_config(**options):
     )
 
 
-def make_head(in_channels=8, codec=None, **options):
+def make_head(codec=None, **options):
     small = dict(num_convs=1, channels=8, kernel_size=3)
     return SPMHead(
-        in_channels=in_channels,
+        in_channels=8,
         num_keypoints=17,
         decoder=codec_config(**(codec or {})),
         **(dict(heatmap_head=small, displacement_head=small) | options),
     )
+
+
+def make_estimator(codec, kind='BottomupPoseEstimator', **test_cfg):
+    """A model of whole pictures, with random weights."""
+    small = dict(channels=8)
+    return MODELS.build(
+        dict(
+            type=kind,
+            data_preprocessor=dict(type='PoseDataPreprocessor'),
+            backbone=dict(
+                type='MobileNetV2', widen_factor=0.25, out_indices=(1,)
+            ),
+            head=dict(
+                type='SPMHead',
+                in_channels=8,
+                num_keypoints=17,
+                heatmap_head=small,
+                displacement_head=small,
+                decoder=codec,
+            ),
+            test_cfg=test_cfg,
+        )
+    ).eval()
 
 
 def make_poses(count, seed=0):
@@ -60,7 +86,7 @@ def mirrored(poses, width):
     return poses
 
 
-def make_samples(codec, all_poses, **meta):
+def make_samples(codec, all_poses):
     samples = []
     for i, poses in enumerate(all_poses):
         sample = PoseDataSample(
@@ -70,7 +96,6 @@ def make_samples(codec, all_poses, **meta):
                 input_center=np.array(SIZE) / 2,
                 input_scale=np.array(SIZE, dtype=np.float32),
                 flip_indices=FLIP,
-                **meta,
             )
         )
         encoded = codec.encode(poses)

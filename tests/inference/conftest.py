@@ -25,6 +25,7 @@ TOPDOWN_CODEC = dict(
 BOTTOMUP_CODEC = dict(
     type='HierarchicalSPRCodec', input_size=(64, 64), heatmap_size=(16, 16)
 )
+NMS = dict(type='ParametricPoseNMS', preset='mpii', rank_by='score')
 
 META_KEYS = [
     'img_path',
@@ -38,21 +39,33 @@ META_KEYS = [
 ]
 
 
-def _config(model, mode, pipeline):
-    dataset = dict(type='CocoDataset', data_mode=mode, pipeline=pipeline)
-    return Config(
+def _saved(folder, name, kind, head, steps, **settings):
+    """Write a tiny model's config and random weights; give both paths."""
+    dataset = dict(
+        type='CocoDataset',
+        data_mode=kind.lower(),
+        pipeline=[
+            dict(type='LoadImage'),
+            *steps,
+            dict(type='PackPoseInputs', meta_keys=META_KEYS),
+        ],
+    )
+    backbone = dict(type='MobileNetV2', widen_factor=0.25, out_indices=(1,))
+    cfg = Config(
         dict(
             default_scope='mmpose',
             custom_imports=dict(imports=['rmpe_spm']),
-            model=dict(model, data_preprocessor=PREPROCESSOR),
+            model=dict(
+                type=f'{kind}PoseEstimator',
+                data_preprocessor=PREPROCESSOR,
+                backbone=backbone,
+                head=dict(head, in_channels=8),
+                **settings,
+            ),
             train_dataloader=dict(dataset=dataset),
             test_dataloader=dict(dataset=dataset),
         )
     )
-
-
-def _saved(cfg, folder, name):
-    """Write a config and random weights; give both paths."""
     config, weights = folder / f'{name}.py', folder / f'{name}.pth'
     cfg.dump(config)
     torch.manual_seed(0)
@@ -76,45 +89,28 @@ def models_dir(tmp_path_factory):
 @pytest.fixture(scope='session')
 def topdown(models_dir):
     """Config and weights of a tiny top-down model, as keyword arguments."""
-    model = dict(
-        type='TopdownPoseEstimator',
-        backbone=dict(type='MobileNetV2', widen_factor=0.25, out_indices=(1,)),
-        head=dict(
-            type='HeatmapHead',
-            in_channels=8,
-            out_channels=17,
-            deconv_out_channels=None,
-            loss=dict(type='KeypointMSELoss'),
-            decoder=TOPDOWN_CODEC,
-        ),
-        test_cfg=dict(flip_test=True, flip_mode='heatmap'),
+    head = dict(
+        type='HeatmapHead',
+        out_channels=17,
+        deconv_out_channels=None,
+        loss=dict(type='KeypointMSELoss'),
+        decoder=TOPDOWN_CODEC,
     )
-    pipeline = [
-        dict(type='LoadImage'),
+    steps = [
         dict(type='GetBBoxCenterScale'),
         dict(type='TopdownAffine', input_size=(48, 64)),
-        dict(type='PackPoseInputs'),
     ]
-    return _saved(_config(model, 'topdown', pipeline), models_dir, 'topdown')
+    test_cfg = dict(flip_test=True, flip_mode='heatmap')
+    return _saved(
+        models_dir, 'topdown', 'Topdown', head, steps, test_cfg=test_cfg
+    )
 
 
 def _spm(folder, name, **codec):
-    model = dict(
-        type='BottomupPoseEstimator',
-        backbone=dict(type='MobileNetV2', widen_factor=0.25, out_indices=(1,)),
-        head=dict(
-            type='SPMHead',
-            in_channels=8,
-            num_keypoints=17,
-            decoder=dict(BOTTOMUP_CODEC, **codec),
-        ),
-    )
-    pipeline = [
-        dict(type='LoadImage'),
-        dict(type='BottomupResize', input_size=(64, 64), size_factor=32),
-        dict(type='PackPoseInputs', meta_keys=META_KEYS),
-    ]
-    return _saved(_config(model, 'bottomup', pipeline), folder, name)
+    decoder = dict(BOTTOMUP_CODEC, **codec)
+    head = dict(type='SPMHead', num_keypoints=17, decoder=decoder)
+    resize = dict(type='BottomupResize', input_size=(64, 64), size_factor=32)
+    return _saved(folder, name, 'Bottomup', head, [resize])
 
 
 @pytest.fixture(scope='session')

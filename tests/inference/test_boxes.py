@@ -1,7 +1,6 @@
 """Where boxes come from: files, detectors, other models, the caller."""
 
 import json
-from functools import partial
 from pathlib import Path
 
 import mmdet
@@ -16,12 +15,12 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 from rmpe_spm import ConfigError, PoseInferencer
-from rmpe_spm.inference.boxes import GivenBoxes, clean_boxes, poses_as_boxes
+from rmpe_spm.inference.base import GivenBoxes, clean_boxes
 from rmpe_spm.inference.detections import DetectionsFile, MMDetDetector
 from rmpe_spm.inference.inputs import InputStream
 from rmpe_spm.poses import bboxes_around
 
-NMS = dict(type='ParametricPoseNMS', preset='mpii', rank_by='score')
+from .conftest import NMS
 
 
 def boxes_of(source, pictures):
@@ -91,6 +90,9 @@ def test_a_detections_file(tmp_path, make_picture):
     assert len(boxes_of(DetectionsFile(path, 0.1), pictures)[0][0]) == 2
     with pytest.raises(ConfigError, match='file_name'):
         boxes_of(DetectionsFile(path, 0.3), [make_picture(name='a.jpg')])
+    path.write_text('{}')
+    with pytest.raises(ConfigError, match='not a list of detections'):
+        DetectionsFile(path, 0.3)
 
 
 def test_detections_by_name_and_frame(tmp_path, make_picture):
@@ -108,23 +110,10 @@ def test_detections_by_name_and_frame(tmp_path, make_picture):
     assert found == [FIRST, [], THIRD]
 
 
-def test_broken_detections_are_refused(tmp_path):
-    path = tmp_path / 'a.json'
-    for content in ('', '{}', '[{"image_id": 1}]'):
-        path.write_text(content)
-        with pytest.raises(ConfigError, match='a.json'):
-            DetectionsFile(path, 0.3)
-    path = detections(tmp_path, [dict(image_id=1, bbox=[1, 2, 3])])
-    with pytest.raises(ConfigError, match='finite numbers'):
-        DetectionsFile(path, 0.3)
-
-
 def test_poses_become_boxes(bottomup, pictures):
     inferencer = PoseInferencer(**bottomup)
     results = list(inferencer(pictures))
-    found = boxes_of(
-        partial(poses_as_boxes, inferencer), InputStream(pictures)
-    )
+    found = boxes_of(inferencer.propose, InputStream(pictures))
     checked = 0
     for result, (boxes, scores) in zip(results, found, strict=True):
         tight = bboxes_around(result.keypoints, result.keypoint_scores)

@@ -24,13 +24,12 @@ from rmpe_spm.inference.exported_networks import (
 from rmpe_spm.inference.inputs import InputStream
 from rmpe_spm.inference.warping import bottomup_view, topdown_view
 
-from .conftest import TOPDOWN_CODEC
+from .conftest import NMS, TOPDOWN_CODEC
 
 pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
 
 BOXES = np.float32([[20, 15, 40, 55], [15, 20, 45, 50], [18, 22, 44, 61]])
-NMS = dict(type='ParametricPoseNMS', preset='mpii', rank_by='score')
 UDP = dict(
     type='UDPHeatmap', input_size=(48, 64), heatmap_size=(12, 16), sigma=1
 )
@@ -284,24 +283,19 @@ def test_it_runs_in_a_bare_environment(
 
 
 def test_command(bottomup, topdown, tmp_path, capsys, monkeypatch, repo_root):
-    def options(model):
-        return [str(tmp_path / 'a.onnx'), f'--config={model["config"]}',
-                f'--weights={model["weights"]}']  # fmt: skip
-
-    def export(model):
-        return main(['export', *options(model)])
-
-    monkeypatch.setattr(sys, 'argv', ['', *options(bottomup)])
+    out = str(tmp_path / 'a.onnx')
+    model = [f'--{key}={bottomup[key]}' for key in ('config', 'weights')]
+    monkeypatch.setattr(sys, 'argv', ['', out, *model])
     with pytest.raises(SystemExit) as error:
         runpy.run_path(str(repo_root / 'tools/export_onnx.py'), {}, '__main__')
     assert error.value.code == 0
     assert 'pixels from PyTorch' in capsys.readouterr().out
-    assert OnnxPoseInferencer(tmp_path / 'a.onnx').is_topdown is False
+    assert OnnxPoseInferencer(out).is_topdown is False
     cfg = Config.fromfile(topdown['config'])
     cfg.model.head.decoder.unbiased = True
     cfg.dump(tmp_path / 'unbiased.py')
     with pytest.raises(SystemExit) as error:
-        export(dict(topdown, config=tmp_path / 'unbiased.py'))
+        main(['export', out, f'--config={tmp_path / "unbiased.py"}'])
     assert error.value.code == 2
     assert 'can be exported' in capsys.readouterr().err
 

@@ -1,6 +1,7 @@
 """Results files, read back by the rules of who reads them."""
 
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -158,7 +159,7 @@ def test_drawing(make_result):
 
 
 @pytest.mark.parametrize('number', [0, 2])
-def test_supervision(make_result, monkeypatch, number):
+def test_supervision(make_result, number):
     sv = pytest.importorskip('supervision')
     result = make_result(number)
     poses = result.to_supervision()
@@ -172,6 +173,6 @@ def test_supervision(make_result, monkeypatch, number):
 
 
 def test_without_supervision_it_says_so(make_result, monkeypatch):
-    monkeypatch.setitem(__import__('sys').modules, 'supervision', None)
+    monkeypatch.setitem(sys.modules, 'supervision', None)
     with pytest.raises(ImportError, match='pip install supervision'):
         make_result().to_supervision()

@@ -10,6 +10,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.structures import InstanceData
 from mmpose.apis import (
     MMPoseInferencer,
     inference_bottomup,
@@ -19,11 +20,11 @@ from mmpose.apis import (
 
 from rmpe_spm import ConfigError, ParametricPoseNMS, PoseInferencer
 from rmpe_spm.engine import shipped
-from rmpe_spm.inference.boxes import body_boxes
+from rmpe_spm.inference.base import body_boxes
 from rmpe_spm.inference.inputs import InputStream
 from rmpe_spm.inference.models import describe_models, find_model
 
-from .conftest import random_image
+from .conftest import NMS, random_image
 
 BOXES = np.float32([[10, 5, 40, 70], [10, 5, 40, 70], [30, 20, 90, 60]])
 
@@ -57,21 +58,10 @@ def test_topdown_equals_mmpose(topdown, pictures, batch_size):
         assert len(result) == len(given)
         if len(given):  # mmpose would take the whole picture
             poses = inference_topdown(model, str(path), given)
-            for i, pose in enumerate(poses):
-                same_poses(result_of(result, i), pose.pred_instances)
+            poses = [pose.pred_instances for pose in poses]
+            same_poses(result, InstanceData.cat(poses))
     assert results[1].keypoints.shape == (0, 17, 2)
     assert results[0].size == (60, 90) and results[1].size == (96, 72)
-
-
-def result_of(result, index):
-    """The result of one person."""
-    return type(result)(
-        **{
-            **vars(result),
-            'keypoints': result.keypoints[index : index + 1],
-            'keypoint_scores': result.keypoint_scores[index : index + 1],
-        }
-    )
 
 
 @pytest.mark.parametrize('batch_size', [1, 2, 8])
@@ -174,9 +164,6 @@ def test_pictures_of_odd_sizes(bottomup, topdown, size):
     assert np.isfinite(result.keypoints).all() and len(result) == 1
 
 
-NMS = dict(type='ParametricPoseNMS', preset='mpii', rank_by='score')
-
-
 @pytest.mark.parametrize('scope', ['mmpose', 'mmdet', 'mmengine'])
 def test_pose_nms_by_a_dict_in_every_scope(topdown, pictures, scope):
     path = pictures / '1.png'
@@ -254,9 +241,8 @@ def test_mmposes_inferencer_takes_the_aliases(name):
     assert len(result)
     same_poses(result, expected)
     with pytest.raises(ValueError, match='Cannot find model: nobody'):
-        MMPoseInferencer(
-            'nobody', device='cpu'
-        )  # its own aliases are looked up
+        # its own aliases are looked up
+        MMPoseInferencer('nobody', device='cpu')
 
 
 def test_shipped_models_are_described(shipped_models):

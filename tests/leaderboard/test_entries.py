@@ -34,25 +34,20 @@ def test_every_model_on_every_data_set_with_every_source():
     assert [e.data_set.name for e in entries] == ['one', 'two', 'two'] * 2
 
 
-def test_prepared_config(write_model, identified, easy_annotations):
+def test_prepared_config(write_model, identified, easy_annotations, run_args):
+    """Its model's options win over those of the command line."""
     config, weights = write_model()
-    prepared = identified(config, weights, **{'model.head.loss.type': 'X'})
+    name = 'model.test_cfg.flip_test'
+    run_args.cfg_options = {name: True, 'test_dataloader.batch_size': 3}
+    prepared = identified(config, weights, **{name: False})
     assert prepared.cfg.load_from == weights
-    assert prepared.cfg.model.head.loss.type == 'X'
+    assert prepared.cfg.model.test_cfg.flip_test is False
+    assert prepared.cfg.test_dataloader.batch_size == 3
     assert (prepared.data_set, prepared.boxes) == ('easy', 'ground truth')
     sha256 = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
     assert prepared.checkpoint_sha256 == sha256
     (evaluator,) = prepared.cfg.test_evaluator
     assert evaluator.ann_file == str(easy_annotations)
-
-
-def test_a_models_options_win(write_model, identified, run_args):
-    config, weights = write_model()
-    name = 'model.test_cfg.flip_test'
-    run_args.cfg_options = {name: True, 'test_dataloader.batch_size': 3}
-    cfg = identified(config, weights, **{name: False}).cfg
-    assert cfg.model.test_cfg.flip_test is False
-    assert cfg.test_dataloader.batch_size == 3
 
 
 def test_key_depends_on_what_a_result_depends_on(
@@ -183,24 +178,11 @@ def test_data_set_of_the_list(write_model, identified, tiny_coco):
     assert prepared.cfg.test_evaluator == [dict(type='PCKAccuracy')]
 
 
-def test_what_is_missing(write_model, identified, tmp_path):
-    config, weights = write_model()
-    with pytest.raises(ConfigError, match=r'no\.py does not exist'):
-        identified('no.py', weights)
-    with pytest.raises(ConfigError, match=r'no\.pth does not exist'):
-        identified(config, 'no.pth')
+def test_a_config_without_a_test_is_refused(identified, tmp_path):
     training = tmp_path / 'training.py'
     training.write_text("model = dict(type='X')")
     with pytest.raises(ConfigError, match='has no test_dataloader'):
-        identified(str(training), weights)
-
-
-@pytest.fixture
-def detections(tmp_path):
-    path = tmp_path / 'found.json'
-    box = dict(image_id=1, category_id=1, bbox=[3, 3, 30, 40], score=0.9)
-    path.write_text(json.dumps([box]))
-    return str(path)
+        identified(str(training), 'w.pth')
 
 
 @pytest.fixture
@@ -213,25 +195,26 @@ def apply(tiny_config, tmp_path):
     return apply
 
 
-def test_what_the_config_has(apply, tiny_config, detections):
+def test_what_the_config_has(apply, tiny_config, tiny_detections):
     assert apply(CONFIG) == 'ground truth'
     dataset = tiny_config.test_dataloader.dataset
-    dataset.update(bbox_file=detections, filter_cfg=dict(bbox_score_thr=0.05))
-    assert apply(CONFIG) == 'detections found.json (score >= 0.05)'
-    assert dataset.bbox_file == detections
+    file, filters = str(tiny_detections), dict(bbox_score_thr=0.05)
+    dataset.update(bbox_file=file, filter_cfg=filters)
+    assert apply(CONFIG) == 'detections detections.json (score >= 0.05)'
+    assert dataset.bbox_file == file
     assert apply(TRUTH) == 'ground truth'
     assert 'bbox_file' not in dataset
 
 
-def test_detections(apply, tiny_config, detections):
-    source = BoxSource('detections', file=detections, score_thr=0.5)
-    assert apply(source) == 'detections found.json (score >= 0.5)'
+def test_detections(apply, tiny_config, tiny_detections):
+    file, label = str(tiny_detections), 'detections detections.json'
+    source = BoxSource('detections', file=file, score_thr=0.5)
+    assert apply(source) == f'{label} (score >= 0.5)'
     dataset = tiny_config.test_dataloader.dataset
-    assert dataset.bbox_file == detections
+    assert dataset.bbox_file == file
     assert dataset.filter_cfg.bbox_score_thr == 0.5
-    source = BoxSource('perturbed', detections, None, 'amplification', 2.0)
-    label = 'detections found.json (score >= 0.5), errors x 2'
-    assert apply(source) == label
+    source = BoxSource('perturbed', file, None, 'amplification', 2.0)
+    assert apply(source) == f'{label} (score >= 0.5), errors x 2'
     with pytest.raises(FileNotFoundError, match=r'no\.json'):
         apply(BoxSource('detections', file='no.json'))
 

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from rmpe_spm.errors import ConfigError
-from rmpe_spm.leaderboard.report import build_tables
 from rmpe_spm.leaderboard.robustness import (
     POINTS,
     SIZES,
@@ -13,6 +12,7 @@ from rmpe_spm.leaderboard.robustness import (
     draw_curves,
     read_curves,
 )
+from rmpe_spm.leaderboard.tables import build_tables
 
 
 def falling(slope, gain=None):

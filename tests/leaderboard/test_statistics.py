@@ -4,8 +4,7 @@ import pytest
 from rmpe_spm.coco.bootstrap import bootstrap_ap, paired_bootstrap
 from rmpe_spm.coco.ground_truth import ImageGroundTruth, PoseSet
 from rmpe_spm.coco.keypoint_ap import match_poses
-from rmpe_spm.leaderboard.report import SEED, add_statistics
-from rmpe_spm.leaderboard.tables import make_table
+from rmpe_spm.leaderboard.tables import SEED, add_statistics, make_table
 from rmpe_spm.mpii.ap import (
     AnnotatedPoses,
     PredictedPoses,

@@ -1,9 +1,17 @@
+import json
 import math
 
 from rmpe_spm.coco.bootstrap import PairedDifference
 from rmpe_spm.engine.hooks import GROUPS, SINGLE_STAGE
+from rmpe_spm.leaderboard.spec import (
+    BoxSource,
+    DataSetSpec,
+    LeaderboardSpec,
+    ModelSpec,
+)
 from rmpe_spm.leaderboard.tables import (
     Table,
+    build_tables,
     make_table,
     short_metrics,
 )
@@ -91,3 +99,44 @@ def test_against_the_best_of_the_same_boxes(make_row):
     assert table.against_best(4) == table.against_best(1)
     for place in (0, 2, 3):
         assert table.against_best(place) is None
+
+
+def test_data_sets_are_ranked_by_their_own_metrics(
+    write_model, easy_annotations, evaluate, tmp_path
+):
+    path = {'ann_file': str(easy_annotations)}
+    truth = (BoxSource('ground_truth'),)
+    spec = LeaderboardSpec(
+        (ModelSpec('one', *write_model()), ModelSpec('two', 'no.py', 'w')),
+        (
+            DataSetSpec('a', path, {}, truth),
+            DataSetSpec('b', path, {}, truth, 'AR'),
+        ),
+    )
+    rows = evaluate(spec)
+    tables = build_tables(rows, 'AP75', 50)
+    assert [table.rank_by for table in tables] == ['AP75', 'AR']
+    assert [table.metric_names[0] for table in tables] == ['AP75', 'AR']
+    assert [len(table.rows) for table in tables] == [2, 2]
+
+
+def test_data_sets_of_one_name_are_told_apart(
+    write_model, evaluate, easy_annotations, tmp_path
+):
+    one = write_model('one')
+    content = json.loads(easy_annotations.read_text())
+    content['annotations'][0]['area'] += 1
+    other = tmp_path / 'other' / easy_annotations.name
+    other.parent.mkdir()
+    other.write_text(json.dumps(content))
+    two = write_model(
+        'two',
+        **{
+            'test_dataloader.dataset.ann_file': str(other),
+            'test_evaluator.ann_file': str(other),
+        },
+    )
+    rows = evaluate(*one, *two)
+    tables = build_tables(rows, 'AP', 50)
+    assert [table.data_set for table in tables] == ['easy (1)', 'easy (2)']
+    assert [len(table.rows) for table in tables] == [1, 1]

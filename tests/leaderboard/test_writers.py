@@ -14,6 +14,7 @@ from rmpe_spm.coco.bootstrap import PairedDifference
 from rmpe_spm.leaderboard.measure import Record
 from rmpe_spm.leaderboard.tables import make_table
 from rmpe_spm.leaderboard.writers import (
+    column_notes,
     make_plots,
     to_csv,
     to_html,
@@ -257,3 +258,23 @@ def test_only_failures(failed_row):
     assert 'broken' in to_csv(tables)
     page = Page(to_html(tables, 'T', []))
     assert page.rows[1][1] == 'broken config checkpoint'
+
+
+def test_notes_say_what_there_is_and_no_more(make_row, failed_row):
+    row = make_row(interval=(0.4, 0.6))
+    notes = column_notes([make_table('val', [row], 'AP')], 321)
+    assert '321 resamples' in dict(notes)['95%, less the best, p']
+    assert all(name for name, _ in notes)
+    rows = [failed_row, make_row()]
+    notes = column_notes([make_table('val', rows, 'AP')], 321)
+    assert 'resamples' not in str(notes)
+
+
+def test_devices(make_row):
+    other, published = make_row('other'), make_row('published')
+    published.record.device = ''
+    rows = [make_row(), published]
+    assert '' not in dict(column_notes([make_table('val', rows, 'AP')], 9))
+    other.record.device = 'GPU'
+    table = make_table('val', [*rows, other], 'AP')
+    assert 'different devices' in dict(column_notes([table], 9))['']

@@ -1,4 +1,4 @@
-"""MPII's AP: by hand, beside plain loops, on real predictions, resampled."""
+"""MPII's assignment and AP: by hand, beside plain loops, real, resampled."""
 
 import math
 
@@ -7,18 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mpii_poses import at, predicted, random_units, truth
-from scipy.io import loadmat
+from mpii_poses import BASE, at, predicted, random_units, real_units, truth
 
-from rmpe_spm.mpii.annotations import evaluated_joints
-from rmpe_spm.mpii.ap import (
-    AnnotatedPoses,
-    MpiiMatches,
-    PredictedPoses,
-    match_joints,
-    voc_ap,
-)
-from rmpe_spm.mpii.readers import read_mpii
+from rmpe_spm.mpii.ap import MpiiMatches, match_joints
 
 COLUMNS = ('Head', 'Shoulder', 'Elbow', 'Wrist', 'Hip', 'Knee', 'Ankle')
 LEFT_ELBOW = 12
@@ -28,6 +19,86 @@ OPTIONS = [
     dict(empty_units='toolkit'),
     dict(unannotated='ignore', empty_units='toolkit'),
 ]
+
+
+def test_threshold_is_inclusive_and_the_persons_own():
+    pose = BASE.copy()
+    pose[0, 0] += 5
+    pose[1, 0] += 5.001
+    pose[2] += [3, 4]
+    found = match_joints([truth(BASE)], [predicted(pose)])
+    assert found.correct[0].tolist() == [True, False] + [True] * 12
+    found = match_joints([truth(BASE, heads=10.1)], [predicted(pose)])
+    assert found.correct.all()
+    found = match_joints([truth(BASE)], [predicted(pose)], thr=0.499)
+    assert found.correct[0, :3].tolist() == [False, False, False]
+
+
+@pytest.mark.parametrize(
+    'people,poses,assigned',
+    [
+        # the fraction of matches decides, not the score
+        ([BASE], predicted(at(0, 3), at(0), scores=[0.9, 0.1]), [-1, 0]),
+        # both choose the first person, who loses does not choose again
+        ([at(0), at(4)], predicted(at(1, 1), at(1)), [-1, 0]),
+        # ties go to the first
+        ([at(0), at(0)], predicted(at(1), at(2)), [0, -1]),
+        # no match, no assignment
+        ([at(0)], predicted(at(500)), [-1]),
+    ],
+)
+def test_assignment_by_hand(people, poses, assigned):
+    found = match_joints([truth(*people)], [poses])
+    assert found.assigned.tolist() == assigned
+    assert found.counted.all()
+    assert not found.correct[found.assigned < 0].any()
+
+
+def test_fraction_is_of_the_annotated_joints():
+    """2 of 2 joints are more than 12 of 14."""
+    annotated = np.ones((2, 14), bool)
+    annotated[1, 2:] = False
+    people = truth(at(0, 2), at(3), annotated=annotated)
+    found = match_joints([people], [predicted(at(0))])
+    assert found.assigned.tolist() == [1]
+    assert found.correct[0].tolist() == [True] * 2 + [False] * 12
+    # the joints that person lacks are false positives, unless told so
+    assert found.counted.all()
+    lenient = match_joints([people], [predicted(at(0))], unannotated='ignore')
+    assert lenient.counted[0].tolist() == [True] * 2 + [False] * 12
+    assert (lenient.correct == found.correct).all()
+    assert found.positives.tolist() == [[2, 2] + [1] * 12]
+
+
+def test_units_are_apart():
+    """The same pixels in another image are another person."""
+    units = [truth(), truth(at(0)), truth(at(9)), truth(at(0), at(90))]
+    poses = [predicted(*rows) for rows in ([at(0)], [], [at(0)], [at(90)])]
+    found = match_joints(units, poses)
+    assert found.assigned.tolist() == [-1, -1, 3]
+    assert found.positives.tolist() == [[n] * 14 for n in (0, 1, 1, 2)]
+    assert found.image.tolist() == [0, 2, 3]
+    # the toolkit does not count the second, of whom nothing is predicted
+    found = match_joints(units, poses, empty_units='toolkit')
+    assert found.positives.tolist() == [[n] * 14 for n in (0, 0, 1, 2)]
+
+
+def test_people_without_joints_need_no_head():
+    annotated = np.ones((2, 14), bool)
+    annotated[0] = False
+    people = truth(at(0), at(0), annotated=annotated)
+    people.head_sizes[0] = np.nan
+    found = match_joints([people], [predicted(at(0))])
+    assert found.assigned.tolist() == [1]
+
+
+def test_what_is_refused():
+    people, poses = truth(at(0)), predicted(at(0))
+    with pytest.raises(ValueError, match='1 units are annotated, but 2'):
+        match_joints([people], [poses, poses])
+    people.annotated[:] = False
+    with pytest.raises(ValueError, match='no joint is annotated'):
+        match_joints([people], [poses])
 
 
 def ap_of(annotated, found, thr=0.5, **options):
@@ -97,19 +168,6 @@ def test_units_nobody_is_predicted_in():
     assert all(map(math.isnan, table.values()))
 
 
-def test_voc_ap_by_hand():
-    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
-    correct = np.array([False, True, True, False, True])
-    # precision 0, 1/2, 2/3, 1/2, 3/5; from behind 3/5 at the last, 2/3
-    assert voc_ap(scores, correct, 4) == pytest.approx(
-        (2 / 3 + 2 / 3 + 3 / 5) / 4
-    )
-    # equal scores stay in their order
-    assert voc_ap(np.zeros(2), np.array([False, True]), 1) == 0.5
-    assert voc_ap(np.zeros(2), np.array([True, False]), 1) == 1
-    assert voc_ap(np.zeros(0), np.zeros(0, bool), 1) == 0
-
-
 @pytest.mark.parametrize('options', OPTIONS)
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10**6))
@@ -134,31 +192,20 @@ def test_equals_plain_loops(options, seed):
 def test_real_predictions(shared_dir):
     """2,958 real poses: PCKh by hand, and the loops' AP exactly."""
     folder = shared_dir / 'data' / 'mpii'
-    images = read_mpii(folder / 'valid.h5')
-    content = loadmat(folder / 'single_person_predictions.mat')
-    poses = np.stack(list(content['keypointsAll'][0]))
-    rng = np.random.default_rng(0)
-    annotated, found, right, start = [], [], [], 0
-    for image in images:
-        points = poses[start : start + len(image)]
-        start += len(image)
-        points = points.astype(float)
-        scores = rng.random(points.shape[:2])
-        found.append(PredictedPoses(points, scores))
-        each = AnnotatedPoses(
-            evaluated_joints(image.keypoints),
-            evaluated_joints(image.annotated),
-            image.head_sizes,
-        )
-        annotated.append(each)
-        distance = np.hypot(*np.moveaxis(points - each.keypoints, -1, 0))
-        near = distance / image.head_sizes[:, None] <= 0.5
-        right.append(near & each.annotated)
-    assert start == 2958
+    annotated, found = real_units(
+        folder / 'valid.h5', folder / 'single_person_predictions.mat'
+    )
     matched = match_joints(annotated, found)
+    right, alone = [], []
+    for people, poses in zip(annotated, found, strict=True):
+        offset = poses.keypoints - people.keypoints
+        distance = np.hypot(offset[..., 0], offset[..., 1])
+        near = distance / people.head_sizes[:, None] <= 0.5
+        right.append(near & people.annotated)
+        alone += [len(near) == 1] * len(near)
     right = np.concatenate(right)
+    assert len(right) == 2958
     # of the joints of one image and person, those of the PCKh are right
-    alone = np.repeat([len(i) == 1 for i in images], [len(i) for i in images])
     assert (matched.correct[alone] == right[alone]).all()
     assert right.sum() / matched.positives.sum() > 0.8
     table = matched.table()

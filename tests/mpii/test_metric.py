@@ -309,7 +309,7 @@ class ClairvoyantHead(nn.Module):
 
 @pytest.mark.parametrize('protocol', ['group', 'image'])
 @pytest.mark.parametrize('data_mode', ['topdown', 'bottomup'])
-def test_through_the_runner(root, tmp_path, data_mode, protocol):
+def test_through_the_runner(root, tiny_config, data_mode, protocol):
     region = [
         dict(type='GetBBoxCenterScale'),
         dict(type='TopdownAffine', input_size=(32, 32)),
@@ -317,7 +317,7 @@ def test_through_the_runner(root, tmp_path, data_mode, protocol):
     if data_mode == 'bottomup':
         region = [dict(type='GroupAffine', input_size=(32, 32))]
     pack = dict(type='PackPoseInputs', pack_transformed=True)
-    dataset = dict(
+    tiny_config.test_dataloader.dataset = dict(
         type='MpiiMultiPersonDataset',
         data_root=str(root),
         data_prefix=dict(img='images/'),
@@ -327,29 +327,14 @@ def test_through_the_runner(root, tmp_path, data_mode, protocol):
         test_mode=True,
         pipeline=[dict(type='LoadImage'), *region, pack],
     )
-    runner = Runner(
-        model=dict(
-            type=f'{data_mode.capitalize()}PoseEstimator',
-            backbone=dict(type='SeesNothing'),
-            head=dict(type='ClairvoyantHead'),
-            data_preprocessor=dict(type='PoseDataPreprocessor'),
-        ),
-        work_dir=str(tmp_path),
-        test_dataloader=dict(
-            batch_size=2,
-            num_workers=0,
-            dataset=dataset,
-            sampler=dict(type='DefaultSampler', shuffle=False),
-        ),
-        test_cfg=dict(),
-        test_evaluator=dict(
-            type='MpiiMultiPersonAP',
-            nms=dict(type='ParametricPoseNMS', preset='mpii'),
-        ),
-        default_scope='mmpose',
-        log_level='WARNING',
-        experiment_name=f'mpii_{tmp_path.name}',
+    tiny_config.model = dict(
+        type=f'{data_mode.capitalize()}PoseEstimator',
+        backbone=dict(type='SeesNothing'),
+        head=dict(type='ClairvoyantHead'),
+        data_preprocessor=dict(type='PoseDataPreprocessor'),
     )
+    nms = dict(type='ParametricPoseNMS', preset='mpii')
+    tiny_config.test_evaluator = dict(type='MpiiMultiPersonAP', nms=nms)
     # two of four right, ahead of and behind a wrong one, or three; wrong
     # poses lie outside of the groups
     expected = {
@@ -358,5 +343,5 @@ def test_through_the_runner(root, tmp_path, data_mode, protocol):
         ('bottomup', 'group'): 75,
         ('bottomup', 'image'): 75,
     }
-    total = runner.test()['mpii/Total']
+    total = Runner.from_cfg(tiny_config).test()['mpii/Total']
     assert total == pytest.approx(expected[data_mode, protocol])

@@ -100,8 +100,13 @@ def test_import_without_compiled_operators():
 
         PathFinder.find_spec = without_operators
         import rmpe_spm
+        import importlib.util
+        import sys
         from rmpe_spm.engine.mmcv_lite import import_mmcv_ops
         assert import_mmcv_ops()
+        # the placeholder is gone: the truth about the extension
+        assert 'mmcv._ext' not in sys.modules
+        assert importlib.util.find_spec('mmcv._ext') is None
         import mmpose.models
         import torch
         from mmcv.ops import nms, soft_nms

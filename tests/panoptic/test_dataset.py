@@ -3,10 +3,8 @@
 import json
 import shutil
 
-import cv2
 import numpy as np
 import pytest
-from mmengine.dataset import Compose
 from mmpose.registry import DATASETS
 
 from rmpe_spm.errors import ConfigError
@@ -123,25 +121,6 @@ def test_cameras_frames_and_joints(sequence):
     assert [own['img_id'] for own in map(by_name.get_data_info, range(5))] == [
         *range(5)
     ]
-
-
-def test_through_a_pipeline(sequence):
-    root = sequence([body((0, 0, 0)), body((0, 50, 100))])
-    dataset = build(root)
-    folder = root / 'toy' / 'hdImgs' / '00_03'
-    folder.mkdir(parents=True)
-    image = np.zeros((240, 320, 3), np.uint8)
-    cv2.imwrite(str(folder / '00_03_00000000.jpg'), image)
-    pipeline = Compose(
-        [
-            dict(type='LoadImage'),
-            dict(type='BottomupResize', input_size=(160, 128)),
-            dict(type='PackPoseInputs', meta_keys=('img_path', 'camera')),
-        ]
-    )
-    sample = pipeline(dataset.get_data_info(0))['data_samples']
-    assert sample.gt_instances.keypoints_cam.shape == (2, 19, 3)
-    assert sample.camera['K'].shape == (3, 3)
 
 
 def test_what_is_missing_is_named(sequence, tmp_path):

@@ -1,11 +1,13 @@
 """Greedy elimination: by hand, and the parametric rule beside plain loops."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from redundant_poses import looped_clusters
 
 from rmpe_spm.pose_nms import greedy
 from rmpe_spm.pose_nms.base import flatten_poses
@@ -72,18 +74,11 @@ def looped_redundant(rule, kpts, scores, boxes, i, j):
 
 def looped(rule, kpts, scores, boxes, first=0):
     """Greedy elimination of poses that are sorted already."""
-    left = list(range(len(kpts)))
+    redundant = partial(looped_redundant, rule, kpts, scores, boxes)
     suppressed_by = [0] * len(kpts)
-    while left:
-        pick = left[0]
-        gone = [
-            j
-            for j in left[1:]
-            if looped_redundant(rule, kpts, scores, boxes, pick, j)
-        ]
-        for j in [pick, *gone]:
-            suppressed_by[j] = pick + first
-            left.remove(j)
+    for cluster in looped_clusters(range(len(kpts)), redundant):
+        for pose in cluster:
+            suppressed_by[pose] = cluster[0] + first
     return suppressed_by
 
 

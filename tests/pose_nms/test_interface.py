@@ -14,6 +14,16 @@ from rmpe_spm.pose_nms.rule import PRESETS
 KINDS = ['ParametricPoseNMS', 'OKSNMS', 'SoftOKSNMS', 'NearbyJointsNMS']
 
 
+def build_nms(kind, num_joints=17, **cfg):
+    cfg = dict(type=kind, **cfg)
+    if 'OKS' in kind:
+        cfg['sigmas'] = [0.05] * num_joints
+    if kind == 'SoftOKSNMS':
+        # so that it drops the second of a pair
+        cfg.setdefault('min_score', 0.5)
+    return TASK_UTILS.build(cfg)
+
+
 @pytest.mark.parametrize('kind', KINDS)
 @settings(max_examples=25, deadline=None)
 @given(
@@ -25,12 +35,11 @@ KINDS = ['ParametricPoseNMS', 'OKSNMS', 'SoftOKSNMS', 'NearbyJointsNMS']
 )
 def test_every_nms_keeps_a_subset(kind, seed, count, num_joints, bad, preset):
     """Without regard to the order, and what is kept stays kept."""
-    cfg = dict(type=kind)
-    if 'OKS' in kind:
-        cfg['sigmas'] = [0.05] * num_joints
-    if kind == 'ParametricPoseNMS':
-        cfg.update(preset=preset, merge=None)
-    nms = TASK_UTILS.build(cfg)
+    options = dict(
+        ParametricPoseNMS=dict(preset=preset, merge=None),
+        SoftOKSNMS=dict(min_score=0.001),
+    )
+    nms = build_nms(kind, num_joints, **options.get(kind, {}))
     rng = np.random.default_rng(seed)
     people = rng.uniform(0, 100, (3, num_joints, 2))
     kpts = people[rng.integers(0, 3, count)]
@@ -60,16 +69,6 @@ def test_every_nms_keeps_a_subset(kind, seed, count, num_joints, bad, preset):
     if kind != 'SoftOKSNMS':  # decayed scores do not go in again
         again = nms(*(array[keep] for array in arrays)).keep
         assert again.tolist() == list(range(len(keep)))
-
-
-def build_nms(kind, num_joints=17, **cfg):
-    cfg = dict(type=kind, **cfg)
-    if 'OKS' in kind:
-        cfg['sigmas'] = [0.05] * num_joints
-    if kind == 'SoftOKSNMS':
-        # so that it drops the second of a pair
-        cfg.setdefault('min_score', 0.5)
-    return TASK_UTILS.build(cfg)
 
 
 def two_alike(num_joints=17):

@@ -23,7 +23,7 @@ SIGMAS = np.array(COCO_SIGMAS)
 def redundant_poses(seed=0, images=15):
     """People, neighbours that are others, and several poses of each."""
     rng = np.random.default_rng(seed)
-    fields = [[] for _ in range(5)]
+    samples = []
     for _ in range(images):
         people = rng.integers(1, 5)
         base = rng.uniform(0, 100, (17, 2))
@@ -43,19 +43,9 @@ def redundant_poses(seed=0, images=15):
             0.5 * sizes,
             np.zeros(people, dtype=bool),
         )
-        for field, value in zip(
-            fields,
-            (
-                people,
-                poses,
-                scores,
-                boxes[owner],
-                scores.mean(1) + rng.normal(size=len(owner)) / 9,
-            ),
-            strict=True,
-        ):
-            field.append(value)
-    return PoseSet(list(range(images)), *fields)
+        ranks = scores.mean(1) + rng.normal(size=len(owner)) / 9
+        samples.append((people, poses, scores, boxes[owner], ranks))
+    return PoseSet(list(range(images)), *map(list, zip(*samples, strict=True)))
 
 
 POSES = redundant_poses()

@@ -1,11 +1,12 @@
 """OKS, soft OKS and nearby joints, beside mmpose's functions and loops."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 from mmpose.evaluation.functional import nearby_joints_nms, oks_nms
-from redundant_poses import people
+from redundant_poses import looped_clusters, people
 
 from rmpe_spm.oks import COCO_SIGMAS
 from rmpe_spm.pose_nms import greedy
@@ -98,22 +99,11 @@ def test_nearby_joints_keep_what_mmpose_keeps():
     assert result.keep.tolist() == expected
 
 
-def looped_clusters(kpts, scores, dist_thr, limit):
-    """The rule written out, one pose and one joint after another."""
-    left = np.argsort(-scores, kind='stable').tolist()
-    clusters = []
-    while left:
-        pick = left[0]
-        span = np.nanmax(kpts[pick], 0) - np.nanmin(kpts[pick], 0)
-        reach = dist_thr * np.hypot(*span)
-        cluster = [pick]
-        for other in left[1:]:
-            near = np.hypot(*(kpts[other] - kpts[pick]).T) < reach
-            if near.sum() > limit:
-                cluster.append(other)
-        clusters.append(cluster)
-        left = [pose for pose in left if pose not in cluster]
-    return clusters
+def looped_nearby(kpts, dist_thr, limit, pose, other):
+    """The rule written out."""
+    span = np.nanmax(kpts[pose], 0) - np.nanmin(kpts[pose], 0)
+    near = np.hypot(*(kpts[other] - kpts[pose]).T) < dist_thr * np.hypot(*span)
+    return near.sum() > limit
 
 
 @pytest.mark.parametrize('block', [1, 256 * 20, 1 << 15])
@@ -134,7 +124,9 @@ def test_clusters_are_those_of_the_loops(block, limit, monkeypatch):
         scores=[scores[part] for part in parts],
     )
     for part, result in zip(parts, results, strict=True):
-        expected = looped_clusters(kpts[part], scores[part], 0.05, limit)
+        redundant = partial(looped_nearby, kpts[part], 0.05, limit)
+        ranked = np.argsort(-scores[part], kind='stable').tolist()
+        expected = looped_clusters(ranked, redundant)
         assert [c.tolist() for c in result.clusters] == expected
         assert result.keep.tolist() == [cluster[0] for cluster in expected]
     assert 8 <= len(results[0]) < 60 or limit == 16

@@ -14,18 +14,19 @@ from rmpe_spm.rmpe.localizers import pose_theta
 from rmpe_spm.rmpe.sdtn import CropFrame, joint_locations, soft_argmax
 from rmpe_spm.rmpe.spatial_transformer import transform_points
 
-SIZE = (48, 64)
 HRNET = 'configs/rmpe/coco/rmpe_hrnet-w32_8xb64-30e_coco-256x192.py'
-MAPS = dict(input_size=SIZE, heatmap_size=(12, 16))
 CODECS = {
-    'msra': dict(MAPS, type='MSRAHeatmap', sigma=2, unbiased=True),
-    'udp': dict(MAPS, type='UDPHeatmap', sigma=2),
-    'combined': dict(
-        MAPS, type='UDPHeatmap', heatmap_type='combined', radius_factor=0.15
+    'msra': dict(tiny.CODECS['heatmap'], unbiased=True),
+    'udp': tiny.CODECS['udp'],
+    'combined': dict(tiny.CODECS['combined'], radius_factor=0.15),
+    'megvii': dict(
+        type='MegviiHeatmap',
+        input_size=tiny.SIZE,
+        heatmap_size=tiny.MAP,
+        kernel_size=5,
     ),
-    'megvii': dict(MAPS, type='MegviiHeatmap', kernel_size=5),
-    'simcc': dict(type='SimCCLabel', input_size=SIZE, sigma=4.0),
-    'regression': dict(type='RegressionLabel', input_size=SIZE),
+    'simcc': tiny.CODECS['simcc'],
+    'regression': tiny.CODECS['RegressionHead'],
 }
 KEYS = dict(
     simcc=('keypoint_x_labels', 'keypoint_y_labels'),
@@ -214,19 +215,6 @@ def test_a_pose_localizer_starts_as_the_sppe():
     model.load_state_dict(plain, strict=False)
     for name, value in model.localizer.state_dict().items():
         assert torch.equal(value, plain[name]), name
-
-
-@pytest.mark.parametrize(
-    ('localizer', 'channels', 'message'),
-    [
-        ('SecondLook', 8, 'SecondLook gives theta itself: set it to None'),
-        ('TinyBackbone', None, 'TinyBackbone gives features'),
-    ],
-)
-def test_a_head_of_another_localizer(localizer, channels, message):
-    sstn = dict(in_channels=channels)
-    with pytest.raises(ValueError, match=message):
-        tiny.rmpe(localizer=dict(type=localizer), sstn=sstn)
 
 
 def test_a_localizer_of_another_normalization():

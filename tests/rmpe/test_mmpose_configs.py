@@ -8,12 +8,10 @@ import mmpose
 import numpy as np
 import pytest
 import torch
-from config_files import make_small
-from mmcv.transforms import Compose
+from config_files import make_small, run_pipeline
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmengine.model import revert_sync_batchnorm
-from mmpose.registry import MODELS, TRANSFORMS
+from mmpose.registry import MODELS
 from topdown_people import person
 
 CONFIGS = Path(mmpose.__file__).parent / '.mim' / 'configs'
@@ -60,6 +58,13 @@ MODEL_CONFIGS = [
     'animal_2d_keypoint/topdown_heatmap/ap10k/'
     'td-hm_res50_8xb64-210e_ap10k-256x256',
 ]
+# of a training pipeline, without augmentation
+STEPS = (
+    'GetBBoxCenterScale',
+    'TopdownAffine',
+    'GenerateTarget',
+    'PackPoseInputs',
+)
 SIDE = 64
 SIZES = ('input_size', 'heatmap_size', 'in_featuremap_size', 'img_size')
 
@@ -79,7 +84,7 @@ def shrink(node, shares):
 
 
 def load(name):
-    """A config without pretrained weights, and with a small input."""
+    """A config without pretrained weights or augmentation, made small."""
     if 'ViTPose' in name:
         pytest.importorskip('mmpretrain.models', reason='ViTPose needs it')
     cfg = Config.fromfile(CONFIGS / f'{name}.py')
@@ -91,21 +96,9 @@ def load(name):
     shares = [side / length for length in codec.input_size]
     for part in (cfg.model, cfg.train_dataloader, cfg.val_dataloader):
         shrink(part, shares)
-    cfg.train_pipeline = cfg.train_dataloader.dataset.pipeline
+    dataset = cfg.train_dataloader.dataset
+    dataset.pipeline = [s for s in dataset.pipeline if s.type in STEPS]
     return cfg, (side, side)
-
-
-def batch(cfg):
-    """Two people as the config encodes them, without augmentation."""
-    kinds = 'GetBBoxCenterScale TopdownAffine GenerateTarget PackPoseInputs'
-    pipeline = Compose(
-        [
-            TRANSFORMS.build(step)
-            for step in cfg.train_pipeline
-            if step['type'] in kinds
-        ]
-    )
-    return pseudo_collate([pipeline(person(cfg, seed)) for seed in (0, 1)])
 
 
 def wrapped(cfg, size, level):
@@ -172,8 +165,9 @@ CASES += [
 def test_trains_and_predicts(name, level):
     cfg, size = load(name)
     model, theta_fc = wrapped(cfg, size, level)
-    raw = batch(cfg)
-    data = model.data_preprocessor(raw, True)
+    people = [person(cfg, seed) for seed in (0, 1)]
+    batch = run_pipeline(cfg.train_dataloader, people)
+    data = model.data_preprocessor(batch, True)
     losses = model(**data, mode='loss')
     loss, _ = model.parse_losses(losses)
     loss.backward()

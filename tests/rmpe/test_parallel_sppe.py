@@ -13,6 +13,7 @@ from rmpe_spm.rmpe.theta import mirror_theta
 
 KINDS = ['heatmap', 'simcc', 'RegressionHead', 'RLEHead']
 SEEING = ['heatmap+vis', 'RegressionHead+vis']
+NESTED = dict(type='SSTNHead', in_channels=8, head=tiny.sppe()['head'])
 
 
 @pytest.mark.parametrize('kind', [*KINDS, *SEEING])
@@ -131,6 +132,35 @@ def test_the_crop_with_context_has_the_plain_one_in_its_middle(use_udp):
     assert (middle == plain['img']).mean() > 0.9
     for key in ('input_size', 'input_center', 'transformed_keypoints'):
         np.testing.assert_array_equal(wide[key], plain[key])
+
+
+@pytest.mark.parametrize('kind', SEEING)
+@pytest.mark.parametrize('sdtn', ['coordinates', 'heatmaps'])
+def test_theta_moves_keypoints_and_not_visibility(kind, sdtn):
+    """Keypoints are those of the inner head alone."""
+    test_cfg = dict(sdtn=sdtn)
+    model = tiny.rmpe(kind, test_cfg=test_cfg)
+    alone = tiny.rmpe(kind.removesuffix('+vis'), test_cfg=test_cfg)
+    alone.backbone.load_state_dict(model.backbone.state_dict())
+    alone.head.load_state_dict(model.head.pose_head.state_dict())
+    tiny.set_theta(model.sstn)
+    tiny.set_theta(alone.sstn)
+    inputs, samples = tiny.batch(kind)
+    keypoints, visible = tiny.predict(model, inputs, samples)
+    expected, _ = tiny.predict(alone, inputs, samples)
+    np.testing.assert_allclose(keypoints, expected, atol=1e-3)
+    plain = tiny.plain(kind)
+    warped = model.stn(inputs, tiny.THETAS)
+    _, expected = tiny.predict(plain, warped, samples)
+    np.testing.assert_allclose(visible, expected, atol=1e-5)
+    assert np.ptp(visible) > 0.01
+    with torch.no_grad():
+        keypoints, visible = model._forward(inputs)
+        torch.testing.assert_close(keypoints, alone._forward(inputs))
+        torch.testing.assert_close(visible, plain._forward(warped)[1])
+    losses = [m.train().loss(inputs, samples) for m in (model, alone)]
+    torch.testing.assert_close(*(each['loss_kpt'] for each in losses))
+    assert {'loss_vis', 'acc_vis'} <= set(losses[0])
 
 
 def test_stn_pads_with_black():
@@ -274,24 +304,18 @@ def test_a_degenerate_theta_is_the_identity(bad):
         (dict(parallel=dict(weight=1)), "argument 'weight'"),
         (dict(kind='simcc', transform='affine'), "transform='scale_shift'"),
         (dict(kind='simcc+vis', transform='affine'), "transform='scale_sh"),
+        (dict(sppe=dict(tiny.sppe(), head=NESTED)), 'one transformer'),
+        (dict(sstn=dict(head=NESTED['head'])), 'one transformer'),
+        (
+            dict(localizer=dict(type='SecondLook')),
+            'SecondLook gives theta itself: set it to None',
+        ),
+        (dict(sstn=dict(in_channels=None)), 'TinyBackbone gives features'),
     ],
 )
 def test_errors_say_what_to_do(change, message):
     with pytest.raises((ValueError, TypeError), match=message):
         MODELS.build(tiny.rmpe_config(**change))
-
-
-@pytest.mark.parametrize('place', ['sppe', 'sstn'])
-def test_a_second_transformer_is_refused(place):
-    config = tiny.rmpe_config()
-    inner = config['sppe']['head']
-    if place == 'sppe':
-        nested = dict(type='SSTNHead', in_channels=8, head=inner)
-        config['sppe']['head'] = nested
-    else:
-        config['sstn']['head'] = inner
-    with pytest.raises(ValueError, match='one transformer'):
-        MODELS.build(config)
 
 
 def test_targets_that_are_missing_are_named():

@@ -1,66 +1,38 @@
 """ParallelSPPE in the runner: checkpoints, resuming, EMA."""
 
-from copy import deepcopy
-
 import pytest
 import tiny_rmpe as tiny
 import torch
 from mmengine.runner import Runner
-from torch.utils.data import Dataset
 
 BRANCH = 'parallel_sppe.'
 
 
-class Crops(Dataset):
-    """Crops with both targets, in memory."""
-
-    def __init__(self):
-        inputs, samples = tiny.batch(count=8)
-        self.items = list(zip(inputs, samples, strict=True))
-
-    def __len__(self):
-        return len(self.items)
-
-    def __getitem__(self, index):
-        image, sample = self.items[index]
-        return dict(inputs=image, data_samples=deepcopy(sample))
-
-
-@pytest.fixture(params=[False, True], ids=['weights', 'buffers too'])
-def run(tmp_path, request):
+def run(model, epochs, work_dir, buffers, **kwargs):
     """Train a model for some epochs; return the runner."""
-    from mmengine.registry import DefaultScope
-
-    buffers = request.param
-
-    def train(model, epochs, folder, **kwargs):
-        ema = dict(type='EMAHook', momentum=0.5, update_buffers=buffers)
-        kwargs = dict(resume=False, load_from=None) | kwargs
-        runner = Runner(
-            model=model,
-            work_dir=str(tmp_path / folder),
-            train_dataloader=dict(
-                batch_size=4,
-                num_workers=0,
-                sampler=dict(type='DefaultSampler', shuffle=False),
-                dataset=Crops(),
-            ),
-            train_cfg=dict(by_epoch=True, max_epochs=epochs),
-            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
-            default_hooks=dict(checkpoint=dict(type='CheckpointHook')),
-            custom_hooks=[ema],
-            default_scope='mmpose',
-            experiment_name=f'{folder}{len(runs)}',
-            randomness=dict(seed=0),
-            **kwargs,
-        )
-        runs.append(runner)
-        runner.train()
-        return runner
-
-    runs = []
-    yield train
-    DefaultScope.get_instance('mmpose', scope_name='mmpose')
+    crops = zip(*tiny.batch(count=8), strict=True)
+    runner = Runner(
+        model=model,
+        work_dir=str(work_dir),
+        train_dataloader=dict(
+            batch_size=4,
+            num_workers=0,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            dataset=[dict(inputs=x, data_samples=y) for x, y in crops],
+        ),
+        train_cfg=dict(by_epoch=True, max_epochs=epochs),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook')),
+        custom_hooks=[
+            dict(type='EMAHook', momentum=0.5, update_buffers=buffers)
+        ],
+        default_scope='mmpose',
+        experiment_name=f'{work_dir.name}{epochs}{buffers}',
+        randomness=dict(seed=0),
+        **kwargs,
+    )
+    runner.train()
+    return runner
 
 
 def checkpoint(runner, epoch):
@@ -68,21 +40,23 @@ def checkpoint(runner, epoch):
     return torch.load(path, weights_only=True)
 
 
-def test_training_resumes_as_if_uninterrupted(run, tmp_path):
+@pytest.mark.parametrize('buffers', [False, True])
+def test_training_resumes_as_if_uninterrupted(buffers, tmp_path):
     """Also with EMA, of the weights or of the statistics too."""
     # stage 2 starts from a plain model's checkpoint
     weights = str(tmp_path / 'start.pth')
     torch.save(dict(state_dict=tiny.plain().state_dict()), weights)
     models = [tiny.rmpe(seed=s, parallel=dict()) for s in (1, 1, 3)]
-    straight = run(models[0], 2, 'straight', load_from=weights)
-    first = run(models[1], 1, 'halves', load_from=weights)
+    whole, halves = tmp_path / 'straight', tmp_path / 'halves'
+    straight = run(models[0], 2, whole, buffers, load_from=weights)
+    first = run(models[1], 1, halves, buffers, load_from=weights)
     saved = checkpoint(first, 1)
     # Saved are the averaged weights; the trained ones are beside them. The
     # twin is the pretrained SPPE in both.
     twin = tiny.plain().state_dict()
     for name, value in twin.items():
         assert torch.equal(saved['state_dict'][BRANCH + name], value), name
-    resumed = run(models[2], 2, 'halves', resume=True)
+    resumed = run(models[2], 2, halves, buffers, resume=True)
     ends = [checkpoint(r, 2) for r in (straight, resumed)]
     for key in ('state_dict', 'ema_state_dict'):
         torch.testing.assert_close(ends[1][key], ends[0][key])

@@ -4,8 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pgpg_models import (
     LYING,
     MISSING,
@@ -53,16 +51,6 @@ def test_align_pose_by_hand():
     np.testing.assert_allclose(aligned[0], [-5 / length, -30 / length])
     np.testing.assert_array_equal(aligned[1], [0, 0])
     assert np.isfinite(aligned).all()
-
-
-@given(st.floats(0.01, 100), st.floats(-1000, 1000), st.floats(-1000, 1000))
-def test_align_pose_ignores_place_and_size(scale, x, y):
-    moved = POSE * scale + np.array([x, y])
-    np.testing.assert_allclose(
-        align_pose(moved, SEEN, SHOULDERS, HIPS),
-        align_pose(POSE, SEEN, SHOULDERS, HIPS),
-        atol=1e-8,
-    )
 
 
 @pytest.mark.parametrize('hidden', [(1, 2), (3, 4), (0, 1, 2, 3, 4)])
@@ -168,11 +156,6 @@ def test_there_and_back(tmp_path):
     assert (tmp_path / 'again.json').read_bytes() == path.read_bytes()
 
 
-def test_load_without_a_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'none\.json'):
-        load_proposal_model(tmp_path / 'none.json')
-
-
 MIXTURES = ('atoms', 0, 'offsets', 'mixtures')
 
 
@@ -203,15 +186,9 @@ def test_load_refuses_damage(tmp_path, place, value, message):
     assert str(path) in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ('text', 'message'),
-    [
-        ('{"format": "rmpe_spm.pgpg", ', 'Expecting property name'),
-        *((text, 'PGPG model') for text in ('[]', 'null', '3', '"text"')),
-    ],
-)
-def test_load_refuses_other_files(tmp_path, text, message):
+@pytest.mark.parametrize('text', ['[]', 'null', '3', '"text"'])
+def test_load_refuses_other_files(tmp_path, text):
     path = tmp_path / 'model.json'
     path.write_text(text)
-    with pytest.raises(ValueError, match=rf'model\.json .*{message}'):
+    with pytest.raises(ValueError, match=r'model\.json .*PGPG model'):
         load_proposal_model(path)

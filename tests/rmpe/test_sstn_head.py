@@ -7,6 +7,8 @@ import pytest
 import tiny_rmpe as tiny
 import torch
 from mmpose.registry import MODELS
+from torch.autograd import gradcheck
+from torch.func import functional_call
 
 from rmpe_spm.rmpe.sdtn import CropFrame
 from rmpe_spm.rmpe.spatial_transformer import warp
@@ -180,3 +182,37 @@ def test_the_flipped_features_are_warped_by_the_mirrored_theta():
     ):
         matrix = CropFrame(tiny.SIZE).theta_on(matrix, maps[0])
         torch.testing.assert_close(got, warp(maps[0], matrix))
+
+
+@pytest.mark.parametrize(
+    ('kind', 'transform'),
+    [
+        ('heatmap', 'affine'),
+        ('heatmap', 'scale_shift'),
+        ('combined', 'affine'),  # UDP's offset maps
+        ('combined', 'scale_shift'),
+        ('RegressionHead', 'affine'),
+        ('RegressionHead', 'scale_shift'),
+        ('simcc', 'scale_shift'),
+    ],
+)
+def test_gradients_of_the_whole_path(kind, transform):
+    """theta, the STN, the inner head and the SDTN, all inputs at once."""
+    head = tiny.feature_level(kind, transform=transform).head.double().eval()
+    # no cell falls on a cell of its source, where sampling has a kink
+    tiny.set_theta(head, [0.83, 0.07, 0.11, -0.06, 0.91, -0.13])
+    torch.nn.init.normal_(head.theta_fc.weight, 0, 0.02)
+
+    def run(feats, weight, bias):
+        replaced = {'theta_fc.weight': weight, 'theta_fc.bias': bias}
+        out = functional_call(head, replaced, ([feats],))
+        return tuple(out) if isinstance(out, (tuple, list)) else out
+
+    feats = torch.rand(1, 8, 16, 12, dtype=torch.float64, requires_grad=True)
+    bias = head.theta_fc.bias
+    assert gradcheck(run, (feats, head.theta_fc.weight, bias), fast_mode=True)
+    # each of theta's parameters moves the result
+    out = run(feats, head.theta_fc.weight, bias)
+    total = sum(o.square().sum() for o in (out if kind == 'simcc' else [out]))
+    total.backward()
+    assert (bias.grad.abs() > 1e-6).all()

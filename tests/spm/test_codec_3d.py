@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from people_in_space import CAMERA, PLAIN, bodies, encode, network_output
+from spm_maps import SMALL
 
 from rmpe_spm.cameras import project
 from rmpe_spm.spm.codec_3d import HierarchicalSPR3DCodec
@@ -22,7 +23,6 @@ from rmpe_spm.spm.test_time_augmentation import (
 
 TREES = [*NAMED_TREES, *(f'{name}-flat' for name in NAMED_TREES), [1, 2, -1]]
 LOCATIONS = [('root',), ('joint',), ('root', 'joint')]
-SMALL = dict(input_size=(96, 80), heatmap_size=(24, 20), sigma=4, tau=3)
 
 
 @pytest.mark.parametrize('locations', LOCATIONS, ids=str)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spm_maps import perfect_maps
+from spm_maps import SMALL, perfect_maps
 from spm_maps import scattered_poses as make_poses
 
 from rmpe_spm.spm.codec import HierarchicalSPRCodec
@@ -23,20 +23,7 @@ from rmpe_spm.spm.kinematics import (
     build_kinematic_tree,
 )
 
-SMALL = dict(input_size=(96, 80), heatmap_size=(24, 20), sigma=4, tau=3)
-
 TREES = [*NAMED_TREES, 'coco-flat', [-1], [1, 2, 3, -1]]
-
-CHAIN = build_kinematic_tree([-1, 0, 1])
-
-ROOT = torch.tensor([[21]])  # cell (5, 2) of a map of 8 x 8
-
-
-def test_root_located_adds_up_the_path():
-    maps = torch.zeros(1, 6, 8, 8)
-    maps[0, :, 2, 5] = torch.tensor([1.0, 0, 0.5, 0.25, -1, 1])
-    joints = read_poses(maps, ROOT, PoseRepresentation(CHAIN, 4.0))
-    assert joints[0, 0].tolist() == [[9, 2], [11, 3], [7, 7]]
 
 
 def test_parent_located_reads_a_chain_and_stays_on_the_map():
@@ -44,7 +31,9 @@ def test_parent_located_reads_a_chain_and_stays_on_the_map():
     maps[0, :2, 2, 5] = torch.tensor([-2.4, 1.0])  # to (2.6, 3): cell (3, 3)
     maps[0, 2:4, 3, 3] = torch.tensor([-1.0, 9.0])  # to (2, 12): below
     maps[0, 4:, 7, 2] = torch.tensor([1.0, 0.5])
-    joints = read_poses(maps, ROOT, PoseRepresentation(CHAIN, 1.0, 'parent'))
+    chain = build_kinematic_tree([-1, 0, 1])
+    root = torch.tensor([[21]])  # cell (5, 2) of a map of 8 x 8
+    joints = read_poses(maps, root, PoseRepresentation(chain, 1.0, 'parent'))
     torch.testing.assert_close(
         joints[0, 0], torch.tensor([[2.6, 3], [2, 12], [3, 7.5]])
     )

@@ -8,7 +8,6 @@ from people_in_space import PLAIN, bodies, encode, focal, network_output
 from spm_maps import FLIP, SIZE, answer, make_head, make_samples, mirrored
 
 from rmpe_spm.cameras import project
-from rmpe_spm.spm.codec_3d import HierarchicalSPR3DCodec
 
 
 def head_3d(**options):
@@ -19,20 +18,13 @@ def head_3d(**options):
 PLACES = [(-600, 0, 3000), (500, 60, 3600)]
 
 
-def samples_3d(codec, cameras, **meta):
+def samples_3d(codec, cameras):
     """A picture by each camera, and what a network says that is right."""
-    people = [
-        bodies(PLACES, seed=i, spread=150) * camera['K'][0][0] / 150
-        for i, camera in enumerate(cameras)
-    ]
+    people = [bodies(PLACES, seed=i, spread=150) for i in range(len(cameras))]
     for own, camera in zip(people, cameras, strict=True):
         # the same size in the picture, whatever the focal length
-        own[..., :2] /= camera['K'][0][0] / 150
-    pixels = [
-        project(own, camera)
-        for own, camera in zip(people, cameras, strict=True)
-    ]
-    samples = make_samples(codec, pixels, **meta)
+        own[..., 2] *= camera['K'][0][0] / 150
+    samples = make_samples(codec, map(project, people, cameras))
     maps = []
     for sample, own, camera in zip(samples, people, cameras, strict=True):
         encoded = encode(codec, own, camera)
@@ -214,12 +206,3 @@ def test_depths_without_a_camera_and_pictures_without_depths():
     assert transform(dict(flat)) == flat
     with pytest.raises(ValueError, match='a.jpg has keypoints_cam but no'):
         transform(dict(flat, keypoints_cam=np.zeros((1, 17, 3))))
-
-
-def test_codec_by_name():
-    head = head_3d(codec=dict(kinematics='coco-flat'))
-    assert isinstance(head.decoder, HierarchicalSPR3DCodec)
-    assert head.decoder.auxiliary_encode_keys == {
-        'keypoint_depths', 'focal_length'
-    }  # fmt: skip
-    assert 'heatmap_mask' in head.decoder.field_mapping_table

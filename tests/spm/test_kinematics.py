@@ -60,12 +60,6 @@ def test_levels_and_ancestors():
         assert parent < 0 or order.index(parent) < order.index(joint)
 
 
-def test_ancestor_matrix_of_deep_chain_listed_backwards():
-    tree = build_kinematic_tree([1, 2, 3, -1])
-    expected = [[1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1]]
-    np.testing.assert_array_equal(tree.ancestor_matrix, expected)
-
-
 def test_flat_is_the_star():
     tree = build_kinematic_tree('coco-flat')
     assert tree.parents == (-1,) * 17

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import Compose, pseudo_collate
-from mmpose.registry import MODELS, TRANSFORMS
-from spm_maps import FLIP, mirrored, perfect_maps
+from mmpose.registry import TRANSFORMS
+from spm_maps import FLIP, make_estimator, mirrored, perfect_maps
 
 CODEC = dict(
     type='HierarchicalSPRCodec',
@@ -32,25 +32,8 @@ def make_pipeline(aug_scales, size_factor=16, resize_mode='expand'):
 
 
 def make_model(multiscale_test=True, **test_cfg):
-    small = dict(channels=8)
-    return MODELS.build(
-        dict(
-            type='MultiscaleBottomupPoseEstimator',
-            data_preprocessor=dict(type='PoseDataPreprocessor'),
-            backbone=dict(
-                type='MobileNetV2', widen_factor=0.25, out_indices=(1,)
-            ),
-            head=dict(
-                type='SPMHead',
-                in_channels=8,
-                num_keypoints=17,
-                heatmap_head=small,
-                displacement_head=small,
-                decoder=CODEC,
-            ),
-            test_cfg=dict(multiscale_test=multiscale_test, **test_cfg),
-        )
-    ).eval()
+    test_cfg['multiscale_test'] = multiscale_test
+    return make_estimator(CODEC, 'MultiscaleBottomupPoseEstimator', **test_cfg)
 
 
 def an_image(shape=(120, 150)):

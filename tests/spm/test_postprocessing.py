@@ -4,17 +4,13 @@ import numpy as np
 import pytest
 import torch
 from mmpose.datasets.transforms import BottomupResize
-from mmpose.registry import TASK_UTILS
 
-from rmpe_spm.spm.decoding import PaddedPoses
 from rmpe_spm.spm.postprocessing import (
     best_instances,
     check_test_options,
     fit_to_images,
     image_regions,
     mask_padding,
-    pose_nms_config,
-    unpad_poses,
 )
 from rmpe_spm.spm.test_time_augmentation import MultiscaleBottomupResize
 
@@ -102,23 +98,6 @@ def test_maps_of_the_codecs_stride(size):
         fit_to_images(torch.rand(1, 1, *size[::-1]), metas, stride)
 
 
-@pytest.mark.parametrize(
-    ('metainfo', 'name'), [(dict(img_id=7), '7'), ({}, 'unknown')]
-)
-def test_an_image_without_a_path_that_is_not_finite(metainfo, name):
-    scores = torch.zeros(1, 3, 2)
-    poses = PaddedPoses(
-        keypoints=torch.zeros(1, 3, 2, 2),
-        root_scores=scores[..., 0],
-        keypoint_scores=scores,
-        valid=scores[..., 0] > 0,
-        finite=torch.tensor([False]),
-    )
-    with pytest.warns(RuntimeWarning, match=f'image {name} hold NaN'):
-        keypoints, scores = unpad_poses(poses, [metainfo])
-    assert keypoints[0].shape == (0, 2, 2) and scores[0].shape == (0, 2)
-
-
 def test_best_by_mean_score():
     keypoints = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
     scores = np.float32([[0.9, 0.1], [0.6, 0.6], [0.2, 0.8]])
@@ -128,19 +107,6 @@ def test_best_by_mean_score():
     assert people.keypoints[:, 0, 0].tolist() == [4, 0]
     assert people.bboxes.tolist() == [[4, 5, 6, 7], [0, 1, 2, 3]]
     np.testing.assert_array_equal(people.keypoint_scores, scores[[1, 0]])
-
-
-def test_nms_sees_each_image_alone():
-    nms = TASK_UTILS.build(dict(type='NearbyJointsNMS', dist_thr=0.5))
-    pose = np.float32([[0, 0], [10, 0], [0, 10]])
-    close = np.stack((pose, pose + 1, pose + 50))
-    scores = np.float32([[0.5] * 3, [0.7] * 3, [0.6] * 3])
-    poses = ([close, pose[None]], [scores, scores[:1]])
-    first, second = best_instances(poses, 30, nms.batch)
-    assert first.keypoints[:, 0, 0].tolist() == [1, 50]
-    np.testing.assert_allclose(first.bbox_scores, [0.7, 0.6], rtol=1e-6)
-    assert second.keypoints[:, 0, 0].tolist() == [0]
-    assert len(best_instances(poses, 1, nms.batch)[0]) == 1
 
 
 RANGE = dict(pose_size_range=(1, 9), multiscale_test=True)
@@ -179,24 +145,3 @@ def test_an_unknown_option_is_told():
 def test_options_that_do_not(test_cfg, message):
     with pytest.raises(ValueError, match=message):
         check_test_options(test_cfg, 30)
-
-
-def nearby_joints(dist_thr, num):
-    return dict(
-        type='NearbyJointsNMS', dist_thr=dist_thr, num_nearby_joints=num
-    )
-
-
-@pytest.mark.parametrize(
-    ('test_cfg', 'config'),
-    [
-        ({}, None),
-        (dict(nms=None, nms_dist_thr=0, nms_joints_thr=8), None),
-        (dict(nms_dist_thr=0.05), nearby_joints(0.05, None)),
-        (dict(nms_dist_thr=0.05, nms_joints_thr=8), nearby_joints(0.05, 8)),
-        (dict(nms=dict(type='OKSNMS'), nms_dist_thr=1), dict(type='OKSNMS')),
-    ],
-    ids=str,
-)
-def test_the_pose_nms(test_cfg, config):
-    assert pose_nms_config(test_cfg) == config

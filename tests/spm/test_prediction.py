@@ -147,10 +147,19 @@ def seen_twice():
 )
 def test_pose_nms_by_name(config):
     poses, _, predict = seen_twice()
-    assert len(predict({})[0]) == 4
     (pred,) = predict(config)
     assert_same_people(pred, poses, atol=1)
     assert pred.bbox_scores.shape == (2,) and pred.bboxes.shape == (2, 4)
+
+
+def test_no_pose_nms_and_which_of_two():
+    predict = seen_twice()[2]
+    off = dict(nms=None, nms_dist_thr=0, nms_joints_thr=8)
+    loose = NEARBY | dict(nms=dict(type='OKSNMS', thr=1.0))
+    for config in ({}, off, loose):
+        assert len(predict(config)[0]) == 4
+    with pytest.raises(ValueError, match='num_nearby_joints=17 can never'):
+        predict(NEARBY | dict(nms_joints_thr=17))
 
 
 def test_a_pose_nms_that_is_changed_in_place():
@@ -168,6 +177,7 @@ def test_max_num_people_and_output_heatmaps():
     _, maps, predict = seen_twice()
     (pred,), (fields,) = predict(dict(max_num_people=3, output_heatmaps=True))
     np.testing.assert_allclose(pred.bbox_scores, [0.9, 0.9, 0.6], atol=1e-6)
+    assert len(predict(NEARBY | dict(max_num_people=1))[0]) == 1
     assert torch.equal(fields.heatmaps, maps[0][0])
     assert torch.equal(fields.displacements, maps[1][0])
 
@@ -177,12 +187,20 @@ def test_nan_is_reported_and_yields_no_pose(config):
     head = make_head()
     samples, maps = pictures(head, make_poses(1), make_poses(1))
     maps[1][1, 3, 0, 0] = float('nan')
-    with pytest.warns(RuntimeWarning, match='images/1.jpg.*NaN'):
-        preds = answer(head, maps).predict(None, samples, config)
+
+    def predict(name):
+        with pytest.warns(RuntimeWarning, match=f'image {name} hold NaN'):
+            return answer(head, maps).predict(None, samples, config)
+
+    preds = predict('images/1.jpg')
     assert_same_people(preds[0], make_poses(1))
     assert preds[1].keypoints.shape == (0, 17, 2)
     assert preds[1].bboxes.shape == (0, 4)
     assert preds[1].bbox_scores.shape == (0,)
+    del samples[1].img_path
+    predict('unknown')
+    samples[1].set_metainfo(dict(img_id=7))
+    predict('7')
 
 
 @pytest.mark.parametrize('config', [NEARBY, PARAMETRIC], ids=str)

@@ -1,6 +1,10 @@
 import numpy as np
 
-from rmpe_spm.synthetic.appearance import Appearance
+from rmpe_spm.synthetic.appearance import (
+    PATTERNS,
+    Appearance,
+    sample_appearance,
+)
 from rmpe_spm.synthetic.body_parts import (
     OutlineBuilder,
     Part,
@@ -14,8 +18,8 @@ SQUARE = np.array([(0, 0, 0), (0.1, 0, 0), (0.1, 0.1, 0), (0, 0.1, 0.0)])
 ORIGIN = np.zeros(3)
 
 
-def builder(perspective=0.0, levels=1):
-    return OutlineBuilder(100.0, (50, 60), perspective, (0, 0), levels)
+def builder(perspective=0.0):
+    return OutlineBuilder(100.0, (50, 60), perspective, (0, 0), levels=1)
 
 
 def test_projection_by_hand():
@@ -96,14 +100,12 @@ def test_keypoints_of_a_standing_figure_lie_on_their_parts():
     assert on_own.all(), [KEYPOINT_NAMES[k] for k in np.flatnonzero(~on_own)]
 
 
-def test_box_holds_all_that_is_drawn():
+def test_a_figure_is_as_tall_as_its_stature():
     figure = draw()
-    y, x = np.nonzero(figure.parts)
-    x0, y0, x1, y1 = figure.box
-    assert x0 - 1 <= x.min() + figure.x and x.max() + figure.x <= x1 + 1
-    assert y0 - 1 <= y.min() + figure.y and y.max() + figure.y <= y1 + 1
-    assert 0.9 * figure.stature < y1 - y0 < 1.15 * figure.stature
-    assert figure.core[3] < y1 and figure.core[1] >= y0
+    y, _ = np.nonzero(figure.parts)
+    top, bottom = y.min() + figure.y, y.max() + figure.y
+    assert 0.9 * figure.stature < bottom - top < 1.15 * figure.stature
+    assert top - 1 <= figure.core[1] and figure.core[3] < bottom
 
 
 def test_window_is_cut_by_the_frame():
@@ -136,3 +138,15 @@ def test_what_of_the_face_is_turned_away_has_no_own_parts():
     assert seen(180) == [False] * 3 + [True] * 2
     assert sum(seen(90)[3:]) == 1
     assert seen(0, hair_style='long') == [True] * 3 + [False] * 2
+
+
+def test_every_kind_of_look_occurs_and_no_other():
+    rng = np.random.default_rng(0)
+    looks = [sample_appearance(rng) for _ in range(300)]
+    hair = {look.hair_style for look in looks}
+    assert hair == {'short', 'long', 'bald', 'cap'}
+    assert {look.sleeves for look in looks} == {'none', 'short', 'long'}
+    assert {look.legwear for look in looks} == {'trousers', 'shorts', 'skirt'}
+    assert {look.shirt.pattern for look in looks} == set(PATTERNS)
+    assert {look.backpack is None for look in looks} == {True, False}
+    assert all(0.75 <= look.girth <= 1.7 for look in looks)

@@ -63,19 +63,6 @@ def test_layout_is_cocos(dataset):
         assert {d['image_id'] for d in detections} <= set(coco.getImgIds())
 
 
-def test_mmpose_reads_it(dataset):
-    from mmpose.datasets import CocoDataset
-
-    for mode in ('topdown', 'bottomup'):
-        data = CocoDataset(
-            data_root=str(dataset),
-            ann_file='annotations/person_keypoints_train2017.json',
-            data_prefix=dict(img='train2017/'),
-            data_mode=mode,
-        )
-        assert len(data) > 10
-
-
 def test_workers_do_not_change_a_byte(dataset, tmp_path):
     other = generate(tmp_path / 'parallel', workers=2)
     assert contents(other) == contents(dataset)

@@ -1,9 +1,8 @@
 from functools import cache
 
 import numpy as np
-import torch
-from torchvision.ops import box_iou
 
+from rmpe_spm.rmpe.pgpg_fitting import pairwise_iou
 from rmpe_spm.synthetic.coco_annotations import scene_annotations
 from rmpe_spm.synthetic.people_dataset import (
     MIN_SCORE,
@@ -12,12 +11,6 @@ from rmpe_spm.synthetic.people_dataset import (
     simulate_detections,
 )
 from rmpe_spm.synthetic.scene import compose_scene
-
-
-def iou(a, b):
-    """IoU (N, M) of boxes (N, 4) and (M, 4)."""
-    a, b = (np.reshape(boxes, (-1, 4)).astype(float) for boxes in (a, b))
-    return box_iou(torch.tensor(a), torch.tensor(b)).numpy()
 
 
 @cache
@@ -52,14 +45,14 @@ def test_boxes_are_ordered_usable_and_thinned():
         assert (boxes[:, :2] >= 0).all() and (boxes[:, 2:] <= (320, 240)).all()
         assert (boxes[:, 2:] - boxes[:, :2] >= 6).all()
         # mmpose's nms counts pixels as one wider
-        assert (np.tril(iou(boxes, boxes), -1) < NMS_IOU + 0.03).all()
+        assert (np.tril(pairwise_iou(boxes, boxes), -1) < NMS_IOU + 0.03).all()
 
 
 def test_it_errs_as_a_weak_detector_does():
     close, best = [], []
     for rng, scene, bboxes in scenes(100):
         found = simulate_detections(rng, scene, bboxes)
-        ious = iou(xyxy(bboxes), found[:, :4])
+        ious = pairwise_iou(xyxy(bboxes), found[:, :4])
         close += (ious > 0.5).sum(axis=1).tolist()
         best += ious.max(axis=0, initial=0).tolist()
     close, best = np.array(close), np.array(best)
@@ -76,7 +69,8 @@ def test_errors_depend_on_the_pose():
                 continue
             box = np.array([x, y, x + w, y + h], float)
             found = simulate_detections(rng, scene, {index: (x, y, w, h)})
-            close = found[iou(box, found[:, :4])[0] > 0.5]
+            (ious,) = pairwise_iou(box[None], found[:, :4])
+            close = found[ious > 0.5]
             if not len(close):
                 continue
             error = (close[0][:4] - box) * (1, 1, -1, -1)

@@ -1,5 +1,4 @@
-from types import SimpleNamespace
-
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,7 +21,10 @@ from rmpe_spm.synthetic.scene import (
     CROWD_SHARE,
     PEOPLE_COUNTS,
     STATURES,
+    Scene,
     compose_scene,
+    paint_obstacle,
+    sample_obstacle,
     sample_placements,
 )
 
@@ -66,20 +68,23 @@ def test_owners_are_people_where_they_are_drawn(seed):
         assert drawn[scene.owners == number].all()
 
 
-def test_the_last_of_two_is_in_front():
-    for seed in range(20):
-        scene = compose_scene(np.random.default_rng(seed), (320, 240))
-        if len(scene.people) < 2:
-            continue
-        figure = scene.people[-1]
-        h, w = figure.parts.shape
-        rows, columns = (
-            slice(figure.y, figure.y + h),
-            slice(figure.x, figure.x + w),
-        )
-        seen = scene.owners[rows, columns][figure.parts > 0]
-        # a thing may hide the nearest person, another person never does
-        assert set(np.unique(seen)) <= {0, len(scene.people)}
+@pytest.mark.parametrize('seed', range(12))
+def test_obstacles_are_convex_and_near_the_person(seed):
+    polygon = sample_obstacle(np.random.default_rng(seed), 100, 200, 120)
+    assert cv2.isContourConvex(polygon.astype(np.float32))
+    centre = polygon.mean(0)
+    assert abs(centre[0] - 100) < 120 and 0 < centre[1] < 260
+
+
+def test_an_obstacle_hides_its_inside_and_nothing_else():
+    image = np.zeros((40, 40, 3), np.uint8)
+    owners = np.full((40, 40), 7, np.uint8)
+    polygon = np.array([(10, 5), (20, 5), (20, 15), (10, 15)], float)
+    paint_obstacle(image, owners, polygon, np.random.default_rng(0))
+    inside = np.zeros((40, 40), bool)
+    inside[5:16, 10:21] = True
+    np.testing.assert_array_equal(owners == 0, inside)
+    assert not image[~inside].any()
 
 
 WRIST = KEYPOINT_NAMES.index('left_wrist')
@@ -95,25 +100,20 @@ def block(x, y, size, part, keypoint):
         image=np.zeros((size, size, 3), np.uint8),
         parts=np.full((size, size), part, np.uint8),
         keypoints=np.tile(np.array(keypoint, float), (17, 1)),
+        nearness=np.zeros(17),
         own_parts=own_parts,
         radii=np.full(17, 2.0),
-        box=(x, y, x + size, y + size),
         core=(x, y, x + size, y + size),
         stature=50.0,
     )
 
 
-def scene_of(*figures, in_crowd=None, size=(100, 80)):
-    owners = np.zeros(size[::-1], np.uint8)
-    for number, figure in enumerate(figures, start=1):
-        h, w = figure.parts.shape
-        owners[figure.y : figure.y + h, figure.x : figure.x + w] = number
-    return SimpleNamespace(
-        image=np.zeros((*owners.shape, 3), np.uint8),
-        owners=owners,
-        people=list(figures),
-        in_crowd=in_crowd or [False] * len(figures),
-    )
+def scene_of(*figures, crowd=0):
+    """The first ``crowd`` figures are the crowd's."""
+    scene = Scene(np.zeros((80, 100, 3), np.uint8))
+    for index, figure in enumerate(figures):
+        scene.add(figure, in_crowd=index < crowd)
+    return scene
 
 
 def flag_of(*figures):
@@ -220,7 +220,7 @@ def test_rle_is_cocos():
 def test_a_crowd_is_one_region_without_those_in_front():
     members = [block(5 * i, 10, 8, Part.TORSO, (5, 5)) for i in range(5)]
     front = block(10, 0, 10, Part.TORSO, (15, 5))
-    scene = scene_of(*members, front, in_crowd=[True] * 5 + [False])
+    scene = scene_of(*members, front, crowd=5)
     pairs = scene_annotations(scene)
     assert [index for index, _ in pairs] == [5, None]
     crowd = crowd_annotation(scene)

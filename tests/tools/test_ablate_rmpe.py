@@ -73,7 +73,7 @@ def test_from_configs_to_report(tool, tiny_stages, tmp_path):
     text = (work_dir / 'results.md').read_text()
     for row in ROWS:
         assert f'| {row.label} | 0.' in text
-    assert f'ablate_rmpe.py {tiny_stages[0]}' in text
+    assert f'`python tools/ablate_rmpe.py {tiny_stages[0]}' in text
 
     def boxes(name):
         record = work_dir / 'seed3' / name / 'run.json'

@@ -64,7 +64,6 @@ def test_list_with_a_failing_entry(tool, files, tmp_path, capsys):
 @pytest.mark.parametrize(
     'text, argv, said',
     [
-        ('', [], 'is empty: it needs a list of models'),
         ('models: []', ['--boxes', 'config'], '--boxes: write them into'),
         ('models: []', ['--resamples', '0'], '--resamples 0: at least 1'),
     ],

@@ -191,12 +191,6 @@ def test_nobody_to_report_on(refusal, tmp_path):
     assert f'{files[0]}: nobody with a labelled keypoint' in message
 
 
-def test_too_few_images_for_the_folds(refusal, tmp_path):
-    files = write_data(tmp_path, 0, images=2)
-    message = refusal(*files)
-    assert '2 parts need as many images with annotated people' in message
-
-
 def test_missing_metainfo(refusal):
     message = refusal('a.json', 'b.json', '--metainfo', 'nowhere.py')
     assert '--metainfo: there is no file nowhere.py' in message

@@ -39,20 +39,13 @@ def test_the_annotations_are_read_once(
             return own(file, *args, **kwargs)
 
         monkeypatch.setattr(module, 'open', spied)
-    for changes in ({}, {'bbox_file': str(tiny_detections)}):
+    plain = {'test_evaluator.type': 'PoseNMSCocoMetric'}
+    boxes = {'test_dataloader.dataset.bbox_file': str(tiny_detections)}
+    for changes, times in ((plain, 0), (plain | boxes, 2)):
         opened.clear()
-        argv = files(
-            **{
-                'test_evaluator.type': 'PoseNMSCocoMetric',
-                **{
-                    f'test_dataloader.dataset.{key}': value
-                    for key, value in changes.items()
-                },
-            }
-        )
-        tool.main(argv)
+        tool.main(files(**changes))
         assert opened.count(path) == 2
-        assert opened.count(str(tiny_detections)) == 2 * len(changes)
+        assert opened.count(str(tiny_detections)) == times
 
 
 @pytest.mark.parametrize('metric', ['CocoMetric', 'PoseNMSCocoMetric'])

@@ -19,9 +19,9 @@ import contextlib
 import copy
 import io
 import json
+import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +40,10 @@ from rmpe_spm.coco.metric import PoseNMSCocoMetric
 from rmpe_spm.coco.results import check_results
 from rmpe_spm.markdown import markdown_table
 
+sys.path.append(str(Path(__file__).parents[2] / 'tests/helpers'))
+
+from coco_samples import samples_of  # noqa: E402
+
 DATASETS = {
     'coco': ('keypoints', True),
     'ochuman': ('keypoints', True),
@@ -55,31 +59,6 @@ def repeat(entries: list[dict], copies: int, steps: dict) -> list[dict]:
         for i in range(copies)
         for entry in entries
     ]
-
-
-def samples_of(results: list[dict], num_keypoints: int) -> list[dict]:
-    """Results as what a bottom-up model hands to a metric."""
-    images = defaultdict(list)
-    for result in results:
-        images[result['image_id']].append(result)
-    samples = []
-    for image_id, persons in images.items():
-        joints = np.array([person['keypoints'] for person in persons], float)
-        joints = joints.reshape(len(persons), num_keypoints, 3)
-        poses = dict(
-            keypoints=joints[..., :2],
-            keypoint_scores=joints[..., 2],
-            bbox_scores=np.array([person['score'] for person in persons]),
-        )
-        samples.append(
-            dict(
-                id=list(range(len(persons))),
-                img_id=image_id,
-                gt_instances={},
-                pred_instances=poses,
-            )
-        )
-    return samples
 
 
 def evaluators(
@@ -169,7 +148,7 @@ def compare(
 ) -> list[list[str]]:
     """Rows of each library's AP beside ours, and how far any number is."""
     poses = [dict(pose, score=round(pose['score'], 1)) for pose in poses]
-    samples = samples_of(poses, len(meta['sigmas']))
+    samples = samples_of(poses)
     rows = []
     with contextlib.redirect_stdout(io.StringIO()):
         *libraries, own = evaluators(path, meta, **options)
@@ -208,7 +187,6 @@ def main() -> None:
     iou_type, use_area = DATASETS[args.dataset]
     config = f'configs/_base_/datasets/{args.dataset}.py'
     meta = parse_pose_metainfo(dict(from_file=config))
-    num_keypoints = len(meta['sigmas'])
     content = json.loads(args.annotations.read_text())
     results = json.loads(args.results.read_text())
     step = {'image_id': 1 + max(image['id'] for image in content['images'])}
@@ -232,8 +210,7 @@ def main() -> None:
             print('  xtcocotools, faster-coco-eval, rmpe_spm:')
             print(f'    {race(runners, poses, args.repeats)}')
             print('  CocoMetric, PoseNMSCocoMetric:')
-            samples = samples_of(poses, num_keypoints)
-            print(f'    {race(whole, samples, args.repeats)}')
+            print(f'    {race(whole, samples_of(poses), args.repeats)}')
     head = ['by', 'its AP', 'AP of rmpe_spm', 'largest difference']
     print(markdown_table(head, rows))
 

@@ -14,16 +14,15 @@ score a joint.
 """
 
 import argparse
-import importlib.util
+import sys
 from functools import partial
+from itertools import product
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
-from scipy.io import loadmat
 from timing import fastest
 
-from rmpe_spm.mpii.annotations import evaluated_joints
+from rmpe_spm.markdown import markdown_table
 from rmpe_spm.mpii.ap import (
     EMPTY_UNITS,
     UNANNOTATED,
@@ -31,18 +30,13 @@ from rmpe_spm.mpii.ap import (
     PredictedPoses,
     match_joints,
 )
-from rmpe_spm.mpii.readers import read_mpii
+
+sys.path.append(str(Path(__file__).parents[2] / 'tests/helpers'))
+
+from brute_force_mpii_ap import multi_person_ap  # noqa: E402
+from mpii_poses import real_units  # noqa: E402
 
 Units = tuple[list[AnnotatedPoses], list[PredictedPoses]]
-LOOPS = Path(__file__).parents[2] / 'tests/helpers/brute_force_mpii_ap.py'
-
-
-def load_loops() -> ModuleType:
-    """The brute-force twin that the tests compare with."""
-    spec = importlib.util.spec_from_file_location('brute_force', LOOPS)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def make_groups(groups: int, candidates: int = 20) -> Units:
@@ -70,25 +64,6 @@ def make_groups(groups: int, candidates: int = 20) -> Units:
     return annotated, predicted
 
 
-def read_real(valid: str, predictions: str) -> Units:
-    """MPII's validation people with predictions, image by image."""
-    rng = np.random.default_rng(0)
-    annotated, predicted, start = [], [], 0
-    poses = np.stack(list(loadmat(predictions)['keypointsAll'][0]))
-    for image in read_mpii(valid):
-        points = poses[start : start + len(image)].astype(np.float64)
-        start += len(image)
-        predicted.append(PredictedPoses(points, rng.random(points.shape[:2])))
-        annotated.append(
-            AnnotatedPoses(
-                evaluated_joints(image.keypoints),
-                evaluated_joints(image.annotated),
-                image.head_sizes,
-            )
-        )
-    return annotated, predicted
-
-
 def leave_out(units: Units) -> Units:
     """The same without the predictions of every tenth unit."""
     annotated, predicted = units
@@ -100,25 +75,18 @@ def leave_out(units: Units) -> Units:
     return annotated, predicted
 
 
-def compare_definitions(loops: ModuleType, inputs: dict[str, Units]) -> None:
+def compare_definitions(inputs: dict[str, Units]) -> str:
     """Totals by every definition, as a table in Markdown."""
-    print('\n| input | unannotated | empty_units | loops | rmpe_spm | diff |')
-    print('|---|---|---|---:|---:|---:|')
+    rows = []
     for name, units in inputs.items():
-        for unannotated in UNANNOTATED:
-            for empty_units in EMPTY_UNITS:
-                options = dict(
-                    unannotated=unannotated, empty_units=empty_units
-                )
-                totals = [
-                    loops.multi_person_ap(*units, **options)['Total'],
-                    match_joints(*units, **options).table()['Total'],
-                ]
-                print(
-                    f'| {name} | {unannotated} | {empty_units} '
-                    f'| {totals[0]:.4f} | {totals[1]:.4f} '
-                    f'| {abs(totals[0] - totals[1]):.0e} |'
-                )
+        for unannotated, empty_units in product(UNANNOTATED, EMPTY_UNITS):
+            options = dict(unannotated=unannotated, empty_units=empty_units)
+            loops = multi_person_ap(*units, **options)['Total']
+            fast = match_joints(*units, **options).table()['Total']
+            row = [name, unannotated, empty_units, f'{loops:.4f}']
+            rows.append([*row, f'{fast:.4f}', f'{abs(loops - fast):.0e}'])
+    head = ['input', 'unannotated', 'empty_units', 'loops', 'rmpe_spm', 'diff']
+    return markdown_table(head, rows)
 
 
 def main() -> None:
@@ -129,12 +97,11 @@ def main() -> None:
     parser.add_argument('--runs', type=int, default=3)
     parser.add_argument('--real', nargs=2, metavar=('VALID', 'PREDICTIONS'))
     args = parser.parse_args()
-    loops = load_loops()
     print('groups  loops (s)  vectorised (s)  ratio  equal')
     for groups in args.groups:
         poses = make_groups(groups)
         functions = [
-            partial(loops.multi_person_ap, *poses),
+            partial(multi_person_ap, *poses),
             lambda poses=poses: match_joints(*poses).table(),
         ]
         best = fastest(functions, args.runs)
@@ -145,9 +112,9 @@ def main() -> None:
         )
     inputs = {'random': make_groups(args.groups[0])}
     if args.real:
-        inputs['real'] = read_real(*args.real)
+        inputs['real'] = real_units(*args.real)
     inputs |= {f'{k}, a tenth empty': leave_out(v) for k, v in inputs.items()}
-    compare_definitions(loops, inputs)
+    print(f'\n{compare_definitions(inputs)}', end='')
 
 
 if __name__ == '__main__':

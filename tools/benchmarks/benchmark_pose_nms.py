@@ -9,13 +9,13 @@ dictionaries ready-made. Then images with thousands of poses, and batches::
 """
 
 import argparse
-import time
 import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from mmpose.evaluation.functional import oks_nms
+from timing import fastest
 
 from rmpe_spm.pose_nms.parametric import ParametricPoseNMS
 
@@ -54,20 +54,11 @@ def make_poses(
     return keypoints, scores, boxes
 
 
-def fastest(functions: list[Callable], seconds: float) -> list[float]:
-    """Milliseconds of the fastest run of each, called in turn."""
-    best = [float('inf')] * len(functions)
-    for function in functions:
-        function()
-    end = time.perf_counter() + seconds
-    while min(best) == float('inf') or time.perf_counter() < end:
-        for index, function in enumerate(functions):
-            # some runs in a row: the first finds the other's data cached
-            for _ in range(5 if best[index] < 0.01 else 1):
-                start = time.perf_counter()
-                function()
-                best[index] = min(best[index], time.perf_counter() - start)
-    return [1e3 * value for value in best]
+def milliseconds(functions: list[Callable], seconds: float) -> list[float]:
+    """Of the fastest run of each, in about as many seconds together."""
+    once = sum(fastest(functions, 1))
+    times = fastest(functions, max(int(seconds / once / 5), 1), in_a_row=5)
+    return [1e3 * value for value in times]
 
 
 def beside_oks(seconds: float) -> None:
@@ -82,7 +73,7 @@ def beside_oks(seconds: float) -> None:
                 dict(keypoints=k, score=s, area=a)
                 for k, s, a in zip(joints, scores.mean(1), areas, strict=True)
             ]
-            theirs, ours = fastest(
+            theirs, ours = milliseconds(
                 [
                     lambda database=database: oks_nms(database, 0.9),
                     lambda poses=poses, nms=nms: nms(*poses),
@@ -109,7 +100,7 @@ def crowds(seconds: float) -> None:
         ):
             poses = make_poses(10000, copies, size)
             kept = len(nms(*poses))
-            (ours,) = fastest(
+            (ours,) = milliseconds(
                 [lambda poses=poses, nms=nms: nms(*poses)], seconds
             )
             tracemalloc.start()
@@ -135,9 +126,9 @@ def batches(seconds: float) -> None:
             for column in columns
         ]
         functions[f'batch on {device}'] = lambda t=tensors: nms.batch(*t)
-    times = fastest(list(functions.values()), seconds)
-    for name, milliseconds in zip(functions, times, strict=True):
-        print(f'{name:28s} {milliseconds / 64:8.3f}')
+    times = milliseconds(list(functions.values()), seconds)
+    for name, spent in zip(functions, times, strict=True):
+        print(f'{name:28s} {spent / 64:8.3f}')
 
 
 def main() -> None:

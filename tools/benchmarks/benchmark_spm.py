@@ -11,11 +11,14 @@ fastest of the repeats counts, and the ratios are what to compare. Encoding in
 import argparse
 import warnings
 from collections.abc import Callable
-from time import perf_counter
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
+from mmpose.registry import KEYPOINT_CODECS, MODELS
 from mmpose.structures import PoseDataSample
+from timing import fastest
 
 import rmpe_spm  # noqa: F401 (before mmpose's models: it may lack operators)
 
@@ -34,25 +37,25 @@ def make_people(num: int) -> np.ndarray:
     return (centers[:, None] + offsets).astype(np.float32)
 
 
-def fastest(run: Callable, repeats: int, device: str = 'cpu') -> float:
-    """Milliseconds of the fastest of some runs."""
-    best = np.inf
-    for _ in range(repeats + 1):
-        start = perf_counter()
-        run()
-        if device != 'cpu':
-            torch.cuda.synchronize()
-        best = min(best, perf_counter() - start)
-    return best * 1e3
+def milliseconds(run: Callable, repeats: int) -> float:
+    return 1e3 * fastest([run], repeats)[0]
 
 
 def row(name: str, ours: float, theirs: float) -> None:
     print(f'{name:38s}{ours:10.2f}{theirs:12.2f}{theirs / ours:9.1f}x')
 
 
-def benchmark_encoding(repeats: int) -> None:
-    from mmpose.registry import KEYPOINT_CODECS
+def encoding_time(num: int, repeats: int, **codec: Any) -> float:
+    """Milliseconds in which a codec encodes some people."""
+    arguments = [make_people(num), np.ones((num, JOINTS))]
+    if '3D' in codec['type']:
+        depths = np.random.default_rng(1).uniform(3e3, 4e3, (num, JOINTS))
+        arguments += [depths, 600.0]
+    encode = KEYPOINT_CODECS.build(codec).encode
+    return milliseconds(partial(encode, *arguments), repeats)
 
+
+def benchmark_encoding(repeats: int) -> None:
     print(f'{"encode, ms":38s}{"SPM":>10s}{"mmpose SPR":>12s}{"ratio":>10s}')
     maps = dict(input_size=INPUT, heatmap_size=MAP, sigma=RADIUS)
     for num, options, note in (
@@ -63,50 +66,34 @@ def benchmark_encoding(repeats: int) -> None:
         (20, dict(generate_joint_offsets=True), ', joint offsets too'),
         (20, dict(generate_keypoint_heatmaps=True), ', joint heatmaps too'),
     ):
+        ours = dict(type='HierarchicalSPRCodec', **maps, **options)
         # SPR has no hierarchy, but heatmaps of the joints
-        theirs = dict(maps)
+        theirs = dict(type='SPR', **maps)
         if 'generate_keypoint_heatmaps' in options:
             theirs.update(options, sigma=(RADIUS, 3))
-        people, visible = make_people(num), np.ones((num, JOINTS))
-        times = []
-        for codec, count in (
-            (dict(type='HierarchicalSPRCodec', **maps, **options), 20),
-            (dict(type='SPR', **theirs), 1),
-        ):
-            encode = KEYPOINT_CODECS.build(codec).encode
-            times.append(
-                fastest(lambda: encode(people, visible), count * repeats)  # noqa: B023
-            )
-        row(f'{num} people{note}', *times)
+        row(
+            f'{num} people{note}',
+            encoding_time(num, 20 * repeats, **ours),
+            encoding_time(num, repeats, **theirs),
+        )
 
 
 def benchmark_depths(repeats: int) -> None:
-    from mmpose.registry import KEYPOINT_CODECS
-
     print(f'\n{"encode, ms":38s}{"in 3D":>10s}{"in 2D":>12s}{"ratio":>10s}')
     maps = dict(input_size=INPUT, heatmap_size=MAP)
     both = dict(depth_locations=('root', 'joint'))
-    flat, solid, solid_both = (
-        KEYPOINT_CODECS.build(dict(type=kind, **maps, **options)).encode
-        for kind, options in (
-            ('HierarchicalSPRCodec', {}),
-            ('HierarchicalSPR3DCodec', {}),
-            ('HierarchicalSPR3DCodec', both),
-        )
-    )
-    for num, encode, note in (
-        (1, solid, ''),
-        (5, solid, ''),
-        (20, solid, ''),
-        (20, solid_both, ', depths at joints too'),
+    for num, options, note in (
+        (1, {}, ''),
+        (5, {}, ''),
+        (20, {}, ''),
+        (20, both, ', depths at joints too'),
     ):
-        people, visible = make_people(num), np.ones((num, JOINTS))
-        depths = np.random.default_rng(1).uniform(3e3, 4e3, visible.shape)
-        in_3d = fastest(
-            lambda: encode(people, visible, depths, 600.0),  # noqa: B023
-            20 * repeats,
+        solid = dict(type='HierarchicalSPR3DCodec', **maps, **options)
+        flat = dict(type='HierarchicalSPRCodec', **maps)
+        in_3d, in_2d = (
+            encoding_time(num, 20 * repeats, **codec)
+            for codec in (solid, flat)
         )
-        in_2d = fastest(lambda: flat(people, visible), 20 * repeats)  # noqa: B023
         print(
             f'{f"{num} people{note}":38s}{in_3d:10.2f}{in_2d:12.2f}'
             f'{in_3d / in_2d:9.2f}x'
@@ -115,8 +102,6 @@ def benchmark_depths(repeats: int) -> None:
 
 def build_heads(device: str) -> list:
     """SPM's head and DEKR's, both with keypoint heatmaps."""
-    from mmpose.registry import MODELS
-
     common = dict(
         input_size=INPUT,
         heatmap_size=MAP,
@@ -167,17 +152,16 @@ def benchmark_decoding(repeats: int, device: str) -> None:
             raise RuntimeError(f'{len(head.keypoints)} of 30 people decoded')
     title = f'decode 30 people, ms, {device}'
     print(f'\n{title:38s}{"SPM":>10s}{"DEKR":>12s}{"ratio":>10s}')
-    dekr = fastest(decode_theirs, 20 * repeats, device)
+    dekr = milliseconds(decode_theirs, 20 * repeats)
     parametric = dict(nms=dict(type='ParametricPoseNMS', preset='coco'))
     for name, config in (
         ('no NMS beside DEKR with NMS', {}),
         ('both with nearby joints NMS', nms),
         ('ParametricPoseNMS beside DEKR with NMS', parametric),
     ):
-        row(name, fastest(decode_ours(config), 20 * repeats, device), dekr)
+        row(name, milliseconds(decode_ours(config), 20 * repeats), dekr)
     one, eight = (
-        fastest(decode_ours({}, batch), 20 * repeats, device)
-        for batch in (1, 8)
+        milliseconds(decode_ours({}, batch), 20 * repeats) for batch in (1, 8)
     )
     print(f'batch 8 takes {eight:.2f} ms, {eight / one:.1f}x batch 1')
 

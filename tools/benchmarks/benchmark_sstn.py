@@ -40,16 +40,6 @@ LOCALIZERS = {
 }
 
 
-def without_init(node):
-    """Return a config without pretrained weights."""
-    if isinstance(node, dict):
-        return {
-            key: None if key == 'init_cfg' else without_init(value)
-            for key, value in node.items()
-        }
-    return node
-
-
 def with_localizer(cfg: dict, name: str, size: tuple[int, int]) -> dict:
     """Return the RMPE model with another localizer."""
     cfg = deepcopy(cfg)
@@ -161,7 +151,7 @@ def main() -> None:
     register_all_modules(init_default_scope=True)
     logging.disable(logging.INFO)
     cfg = Config.fromfile(args.config)
-    model_cfg = without_init(cfg.model.to_dict())
+    model_cfg = cfg.model.to_dict()
     size = cfg.codec['input_size']
     if args.only != 'train':
         test_time(model_cfg, size, args)

@@ -14,6 +14,7 @@ It ends with exit code 1 where an AP is below 0.95.
 """
 
 import argparse
+import itertools
 import json
 import logging
 import os
@@ -116,17 +117,13 @@ def learn(cfg: Config, steps: int) -> torch.nn.Module:
         pct_start=0.1,
         cycle_momentum=False,
     )
-    done = 0
-    while done < steps:
-        for batch in loader:
-            with optimizer.optim_context(model):
-                data = model.data_preprocessor(batch, True)
-                losses = model(**data, mode='loss')
-            optimizer.update_params(model.parse_losses(losses)[0])
-            schedule.step()
-            done += 1
-            if done == steps:
-                break
+    epochs = itertools.chain.from_iterable(itertools.repeat(loader))
+    for batch in itertools.islice(epochs, steps):
+        with optimizer.optim_context(model):
+            data = model.data_preprocessor(batch, True)
+            losses = model(**data, mode='loss')
+        optimizer.update_params(model.parse_losses(losses)[0])
+        schedule.step()
     return model.eval()
 
 
