@@ -21,7 +21,7 @@ from ..errors import ConfigError
 # generated ones
 _SCORE_THRS = {
     ALIASES['spm']: 0.15,
-    ALIASES['spm-3d']: 0.04,
+    ALIASES['spm-3d']: 0.03,
     ALIASES['rmpe']: 0.04,
     ALIASES['rmpe-fast']: 0.04,
 }

@@ -27,8 +27,9 @@ train_pipeline = [*_base_.train_pipeline]
 train_pipeline[2] = dict(
     train_pipeline[2], input_size=window_size, picture_size=picture_size)
 train_pipeline[4] = dict(train_pipeline[4], encoder=codec)
+# tested larger: the best of seven sizes on other pictures than those of the validation
 val_pipeline = [*_base_.val_pipeline]
-val_pipeline[1] = dict(val_pipeline[1], input_size=picture_size)
+val_pipeline[1] = dict(val_pipeline[1], input_size=(512, 416))
 
 # data loaders
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
