@@ -10,15 +10,9 @@ import numpy as np
 from ..errors import ConfigError
 from ..pose_nms.base import BasePoseNMS
 from ..poses import bboxes_around
-from .inputs import (
-    LOGGER,
-    Inputs,
-    InputStream,
-    Picture,
-    read_ahead,
-    run_batches,
-)
+from .inputs import LOGGER, Inputs, InputStream, Picture
 from .results import PoseResult
+from .streaming import read_ahead, run_batches
 
 Boxed = tuple[Picture, np.ndarray, np.ndarray]
 # what puts boxes to a stream of pictures

@@ -14,6 +14,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ..cli.error_messages import report_user_errors
 from ..errors import ConfigError
+from .demonstration import Demonstration
 from .drawing import OverlayWriter, PoseDrawer
 from .export import export_onnx
 from .formats import LAYOUTS, ResultWriter, write_results
@@ -21,7 +22,7 @@ from .inferencer import PoseInferencer
 from .inputs import LOGGER, InputStream
 from .models import describe_models
 from .tracking import PoseTracker
-from .web import Demonstration, build_page, serve
+from .web import build_page, serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,7 +14,8 @@ from ..cli.preflight import check_weights
 from ..coco.results import read_detections
 from ..errors import ConfigError
 from .base import Boxed, clean_boxes
-from .inputs import Picture, read_ahead, run_batches
+from .inputs import Picture
+from .streaming import read_ahead, run_batches
 
 
 class DetectionsFile:

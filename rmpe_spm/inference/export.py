@@ -222,7 +222,7 @@ def _trace(network: torch.nn.Module, inputs: tuple) -> bytes:
 def compare(
     network: torch.nn.Module, content: bytes, inputs: Sequence[torch.Tensor]
 ) -> Agreement:
-    """Compare an exported network, its file's content, with PyTorch's.
+    """Compare an exported network, the content of its file, with PyTorch's.
 
     Equal peaks, a Newton step where a heatmap is flat and the like let
     rounding decide where a joint is. Such joints move too where the weights

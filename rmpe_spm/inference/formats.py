@@ -17,8 +17,9 @@ import numpy as np
 from ..errors import ConfigError
 from ..files import write_atomically
 from .drawing import OverlayWriter, PoseDrawer
-from .inputs import Picture, read_ahead
+from .inputs import Picture
 from .results import PoseResult
+from .streaming import read_ahead
 
 LAYOUTS = ('coco', 'openpose', 'alphapose', 'mmpose')
 

@@ -1,16 +1,12 @@
-"""Whatever people have, as one stream of pictures, read ahead, in batches."""
+"""Whatever people have, read as one stream of pictures."""
 
 import glob
 import io
 import logging
 import os
-import queue
 import re
-import threading
 import urllib.request
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Union
@@ -32,8 +28,6 @@ _VIDEOS = (
 _URL_TIMEOUT_S = 30
 DEFAULT_FPS = 25.0  # of a camera that doesn't say
 _CAMERA = re.compile(r'webcam(?::(\d+))?')
-_AHEAD = 4  # items that wait for who takes them
-_MAX_BYTES = 256 << 20  # that pictures hold which wait for a full batch
 
 Inputs = Union[str, os.PathLike, int, np.ndarray, Iterable]
 
@@ -278,82 +272,3 @@ def _num_frames(path: Path) -> int:
     number = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     capture.release()
     return max(number, 0)
-
-
-def read_ahead(items: Iterable[Any]) -> Iterator[Any]:
-    """Iterate in a thread, ahead of who takes the items.
-
-    The thread ends with this generator; what iterating raises is raised here.
-    """
-    waiting: queue.Queue = queue.Queue(_AHEAD)
-    stopped, end, errors = threading.Event(), object(), []
-
-    def fill() -> None:
-        try:
-            for item in items:
-                waiting.put(item)
-                if stopped.is_set():
-                    return
-        except BaseException as error:
-            errors.append(error)
-        waiting.put(end)
-
-    thread = threading.Thread(target=fill, daemon=True)
-    thread.start()
-    try:
-        yield from iter(waiting.get, end)
-        if errors:
-            raise errors[0]
-    finally:
-        stopped.set()
-        while thread.is_alive():  # it may wait for a place
-            with suppress(queue.Empty):
-                waiting.get(timeout=0.01)
-
-
-def run_batches(
-    items: Iterable[tuple[Picture, Iterable[Any]]],
-    forward: Callable[[list], Sequence],
-    shape_of: Callable[[Any], Any],
-    batch_size: int,
-) -> Iterator[tuple[Picture, list]]:
-    """Run a network on full batches, across pictures; yield in their order.
-
-    Samples of one shape share a batch, so that nothing is padded and every
-    result is as from a batch of one.
-    """
-    # results begin as None; a shape's samples know their place in them
-    jobs: deque[tuple[Picture, list]] = deque()
-    waiting: dict[Any, list[tuple[list, int, Any]]] = defaultdict(list)
-
-    def run(shape: Any) -> None:
-        entries = waiting.pop(shape)
-        found = forward([sample for *_, sample in entries])
-        for (results, place, _), result in zip(entries, found, strict=True):
-            results[place] = result
-
-    def finished(max_waiting: int) -> Iterator[tuple[Picture, list]]:
-        while jobs:
-            shapes = [
-                shape
-                for shape, entries in waiting.items()
-                if any(results is jobs[0][1] for results, *_ in entries)
-            ]
-            num_bytes = sum(picture.image.nbytes for picture, _ in jobs)
-            if shapes and len(jobs) <= max_waiting and num_bytes <= _MAX_BYTES:
-                return
-            for shape in shapes:
-                run(shape)
-            yield jobs.popleft()
-
-    for picture, samples in items:
-        results: list = []
-        jobs.append((picture, results))
-        for sample in samples:
-            shape = shape_of(sample)
-            waiting[shape].append((results, len(results), sample))
-            results.append(None)
-            if len(waiting[shape]) == batch_size:
-                run(shape)
-        yield from finished(batch_size - 1)
-    yield from finished(0)

@@ -18,7 +18,7 @@ from .heads import head_on_outputs, keypoint_head
 from .sdtn import CropFrame, at_least_float32, joint_locations, sdtn_outputs
 from .spatial_transformer import transform_points
 from .theta import motion_of
-from .transforms import PREFIX
+from .transforms import TARGET_PREFIX
 
 CENTER_LOSSES = ('coordinates', 'heatmaps', 'paper')
 SMOOTH = 0.1  # below this distance the loss is quadratic, as theta's
@@ -214,8 +214,10 @@ def center_sample(sample: PoseDataSample) -> PoseDataSample:
         (given, fields),
     ):
         for key in list(source.keys()):
-            if key.startswith(PREFIX):
-                target.set_field(source.get(key), key.removeprefix(PREFIX))
+            if key.startswith(TARGET_PREFIX):
+                target.set_field(
+                    source.get(key), key.removeprefix(TARGET_PREFIX)
+                )
     if not labels.keys():
         raise KeyError(
             f'ParallelSPPE: the sample of {sample.get("img_path")} has no '

@@ -86,7 +86,7 @@ class TopdownContextAffine(TopdownAffine):
         return results
 
 
-PREFIX = 'center_'
+TARGET_PREFIX = 'center_'
 THETA = 'center_theta'
 KEYPOINTS = 'center_keypoints'
 
@@ -184,10 +184,12 @@ class GenerateCenterTarget(BaseTransform):
         codecs = codec if isinstance(codec, list) else [codec]
         for table in ('field_mapping_table', 'label_mapping_table'):
             keys = {k: v for c in codecs for k, v in getattr(c, table).items()}
-            added = {PREFIX + k: PREFIX + v for k, v in keys.items()}
+            added = {
+                TARGET_PREFIX + k: TARGET_PREFIX + v for k, v in keys.items()
+            }
             for key in keys:
                 if key in encoded:
-                    results[PREFIX + key] = encoded[key]
+                    results[TARGET_PREFIX + key] = encoded[key]
             # The table may be an attribute of the codec's class: copy it.
             old = results.get(table, getattr(PackPoseInputs, table))
             results[table] = {**old, **added}

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmpe_spm.inference.inputs import Picture, read_ahead, run_batches
+from rmpe_spm.inference.inputs import Picture
+from rmpe_spm.inference.streaming import read_ahead, run_batches
 
 
 def stream(number, taken=None):

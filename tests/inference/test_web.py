@@ -10,6 +10,7 @@ from PIL import Image
 
 from rmpe_spm import ConfigError
 from rmpe_spm.inference import command_line, web
+from rmpe_spm.inference.demonstration import Demonstration
 
 from .conftest import random_image
 
@@ -19,7 +20,7 @@ pytest.importorskip('gradio')
 @pytest.fixture(scope='module')
 def demonstration():
     """The shipped models; ``found`` is what they found so far."""
-    shown = web.Demonstration('cpu')
+    shown = Demonstration('cpu')
     predict, shown.found = shown.predict, []
 
     def noted(*args):
