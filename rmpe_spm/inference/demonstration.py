@@ -120,7 +120,8 @@ def with_second_look(config: Config) -> Config:
     """Put RMPE's transformer before a top-down model, without a training.
 
     The model itself is the localizer (:class:`~rmpe_spm.SecondLook`), and
-    sees 1.6 times the crop at five sixths of its size.
+    sees 1.6 times the crop at five sixths of its size at the most, in whole
+    cells of its coarsest features.
     """
     config = deepcopy(config)
     for step in config.test_dataloader.dataset.pipeline:
@@ -131,7 +132,7 @@ def with_second_look(config: Config) -> Config:
         type='ParallelSPPE',
         sppe=config.model,
         localizer=dict(type='SecondLook'),
-        localizer_size=tuple(n * 5 // 6 for n in size),
+        localizer_size=tuple(n * 5 // 6 // 32 * 32 for n in size),
         sstn=dict(type='SSTNHead', in_channels=None, transform='scale_shift'),
         context=1.6,
     )

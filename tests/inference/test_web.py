@@ -14,8 +14,6 @@ from rmpe_spm.inference.demonstration import Demonstration
 
 from .conftest import random_image
 
-pytest.importorskip('gradio')
-
 
 @pytest.fixture(scope='module')
 def demonstration():
@@ -50,8 +48,8 @@ def test_what_happens_inside_is_drawn(demonstration, photograph, method):
         y, x = np.unravel_index(light.argmax(), light.shape)
         assert 150 < x < 400 and 200 < y < 500
     else:
-        # crops of 1.6 times 192, before and after, with margins
-        assert found.inside.shape[0] % (308 + 8) == 0
+        # crops of 1.6 times 256, before and after, with margins
+        assert found.inside.shape[0] % (410 + 8) == 0
 
 
 def test_nobody_is_found_on_one_pixel(demonstration):
@@ -98,6 +96,7 @@ def test_command_serves_this_machine_unless_told(monkeypatch, given, host):
 
 @pytest.fixture(scope='module')
 def url(demonstration):
+    pytest.importorskip('gradio')
     page = web.build_page(demonstration)
     yield web.serve(page, '127.0.0.1', None, wait=False)
     page.close()
